@@ -1,0 +1,74 @@
+/**
+ * Every limit of the product and the relations between them. Sizes are bytes, durations milliseconds. What is a setting
+ * (`Settings` below) has its default and its range here; what is a constant of the format has one value.
+ */
+import { assert } from './assert.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+export const limits = {
+  slotCount: 16_384,
+  shardCountMax: 1_024,
+  gatewayCountMax: 128,
+  loggerCountMax: 128,
+
+  keyBytesMax: 1_024,
+  valueBytesMax: 16 * MIB,
+  /** What the owner keeps of a reply for repetitions (S15). */
+  replyBytesMax: 64 * KIB,
+
+  /** Zone offsets are u32 in the log format. */
+  zoneBytesMin: 64 * KIB,
+  zoneBytesMax: 2 * GIB,
+  zoneBytesDefault: 256 * MIB,
+  /** Unit of the checksum table of a batch header (S9): the largest sector size in use. */
+  blockBytes: 4 * KIB,
+  alignmentBytesMax: 64 * KIB,
+
+  /** A batch is closed when its records reach this; a larger record is a batch of its own. */
+  batchBytesTarget: 1 * MIB,
+  batchRecordsMax: 16_384,
+  batchesInFlightMax: 2,
+
+  /** One MessagePack-RPC message. A value of the largest size, its key and the frame around it must fit. */
+  frameBytesMax: 20 * MIB,
+  /** Objects in one message, arrays' members included. */
+  frameItemsMax: 1_000_000,
+  /** Requests of one connection that wait for their answer. */
+  requestsInFlightMax: 65_536,
+  /** Bytes waiting to be taken by the other side before reading from a connection pauses. */
+  outputBytesPause: 32 * MIB,
+  /** ... and before the connection is closed: a peer that reads nothing costs this much and no more. */
+  outputBytesMax: 128 * MIB,
+  /** Requests a shard holds that are not yet committed: beyond it the answer is `overloaded`. */
+  shardQueueRecordsMax: 100_000,
+  shardQueueBytesMax: 256 * MIB,
+  /** Bytes queued towards one peer gateway for catch-up; what does not fit is dropped and healed from the log (S14). */
+  catchupBytesMax: 64 * MIB,
+
+  /** A client's window of request numbers: number - first incomplete number is below it (S15). */
+  clientWindow: 4_096,
+  /** Clients a shard remembers; the one that was silent longest is forgotten first and the floor rises (S15). */
+  clientsRememberedMax: 10_000,
+  clientIdsLeased: 1_000,
+
+  /** Items of one request to a logger. */
+  appendItemsMax: 1_024,
+  readItemsMax: 4_096,
+  readBytesMax: 18 * MIB,
+
+  connectionsMax: 10_000,
+  helloTimeoutMs: 10_000,
+  idleFrameTimeoutMs: 30_000,
+  reconnectMinMs: 20,
+  reconnectMaxMs: 1_000,
+} as const;
+
+assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesMax, 'a value fits a frame');
+assert(limits.readBytesMax + 64 * KIB < limits.frameBytesMax, 'the answer of a read fits a frame');
+assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.readBytesMax, 'a record fits a read');
+assert(limits.outputBytesPause < limits.outputBytesMax, 'pausing comes before closing');
+assert(limits.frameBytesMax < limits.outputBytesPause, 'one frame never closes a connection');
+assert(limits.batchesInFlightMax >= 1, 'a batch can be in flight');

@@ -1,0 +1,79 @@
+/**
+ * Operating errors: one table of codes, one class. Every code is explained in docs/operating.md; a test compares both ways.
+ * `outcome` says what became of a write: `not-applied` (nothing changed and nothing will) or `unknown` (it may have been applied, or may
+ * still be). Reads change nothing: theirs is always `not-applied`. `retryable`: the same request may succeed later, unchanged.
+ */
+
+export type Outcome = 'not-applied' | 'unknown';
+
+interface Row {
+  readonly meaning: string;
+  readonly retryable: boolean;
+}
+
+export const errorTable = {
+  'bad-argument': { meaning: 'an argument has the wrong type or value', retryable: false },
+  'key-empty': { meaning: 'a key has at least one byte', retryable: false },
+  'key-too-long': { meaning: 'the key is longer than the limit', retryable: false },
+  'value-too-large': { meaning: 'the value is larger than the limit', retryable: false },
+  'condition-failed': { meaning: 'the condition of the write does not hold; `currentVersion` says what is there', retryable: false },
+  overloaded: { meaning: 'a bounded queue is full', retryable: true },
+  unavailable: { meaning: 'the shard has no owner that can serve it now', retryable: true },
+  'not-owner': { meaning: 'the gateway asked does not own the shard', retryable: true },
+  timeout: { meaning: 'no answer before the deadline', retryable: true },
+  'connection-lost': { meaning: 'the connection went down before the answer', retryable: true },
+  aborted: { meaning: 'the caller aborted the request', retryable: false },
+  closed: { meaning: 'the client or node is closed', retryable: false },
+  'client-forgotten': { meaning: 'the shard no longer remembers this client id, so a repetition cannot be told from a new write', retryable: false },
+  'request-superseded': { meaning: 'the request number lies below the first incomplete one of its client', retryable: false },
+  'window-exceeded': { meaning: 'too many requests of one client are incomplete', retryable: true },
+  'disk-full': { meaning: 'no logger has space for the write', retryable: true },
+  damaged: { meaning: 'every replica of the record is damaged or gone', retryable: false },
+  'protocol-error': { meaning: 'the other side broke the protocol, or a message was malformed', retryable: false },
+  'unknown-method': { meaning: 'no such method on this port', retryable: false },
+  'protocol-version': { meaning: 'the two sides have no protocol version in common', retryable: false },
+  'wrong-cluster': { meaning: 'the other side, or the data folder, belongs to another cluster', retryable: false },
+  internal: { meaning: 'a bug; the log of the node says more', retryable: false },
+  'config-invalid': { meaning: 'the configuration has a mistake', retryable: false },
+  'config-not-found': { meaning: 'no configuration, and no cluster found where one is looked for', retryable: false },
+  'unknown-id': { meaning: 'the configuration has no gateway or logger with this id', retryable: false },
+  'port-in-use': { meaning: 'another process listens at the address', retryable: true },
+  'address-invalid': { meaning: 'not a usable host:port', retryable: false },
+  'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
+  'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
+  'data-damaged': { meaning: 'a data folder is damaged beyond what replicas can heal', retryable: false },
+  'settings-differ': { meaning: 'a setting that never changes differs from what the cluster was created with', retryable: false },
+  'device-failed': { meaning: 'a write or sync of the device failed (S17)', retryable: false },
+  'coordinator-unavailable': { meaning: 'the coordinator did not answer', retryable: true },
+  'trace-invalid': { meaning: 'a line of a trace is neither PUT key value, GET key nor DEL key', retryable: false },
+  'verify-failed': { meaning: 'what was read is not what was written', retryable: false },
+} as const satisfies Readonly<Record<string, Row>>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface KvErrorOptions {
+  readonly outcome?: Outcome;
+  readonly cause?: unknown;
+  /** Of `condition-failed`: the version the key has, 0 when it has none. */
+  readonly currentVersion?: number;
+}
+
+export class KvError extends Error {
+  override readonly name = 'KvError';
+  readonly code: ErrorCode;
+  readonly outcome: Outcome;
+  readonly retryable: boolean;
+  readonly currentVersion: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: KvErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.outcome = options.outcome ?? 'not-applied';
+    this.retryable = errorTable[code].retryable;
+    this.currentVersion = options.currentVersion;
+  }
+}
+
+export function isErrorCode(value: string): value is ErrorCode {
+  return Object.hasOwn(errorTable, value);
+}

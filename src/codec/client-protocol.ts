@@ -1,0 +1,73 @@
+/**
+ * What clients say to gateways on the client port, and gateways to each other on the peer port (docs/protocol.md), over MessagePack-RPC.
+ *
+ *   hello  [map: role, protocolMin, protocolMax, cluster?, node?, instance?, wantsClientId?]  -> map: Welcome
+ *   put    [key:bin, value:bin, condition:int, expiresAt:int, client:int, number:int, first:int]  -> version:int
+ *   delete [key:bin, condition:int, client:int, number:int, first:int]  -> [existed:bool, version:int]
+ *   get    [key:bin, mode:int]  -> nil | [version:int, expiresAt:int, value:bin]
+ *   has    [key:bin]            -> nil | [version:int, expiresAt:int, value length:int]
+ *   map    []                   -> map: ShardMap
+ *   status []                   -> map: GatewayStatus (gateway/status.ts)
+ *   notification map [map: ShardMap]   sent to clients that said hello whenever the map changes
+ *
+ * condition: -1 none, 0 the key must be absent, n > 0 the key must have version n. expiresAt: 0 never. client 0: not numbered, the gateway
+ * numbers it. mode: 0 linearizable, 1 stale. An error is [code:str, message:str, outcome:str, detail:int]; detail is the current version of
+ * `condition-failed`, the owner's gateway number (or -1) of `not-owner`, else 0. The peer port has the same put, delete, get and has, but a
+ * gateway that does not own the shard answers `not-owner` there instead of forwarding again.
+ * Extra members of arrays and unknown keys of maps are ignored, so that later versions can add some.
+ */
+import type { ErrorCode, Outcome } from '../base/errors.ts';
+import { isErrorCode, KvError } from '../base/errors.ts';
+import type { MessageReader } from './message-reader.ts';
+import type { MessageWriter } from './message-writer.ts';
+
+export const protocolVersion = { min: 1, max: 1 } as const;
+
+export const condition = { none: -1, absent: 0 } as const;
+export const readMode = { linearizable: 0, stale: 1 } as const;
+
+export interface ShardMap {
+  /** Grows with every change. */
+  readonly revision: number;
+  /** Shard count; slots are split into contiguous ranges as `core/slots.ts` says. */
+  readonly shards: number;
+  /** By shard: the number of the gateway that owns it, -1 when nobody does. */
+  readonly owners: readonly number[];
+  /** Client addresses by gateway number; '' when not known. */
+  readonly gateways: readonly string[];
+}
+
+export interface Welcome {
+  readonly cluster: string;
+  readonly protocol: number;
+  /** The number of the gateway. */
+  readonly gateway: number;
+  readonly node: string;
+  readonly instance: string;
+  /** For `wantsClientId`: an id that nobody else has (S15); else 0. */
+  readonly client: number;
+  readonly keyBytesMax: number;
+  readonly valueBytesMax: number;
+  /** number - first of a write must be below this. */
+  readonly clientWindow: number;
+  readonly map: ShardMap;
+}
+
+export function writeError(out: MessageWriter, code: ErrorCode, message: string, outcome: Outcome, detail = 0): void {
+  out.array(4);
+  out.text(code);
+  out.text(message);
+  out.text(outcome);
+  out.integer(detail);
+}
+
+/** Turns the error object of an answer into a KvError; what isn't in our form becomes `protocol-error`, outcome unknown. */
+export function readError(error: MessageReader): KvError {
+  const value = error.value();
+  if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string' && isErrorCode(value[0])) {
+    const outcome: Outcome = value[2] === 'unknown' ? 'unknown' : 'not-applied';
+    const detail: unknown = value[3];
+    return new KvError(value[0], value[1], { outcome, ...(value[0] === 'condition-failed' && typeof detail === 'number' ? { currentVersion: detail } : {}) });
+  }
+  return new KvError('protocol-error', `the other side answered with an error of unknown form: ${String(value)}`, { outcome: 'unknown' });
+}

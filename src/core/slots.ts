@@ -21,19 +21,23 @@ const closeBrace = 0x7d;
 export function slotOfKey(bytes: Uint8Array, start = 0, length = bytes.length): SlotId {
   let from = start;
   let to = start + length;
-  const open = bytes.indexOf(openBrace, start);
-  if (open !== -1 && open < to) {
-    const close = bytes.indexOf(closeBrace, open + 1);
-    if (close !== -1 && close < to && close > open + 1) {
-      from = open + 1;
-      to = close;
-    }
+  const open = indexWithin(bytes, openBrace, from, to);
+  const close = open === -1 ? -1 : indexWithin(bytes, closeBrace, open + 1, to);
+  if (close > open + 1) {
+    from = open + 1;
+    to = close;
   }
   let crc = 0;
   for (let at = from; at < to; at++) {
     crc = ((crc << 8) & 0xffff) ^ (table[((crc >> 8) ^ (bytes[at] ?? 0)) & 0xff] ?? 0);
   }
   return (crc % limits.slotCount) as SlotId;
+}
+
+/** Like `indexOf`, but looks no further than `end`: a key may lie in a large buffer. */
+function indexWithin(bytes: Uint8Array, byte: number, start: number, end: number): number {
+  for (let at = start; at < end; at++) if (bytes[at] === byte) return at;
+  return -1;
 }
 
 /** Shard `s` of `shardCount` has the slots from ceil(s * 16384 / count) up to the next shard's first. */

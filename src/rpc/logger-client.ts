@@ -1,0 +1,170 @@
+/**
+ * A gateway's side of one logger. Callbacks instead of promises: append, confirm and read are on the path of every batch and every turn.
+ * Every request names the logger's UUID, so that a logger that came back empty refuses what was meant for its predecessor (S16).
+ *
+ * Each `onAnswer` is called exactly once. `lost` means that the outcome is unknown (the connection is down, was cut, or the answer was
+ * not understood); nothing was sent when there was no connection. It is then called before the method returns: callers must be ready
+ * for that.
+ */
+import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import type {
+  AppendAnswer,
+  AppendItem,
+  ConfirmAnswer,
+  ConfirmItem,
+  DigestItem,
+  LoggerAnswer,
+  LoggerLost,
+  LoggerStatus,
+  LoggerWelcome,
+  ReadAnswer,
+  ReadItem,
+  SealAnswer,
+  ZoneStatus,
+} from '../codec/logger-protocol.ts';
+import {
+  loggerMethods,
+  readAppendAnswer,
+  readConfirmAnswer,
+  readReadAnswer,
+  readRefusal,
+  readSealAnswer,
+  writeAppend,
+  writeConfirm,
+  writeFinish,
+  writeRead,
+  writeReset,
+  writeSeal,
+} from '../codec/logger-protocol.ts';
+import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import { MessageFormatError } from '../codec/message-reader.ts';
+import type { MessageWriter } from '../codec/message-writer.ts';
+import type { RpcChannel, RpcFailure } from './channel-types.ts';
+
+export interface LoggerChannels {
+  /** Connected to the logger's write port; undefined while down. */
+  readonly write: RpcChannel | undefined;
+  /** Connected to its read port. */
+  readonly read: RpcChannel | undefined;
+}
+
+type OnAnswer<T> = (answer: LoggerAnswer<T>) => void;
+
+const down: LoggerLost = { kind: 'lost', message: 'no connection to the logger' };
+
+export class LoggerClient {
+  readonly logger: Uuid;
+  readonly #channels: LoggerChannels;
+
+  constructor(logger: Uuid, channels: LoggerChannels) {
+    this.logger = logger;
+    this.#channels = channels;
+  }
+
+  /** Whether requests to the write port would be sent. */
+  get canWrite(): boolean {
+    return this.#channels.write?.isOpen === true;
+  }
+
+  get canRead(): boolean {
+    return this.#channels.read?.isOpen === true;
+  }
+
+  /** One answer per item, in order. The items' bytes must not change any more. At most `limits.appendItemsMax` items. */
+  append(items: readonly AppendItem[], onAnswer: OnAnswer<readonly AppendAnswer[]>): void {
+    const read = (result: MessageReader): readonly AppendAnswer[] => counted(readAppendAnswer(result), items.length, result);
+    call(this.#channels.write, loggerMethods.append, (out) => writeAppend(out, this.logger, items), read, onAnswer);
+  }
+
+  /** `number` comes back in the answer (S7). */
+  confirm(number: number, items: readonly ConfirmItem[], onAnswer: OnAnswer<ConfirmAnswer>): void {
+    const read = (result: MessageReader): ConfirmAnswer => {
+      const answer = readConfirmAnswer(result);
+      counted(answer.refusals, items.length, result);
+      if (answer.number !== number) throw new MessageFormatError(`S7: an answer to confirmation ${answer.number}, not ${number}`, result.position);
+      return answer;
+    };
+    call(this.#channels.write, loggerMethods.confirm, (out) => writeConfirm(out, this.logger, number, items), read, onAnswer);
+  }
+
+  /** Fences all epochs of the shard below `epoch` and tells what the zone holds (S4, S9). */
+  seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: OnAnswer<SealAnswer>): void {
+    call(this.#channels.write, loggerMethods.seal, (out) => writeSeal(out, this.logger, shard, zone, epoch), readSealAnswer, onAnswer);
+  }
+
+  /** The metadata says that the zone is sealed at `length`: the logger keeps [0, length) and gives the rest back. */
+  finish(shard: ShardId, zone: ZoneId, length: number, onAnswer: OnAnswer<undefined>): void {
+    call(this.#channels.write, loggerMethods.finish, (out) => writeFinish(out, this.logger, shard, zone, length), readNothing, onAnswer);
+  }
+
+  /** Deletes the copy of the zone that `generation` names (S10). */
+  reset(shard: ShardId, zone: ZoneId, generation: string, onAnswer: OnAnswer<undefined>): void {
+    call(this.#channels.write, loggerMethods.reset, (out) => writeReset(out, this.logger, shard, zone, generation), readNothing, onAnswer);
+  }
+
+  /** One answer per item, in order. At most `limits.readItemsMax` items of `limits.readBytesMax` bytes together. */
+  read(items: readonly ReadItem[], onAnswer: OnAnswer<readonly ReadAnswer[]>): void {
+    const read = (result: MessageReader): readonly ReadAnswer[] => checkedRead(readReadAnswer(result), items, result);
+    call(this.#channels.read, loggerMethods.read, (out) => writeRead(out, this.logger, items), read, onAnswer);
+  }
+
+  reportZones(shard: ShardId | undefined, digests: readonly DigestItem[], onAnswer: OnAnswer<readonly ZoneStatus[]>): void {
+    call(this.#channels.read, loggerMethods.reportZones, (out) => writeReport(out, this.logger, shard, digests), readReportAnswer, onAnswer);
+  }
+
+  /** Asks whoever listens there: compare `logger` of the answer. Answered also while a sync hangs. */
+  ping(port: 'read' | 'write', onAnswer: OnAnswer<LoggerStatus>): void {
+    call(this.#channels[port], loggerMethods.ping, (out) => out.array(0), readStatus, onAnswer);
+  }
+
+  hello(port: 'read' | 'write', onAnswer: OnAnswer<LoggerWelcome>): void {
+    const write = (out: MessageWriter): void => {
+      out.array(1);
+      out.map(0);
+    };
+    call(this.#channels[port], loggerMethods.hello, write, readWelcome, onAnswer);
+  }
+}
+
+function call<T>(
+  channel: RpcChannel | undefined,
+  method: string,
+  write: (out: MessageWriter) => void,
+  read: (result: MessageReader) => T,
+  onAnswer: OnAnswer<T>,
+): void {
+  if (channel === undefined || !channel.isOpen) {
+    onAnswer(down);
+    return;
+  }
+  channel.request(method, write, (failure, result) => onAnswer(answerOf(failure, result, read)));
+}
+
+function answerOf<T>(failure: RpcFailure | undefined, result: MessageReader | undefined, read: (result: MessageReader) => T): LoggerAnswer<T> {
+  try {
+    if (failure?.kind === 'error') return readRefusal(failure.error);
+    if (failure !== undefined || result === undefined) return { kind: 'lost', message: failure?.message ?? 'no answer' };
+    return { kind: 'ok', value: read(result) };
+  } catch (error) {
+    if (!(error instanceof MessageFormatError)) throw error;
+    return { kind: 'lost', message: `the logger's answer is malformed: ${error.message}` };
+  }
+}
+
+function readNothing(): undefined {
+  return undefined;
+}
+
+function counted<T>(list: readonly T[], count: number, result: MessageReader): readonly T[] {
+  if (list.length !== count) throw new MessageFormatError(`${list.length} answers to ${count} items`, result.position);
+  return list;
+}
+
+function checkedRead(answers: readonly ReadAnswer[], items: readonly ReadItem[], result: MessageReader): readonly ReadAnswer[] {
+  counted(answers, items.length, result);
+  for (const [index, answer] of answers.entries()) {
+    if (answer.kind === 'ok' && answer.value.length !== items[index]?.length) throw new MessageFormatError('a read gave another length than asked for', result.position);
+  }
+  return answers;
+}

@@ -49,7 +49,13 @@ export interface Watch {
   close(): void;
 }
 
-export const coordinatorLimits = { keyBytesMax: 512, valueBytesMax: 512 * 1024, transactionItemsMax: 128 } as const;
+export const coordinatorLimits = {
+  keyBytesMax: 512,
+  valueBytesMax: 512 * 1024,
+  transactionItemsMax: 128,
+  /** Deletes a watch can learn of afterwards. */
+  deletesKept: 100_000,
+} as const;
 
 export interface Coordinator {
   get(key: string): Promise<Entry | undefined>;
@@ -63,8 +69,10 @@ export interface Coordinator {
   /**
    * Calls `onChanges` for every change under `prefix` after revision `after`, none lost, none twice, in order; several changes of
    * one key may arrive as its newest. Arrives within about 20 ms of a change by any process.
+   * Changes of one transaction are never split over two calls. `onLost` is called once, and nothing after it, when the history since
+   * `after` is gone (`coordinatorLimits.deletesKept` deletes happened meanwhile): list, then watch again.
    */
-  watch(prefix: string, after: Revision, onChanges: (changes: readonly Change[]) => void): Watch;
+  watch(prefix: string, after: Revision, onChanges: (changes: readonly Change[]) => void, onLost?: () => void): Watch;
   /** Somebody said that there is news: look now. */
   hint(): void;
   close(): Promise<void>;

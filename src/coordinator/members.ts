@@ -1,0 +1,125 @@
+/**
+ * The members of the cluster. Config files only bootstrap; who a member is (its UUID) and where it listens stands here. A logger is its
+ * disk (S16): one that comes back empty has a new UUID and simply takes the place of the number it was started with.
+ */
+import { z } from 'zod';
+import { instanceId, uuid, type InstanceId, type Uuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { Address } from '../env/network.ts';
+import { CoordinatorError, type Coordinator, type Entry, type Revision } from './coordinator.ts';
+import { KvError } from '../base/errors.ts';
+import { decodeJson, encodeJson } from './values.ts';
+
+export const gatewayPrefix = 'gateway/';
+export const loggerPrefix = 'logger/';
+export const gatewayKey = (number: number): string => `${gatewayPrefix}${number}`;
+export const loggerKey = (number: number): string => `${loggerPrefix}${number}`;
+const attemptsMax = 20;
+
+export interface GatewayMember {
+  readonly uuid: Uuid;
+  readonly instance: InstanceId;
+  readonly peerAddress: Address;
+  readonly clientAddress: Address;
+}
+
+export interface LoggerMember {
+  readonly uuid: Uuid;
+  readonly instance: InstanceId;
+  readonly readAddress: Address;
+  readonly writeAddress: Address;
+}
+
+/** A member under its number of the config file: 0, 1, ... */
+export type Numbered<T> = T & { readonly number: number };
+
+export interface Members {
+  readonly gateways: readonly Numbered<GatewayMember>[];
+  readonly loggers: readonly Numbered<LoggerMember>[];
+  /** To watch from. */
+  readonly revision: Revision;
+}
+
+const identity = { uuid: z.string().regex(/^[0-9a-f]{32}$/), instance: z.string().regex(/^[0-9a-f]{16}$/) };
+const address = z.string().min(3).max(300);
+const gatewayShape = z.object({ ...identity, peerAddress: address, clientAddress: address });
+const loggerShape = z.object({ ...identity, readAddress: address, writeAddress: address });
+
+/** @throws KvError `data-damaged` */
+export function parseMemberGateway(entry: Entry): Numbered<GatewayMember> {
+  const member = decodeJson(entry, gatewayShape);
+  return { ...member, ...ids(member), number: memberNumber(entry.key, gatewayPrefix, limits.gatewayCountMax) };
+}
+
+/** @throws KvError `data-damaged` */
+export function parseMemberLogger(entry: Entry): Numbered<LoggerMember> {
+  const member = decodeJson(entry, loggerShape);
+  return { ...member, ...ids(member), number: memberNumber(entry.key, loggerPrefix, limits.loggerCountMax) };
+}
+
+function ids(member: { readonly uuid: string; readonly instance: string }): { readonly uuid: Uuid; readonly instance: InstanceId } {
+  return { uuid: uuid(member.uuid), instance: instanceId(member.instance) };
+}
+
+function memberNumber(key: string, prefix: string, countMax: number): number {
+  const digits = key.slice(prefix.length);
+  const number = Number(digits);
+  if (!key.startsWith(prefix) || !/^(0|[1-9][0-9]{0,8})$/.test(digits) || number >= countMax) {
+    throw new KvError('data-damaged', `the coordinator's key '${key}' names no member: ${prefix}0..${countMax - 1}`);
+  }
+  return number;
+}
+
+/** Writes gateway `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError */
+export async function registerGateway(coordinator: Coordinator, number: number, member: GatewayMember): Promise<Revision> {
+  checkNumber(number, limits.gatewayCountMax, 'gateway');
+  return register(coordinator, gatewayKey(number), gatewayShape, member);
+}
+
+/** Writes logger `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError */
+export async function registerLogger(coordinator: Coordinator, number: number, member: LoggerMember): Promise<Revision> {
+  checkNumber(number, limits.loggerCountMax, 'logger');
+  return register(coordinator, loggerKey(number), loggerShape, member);
+}
+
+function checkNumber(number: number, countMax: number, what: string): void {
+  if (Number.isInteger(number) && number >= 0 && number < countMax) return;
+  throw new KvError('bad-argument', `${what} numbers are 0..${countMax - 1}, got ${number}`);
+}
+
+/**
+ * A member writes its own entry only, so reading it back settles an unknown outcome: the entry equals what was to be written, or the
+ * write is tried once more against what is there. An older one of the same content that arrives late changes nothing.
+ */
+async function register<T>(coordinator: Coordinator, key: string, shape: z.ZodType<unknown>, member: T): Promise<Revision> {
+  const checked = shape.safeParse(member);
+  if (!checked.success) throw new KvError('bad-argument', `cannot register ${key}: ${checked.error.issues[0]?.message ?? ''}`);
+  const value = encodeJson(checked.data);
+  for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+    const entry = await coordinator.get(key);
+    if (entry !== undefined && sameBytes(entry.value, value)) return entry.revision;
+    try {
+      const result = await coordinator.transact([{ key, revision: entry?.revision ?? 0 }], [{ key, value }]);
+      if (result.kind === 'applied') return result.revision;
+    } catch (error) {
+      if (!(error instanceof CoordinatorError) || error.outcome !== 'unknown') throw error;
+    }
+  }
+  throw new CoordinatorError('unknown', `${key} could not be registered in ${attemptsMax} attempts`);
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}
+
+/** All members, by number. @throws KvError `data-damaged`. @throws CoordinatorError */
+export async function listMembers(coordinator: Coordinator): Promise<Members> {
+  const gateways = await coordinator.list(gatewayPrefix);
+  const loggers = await coordinator.list(loggerPrefix);
+  return {
+    gateways: gateways.entries.map(parseMemberGateway).sort((a, b) => a.number - b.number),
+    loggers: loggers.entries.map(parseMemberLogger).sort((a, b) => a.number - b.number),
+    // Two lists, two moments: from the earlier one no change of either is missed.
+    revision: Math.min(gateways.revision, loggers.revision),
+  };
+}

@@ -1,0 +1,143 @@
+/**
+ * What happens to a shard and what it wants done: `step(event): effects`. The shard is a pure machine; its shell (gateway/shard-runner.ts)
+ * turns effects into messages and their answers into events.
+ */
+import type { Epoch, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { LoggerRefusalCode, SealAnswer } from '../../codec/logger-protocol.ts';
+import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
+import type { ShardMetadata } from './metadata.ts';
+import type { Failure, ShardRead, ShardWrite, WriteResult } from './requests.ts';
+
+export type Lost = { readonly kind: 'lost' };
+export type Refused = { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
+
+export type ShardEvent =
+  /** Requests are their own events. */
+  | ShardWrite
+  | ShardRead
+  /** All input that was ready has been handled: form a batch, send a confirmation. */
+  | { readonly event: 'turn-ended'; readonly nowMs: Millis; readonly wallMs: Millis }
+  /** Every 50 ms or so: deadlines, retries. */
+  | { readonly event: 'tick'; readonly nowMs: Millis }
+  /** Take the shard over (policy is the shell's). Ignored when this process owns it or is about to. */
+  | { readonly event: 'claim'; readonly nowMs: Millis }
+  /** The coordinator's content, asked for by `load` or seen by the watch. */
+  | { readonly event: 'metadata'; readonly metadata: ShardMetadata; readonly loaded: boolean }
+  | { readonly event: 'load-failed' }
+  | { readonly event: 'transacted'; readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' } }
+  | { readonly event: 'logger-up'; readonly logger: Uuid; readonly alignment: number }
+  | { readonly event: 'logger-down'; readonly logger: Uuid }
+  | { readonly event: 'appended'; readonly logger: Uuid; readonly zone: ZoneId; readonly end: number }
+  | { readonly event: 'append-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
+  | { readonly event: 'confirmed'; readonly logger: Uuid; readonly zone: ZoneId; readonly number: number }
+  | { readonly event: 'confirm-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
+  | { readonly event: 'sealed'; readonly logger: Uuid; readonly zone: ZoneId; readonly epoch: Epoch; readonly answer: SealAnswer | Lost | Refused }
+  | { readonly event: 'log-read'; readonly request: LogRead; readonly bytes: Uint8Array | undefined }
+  | CatchUp;
+
+/** What an owner tells the others of a committed batch (S14): record heads without values, one after another as they lie in the log. */
+export interface CatchUp {
+  readonly event: 'catch-up';
+  readonly epoch: Epoch;
+  readonly zone: ZoneId;
+  /** Of the batch, in the zone; `end` is the committed length with it. */
+  readonly offset: number;
+  readonly end: number;
+  /** Where the first record lies. */
+  readonly recordsStart: number;
+  /** Where the log was before this batch when it is the first of its zone (0, 0 at the log's start); zone -1: it is not the first. */
+  readonly previousZone: number;
+  readonly previousLength: number;
+  readonly shardTimeMs: Millis;
+  readonly heads: Uint8Array;
+}
+
+export interface LogRead {
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly offset: number;
+  readonly length: number;
+  readonly logger: Uuid;
+  /** Numbers the requests of this shard, so that a late answer is known. */
+  readonly number: number;
+}
+
+/** A batch that committed: index updated, its writes to be answered, the other gateways to be told. */
+export interface Committed {
+  readonly effect: 'committed';
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly offset: number;
+  readonly end: number;
+  readonly recordsStart: number;
+  readonly recordCount: number;
+  readonly bytes: Buffer;
+  readonly shardTimeMs: Millis;
+  readonly previousZone: number;
+  readonly previousLength: number;
+  /** With `currentVersion`, `kind` and `reply` decided: `writeResult(write, lba)` says what to answer. */
+  readonly writes: readonly ShardWrite[];
+}
+
+export type ShardEffect =
+  | { readonly effect: 'append'; readonly zone: ZoneId; readonly epoch: Epoch; readonly offset: number; readonly bytes: Uint8Array; readonly loggers: readonly Uuid[] }
+  | { readonly effect: 'confirm'; readonly zone: ZoneId; readonly epoch: Epoch; readonly number: number; readonly loggers: readonly Uuid[] }
+  | Committed
+  /** Answers that have no record of their own in a batch: repetitions, failures. */
+  | { readonly effect: 'answer-write'; readonly write: ShardWrite; readonly result: WriteResult }
+  | { readonly effect: 'fail-read'; readonly read: ShardRead; readonly failure: Failure }
+  /** The read was looked up: fetch its value (if it has one and wants it). */
+  | { readonly effect: 'fetch'; readonly read: ShardRead }
+  /** The read may be answered once its value is there. */
+  | { readonly effect: 'release'; readonly read: ShardRead }
+  | { readonly effect: 'seal'; readonly zone: ZoneId; readonly epoch: Epoch; readonly loggers: readonly Uuid[] }
+  | { readonly effect: 'finish'; readonly zone: ZoneId; readonly length: number; readonly loggers: readonly Uuid[] }
+  | { readonly effect: 'load' }
+  | { readonly effect: 'transact'; readonly compares: readonly Compare[]; readonly writes: readonly Write[] }
+  | { readonly effect: 'read-log'; readonly request: LogRead }
+  | { readonly effect: 'role'; readonly role: ShardRole }
+  /** For the operator. */
+  | { readonly effect: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly text: string; readonly fields: Readonly<Record<string, string | number>> };
+
+export type ShardRole = 'follower' | 'taking' | 'owner';
+
+/** Position in a shard's log up to which the index has applied it: the watermark. Zone 0: nothing. */
+export interface LogPosition {
+  readonly zone: number;
+  readonly offset: number;
+}
+
+export interface ShardSettings {
+  readonly zoneSize: number;
+  /** Wanted replicas of a zone, and how few will do. */
+  readonly replicas: number;
+  readonly minReplicas: number;
+  /** A replica that owes an answer this long leaves the open zone. */
+  readonly loggerTimeoutMs: number;
+  /** After the first sealing answer a take-over waits this long for the others. */
+  readonly sealWaitMs: number;
+  /** ... and this long when not all replicas are connected (a cold start). */
+  readonly coldSealWaitMs: number;
+  /** An open zone with fewer replicas than wanted is changed when a logger has been back for this long. */
+  readonly regrowDelayMs: number;
+  /** Queued writes and waiting reads are refused after this long. */
+  readonly requestTimeoutMs: number;
+  readonly batchesInFlightMax: number;
+  readonly batchBytesTarget: number;
+}
+
+export const shardDefaults = {
+  minReplicas: 1,
+  loggerTimeoutMs: 2_000,
+  sealWaitMs: 50,
+  coldSealWaitMs: 3_000,
+  regrowDelayMs: 1_000,
+  requestTimeoutMs: 10_000,
+  batchesInFlightMax: 2,
+  batchBytesTarget: 1024 * 1024,
+} as const;
+
+export interface ShardIdentity {
+  readonly cluster: Uuid;
+  readonly shard: ShardId;
+}

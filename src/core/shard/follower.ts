@@ -1,0 +1,115 @@
+/**
+ * A standby of a shard: applies what the owner tells in log order and reads from the log what it missed (S14). Nobody waits for it.
+ */
+import { assert } from '../../base/assert.ts';
+import type { Millis, ZoneId } from '../../base/ids.ts';
+import { asBuffer, zoneSeed } from '../../codec/log-format.ts';
+import type { ShardState } from './apply.ts';
+import { advance, applyRecord, eachRecord } from './apply.ts';
+import type { CatchUp, LogRead, ShardEffect } from './events.ts';
+import type { ReadBatch, Segment } from './log-reader.ts';
+import { LogReader } from './log-reader.ts';
+import type { Loggers } from './loggers.ts';
+import type { ShardMetadata } from './metadata.ts';
+
+const retryMs = 200;
+
+export class ShardFollower {
+  readonly #state: ShardState;
+  readonly #reader: LogReader;
+  #metadata: ShardMetadata | undefined;
+  /** Committed as its owner said: read up to here when it wasn't told batch by batch. */
+  #target: { readonly zone: ZoneId; readonly end: number } | undefined;
+  #retryAtMs = 0;
+
+  constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
+    this.#state = state;
+    this.#reader = new LogReader(state, loggers, effects, (batch) => this.#apply(batch));
+  }
+
+  /** Nothing that is known to be committed is missing: all sealed zones are applied. */
+  get isCurrent(): boolean {
+    return this.#metadata !== undefined && this.#missing().length === 0;
+  }
+
+  /** How many bytes of committed log are known and not applied. */
+  get lag(): number {
+    return this.#missing().reduce((sum, segment) => sum + segment.to - segment.from, 0);
+  }
+
+  metadata(metadata: ShardMetadata): void {
+    this.#metadata = metadata;
+    this.#heal();
+  }
+
+  catchUp(event: CatchUp): void {
+    const { position } = this.#state;
+    if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
+    if (this.#follows(event)) {
+      this.#applyHeads(event);
+      return;
+    }
+    if (this.#target === undefined || event.zone > this.#target.zone || event.end > this.#target.end) this.#target = { zone: event.zone, end: event.end };
+    this.#heal();
+  }
+
+  /** Whether the batch begins exactly where the watermark is. */
+  #follows(event: CatchUp): boolean {
+    if (this.#reader.state === 'reading' || this.#reader.state === 'stuck') return false;
+    const { zone, offset } = this.#state.position;
+    if (zone === event.zone && offset === event.offset) return true;
+    if (event.previousZone === -1 || (zone === event.zone && offset > 0)) return false;
+    return zone > event.previousZone || (zone === event.previousZone && offset >= event.previousLength);
+  }
+
+  #applyHeads(event: CatchUp): void {
+    const bytes = asBuffer(event.heads);
+    const seed = zoneSeed({ ...this.#state, zone: event.zone, epoch: event.epoch });
+    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => applyRecord(this.#state, event.zone, offset, bytes, record));
+    assert(bad === undefined, `S14 an owner sends whole record heads: ${bad?.reason}`);
+    advance(this.#state, event.zone, event.end, event.shardTimeMs);
+  }
+
+  #apply(batch: ReadBatch): void {
+    const { header, bytes, start } = batch;
+    const from = start + header.headerLength;
+    const offset = header.offset + header.headerLength;
+    const bad = eachRecord(bytes, from, from + header.recordsLength, offset, batch.seed, false, (record, at) => applyRecord(this.#state, batch.zone, at, bytes, record));
+    assert(bad === undefined, `a batch with good checksums holds good records: ${bad?.reason}`);
+    advance(this.#state, batch.zone, header.offset + header.totalLength, header.shardTimeMs);
+  }
+
+  /** What is committed, known, and not applied. */
+  #missing(): Segment[] {
+    const { zone: at, offset } = this.#state.position;
+    const segments: Segment[] = [];
+    for (const { zone, epoch, length, replicas, former } of this.#metadata?.zones ?? []) {
+      if (zone < at) continue;
+      segments.push({ zone, epoch, from: zone === at ? offset : 0, to: length, holders: [...replicas, ...former] });
+    }
+    const open = this.#metadata?.head?.openZone;
+    if (open !== undefined && this.#target?.zone === open.zone && open.zone >= at) {
+      segments.push({ zone: open.zone, epoch: open.epoch, from: open.zone === at ? offset : 0, to: this.#target.end, holders: open.replicas });
+    }
+    return segments.filter((segment) => segment.from < segment.to);
+  }
+
+  #heal(): void {
+    if (this.#reader.state === 'reading' || this.#reader.state === 'stuck') return;
+    const missing = this.#missing();
+    if (missing.length > 0) this.#reader.start(missing);
+  }
+
+  logRead(request: LogRead, bytes: Uint8Array | undefined): void {
+    this.#reader.answer(request, bytes);
+    if (this.#reader.state === 'done') this.#heal();
+  }
+
+  tick(nowMs: Millis): void {
+    if (this.#reader.state !== 'stuck' || nowMs < this.#retryAtMs) return;
+    this.#retryAtMs = nowMs + retryMs;
+    // The zones' lists may have changed since: begin again from the watermark.
+    this.#reader.stop();
+    this.#heal();
+  }
+}

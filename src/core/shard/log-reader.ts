@@ -1,0 +1,166 @@
+/**
+ * Reads committed stretches of a shard's log, batch by batch, with checksums, from whichever holder has a good copy (S9, S14). Pure: asks by
+ * `read-log` effects, one at a time.
+ */
+import { assert } from '../../base/assert.ts';
+import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { BatchHeader } from '../../codec/log-format.ts';
+import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../codec/log-format.ts';
+import type { LogRead, ShardEffect, ShardIdentity } from './events.ts';
+import type { Loggers } from './loggers.ts';
+
+/** [from, to) of a zone; both are batch boundaries (or 0). */
+export interface Segment {
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly from: number;
+  readonly to: number;
+  readonly holders: readonly Uuid[];
+}
+
+/** A batch that was read and checked: header at `start` of `bytes`. */
+export interface ReadBatch {
+  readonly zone: ZoneId;
+  readonly seed: number;
+  readonly header: BatchHeader;
+  readonly bytes: Buffer;
+  readonly start: number;
+}
+
+const chunkBytes = 1024 * 1024;
+
+export type ReaderState = 'idle' | 'reading' | 'stuck' | 'done';
+
+export class LogReader {
+  readonly #identity: ShardIdentity;
+  readonly #loggers: Loggers;
+  readonly #effects: ShardEffect[];
+  readonly #visit: (batch: ReadBatch) => void;
+  #segments: Segment[] = [];
+  #at = 0;
+  #seed = 0;
+  #wanted = chunkBytes;
+  #request: LogRead | undefined;
+  #number = 0;
+  /** Holders that failed at the present position. */
+  #failed = new Set<Uuid>();
+  #state: ReaderState = 'idle';
+
+  constructor(identity: ShardIdentity, loggers: Loggers, effects: ShardEffect[], visit: (batch: ReadBatch) => void) {
+    this.#identity = identity;
+    this.#loggers = loggers;
+    this.#effects = effects;
+    this.#visit = visit;
+  }
+
+  get state(): ReaderState {
+    return this.#state;
+  }
+
+  /** Holders that gave nothing or nothing good at the position where the reader is. */
+  get failed(): ReadonlySet<Uuid> {
+    return this.#failed;
+  }
+
+  /** REQUIRES: not reading. */
+  start(segments: readonly Segment[]): void {
+    assert(this.#state !== 'reading', 'one stretch is read at a time');
+    this.#segments = segments.filter((segment) => segment.from < segment.to);
+    this.#enter();
+    this.#ask();
+  }
+
+  /** Tries all holders again. */
+  retry(): void {
+    if (this.#state !== 'stuck') return;
+    this.#failed.clear();
+    this.#ask();
+  }
+
+  /** Forgets what is under way. */
+  stop(): void {
+    this.#segments = [];
+    this.#request = undefined;
+    this.#state = 'idle';
+  }
+
+  answer(request: LogRead, bytes: Uint8Array | undefined): void {
+    if (this.#request === undefined || request.number !== this.#request.number) return; // Of an earlier stretch.
+    this.#request = undefined;
+    const segment = this.#segments[0];
+    assert(segment !== undefined, 'what was asked for is still wanted');
+    const problem = bytes === undefined ? 'no answer' : bytes.length < request.length ? 'too few bytes' : this.#parse(segment, asBuffer(bytes));
+    if (problem !== undefined) {
+      this.#failed.add(request.logger);
+      const { shard } = this.#identity;
+      this.#effects.push({ effect: 'note', level: 'warn', text: 'log not read', fields: { shard, zone: segment.zone, offset: this.#at, logger: request.logger, problem } });
+    }
+    if (this.#at >= segment.to) {
+      this.#segments.shift();
+      this.#enter();
+    }
+    this.#ask();
+  }
+
+  #enter(): void {
+    const segment = this.#segments[0];
+    this.#failed.clear();
+    this.#wanted = chunkBytes;
+    if (segment === undefined) return;
+    this.#at = segment.from;
+    this.#seed = zoneSeed({ ...this.#identity, zone: segment.zone, epoch: segment.epoch });
+  }
+
+  #ask(): void {
+    const segment = this.#segments[0];
+    if (segment === undefined) {
+      this.#state = 'done';
+      return;
+    }
+    const logger = segment.holders.find((holder) => this.#loggers.isUp(holder) && !this.#failed.has(holder));
+    if (logger === undefined) {
+      this.#state = 'stuck';
+      return;
+    }
+    this.#state = 'reading';
+    const length = Math.min(this.#wanted, segment.to - this.#at, limits.readBytesMax);
+    this.#request = { zone: segment.zone, epoch: segment.epoch, offset: this.#at, length, logger, number: ++this.#number };
+    this.#effects.push({ effect: 'read-log', request: this.#request });
+  }
+
+  /** Visits the batches that lie wholly in `bytes`, which begins at the position; moves it. Gives what is wrong, if anything. */
+  #parse(segment: Segment, bytes: Buffer): string | undefined {
+    const place = { ...this.#identity, zone: segment.zone, epoch: segment.epoch };
+    let start = 0;
+    if (this.#at === 0) {
+      const header = decodeZoneHeader(bytes);
+      if (header.kind !== 'zone') return `zone header: ${header.kind === 'damaged' ? header.reason : header.kind}`;
+      if (header.header.zone !== segment.zone || header.header.epoch !== segment.epoch || header.header.cluster !== this.#identity.cluster || header.header.shard !== this.#identity.shard) {
+        return 'zone header: of another zone';
+      }
+      start = this.#at = header.length;
+    }
+    while (this.#at < segment.to) {
+      const result = decodeBatchHeader(bytes, start, this.#at, place, this.#seed);
+      if (result.kind === 'short') return this.#more(bytes.length - start, result.needed);
+      if (result.kind !== 'batch') return result.kind === 'damaged' ? result.reason : result.kind;
+      const { header } = result;
+      if (start + header.totalLength > bytes.length) return this.#more(bytes.length - start, header.totalLength);
+      if (this.#at + header.totalLength > segment.to) return 'a batch crosses the sealed length';
+      if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
+      this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start });
+      start += header.totalLength;
+      this.#at += header.totalLength;
+      this.#failed.clear();
+      this.#wanted = chunkBytes;
+    }
+    return undefined;
+  }
+
+  /** The next read begins at the present position; it is longer when even one batch did not fit. */
+  #more(had: number, needed: number): string | undefined {
+    if (had >= this.#wanted || needed > chunkBytes) this.#wanted = Math.max(chunkBytes, needed);
+    return needed > limits.readBytesMax ? `a batch of ${needed} bytes` : undefined;
+  }
+}

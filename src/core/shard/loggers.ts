@@ -1,0 +1,56 @@
+/** The loggers a shard can use now, and which of them hold its next zone. */
+import { present } from '../../base/assert.ts';
+import type { Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { rendezvousOrder } from '../rendezvous.ts';
+
+interface Known {
+  readonly alignment: number;
+  readonly upSinceMs: number;
+  /** It was slow, full or refused: others are preferred until then. */
+  avoidUntilMs: number;
+}
+
+export class Loggers {
+  readonly #up = new Map<Uuid, Known>();
+
+  up(logger: Uuid, alignment: number, nowMs: Millis): void {
+    this.#up.set(logger, { alignment, upSinceMs: nowMs, avoidUntilMs: 0 });
+  }
+
+  down(logger: Uuid): void {
+    this.#up.delete(logger);
+  }
+
+  isUp(logger: Uuid): boolean {
+    return this.#up.has(logger);
+  }
+
+  avoid(logger: Uuid, untilMs: number): void {
+    const known = this.#up.get(logger);
+    if (known !== undefined) known.avoidUntilMs = untilMs;
+  }
+
+  /** Loggers that could hold a new zone and have been fit for it for `stableMs`. */
+  usable(nowMs: Millis, stableMs = 0): Uuid[] {
+    return [...this.#up].filter(([, known]) => known.avoidUntilMs <= nowMs && known.upSinceMs + stableMs <= nowMs).map(([logger]) => logger);
+  }
+
+  /**
+   * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When none is usable, those that are
+   * merely avoided. Empty when fewer than `least` can be had.
+   */
+  choose(shard: ShardId, zone: ZoneId, count: number, least: number, nowMs: Millis): Uuid[] {
+    const usable = this.usable(nowMs);
+    const candidates = usable.length >= least ? usable : [...this.#up.keys()];
+    if (candidates.length < least) return [];
+    const byName = new Map<string, Uuid>(candidates.map((logger) => [logger, logger]));
+    return rendezvousOrder(`${shard}/${zone}`, candidates)
+      .slice(0, count)
+      .map((name) => present(byName.get(name), 'a candidate'));
+  }
+
+  /** The alignment that suits all of `replicas`, which are up. */
+  alignmentOf(replicas: readonly Uuid[]): number {
+    return replicas.reduce((most, logger) => Math.max(most, this.#up.get(logger)?.alignment ?? 1), 1);
+  }
+}

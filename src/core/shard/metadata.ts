@@ -1,0 +1,111 @@
+/**
+ * A shard's metadata in the coordinator: one head, and one entry per sealed zone that still holds something. Every transaction compares
+ * and rewrites the whole head, change number included (S1).
+ */
+import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { epoch, instanceId, uuid, zoneId } from '../../base/ids.ts';
+
+/** The process that orders a shard's writes. The instance counts, not the gateway's name (S1). */
+export interface Owner {
+  /** Number of the gateway in the configuration. */
+  readonly gateway: number;
+  readonly node: Uuid;
+  readonly instance: InstanceId;
+}
+
+export interface OpenZone {
+  readonly zone: ZoneId;
+  /** The epoch that writes it: the head's, except between a claim and its close. */
+  readonly epoch: Epoch;
+  readonly replicas: readonly Uuid[];
+}
+
+export interface Head {
+  readonly epoch: Epoch;
+  readonly owner: Owner;
+  readonly openZone: OpenZone;
+  readonly nextZone: ZoneId;
+  /** One more with every transaction on the shard. */
+  readonly change: number;
+}
+
+/** A zone that ended. Bytes past `length` do not exist. */
+export interface SealedZone {
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly length: number;
+  /** Each of them holds all of [0, length), stable and verified (S10). */
+  readonly replicas: readonly Uuid[];
+  /** Held part of it when it was open and did not answer the seal: usable for single batches whose checksum is good (S9). */
+  readonly former: readonly Uuid[];
+}
+
+/** What the coordinator said at one revision. `zones` are sorted by id. */
+export interface ShardMetadata {
+  readonly head: Head | undefined;
+  /** Of the head's key; 0 when it is absent. */
+  readonly headRevision: number;
+  readonly zones: readonly SealedZone[];
+}
+
+export const shardPrefix = (shard: ShardId): string => `shard/${shard}/`;
+export const headKey = (shard: ShardId): string => `shard/${shard}/head`;
+export const zoneKey = (shard: ShardId, zone: ZoneId): string => `shard/${shard}/zone/${String(zone).padStart(16, '0')}`;
+
+export function sameOwner(a: Owner, b: Owner): boolean {
+  return a.node === b.node && a.instance === b.instance;
+}
+
+export function encodeMetadata(value: Head | SealedZone): Uint8Array {
+  return Buffer.from(JSON.stringify(value));
+}
+
+/** @throws RangeError, SyntaxError, TypeError when the bytes are no head: the caller reports which key. */
+export function decodeHead(bytes: Uint8Array): Head {
+  const json = parse(bytes);
+  const owner = object(json['owner']);
+  const open = object(json['openZone']);
+  return {
+    epoch: epoch(number(json['epoch'])),
+    owner: { gateway: number(owner['gateway']), node: uuid(text(owner['node'])), instance: instanceId(text(owner['instance'])) },
+    openZone: { zone: zoneId(number(open['zone'])), epoch: epoch(number(open['epoch'])), replicas: uuids(open['replicas']) },
+    nextZone: zoneId(number(json['nextZone'])),
+    change: number(json['change']),
+  };
+}
+
+/** @throws like `decodeHead`. */
+export function decodeSealedZone(bytes: Uint8Array): SealedZone {
+  const json = parse(bytes);
+  return {
+    zone: zoneId(number(json['zone'])),
+    epoch: epoch(number(json['epoch'])),
+    length: number(json['length']),
+    replicas: uuids(json['replicas']),
+    former: uuids(json['former']),
+  };
+}
+
+function parse(bytes: Uint8Array): Record<string, unknown> {
+  return object(JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')));
+}
+
+function object(value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) throw new TypeError(`expected an object, found ${JSON.stringify(value)}`);
+  return Object.fromEntries(Object.entries(value));
+}
+
+function number(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new TypeError(`expected an integer, found ${JSON.stringify(value)}`);
+  return value;
+}
+
+function text(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError(`expected a string, found ${JSON.stringify(value)}`);
+  return value;
+}
+
+function uuids(value: unknown): Uuid[] {
+  if (!Array.isArray(value)) throw new TypeError(`expected a list, found ${JSON.stringify(value)}`);
+  return value.map((member) => uuid(text(member)));
+}

@@ -1,0 +1,231 @@
+/**
+ * A shard in one gateway: follower, taker or owner of it, by turns. `step(event): effects`, in the order in which they must happen.
+ *
+ *   follower --claim--> taking --close seen, tail applied--> owner --deposed--> follower
+ *                         '----------lost----------> follower
+ */
+import { assert, unreachable } from '../../base/assert.ts';
+import type { Millis } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { ShardState } from './apply.ts';
+import type { ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
+import { ShardFollower } from './follower.ts';
+import { Loggers } from './loggers.ts';
+import type { Owner, ShardMetadata } from './metadata.ts';
+import type { OwnerStatus } from './owner.ts';
+import { ShardOwner } from './owner.ts';
+import type { Failure, ShardRead, ShardWrite } from './requests.ts';
+import { Takeover } from './takeover.ts';
+import { WriteQueue } from './write-queue.ts';
+
+const nothing: readonly ShardEffect[] = [];
+
+export interface ShardStatus {
+  readonly role: ShardRole;
+  readonly step: string;
+  readonly keys: number;
+  readonly lag: number;
+  readonly owner: OwnerStatus | undefined;
+}
+
+export class Shard {
+  readonly state: ShardState;
+  readonly #self: Owner;
+  readonly #settings: ShardSettings;
+  readonly #loggers = new Loggers();
+  /** Always the same array for the parts; handed out and emptied by `step`. */
+  readonly #effects: ShardEffect[] = [];
+  readonly #coldUntilMs: number;
+  #queue = new WriteQueue();
+  /** Reads that arrived during a take-over. */
+  #waitingReads: ShardRead[] = [];
+  #follower: ShardFollower;
+  #takeover: Takeover | undefined;
+  #owner: ShardOwner | undefined;
+  #nowMs: Millis;
+
+  constructor(state: ShardState, self: Owner, settings: ShardSettings, nowMs: Millis) {
+    this.state = state;
+    this.#self = self;
+    this.#settings = settings;
+    this.#nowMs = nowMs;
+    this.#coldUntilMs = nowMs + settings.coldSealWaitMs;
+    this.#follower = new ShardFollower(state, this.#loggers, this.#effects);
+  }
+
+  get role(): ShardRole {
+    return this.#owner !== undefined ? 'owner' : this.#takeover !== undefined ? 'taking' : 'follower';
+  }
+
+  get status(): ShardStatus {
+    const lag = this.#owner === undefined ? this.#follower.lag : 0;
+    return { role: this.role, step: this.#takeover?.step ?? '', keys: this.state.index.size, lag, owner: this.#owner?.status };
+  }
+
+  step(event: ShardEvent): readonly ShardEffect[] {
+    this.#handle(event);
+    this.#settle();
+    return this.#effects.length === 0 ? nothing : this.#effects.splice(0);
+  }
+
+  #handle(event: ShardEvent): void {
+    switch (event.event) {
+      case 'write':
+        return this.#write(event);
+      case 'read':
+        return this.#read(event);
+      case 'turn-ended':
+        this.#nowMs = event.nowMs;
+        return this.#owner?.turnEnded(event.nowMs, event.wallMs);
+      case 'tick':
+        return this.#tick(event.nowMs);
+      case 'claim':
+        this.#nowMs = event.nowMs;
+        return this.#claim();
+      case 'metadata':
+        return this.#metadata(event.metadata, event.loaded);
+      case 'load-failed':
+        this.#takeover?.loadFailed();
+        return this.#owner?.loadFailed();
+      case 'transacted':
+        this.#takeover?.transacted();
+        return this.#owner?.transacted();
+      case 'logger-up':
+        this.#loggers.up(event.logger, event.alignment, this.#nowMs);
+        return this.#takeover?.loggerUp();
+      case 'logger-down':
+        this.#loggers.down(event.logger);
+        return this.#owner?.loggerDown(event.logger);
+      case 'appended':
+        return this.#owner?.appended(event.logger, event.zone, event.end);
+      case 'confirmed':
+        return this.#owner?.confirmed(event.logger, event.zone, event.number);
+      case 'append-failed':
+      case 'confirm-failed':
+        return this.#owner?.replicaFailed(event.logger, event.zone, event.reason.kind === 'lost' ? 'lost' : event.reason.code);
+      case 'sealed':
+        return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
+      case 'log-read':
+        if (this.#takeover?.step === 'reading') return this.#takeover.logRead(event.request, event.bytes);
+        return this.#owner === undefined ? this.#follower.logRead(event.request, event.bytes) : undefined;
+      case 'catch-up':
+        // An owner hears nothing about its own log; a late word of an earlier owner is below its watermark.
+        return this.#owner === undefined ? this.#follower.catchUp(event) : undefined;
+      default:
+        return unreachable(event);
+    }
+  }
+
+  // --- requests ------------------------------------------------------------------------------------------------------------
+
+  #write(write: ShardWrite): void {
+    if (this.#owner !== undefined) {
+      this.#owner.write(write);
+    } else if (this.#takeover === undefined) {
+      this.#effects.push({ effect: 'answer-write', write, result: this.#notOwner() });
+    } else if (!this.#queue.push(write, this.#nowMs)) {
+      this.#effects.push({ effect: 'answer-write', write, result: { ...this.#notOwner(), code: 'overloaded', message: 'too many writes wait for the take-over of the shard' } });
+    }
+  }
+
+  #read(read: ShardRead): void {
+    if (read.stale) {
+      this.#readStale(read);
+    } else if (this.#owner !== undefined) {
+      this.#owner.read(read);
+    } else if (this.#takeover === undefined) {
+      this.#effects.push({ effect: 'fail-read', read, failure: this.#notOwner() });
+    } else if (this.#waitingReads.length >= limits.shardQueueRecordsMax) {
+      this.#effects.push({ effect: 'fail-read', read, failure: { ...this.#notOwner(), code: 'overloaded', message: 'too many reads wait for the take-over of the shard' } });
+    } else {
+      read.arrivedMs = this.#nowMs;
+      this.#waitingReads.push(read);
+    }
+  }
+
+  /** From this standby's index, as it is. */
+  #readStale(read: ShardRead): void {
+    const { index } = this.state;
+    const id = index.find(read.source, read.keyStart, read.keyLength);
+    if (id !== -1) {
+      read.version = index.versionOf(id);
+      read.lba = index.lbaOf(id);
+      read.recordBytes = index.lengthOf(id);
+      read.valueLength = index.valueLengthOf(id);
+      read.expiresAt = index.expiresAtOf(id);
+      this.#effects.push({ effect: 'fetch', read });
+    }
+    this.#effects.push({ effect: 'release', read });
+  }
+
+  #notOwner(): Failure {
+    return { kind: 'failed', code: 'not-owner', message: `this gateway does not own shard ${this.state.shard}`, outcome: 'not-applied' };
+  }
+
+  // --- roles ---------------------------------------------------------------------------------------------------------------
+
+  #claim(): void {
+    if (this.#owner !== undefined || this.#takeover !== undefined) return;
+    this.#takeover = new Takeover(this.state, this.#self, this.#settings, this.#loggers, this.#effects, this.#nowMs, this.#coldUntilMs);
+    this.#effects.push({ effect: 'role', role: 'taking' });
+  }
+
+  #metadata(metadata: ShardMetadata, loaded: boolean): void {
+    if (this.#owner !== undefined) {
+      this.#owner.metadata(metadata, loaded);
+      return;
+    }
+    if (loaded) this.#takeover?.loaded(metadata);
+    this.#follower.metadata(metadata);
+  }
+
+  /** Changes of role that follow from what happened inside the parts. */
+  #settle(): void {
+    if (this.#owner?.isDeposed === true) {
+      this.#owner = undefined;
+      this.#queue = new WriteQueue();
+      this.#follower = new ShardFollower(this.state, this.#loggers, this.#effects);
+      this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load' });
+    } else if (this.#takeover?.step === 'lost') {
+      this.#takeover = undefined;
+      this.#failWaiting(this.#notOwner());
+      this.#effects.push({ effect: 'role', role: 'follower' });
+    } else if (this.#takeover?.step === 'done' && this.#follower.isCurrent) {
+      this.#serve(this.#takeover.metadata);
+    }
+  }
+
+  /** The close was seen and the tail is applied. */
+  #serve(metadata: ShardMetadata | undefined): void {
+    const head = metadata?.head;
+    assert(metadata !== undefined && head !== undefined, 'S8 a take-over ends with its own zone open');
+    this.#takeover = undefined;
+    this.#owner = new ShardOwner(this.state, this.#settings, this.#loggers, this.#effects, this.#queue, { ...metadata, head }, this.#nowMs);
+    this.#effects.push({ effect: 'role', role: 'owner' });
+    this.#effects.push({
+      effect: 'note', level: 'info', text: 'serving', fields: { shard: this.state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: this.state.index.size },
+    });
+    const reads = this.#waitingReads;
+    this.#waitingReads = [];
+    for (const read of reads) this.#owner.read(read);
+  }
+
+  #failWaiting(failure: Failure): void {
+    for (const write of this.#queue.removeAll(() => true)) this.#effects.push({ effect: 'answer-write', write, result: failure });
+    for (const read of this.#waitingReads.splice(0)) this.#effects.push({ effect: 'fail-read', read, failure });
+  }
+
+  #tick(nowMs: Millis): void {
+    this.#nowMs = nowMs;
+    if (this.#owner !== undefined) return this.#owner.tick(nowMs);
+    this.#takeover?.tick(nowMs);
+    this.#follower.tick(nowMs);
+    const before = nowMs - this.#settings.requestTimeoutMs;
+    const failure: Failure = { ...this.#notOwner(), code: 'unavailable', message: `shard ${this.state.shard} is being taken over` };
+    for (const write of this.#queue.takeOlder(before)) this.#effects.push({ effect: 'answer-write', write, result: failure });
+    while (this.#waitingReads[0] !== undefined && this.#waitingReads[0].arrivedMs < before) {
+      const read = this.#waitingReads.shift();
+      if (read !== undefined) this.#effects.push({ effect: 'fail-read', read, failure });
+    }
+  }
+}

@@ -1,0 +1,293 @@
+/**
+ * Taking a shard over (DESIGN.md section 6): claim, seal, read the tail, close and open. Also how a shard begins, and how a gateway that
+ * restarted gets its shards again (S2: it never resumes an epoch).
+ *
+ *   loading -> claiming -> verifying the claim -> sealing -> reading the tail -> closing -> verifying the close -> done
+ *      any of them, another owner of a higher epoch seen -> lost
+ *
+ * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S9 (whose answers count, which length), S5 (the second
+ * compare-and-set commits everything below the length it records).
+ */
+import { assert, unreachable } from '../../base/assert.ts';
+import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
+import { epoch as toEpoch, zoneId } from '../../base/ids.ts';
+import type { SealAnswer } from '../../codec/logger-protocol.ts';
+import type { ShardState } from './apply.ts';
+import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from './events.ts';
+import { LogReader } from './log-reader.ts';
+import type { Loggers } from './loggers.ts';
+import type { Head, Owner, SealedZone, ShardMetadata } from './metadata.ts';
+import { encodeMetadata, headKey, sameOwner, zoneKey } from './metadata.ts';
+import type { SealDecision } from './seal-length.ts';
+import { sealLength } from './seal-length.ts';
+
+type Step = 'loading' | 'claiming' | 'claim-check' | 'sealing' | 'reading' | 'closing' | 'close-check' | 'waiting' | 'done' | 'lost';
+
+const retryMs = 50;
+const sealRetryMs = 250;
+
+export class Takeover {
+  readonly #state: ShardState;
+  readonly #self: Owner;
+  readonly #settings: ShardSettings;
+  readonly #loggers: Loggers;
+  readonly #effects: ShardEffect[];
+  readonly #tail: LogReader;
+  #step: Step = 'loading';
+  #metadata: ShardMetadata | undefined;
+  /** The epoch claimed; 0 before. */
+  #epoch = 0;
+  #answers = new Map<Uuid, SealAnswer>();
+  /** Answered, but gave bad bytes when the tail was read, or is gone (S9). */
+  #unsound = new Set<Uuid>();
+  #closedZone: { readonly zone: ZoneId; readonly loggers: readonly Uuid[] } | undefined;
+  #decision: Extract<SealDecision, { kind: 'length' }> | undefined;
+  #firstAnswerMs = 0;
+  #sealAgainMs = 0;
+  #retryAtMs = 0;
+  readonly #coldUntilMs: number;
+  #nowMs: Millis;
+  #saidWaiting = '';
+
+  /** `coldUntilMs`: until then the process is starting and may not have met all loggers yet. */
+  constructor(state: ShardState, self: Owner, settings: ShardSettings, loggers: Loggers, effects: ShardEffect[], nowMs: Millis, coldUntilMs: number) {
+    this.#coldUntilMs = coldUntilMs;
+    this.#state = state;
+    this.#self = self;
+    this.#settings = settings;
+    this.#loggers = loggers;
+    this.#effects = effects;
+    this.#tail = new LogReader(state, loggers, effects, () => undefined);
+    this.#nowMs = nowMs;
+    this.#load('loading');
+  }
+
+  get step(): Step {
+    return this.#step;
+  }
+
+  /** When done: the metadata with the own new zone open. */
+  get metadata(): ShardMetadata | undefined {
+    return this.#metadata;
+  }
+
+  #load(step: 'loading' | 'claim-check' | 'close-check'): void {
+    this.#step = step;
+    this.#effects.push({ effect: 'load' });
+  }
+
+  /** Begins again from what the coordinator holds, a little later. */
+  #again(): void {
+    this.#step = 'waiting';
+    this.#retryAtMs = this.#nowMs + retryMs;
+  }
+
+  loadFailed(): void {
+    if (this.#step === 'loading' || this.#step === 'claim-check' || this.#step === 'close-check') this.#again();
+  }
+
+  /** What was loaded decides how to go on: an answer of a transaction is never trusted alone (S1, S8). */
+  loaded(metadata: ShardMetadata): void {
+    const step = this.#step;
+    if (step !== 'loading' && step !== 'claim-check' && step !== 'close-check') return;
+    this.#metadata = metadata;
+    const { head } = metadata;
+    const mine = head !== undefined && this.#epoch !== 0 && head.epoch === this.#epoch && sameOwner(head.owner, this.#self);
+    if (head === undefined) {
+      this.#begin();
+    } else if (!mine) {
+      if (this.#epoch !== 0 && head.epoch >= this.#epoch && !sameOwner(head.owner, this.#self)) this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
+      else this.#claim(head);
+    } else if (head.openZone.epoch === this.#epoch) {
+      this.#done(metadata);
+    } else if (step === 'close-check') {
+      this.#close(); // Not applied, or not yet: a second one against the same head makes the first impossible.
+    } else {
+      this.#seal(head);
+    }
+  }
+
+  /** The close is seen: length and list come from the metadata, not from the own computation (S8). */
+  #done(metadata: ShardMetadata): void {
+    this.#step = 'done';
+    const closed = this.#closedZone;
+    if (closed === undefined) return;
+    const length = metadata.zones.find((sealed) => sealed.zone === closed.zone)?.length ?? 0;
+    this.#effects.push({ effect: 'finish', zone: closed.zone, length, loggers: closed.loggers });
+  }
+
+  /** Step 1, for a shard that has no head: the first epoch opens the first zone. */
+  #begin(): void {
+    const zone = zoneId(1);
+    const replicas = this.#loggers.choose(this.#state.shard, zone, this.#settings.replicas, this.#settings.minReplicas, this.#nowMs);
+    const scarce = replicas.length < this.#settings.replicas && this.#nowMs < this.#coldUntilMs;
+    if (replicas.length === 0 || scarce) {
+      this.#wait(`${replicas.length} of ${this.#settings.replicas} loggers are connected`);
+      return;
+    }
+    this.#epoch = 1;
+    const head: Head = { epoch: toEpoch(1), owner: this.#self, openZone: { zone, epoch: toEpoch(1), replicas }, nextZone: zoneId(2), change: 1 };
+    this.#transact('claiming', 0, [{ key: headKey(this.#state.shard), value: encodeMetadata(head) }]);
+  }
+
+  /** Step 1: one epoch more, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in reach. */
+  #claim(head: Head): void {
+    if (!head.openZone.replicas.some((logger) => this.#loggers.isUp(logger))) {
+      this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
+      return;
+    }
+    this.#epoch = head.epoch + 1;
+    const claimed: Head = { ...head, epoch: toEpoch(this.#epoch), owner: this.#self, change: head.change + 1 };
+    this.#transact('claiming', this.#metadata?.headRevision ?? 0, [{ key: headKey(this.#state.shard), value: encodeMetadata(claimed) }]);
+  }
+
+  #transact(step: 'claiming' | 'closing', revision: number, writes: readonly { readonly key: string; readonly value: Uint8Array }[]): void {
+    this.#step = step;
+    this.#effects.push({ effect: 'transact', compares: [{ key: headKey(this.#state.shard), revision }], writes });
+  }
+
+  transacted(): void {
+    if (this.#step === 'claiming') this.#load('claim-check');
+    else if (this.#step === 'closing') this.#load('close-check');
+  }
+
+  /** Step 2: the claim is seen and the zones were read after it (S8). */
+  #seal(head: Head): void {
+    assert(head.epoch === this.#epoch && sameOwner(head.owner, this.#self), 'S8 claim before seal');
+    this.#step = 'sealing';
+    this.#answers.clear();
+    this.#unsound.clear();
+    this.#firstAnswerMs = 0;
+    this.#sendSeals(head);
+  }
+
+  #sendSeals(head: Head): void {
+    this.#sealAgainMs = this.#nowMs + sealRetryMs;
+    const loggers = head.openZone.replicas.filter((logger) => this.#loggers.isUp(logger) && !this.#answers.has(logger));
+    if (loggers.length > 0) this.#effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });
+  }
+
+  sealed(logger: Uuid, zone: number, epoch: Epoch, answer: SealAnswer | Lost | Refused): void {
+    const head = this.#metadata?.head;
+    if (this.#step !== 'sealing' || head === undefined || head.openZone.zone !== zone || epoch !== this.#epoch) return;
+    if ('kind' in answer) {
+      if (answer.kind === 'refused' && answer.code === 'fenced') this.#lose('fenced by a later claim');
+      return;
+    }
+    this.#answers.set(logger, answer);
+    if (this.#firstAnswerMs === 0) this.#firstAnswerMs = this.#nowMs;
+    this.#consider();
+  }
+
+  /** Whether to wait for more answers, and if not, which length (S9). */
+  #consider(): void {
+    const open = this.#metadata?.head?.openZone;
+    assert(open !== undefined, 'sealing follows loading');
+    if (this.#answers.size === 0) return;
+    const owing = open.replicas.filter((logger) => !this.#answers.has(logger));
+    const connected = owing.every((logger) => this.#loggers.isUp(logger));
+    const waited = this.#nowMs >= this.#firstAnswerMs + this.#settings.sealWaitMs && (connected || this.#nowMs >= this.#coldUntilMs);
+    if (owing.length > 0 && !waited) return;
+    const { position } = this.#state;
+    const watermark = position.zone === open.zone ? position.offset : 0;
+    const decision = sealLength(this.#answers, this.#unsound, watermark, owing.length === 0);
+    switch (decision.kind) {
+      case 'length':
+        this.#decision = decision;
+        this.#readTail(watermark, decision);
+        return;
+      case 'wait':
+        this.#note('warn', 'take-over waits', { zone: open.zone, reason: decision.reason });
+        return;
+      default:
+        unreachable(decision);
+    }
+  }
+
+  /** Step 3: everything between the watermark and the length must be readable before the length is recorded. */
+  #readTail(watermark: number, decision: Extract<SealDecision, { kind: 'length' }>): void {
+    const open = this.#metadata?.head?.openZone;
+    assert(open !== undefined, 'reading follows sealing');
+    this.#step = 'reading';
+    this.#tail.stop();
+    this.#tail.start([{ zone: open.zone, epoch: open.epoch, from: watermark, to: decision.length, holders: decision.holders }]);
+    this.#tailRead();
+  }
+
+  logRead(request: LogRead, bytes: Uint8Array | undefined): void {
+    if (this.#step !== 'reading') return;
+    this.#tail.answer(request, bytes);
+    this.#tailRead();
+  }
+
+  #tailRead(): void {
+    if (this.#tail.failed.size > 0) {
+      // S9: an answerer that turns out damaged there, or gone, is a doubtful one, or none.
+      for (const logger of this.#tail.failed) this.#unsound.add(logger);
+      this.#step = 'sealing';
+      this.#tail.stop();
+      this.#consider();
+    } else if (this.#tail.state === 'done') {
+      this.#close();
+    } else if (this.#tail.state === 'stuck') {
+      this.#tail.stop();
+      this.#again();
+    }
+  }
+
+  /** Step 4: the second compare-and-set records length and list, and opens the own zone. */
+  #close(): void {
+    const head = this.#metadata?.head;
+    const decision = this.#decision;
+    assert(head !== undefined && decision !== undefined && head.epoch === this.#epoch, 'S8 closing follows sealing under the own epoch');
+    const next = head.nextZone;
+    const replicas = this.#loggers.choose(this.#state.shard, next, this.#settings.replicas, this.#settings.minReplicas, this.#nowMs);
+    if (replicas.length === 0) {
+      this.#wait('no logger is connected for a new zone');
+      return;
+    }
+    const opened: Head = { ...head, openZone: { zone: next, epoch: head.epoch, replicas }, nextZone: zoneId(next + 1), change: head.change + 1 };
+    const writes = [{ key: headKey(this.#state.shard), value: encodeMetadata(opened) }];
+    const { zone, epoch } = head.openZone;
+    if (decision.length > 0) {
+      const former = head.openZone.replicas.filter((logger) => !decision.holders.includes(logger));
+      const sealed: SealedZone = { zone, epoch, length: decision.length, replicas: decision.holders, former };
+      writes.push({ key: zoneKey(this.#state.shard, zone), value: encodeMetadata(sealed) });
+    }
+    this.#closedZone = { zone, loggers: head.openZone.replicas };
+    this.#transact('closing', this.#metadata?.headRevision ?? 0, writes);
+  }
+
+  /** Visible to the operator, once per reason. */
+  #wait(reason: string): void {
+    if (this.#saidWaiting !== reason) this.#note('warn', 'take-over waits', { reason });
+    this.#saidWaiting = reason;
+    this.#again();
+  }
+
+  #lose(reason: string): void {
+    this.#step = 'lost';
+    this.#note('warn', 'take-over lost', { reason });
+  }
+
+  #note(level: 'info' | 'warn', text: string, fields: Readonly<Record<string, string | number>>): void {
+    this.#effects.push({ effect: 'note', level, text, fields: { shard: this.#state.shard, ...fields } });
+  }
+
+  tick(nowMs: Millis): void {
+    this.#nowMs = nowMs;
+    if (this.#step === 'waiting' && nowMs >= this.#retryAtMs) {
+      this.#load('loading');
+    } else if (this.#step === 'sealing') {
+      const head = this.#metadata?.head;
+      if (head !== undefined && this.#unsound.size > 0 && nowMs >= this.#sealAgainMs) this.#seal(head); // They may be sound again.
+      else if (head !== undefined && nowMs >= this.#sealAgainMs) this.#sendSeals(head);
+      this.#consider();
+    }
+  }
+
+  loggerUp(): void {
+    const head = this.#metadata?.head;
+    if (this.#step === 'sealing' && head !== undefined) this.#sendSeals(head);
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The open zone at its owner: what was appended, which replica acknowledged how much, which confirmed what. Pure bookkeeping; the rules it
+ * keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all replicas confirmed).
+ */
+import { assert } from '../../base/assert.ts';
+import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
+import { zoneSeed } from '../../codec/log-format.ts';
+import type { ShardWrite } from './requests.ts';
+import type { ShardIdentity } from './events.ts';
+
+/** A batch that was sent and is not committed. */
+export interface Batch {
+  /** First byte of the append: of the zone header in a zone's first, else of the batch. */
+  readonly appendOffset: number;
+  readonly offset: number;
+  readonly end: number;
+  readonly recordsStart: number;
+  readonly recordCount: number;
+  readonly bytes: Buffer;
+  readonly shardTimeMs: Millis;
+  readonly sentMs: Millis;
+  /** From the same counter as confirmations: its commit confirms reads that were called before it was sent. */
+  readonly number: number;
+  readonly writes: readonly ShardWrite[];
+  /** Client ids forgotten by a floor record in it (S15). */
+  readonly floors: readonly number[];
+}
+
+export class ZoneWriter {
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly replicas: readonly Uuid[];
+  readonly alignment: number;
+  readonly seed: number;
+  readonly inFlight: Batch[] = [];
+  /** Appended, acknowledged or not. */
+  length = 0;
+  /** Acknowledged by all replicas and applied. */
+  committed = 0;
+  readonly #acknowledged: number[];
+  readonly #confirmed: number[];
+
+  constructor(identity: ShardIdentity, zone: ZoneId, epoch: Epoch, replicas: readonly Uuid[], alignment: number) {
+    assert(replicas.length > 0, 'a zone has a replica');
+    this.zone = zone;
+    this.epoch = epoch;
+    this.replicas = replicas;
+    this.alignment = alignment;
+    this.seed = zoneSeed({ ...identity, zone, epoch });
+    this.#acknowledged = replicas.map(() => 0);
+    this.#confirmed = replicas.map(() => 0);
+  }
+
+  sent(batch: Batch): void {
+    assert(batch.appendOffset === this.length, 'S2 appends follow one another');
+    this.inFlight.push(batch);
+    this.length = batch.end;
+  }
+
+  acknowledged(logger: Uuid, end: number): void {
+    const at = this.replicas.indexOf(logger);
+    if (at === -1) return;
+    assert(end <= this.length, 'S11 nobody acknowledges what was not sent');
+    if (end > (this.#acknowledged[at] ?? 0)) this.#acknowledged[at] = end;
+  }
+
+  confirmed(logger: Uuid, number: number): void {
+    const at = this.replicas.indexOf(logger);
+    if (at !== -1 && number > (this.#confirmed[at] ?? 0)) this.#confirmed[at] = number;
+  }
+
+  /** S5: the oldest batch in flight if all replicas have it; it is not in flight any more. */
+  takeCommitted(): Batch | undefined {
+    const batch = this.inFlight[0];
+    if (batch === undefined || Math.min(...this.#acknowledged) < batch.end) return undefined;
+    this.inFlight.shift();
+    this.committed = batch.end;
+    for (let at = 0; at < this.#confirmed.length; at++) this.#confirmed[at] = Math.max(this.#confirmed[at] ?? 0, batch.number);
+    return batch;
+  }
+
+  /** S7: every confirmation up to this number has been given by all replicas. */
+  get confirmedByAll(): number {
+    return Math.min(...this.#confirmed);
+  }
+
+  /** Replicas that owe an answer: to `end` bytes, or to confirmation `number`. */
+  missing(end: number, number: number): Uuid[] {
+    return this.replicas.filter((_, at) => (this.#acknowledged[at] ?? 0) < end || (this.#confirmed[at] ?? 0) < number);
+  }
+}

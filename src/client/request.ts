@@ -1,0 +1,217 @@
+/**
+ * A request of a client, from the call until its promise settles. One object each: it writes its parameters, reads its result, and is a
+ * member of the list of requests that have not settled.
+ */
+import { KvError } from '../base/errors.ts';
+import type { SlotId } from '../base/ids.ts';
+import { readMode } from '../codec/client-protocol.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import type { MessageWriter } from '../codec/message-writer.ts';
+import { slotOfKey } from '../core/slots.ts';
+import type { Link } from './link.ts';
+import type { Session } from './session.ts';
+import type { DeleteResult, PutResult } from './types.ts';
+import { Entry } from './types.ts';
+
+export type Method = 'put' | 'delete' | 'get' | 'has';
+
+/** `waiting`: for a gateway, the session or the window. `delayed`: until it is sent again. */
+export type RequestState = 'waiting' | 'sent' | 'delayed' | 'settled';
+
+/** Told when the caller's signal fires. */
+export interface AbortListener {
+  aborted(request: Request): void;
+}
+
+export abstract class Request {
+  abstract readonly method: Method;
+  abstract readonly isWrite: boolean;
+  readonly key: Uint8Array;
+  readonly slot: SlotId;
+  readonly bytes: number;
+  readonly reject: (error: KvError) => void;
+  /** By the clock's `now`. */
+  deadlineMs = 0;
+  timeoutMs = 0;
+  state: RequestState = 'waiting';
+
+  /** Times it was sent; an answer belongs to one of them. */
+  sends = 0;
+  sentAtMs = 0;
+  /** Where the newest copy went. */
+  link: Link | undefined = undefined;
+  retryAtMs = 0;
+  lastError: KvError | undefined = undefined;
+
+  /** Of writes: the identity that all copies share (S15). */
+  session: Session | undefined = undefined;
+  number = 0;
+  /** Copies that were sent and not answered with a definite refusal: while there is one, the write may be applied. */
+  copiesOut = 0;
+
+  /** Neighbours in the list of unsettled requests. */
+  previous: Request | undefined = undefined;
+  next: Request | undefined = undefined;
+
+  #signal: AbortSignal | undefined = undefined;
+  #abortListener: AbortListener | undefined = undefined;
+
+  constructor(reject: (error: KvError) => void, key: Uint8Array, valueLength: number) {
+    this.reject = reject;
+    this.key = key;
+    this.slot = slotOfKey(key);
+    this.bytes = key.length + valueLength;
+  }
+
+  /** Writes the params, one array. */
+  abstract write(out: MessageWriter): void;
+  /** Reads the result and resolves the promise. @throws MessageFormatError, KvError when it is malformed; the promise is as before then. */
+  abstract resolveWith(result: MessageReader): void;
+
+  listen(signal: AbortSignal, listener: AbortListener): void {
+    this.#signal = signal;
+    this.#abortListener = listener;
+    signal.addEventListener('abort', this, { once: true });
+  }
+
+  unlisten(): void {
+    if (this.#signal === undefined) return;
+    this.#signal.removeEventListener('abort', this);
+    this.#signal = undefined;
+  }
+
+  get abortReason(): unknown {
+    return this.#signal?.reason;
+  }
+
+  /** Of an EventListenerObject: the signal fired. */
+  handleEvent(): void {
+    this.#abortListener?.aborted(this);
+  }
+}
+
+export class PutRequest extends Request {
+  readonly method = 'put';
+  readonly isWrite = true;
+  readonly #resolve: (result: PutResult) => void;
+  readonly #value: Uint8Array;
+  readonly #condition: number;
+
+  constructor(
+    resolve: (result: PutResult) => void, reject: (error: KvError) => void, key: Uint8Array, value: Uint8Array, condition: number,
+  ) {
+    super(reject, key, value.length);
+    this.#resolve = resolve;
+    this.#value = value;
+    this.#condition = condition;
+  }
+
+  override write(out: MessageWriter): void {
+    out.array(7);
+    out.binary(this.key);
+    out.binary(this.#value);
+    out.integer(this.#condition);
+    out.integer(0);
+    writeNumber(out, this);
+  }
+
+  override resolveWith(result: MessageReader): void {
+    this.#resolve({ version: result.integer() });
+  }
+}
+
+export class DeleteRequest extends Request {
+  readonly method = 'delete';
+  readonly isWrite = true;
+  readonly #resolve: (result: DeleteResult) => void;
+  readonly #condition: number;
+
+  constructor(resolve: (result: DeleteResult) => void, reject: (error: KvError) => void, key: Uint8Array, condition: number) {
+    super(reject, key, 0);
+    this.#resolve = resolve;
+    this.#condition = condition;
+  }
+
+  override write(out: MessageWriter): void {
+    out.array(5);
+    out.binary(this.key);
+    out.integer(this.#condition);
+    writeNumber(out, this);
+  }
+
+  override resolveWith(result: MessageReader): void {
+    requireItems(result.array(), 2);
+    const existed = result.boolean();
+    this.#resolve({ existed, version: result.integer() });
+  }
+}
+
+export class GetRequest extends Request {
+  readonly method = 'get';
+  readonly isWrite = false;
+  readonly stale: boolean;
+  readonly #resolve: (entry: Entry | undefined) => void;
+
+  constructor(resolve: (entry: Entry | undefined) => void, reject: (error: KvError) => void, key: Uint8Array, stale: boolean) {
+    super(reject, key, 0);
+    this.#resolve = resolve;
+    this.stale = stale;
+  }
+
+  override write(out: MessageWriter): void {
+    out.array(2);
+    out.binary(this.key);
+    out.integer(this.stale ? readMode.stale : readMode.linearizable);
+  }
+
+  override resolveWith(result: MessageReader): void {
+    if (result.tryNil()) {
+      this.#resolve(undefined);
+      return;
+    }
+    requireItems(result.array(), 3);
+    const version = result.integer();
+    result.integer();
+    this.#resolve(new Entry(owned(result.binary()), version));
+  }
+}
+
+export class HasRequest extends Request {
+  readonly method = 'has';
+  readonly isWrite = false;
+  readonly #resolve: (found: boolean) => void;
+
+  constructor(resolve: (found: boolean) => void, reject: (error: KvError) => void, key: Uint8Array) {
+    super(reject, key, 0);
+    this.#resolve = resolve;
+  }
+
+  override write(out: MessageWriter): void {
+    out.array(1);
+    out.binary(this.key);
+  }
+
+  override resolveWith(result: MessageReader): void {
+    if (result.tryNil()) {
+      this.#resolve(false);
+      return;
+    }
+    requireItems(result.array(), 3);
+    this.#resolve(true);
+  }
+}
+
+function writeNumber(out: MessageWriter, request: Request): void {
+  out.integer(request.session?.client ?? 0);
+  out.integer(request.number);
+  out.integer(request.session?.first ?? 0);
+}
+
+function requireItems(count: number, least: number): void {
+  if (count < least) throw new KvError('protocol-error', `an answer of ${count} items where ${least} are expected`);
+}
+
+/** A small value must not keep the whole chunk that it arrived in alive: it is copied. One that is most of its chunk is passed on. */
+function owned(view: Uint8Array): Uint8Array {
+  return view.byteLength * 2 > view.buffer.byteLength ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(view);
+}

@@ -1,0 +1,232 @@
+/**
+ * Finds where messages end in a stream that arrives in arbitrary pieces, without decoding them. It keeps a count of objects still to come
+ * and of bytes to pass, and goes on where it stopped, so that a message costs linear time however it is cut.
+ *
+ * A message that lies within one piece is not copied. Pieces of a longer one are collected, small ones copied together (a peer that sends
+ * single bytes must not cost an object for each), and joined once when the end is there. Limits strike as soon as a header shows that they
+ * will be exceeded: no memory is ever reserved for bytes that have not come.
+ */
+import { MessageFormatError } from './message-reader.ts';
+
+export interface ScannerLimits {
+  /** Bytes of one message. */
+  readonly frameBytesMax: number;
+  /** Objects in one message, members of arrays and maps included. */
+  readonly frameItemsMax: number;
+}
+
+/** Pieces below this are copied into a common slab. */
+const smallPieceBytes = 4096;
+const slabBytes = 16 * 1024;
+const noBytes = Buffer.alloc(0);
+
+/**
+ * Of a type with a length field of 1, 2 or 4 bytes, by type: bytes of the field. The kinds behind: `bin`, `str` and extensions (which have a
+ * type byte more) pass bytes, arrays and maps add objects.
+ */
+const lengthFieldBytes = new Uint8Array(256);
+for (const [type, bytes] of [
+  [0xc4, 1], [0xc5, 2], [0xc6, 4], [0xc7, 1], [0xc8, 2], [0xc9, 4], [0xd9, 1], [0xda, 2], [0xdb, 4], [0xdc, 2], [0xdd, 4], [0xde, 2], [0xdf, 4],
+] as const) {
+  lengthFieldBytes[type] = bytes;
+}
+
+/** Bytes that follow the type byte of a type with a fixed length. */
+const fixedBytes = new Uint8Array(256);
+for (const [type, bytes] of [
+  [0xca, 4], [0xcb, 8], [0xcc, 1], [0xcd, 2], [0xce, 4], [0xcf, 8], [0xd0, 1], [0xd1, 2], [0xd2, 4], [0xd3, 8],
+  [0xd4, 2], [0xd5, 3], [0xd6, 5], [0xd7, 9], [0xd8, 17],
+] as const) {
+  fixedBytes[type] = bytes;
+}
+for (let type = 0xa0; type <= 0xbf; type++) fixedBytes[type] = type & 0x1f;
+
+export class MessageScanner {
+  /** The message that `next` found: [start, end) of `bytes`. */
+  bytes: Buffer = noBytes;
+  start = 0;
+  end = 0;
+
+  readonly #limits: ScannerLimits;
+  #chunk: Buffer = noBytes;
+  /** Where scanning goes on in the chunk. */
+  #at = 0;
+  /** Where the current message starts in the chunk, 0 if in an earlier one. */
+  #messageStart = 0;
+  /** Bytes of the current message in earlier chunks. */
+  #earlier = 0;
+  #parts: Buffer[] = [];
+  /** Small pieces: [slabStart, slabUsed) is not in `parts` yet. */
+  #slab: Buffer = noBytes;
+  #slabStart = 0;
+  #slabUsed = 0;
+  /** Objects still to come, bytes to pass first, objects seen. */
+  #owed = 0;
+  #toPass = 0;
+  #items = 0;
+  /** A length field that is being read: of which type, how much of it is to come, and what came. */
+  #fieldType = 0;
+  #fieldLeft = 0;
+  #fieldValue = 0;
+
+  constructor(limits: ScannerLimits) {
+    this.#limits = limits;
+  }
+
+  /** Bytes held of a message whose end has not come. */
+  get unfinishedBytes(): number {
+    return this.#earlier + this.#chunk.length - this.#messageStart;
+  }
+
+  /** Adds a piece of the stream. REQUIRES: `next` has returned false since the last one. */
+  push(chunk: Buffer): void {
+    this.#chunk = chunk;
+    this.#at = 0;
+    this.#messageStart = 0;
+  }
+
+  /**
+   * Looks for the end of the next message; true when it is there, see `bytes`, `start`, `end`.
+   * @throws MessageFormatError when the stream is not MessagePack or a limit is exceeded; the scanner is of no use after that.
+   */
+  next(): boolean {
+    if (this.#owed === 0) {
+      if (this.#at >= this.#chunk.length) return this.#keepRest();
+      this.#owed = 1;
+      this.#items = 1;
+    }
+    if (!this.#scan()) return this.#keepRest();
+    this.#found();
+    return true;
+  }
+
+  /** Scans to the end of the message; false when the chunk ends before. */
+  #scan(): boolean {
+    const chunk = this.#chunk;
+    const length = chunk.length;
+    for (;;) {
+      if (this.#toPass > 0) {
+        const passed = Math.min(this.#toPass, length - this.#at);
+        this.#at += passed;
+        this.#toPass -= passed;
+        if (this.#toPass > 0) return false;
+      }
+      if (this.#fieldLeft > 0 && !this.#scanField()) return false;
+      if (this.#toPass > 0) continue;
+      if (this.#owed === 0) return true;
+      if (this.#at >= length) return false;
+      this.#scanType(chunk[this.#at++] ?? 0);
+    }
+  }
+
+  #scanType(type: number): void {
+    this.#owed--;
+    if (type < 0x80 || type >= 0xe0) return;
+    if (type <= 0x9f) {
+      const count = type & 0x0f;
+      if (count > 0) this.#expect(type <= 0x8f ? 2 * count : count, 0);
+      return;
+    }
+    const field = lengthFieldBytes[type] ?? 0;
+    if (field > 0) {
+      this.#fieldType = type;
+      this.#fieldLeft = field;
+      this.#fieldValue = 0;
+      return;
+    }
+    if (type === 0xc1) throw new MessageFormatError('byte c1 is not MessagePack', this.#at - 1);
+    const bytes = fixedBytes[type] ?? 0;
+    if (bytes > 0) this.#expect(0, bytes);
+  }
+
+  /** Reads the length field as far as it is there; false when the chunk ends within it. */
+  #scanField(): boolean {
+    while (this.#fieldLeft > 0) {
+      if (this.#at >= this.#chunk.length) return false;
+      this.#fieldValue = this.#fieldValue * 256 + (this.#chunk[this.#at++] ?? 0);
+      this.#fieldLeft--;
+    }
+    const type = this.#fieldType;
+    if (type >= 0xde) this.#expect(2 * this.#fieldValue, 0);
+    else if (type >= 0xdc) this.#expect(this.#fieldValue, 0);
+    else this.#expect(0, this.#fieldValue + (type >= 0xc7 && type <= 0xc9 ? 1 : 0));
+    return true;
+  }
+
+  #expect(objects: number, bytes: number): void {
+    this.#owed += objects;
+    this.#items += objects;
+    this.#toPass = bytes;
+    const { frameBytesMax, frameItemsMax } = this.#limits;
+    if (this.#items > frameItemsMax) throw new MessageFormatError(`a message has more than ${frameItemsMax} objects`, this.#at);
+    if (this.#earlier + this.#at - this.#messageStart + bytes + this.#owed > frameBytesMax) {
+      throw new MessageFormatError(`a message has more than ${frameBytesMax} bytes`, this.#at);
+    }
+  }
+
+  #found(): void {
+    this.end = this.#at;
+    if (this.#earlier === 0) {
+      this.bytes = this.#chunk;
+      this.start = this.#messageStart;
+    } else {
+      this.#join();
+    }
+    this.#messageStart = this.#at;
+  }
+
+  #join(): void {
+    const last = this.#chunk.subarray(0, this.#at);
+    const total = this.#earlier + last.length;
+    const bytes = Buffer.allocUnsafeSlow(total);
+    let at = 0;
+    this.#endSlabPart();
+    for (const part of this.#parts) at += part.copy(bytes, at);
+    last.copy(bytes, at);
+    this.bytes = bytes;
+    this.start = 0;
+    this.end = total;
+    this.#parts = [];
+    this.#earlier = 0;
+    this.#slab = noBytes;
+    this.#slabUsed = 0;
+    this.#slabStart = 0;
+  }
+
+  /** Keeps what the chunk holds of an unfinished message and lets go of the chunk. */
+  #keepRest(): false {
+    const rest = this.#chunk.length - this.#messageStart;
+    if (rest > 0) {
+      if (rest < smallPieceBytes) {
+        this.#copyRest(rest);
+      } else {
+        this.#endSlabPart();
+        this.#parts.push(this.#messageStart === 0 ? this.#chunk : this.#chunk.subarray(this.#messageStart));
+      }
+      this.#earlier += rest;
+    }
+    this.#chunk = noBytes;
+    this.bytes = noBytes;
+    this.#at = 0;
+    this.#messageStart = 0;
+    return false;
+  }
+
+  #copyRest(rest: number): void {
+    if (this.#slabUsed + rest > this.#slab.length) {
+      this.#endSlabPart();
+      // The first slab is small: most fragments are the last bytes of a chunk, and thousands of connections may hold one.
+      this.#slab = Buffer.allocUnsafeSlow(this.#earlier === 0 ? smallPieceBytes : slabBytes);
+      this.#slabUsed = 0;
+      this.#slabStart = 0;
+    }
+    this.#chunk.copy(this.#slab, this.#slabUsed, this.#messageStart);
+    this.#slabUsed += rest;
+  }
+
+  #endSlabPart(): void {
+    if (this.#slabUsed === this.#slabStart) return;
+    this.#parts.push(this.#slab.subarray(this.#slabStart, this.#slabUsed));
+    this.#slabStart = this.#slabUsed;
+  }
+}

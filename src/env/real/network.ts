@@ -1,0 +1,157 @@
+/** TCP through node:net. */
+import { createServer, type Server, Socket } from 'node:net';
+import { assert } from '../../base/assert.ts';
+import { limits } from '../../base/limits.ts';
+import { formatAddress, parseAddress } from '../address.ts';
+import { type Address, type Connection, type ConnectionHandler, type Listener, type Network, NetworkError, type NetworkErrorCode } from '../network.ts';
+
+const keepAliveMs = 30_000;
+const backlog = 1024;
+
+export class RealNetwork implements Network {
+  async listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
+    const { host, port } = parseAddress(address);
+    const server = createServer({ allowHalfOpen: false, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
+    server.maxConnections = limits.connectionsMax;
+    server.on('connection', (socket) => onConnection(new SocketConnection(socket, remoteOf(socket))));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(networkError(error, `cannot listen at ${address}`)));
+      server.listen({ host, port, backlog, exclusive: true }, resolve);
+    });
+    // An error of accepting (too many open files) concerns one connection that does not come about.
+    server.on('error', () => undefined);
+    return new RealListener(server, host);
+  }
+
+  connect(address: Address): Connection {
+    const socket = new Socket({ allowHalfOpen: false });
+    try {
+      const { host, port } = parseAddress(address);
+      socket.connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
+    } catch (error) {
+      socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+    return new SocketConnection(socket, address);
+  }
+}
+
+class RealListener implements Listener {
+  readonly address: Address;
+  readonly #server: Server;
+  #closing: Promise<void> | undefined;
+
+  constructor(server: Server, host: string) {
+    this.#server = server;
+    const bound = server.address();
+    assert(bound !== null && typeof bound === 'object', 'a listening server has an address');
+    this.address = formatAddress(host, bound.port);
+  }
+
+  close(): Promise<void> {
+    // `close` calls back only when all connections have ended, but it stops accepting at once: that is all that is promised.
+    this.#closing ??= new Promise((resolve) => {
+      this.#server.close();
+      setImmediate(resolve);
+    });
+    return this.#closing;
+  }
+}
+
+class SocketConnection implements Connection {
+  readonly remote: string;
+  readonly #socket: Socket;
+  #handler: ConnectionHandler | undefined;
+  #error: NetworkError | undefined;
+  /** `write` returned false: `onDrain` is owed. */
+  #full = false;
+  #ended = false;
+
+  constructor(socket: Socket, remote: string) {
+    this.remote = remote;
+    this.#socket = socket;
+    socket.on('error', (error) => {
+      this.#error = networkError(error, `connection with ${remote}`);
+    });
+  }
+
+  handle(handler: ConnectionHandler): void {
+    assert(this.#handler === undefined, 'a connection is handled once');
+    this.#handler = handler;
+    const socket = this.#socket;
+    socket.on('data', (bytes: Buffer) => handler.onData(bytes));
+    socket.on('drain', () => {
+      this.#full = false;
+      handler.onDrain();
+    });
+    socket.on('close', () => handler.onClose(this.#error));
+    if (socket.connecting) socket.once('connect', () => handler.onOpen());
+    else if (!socket.destroyed) {
+      // An accepted one is open from the start; its owner is told in a turn of its own, before any data.
+      process.nextTick(() => {
+        if (!socket.destroyed) handler.onOpen();
+      });
+    }
+  }
+
+  write(chunks: readonly Uint8Array[]): boolean {
+    const socket = this.#socket;
+    if (socket.destroyed || this.#ended) return true;
+    let room = true;
+    const several = chunks.length > 1;
+    if (several) socket.cork();
+    for (const chunk of chunks) room = socket.write(chunk);
+    if (several) socket.uncork();
+    if (!room) this.#full = true;
+    return !this.#full;
+  }
+
+  get waitingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#ended = true;
+    this.#socket.destroy();
+  }
+}
+
+function remoteOf(socket: Socket): string {
+  return formatAddress(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0);
+}
+
+const codes: Readonly<Record<string, NetworkErrorCode>> = {
+  EADDRINUSE: 'address-in-use',
+  ECONNREFUSED: 'refused',
+  ECONNRESET: 'reset',
+  EPIPE: 'reset',
+  ECONNABORTED: 'reset',
+  ETIMEDOUT: 'timeout',
+  EACCES: 'permission',
+  EPERM: 'permission',
+  EADDRNOTAVAIL: 'bad-address',
+  ENOTFOUND: 'bad-address',
+  EAI_AGAIN: 'bad-address',
+  EINVAL: 'bad-address',
+  EAFNOSUPPORT: 'bad-address',
+  ERR_SOCKET_BAD_PORT: 'bad-address',
+};
+
+function networkError(error: Error, what: string): NetworkError {
+  if (error instanceof NetworkError) return error;
+  const code: unknown = 'code' in error ? error.code : undefined;
+  return new NetworkError((typeof code === 'string' ? codes[code] : undefined) ?? 'io', `${what}: ${error.message}`, { cause: error });
+}

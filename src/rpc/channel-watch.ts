@@ -1,0 +1,169 @@
+/**
+ * Sees that a channel makes progress, with one timer for all there is to wait for:
+ *
+ *  - requests of ours wait and nothing at all was received for `progressTimeoutMs`;
+ *  - no complete message came within `idleFrameTimeoutMs` of opening;
+ *  - a message is unfinished and grew by less than `frameProgressBytes` in `idleFrameTimeoutMs`: a large one over a slow network goes on,
+ *    one that trickles byte by byte ends in bounded time, as its length is bounded;
+ *  - output waits and the other side took nothing for the shorter of the two.
+ *
+ * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still counts.
+ */
+import { limits } from '../base/limits.ts';
+import type { Clock, Timer } from '../env/clock.ts';
+import type { RpcOptions } from './channel-types.ts';
+
+export const frameProgressBytes = 64 * 1024;
+
+/** What the watch asks its channel. */
+export interface Watched {
+  requestsWaiting(): boolean;
+  inputPaused(): boolean;
+  /** Bytes held of an unfinished message. */
+  unfinishedBytes(): number;
+  /** Bytes of output that the network has taken, since the beginning. */
+  outputTaken(): number;
+  onStalled(reason: string): void;
+}
+
+const never = Number.POSITIVE_INFINITY;
+
+export class ChannelWatch {
+  readonly #clock: Clock;
+  readonly #watched: Watched;
+  readonly #progressMs: number;
+  readonly #frameMs: number;
+  readonly #outputMs: number;
+  #timer: Timer | undefined;
+  #timerAt = never;
+  #closeTimer: Timer | undefined;
+  #stopped = false;
+
+  /** When something was received last, or requests of ours began to wait. */
+  #quietSince: number;
+  #firstMessageCame = false;
+  /** Of the unfinished message, or the first one: since when, and how much of it was there then. */
+  #frameSince: number;
+  #frameBytes = 0;
+  #outputSince = never;
+  /** Bytes that the connection had taken then. */
+  #outputTaken = 0;
+
+  constructor(clock: Clock, options: RpcOptions, watched: Watched) {
+    this.#clock = clock;
+    this.#watched = watched;
+    this.#progressMs = options.progressTimeoutMs;
+    this.#frameMs = options.idleFrameTimeoutMs;
+    this.#outputMs = Math.min(this.#progressMs, this.#frameMs);
+    const now = clock.now();
+    this.#quietSince = now;
+    this.#frameSince = now;
+    this.#arm(now + this.#frameMs);
+  }
+
+  /** Requests of ours wait that did not before. */
+  requestsBegan(): void {
+    this.#quietSince = this.#clock.now();
+    this.#arm(this.#quietSince + this.#progressMs);
+  }
+
+  received(): void {
+    this.#quietSince = this.#clock.now();
+  }
+
+  /** A complete message came. */
+  messageReceived(): void {
+    this.#firstMessageCame = true;
+    this.#frameSince = never;
+  }
+
+  /** All that came was handled: `bytes` of an unfinished message are left. */
+  unfinished(bytes: number): void {
+    if (bytes === 0 || this.#frameSince !== never) return;
+    this.#frameSince = this.#quietSince;
+    this.#frameBytes = bytes;
+    this.#arm(this.#frameSince + this.#frameMs);
+  }
+
+  /** The connection doesn't take output as fast as it is written. */
+  outputBlocked(): void {
+    if (this.#outputSince !== never) return;
+    this.#outputSince = this.#clock.now();
+    this.#outputTaken = this.#watched.outputTaken();
+    this.#arm(this.#outputSince + this.#outputMs);
+  }
+
+  outputDrained(): void {
+    this.#outputSince = never;
+  }
+
+  /** The channel is closed and sends what waits: `destroy` is called if that takes too long. */
+  closing(destroy: () => void): void {
+    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, limits.idleFrameTimeoutMs), destroy);
+  }
+
+  /** The channel is closed. */
+  stop(): void {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  /** The connection is closed. */
+  closed(): void {
+    this.stop();
+    this.#closeTimer?.cancel();
+  }
+
+  #arm(at: number): void {
+    if (this.#stopped || at >= this.#timerAt) return;
+    this.#timer?.cancel();
+    this.#timerAt = at;
+    this.#timer = this.#clock.after(at - this.#clock.now(), () => this.#check());
+  }
+
+  #check(): void {
+    this.#timerAt = never;
+    const now = this.#clock.now();
+    const reason = this.#stalled(now);
+    if (reason !== undefined) return this.#watched.onStalled(reason);
+    if (this.#watched.requestsWaiting()) this.#arm(this.#quietSince + this.#progressMs);
+    this.#arm(this.#frameSince + this.#frameMs);
+    this.#arm(this.#outputSince + this.#outputMs);
+  }
+
+  #stalled(now: number): string | undefined {
+    const watched = this.#watched;
+    if (watched.inputPaused()) {
+      this.#quietSince = now;
+      if (this.#frameSince !== never) this.#frameSince = now;
+    }
+    if (watched.requestsWaiting() && now >= this.#quietSince + this.#progressMs) {
+      return `nothing was received for ${this.#progressMs} ms while requests waited`;
+    }
+    if (now >= this.#frameSince + this.#frameMs && !this.#frameGrew(now)) {
+      return `${this.#firstMessageCame ? 'a message was unfinished' : 'no complete message came'} for ${this.#frameMs} ms`;
+    }
+    if (now >= this.#outputSince + this.#outputMs && !this.#outputShrank(now)) {
+      return `the other side took nothing of what it was sent for ${this.#outputMs} ms`;
+    }
+    return undefined;
+  }
+
+  #frameGrew(now: number): boolean {
+    const bytes = this.#watched.unfinishedBytes();
+    if (bytes < this.#frameBytes + frameProgressBytes) return false;
+    this.#frameSince = now;
+    this.#frameBytes = bytes;
+    return true;
+  }
+
+  /** What was written since the last look may hide what was taken, so the count of bytes taken decides. */
+  #outputShrank(now: number): boolean {
+    const bytes = this.#watched.outputTaken();
+    if (bytes <= this.#outputTaken) return false;
+    this.#outputSince = now;
+    this.#outputTaken = bytes;
+    return true;
+  }
+}

@@ -1,0 +1,22 @@
+/** Options of channels with the defaults of the limits. */
+import { limits } from '../base/limits.ts';
+import type { RpcOptions } from './channel-types.ts';
+
+/** Of the side that asks: it expects no requests, so silence is no fault unless an answer is owed. */
+export function clientOptions(options: Partial<RpcOptions> = {}): RpcOptions {
+  return { ...serverOptions(), idleFrameTimeoutMs: Number.POSITIVE_INFINITY, ...options };
+}
+
+/** Of the side that was connected to. */
+export function serverOptions(options: Partial<RpcOptions> = {}): RpcOptions {
+  return {
+    progressTimeoutMs: limits.idleFrameTimeoutMs,
+    idleFrameTimeoutMs: limits.idleFrameTimeoutMs,
+    frameBytesMax: limits.frameBytesMax,
+    frameItemsMax: limits.frameItemsMax,
+    requestsInFlightMax: limits.requestsInFlightMax,
+    outputBytesPause: limits.outputBytesPause,
+    outputBytesMax: limits.outputBytesMax,
+    ...options,
+  };
+}

@@ -1,0 +1,103 @@
+/** Settings of a `file` device, checked, and the layout that follows from them. */
+import { limits } from '../../base/limits.ts';
+import type { Random } from '../random.ts';
+import { DeviceError } from '../zoned-device.ts';
+import { checkpointBytes } from './map-log.ts';
+import type { Superblock } from './superblock.ts';
+import { blockBytes, superblockBytes } from './superblock.ts';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+export const fileDeviceLimits = {
+  capacityBytesMax: 256 * 1024 * 1024 * MIB,
+  extentBytesDefault: MIB,
+  zoneCountMax: 65_536,
+  /** The file's map has room for a capacity so many times the first one. */
+  growthMax: 8,
+  metadataAreaBytesMin: 64 * KIB,
+} as const;
+
+export interface FileDeviceOptions {
+  /** Bytes that zones can hold together, rounded down to extents, reserve included. May grow from one opening to the next. */
+  readonly capacityBytes: number;
+  /** Draws the device id of a new file. */
+  readonly random: Random;
+  /** False: a missing file is an error (FilesError `not-found`). Default true. */
+  readonly create?: boolean;
+  /** Only when the file is made; later, if given, it must agree. 1 .. 64 KiB, a power of two. Default 512. */
+  readonly alignment?: number;
+  /** Only when the file is made; later, if given, it must agree. Default 256 MiB. */
+  readonly zoneCapacity?: number;
+  /** Only when the file is made; a multiple of 4 KiB. Default 1 MiB, or the zone's capacity if that is less. */
+  readonly extentBytes?: number;
+  /** Zeros kept ahead of each write pointer; 0: none. Default 2 MiB. */
+  readonly prefillBytes?: number;
+  /** Space that only privileged zones can take. Default 4 MiB, at most an eighth of the capacity. */
+  readonly reserveBytes?: number;
+}
+
+export interface Layout {
+  readonly extentCount: number;
+  readonly zoneCount: number;
+  readonly reserveExtents: number;
+  readonly prefillBytes: number;
+  /** Offset of extent 0. */
+  readonly dataOffset: number;
+}
+
+export function checkOptions(options: FileDeviceOptions): void {
+  natural('capacityBytes', options.capacityBytes, 1, fileDeviceLimits.capacityBytesMax);
+  natural('prefillBytes', options.prefillBytes ?? 0, 0, 64 * MIB);
+  natural('reserveBytes', options.reserveBytes ?? 0, 0, fileDeviceLimits.capacityBytesMax);
+  natural('zoneCapacity', options.zoneCapacity ?? blockBytes, blockBytes, limits.zoneBytesMax);
+  const alignment = options.alignment ?? 1;
+  natural('alignment', alignment, 1, limits.alignmentBytesMax);
+  if (!Number.isInteger(Math.log2(alignment))) throw invalid(`alignment must be a power of two, got ${alignment}`);
+  const extent = options.extentBytes ?? blockBytes;
+  natural('extentBytes', extent, blockBytes, 64 * MIB);
+  if (extent % blockBytes !== 0) throw invalid(`extentBytes must be a multiple of ${blockBytes}, got ${extent}`);
+  if ((options.zoneCapacity ?? alignment) % alignment !== 0) throw invalid('zoneCapacity must be a multiple of the alignment');
+}
+
+/** What a new file's superblock says. */
+export function newSuperblock(options: FileDeviceOptions, deviceId: string, createdMs: number): Superblock {
+  const zoneCapacity = options.zoneCapacity ?? limits.zoneBytesDefault;
+  const extentBytes = options.extentBytes ?? Math.min(fileDeviceLimits.extentBytesDefault, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
+  const extentCount = Math.max(1, Math.floor(options.capacityBytes / extentBytes));
+  const wanted = fileDeviceLimits.growthMax * checkpointBytes(extentCount, zoneCountOf(extentCount));
+  const metadataAreaBytes = Math.max(fileDeviceLimits.metadataAreaBytesMin, Math.ceil(wanted / blockBytes) * blockBytes);
+  return { deviceId, createdMs, zoneCapacity, extentBytes, alignment: options.alignment ?? 512, metadataAreaBytes };
+}
+
+export function layoutOf(superblock: Superblock, options: FileDeviceOptions, path: string): Layout {
+  for (const name of ['alignment', 'zoneCapacity', 'extentBytes'] as const) {
+    const given = options[name];
+    if (given !== undefined && given !== superblock[name]) {
+      throw invalid(`${path}: ${name} is ${superblock[name]} and cannot be changed to ${given}`);
+    }
+  }
+  const { extentBytes } = superblock;
+  const extentCount = Math.floor(options.capacityBytes / extentBytes);
+  if (extentCount < 2) throw invalid(`${path}: capacityBytes must be at least two extents of ${extentBytes} bytes, got ${options.capacityBytes}`);
+  if (2 * checkpointBytes(extentCount, zoneCountOf(extentCount)) > superblock.metadataAreaBytes) {
+    throw invalid(`${path}: capacityBytes ${options.capacityBytes} is too large for the map of this file, which was made for a smaller one`);
+  }
+  const reserveBytes = options.reserveBytes ?? Math.min(4 * MIB, Math.floor(options.capacityBytes / 8));
+  const reserveExtents = Math.min(extentCount - 1, Math.ceil(reserveBytes / extentBytes));
+  const dataOffset = Math.ceil((superblockBytes + 2 * superblock.metadataAreaBytes) / extentBytes) * extentBytes;
+  return { extentCount, zoneCount: zoneCountOf(extentCount), reserveExtents, prefillBytes: options.prefillBytes ?? 2 * MIB, dataOffset };
+}
+
+/** As many zones as extents: even if each is closed at once, the space runs out before the zones do. */
+function zoneCountOf(extentCount: number): number {
+  return Math.min(extentCount, fileDeviceLimits.zoneCountMax);
+}
+
+function natural(name: string, value: number, least: number, most: number): void {
+  if (!Number.isSafeInteger(value) || value < least || value > most) throw invalid(`${name} must be an integer of ${least} to ${most}, got ${value}`);
+}
+
+function invalid(message: string): DeviceError {
+  return new DeviceError('invalid', message);
+}

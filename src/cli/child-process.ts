@@ -1,0 +1,58 @@
+/**
+ * The processes that `up` supervises: this program again, in another role. Their output goes straight into their log files, so that
+ * nothing of it is lost and no one waits for the supervisor; the channel tells them when the supervisor is gone, however it went.
+ */
+import { spawn as spawnProcess } from 'node:child_process';
+import * as fs from 'node:fs';
+import { z } from 'zod';
+import { isErrorCode, type ErrorCode } from '../base/errors.ts';
+import type { NodeMessage } from './io.ts';
+import type { Child, ChildHandler, Program, Spawn } from './supervisor.ts';
+
+/** A log beyond this is kept as `<name>.log.1`, in place of the one before, and begins again. */
+export const logBytesMax = 8 * 1024 * 1024;
+
+const messageShape = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('ready'), serves: z.string() }),
+  z.object({
+    kind: z.literal('failed'),
+    code: z.custom<ErrorCode>((value) => typeof value === 'string' && isErrorCode(value)),
+    message: z.string(),
+  }),
+]);
+
+/** `entry`: absolute path of the program's main module. */
+export function realSpawn(entry: string): Spawn {
+  return (program, handler) => start(entry, program, handler);
+}
+
+function start(entry: string, program: Program, handler: ChildHandler): Child {
+  trimLog(program.log);
+  const log = fs.openSync(program.log, 'a');
+  const child = spawnProcess(process.execPath, [...process.execArgv, entry, ...program.args], { stdio: ['ignore', log, log, 'ipc'] });
+  fs.closeSync(log);
+  child.on('message', (message) => {
+    const parsed = messageShape.safeParse(message);
+    if (parsed.success) handler.onMessage(parsed.data satisfies NodeMessage);
+  });
+  // A failed kill or send is told by 'exit' as well.
+  child.on('error', () => undefined);
+  child.once('exit', (code, signal) => handler.onExit({ code, signal }));
+  return {
+    pid: child.pid ?? 0,
+    send: (message) => {
+      if (child.connected) child.send(message, () => undefined);
+    },
+    kill: (signal) => {
+      child.kill(signal);
+    },
+  };
+}
+
+/** Keeps a log file bounded. It is copied and emptied, not renamed: its process goes on writing to the end of the same file. */
+export function trimLog(file: string): void {
+  const size = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+  if (size <= logBytesMax) return;
+  fs.copyFileSync(file, `${file}.1`);
+  fs.truncateSync(file, 0);
+}

@@ -1,0 +1,129 @@
+/** `gateway <id>` and `logger <id>`: one node as one process, from the config file, until it is told to stop. */
+import * as path from 'node:path';
+import { KvError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { Coordinator } from '../coordinator/coordinator.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import { startGateway } from '../gateway/gateway.ts';
+import { startLogger } from '../logger/logger.ts';
+import { addressesOf, requireLoopback, type ClusterConfig } from './config.ts';
+import { operatingError } from './errors.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { readConfig } from './find-cluster.ts';
+import type { CliIo } from './io.ts';
+import { textLog } from './text-log.ts';
+
+export interface NodeOptions {
+  readonly config: string;
+  readonly insecure?: boolean | undefined;
+  readonly verbose?: boolean | undefined;
+}
+
+interface RunningNode {
+  /** For people: where it listens. */
+  readonly serves: string;
+  close(): Promise<void>;
+}
+
+interface NodeWorld {
+  readonly config: ClusterConfig;
+  readonly cluster: ClusterRecord;
+  readonly coordinator: Coordinator;
+  readonly log: Log;
+  readonly io: CliIo;
+}
+
+export type NodeKind = 'gateway' | 'logger';
+
+/** Ends when the node was asked to stop and has. @throws KvError and the errors of `operatingError` */
+export async function runNode(io: CliIo, kind: NodeKind, id: number, options: NodeOptions): Promise<ExitCode> {
+  const stop = stopRequest(io);
+  try {
+    const config = await readConfig(io, options.config);
+    checkId(config, kind, id);
+    requireLoopback(
+      addressesOf(config).map(({ address }) => address),
+      options.insecure ?? false,
+    );
+    const log = textLog(io.err, io.environment.clock, options.verbose);
+    await io.environment.files.makeFolder(config.dir);
+    const coordinator = await openSqliteCoordinator({ file: config.coordinator.file, clock: io.environment.clock, log });
+    try {
+      const cluster = await joinCluster(coordinator, io.environment.random, { shardCount: config.shards, zoneSize: config.zoneSize });
+      const node = await startNode(kind, id, { config, cluster, coordinator, log, io });
+      log('info', `${kind} serves`, { id, serves: node.serves, cluster: cluster.cluster });
+      io.supervisor?.send({ kind: 'ready', serves: node.serves });
+      log('info', `${kind} stops`, { id, why: await stop.requested });
+      await node.close();
+    } finally {
+      await coordinator.close();
+    }
+    return exitCodes.ok;
+  } catch (error) {
+    const known = operatingError(error);
+    if (known !== undefined) io.supervisor?.send({ kind: 'failed', code: known.code, message: known.message });
+    throw error;
+  } finally {
+    stop.end();
+  }
+}
+
+function checkId(config: ClusterConfig, kind: NodeKind, id: number): void {
+  const count = kind === 'gateway' ? config.gateways.length : config.loggers.length;
+  if (id < count) return;
+  throw new KvError('unknown-id', `${config.file}: there is no ${kind} ${id}; allowed: 0 to ${count - 1}`);
+}
+
+function startNode(kind: NodeKind, id: number, world: NodeWorld): Promise<RunningNode> {
+  return kind === 'gateway' ? gateway(id, world) : logger(id, world);
+}
+
+async function gateway(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
+  const { peerAddress, clientAddress } = portsOf(config.gateways, id);
+  const folder = path.join(config.dir, `gateway-${id}`);
+  const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs } = config;
+  const node = await startGateway(
+    { id, folder, cluster, clientAddress, peerAddress, replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs },
+    { ...io.environment, coordinator, log },
+  );
+  return { serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`, close: () => node.close() };
+}
+
+async function logger(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
+  const { readAddress, writeAddress } = portsOf(config.loggers, id);
+  const folder = path.join(config.dir, `logger-${id}`);
+  const node = await startLogger(
+    { id, folder, cluster: cluster.cluster, zoneSize: cluster.zoneSize, readAddress, writeAddress, device: config.device },
+    { ...io.environment, coordinator, log },
+  );
+  return { serves: `reads ${node.readAddress}, writes ${node.writeAddress}`, close: () => node.close() };
+}
+
+function portsOf<T extends { readonly id: number }>(list: readonly T[], id: number): T {
+  const ports = list[id];
+  if (ports === undefined) throw new KvError('unknown-id', `there is no node ${id}`);
+  return ports;
+}
+
+/**
+ * Who may end this node: its supervisor, or a signal. A supervised node leaves Ctrl-C to its supervisor, which gets it as well and stops
+ * the nodes in order.
+ */
+function stopRequest(io: CliIo): { readonly requested: Promise<string>; readonly end: () => void } {
+  const { promise, resolve } = deferred();
+  const { supervisor } = io;
+  supervisor?.onStop(resolve);
+  const end = io.onSignal((name) => {
+    if (name === 'SIGTERM' || supervisor === undefined) resolve(name);
+  });
+  return { requested: promise, end };
+}
+
+function deferred(): { readonly promise: Promise<string>; readonly resolve: (why: string) => void } {
+  let settle: (why: string) => void = () => undefined;
+  const promise = new Promise<string>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, resolve: settle };
+}

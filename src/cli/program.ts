@@ -1,0 +1,276 @@
+/** The command line: every command with its options, help and examples. What a command does stands in a file of its own. */
+import { Command, CommanderError, InvalidArgumentError, Option, type OptionValues } from 'commander';
+import { KvError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { errorText, operatingError } from './errors.ts';
+import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts';
+import { endpointsVariable } from './find-cluster.ts';
+import { programName, type CliIo } from './io.ts';
+import { integerSettings, type IntegerSetting } from './settings.ts';
+import type { Spawn } from './supervisor.ts';
+import { parseBytes } from './table.ts';
+import { upLimits } from './up-plan.ts';
+
+export interface CliProgram {
+  readonly io: CliIo;
+  readonly version: string;
+  /** For `up`. */
+  readonly spawn: Spawn;
+}
+
+/** What commander's action gets of the options; each command says which. */
+type Action<Options> = (options: Options, args: readonly string[]) => Promise<ExitCode>;
+
+const exitCodeHelp = `
+Exit codes: 0 done; 1 failed; 2 a mistake in the command line, the config or an argument; 3 no such key, or the condition of a write
+does not hold; 4 damaged data, or something else was read than was written.`;
+
+/** Runs one command line (without the program's name). Never throws for an operating error: it is printed. */
+export async function runCli(program: CliProgram, argv: readonly string[]): Promise<ExitCode> {
+  const { io } = program;
+  const run = new Run(program);
+  try {
+    await run.root().parseAsync([...argv], { from: 'user' });
+    return run.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const known = operatingError(error);
+    if (known === undefined) throw error;
+    io.err.write(errorText(known));
+    return exitCodeOf(known.code);
+  }
+}
+
+class Run {
+  readonly #program: CliProgram;
+  exitCode: ExitCode = exitCodes.ok;
+
+  constructor(program: CliProgram) {
+    this.#program = program;
+  }
+
+  root(): Command {
+    const { io, version } = this.#program;
+    const name = programName(io);
+    const root = new Command('kv-filelog')
+      .description('A replicated, durable key-value store whose append-only, zoned log is the database.')
+      .version(version, '-V, --version', 'print the version')
+      .helpOption('-h, --help', 'show help')
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => io.out.write(text),
+        writeErr: (text) => io.err.write(text),
+        getOutHelpWidth: () => io.out.columns,
+        getErrHelpWidth: () => io.err.columns,
+        outputError: (text, write) => write(text.replace(/^error: /, 'kv-filelog: ')),
+      })
+      .showSuggestionAfterError(true)
+      .addHelpText(
+        'after',
+        `
+Examples:
+  ${name} up                          three gateways and three loggers on this machine, until Ctrl-C
+  ${name} put greeting hello          store a value (in another terminal)
+  ${name} get greeting                read it
+  ${name} status                      who owns what
+
+Commands find the cluster by --config FILE, --endpoints HOST:PORT,..., $${endpointsVariable}, or else
+./kv-filelog-data/cluster.json, which \`up\` leaves in the folder it was started in.
+${exitCodeHelp}`,
+      );
+    this.#addUp(root, name);
+    this.#addNodes(root, name);
+    this.#addRequests(root, name);
+    this.#addClient(root, name);
+    this.#addViews(root, name);
+    this.#addBench(root, name);
+    return root;
+  }
+
+  #addUp(root: Command, name: string): void {
+    const { io, spawn } = this.#program;
+    const up = command(
+      root,
+      'up',
+      'start a whole cluster on this machine, each node as a process of its own, until Ctrl-C',
+      [
+        ['up', 'three gateways, three loggers, in ./kv-filelog-data'],
+        ['up --gateways 1 --loggers 1 --dir /tmp/small', 'the smallest cluster'],
+        ['up --value-cache 0', 'the same cluster again, with a setting that may change'],
+      ],
+      name,
+    )
+      .addOption(integerOption('--gateways <n>', 'number of gateways (default: 3)', 1, upLimits.gatewaysMax))
+      .addOption(integerOption('--loggers <n>', 'number of loggers (default: 3)', 1, upLimits.loggersMax))
+      .addOption(settingOption('--shards <n>', integerSettings.shards, 'shards (default: one per gateway); fixed for ever'))
+      .option('--dir <dir>', 'data, logs, cluster.json and processes.json (default: ./kv-filelog-data)')
+      .addOption(
+        integerOption(
+          '--base-port <port>',
+          `first of the ports: clients +0.., peers +100.., loggers +200.. and +300.. (default: ${upLimits.basePortDefault})`,
+          upLimits.basePortMin,
+          upLimits.basePortMax,
+        ),
+      )
+      .addOption(settingOption('--zone-size <bytes>', integerSettings.zoneSize, 'bytes of a zone (default: 256MiB); fixed for ever'))
+      .addOption(
+        settingOption('--capacity <bytes>', integerSettings['device.capacityBytes'], 'bytes that each logger may use (default: 64GiB)'),
+      )
+      .addOption(settingOption('--replicas <n>', integerSettings.replicas, 'copies of everything (default: 3, or all loggers)'))
+      .addOption(
+        settingOption('--min-replicas <n>', integerSettings.minReplicas, 'refuse writes that would have fewer copies (default: 1)'),
+      )
+      .addOption(
+        settingOption(
+          '--value-cache <bytes>',
+          integerSettings.valueCacheBytes,
+          'values that each gateway keeps in memory (default: 64MiB)',
+        ),
+      )
+      .option('--no-restart', 'leave dead what dies')
+      .option('--json', 'one JSON object a line');
+    this.#action<UpFlags>(up, async (flags) => {
+      const { runUp } = await import('./up.ts');
+      return await runUp(io, spawn, { ...flags, valueCacheBytes: flags.valueCache, capacityBytes: flags.capacity });
+    });
+  }
+
+  #addNodes(root: Command, name: string): void {
+    const { io } = this.#program;
+    for (const kind of ['gateway', 'logger'] as const) {
+      const description = kind === 'gateway' ? 'run one gateway of a config file' : 'run one logger of a config file';
+      const node = command(root, `${kind} <id>`, description, [[`${kind} 0 --config cluster.json`, `the first ${kind} of the list`]], name)
+        .requiredOption('--config <file>', "the cluster's config file")
+        .option('--insecure', 'listen at addresses that other machines can reach, without authentication')
+        .option('--verbose', 'log more');
+      this.#action<{ config: string; insecure?: boolean; verbose?: boolean }>(node, async (flags, [id]) => {
+        const { runNode } = await import('./node-commands.ts');
+        return await runNode(io, kind, integerArgument(id ?? '', 'id', 0, limits.gatewayCountMax - 1), flags);
+      });
+    }
+  }
+
+  #addRequests(root: Command, name: string): void {
+    const { io } = this.#program;
+    const get = withCluster(
+      command(
+        root,
+        'get <key>',
+        'print the value of a key',
+        [
+          ['get greeting', ''],
+          ['get photo --raw > photo.jpg', 'the exact bytes'],
+        ],
+        name,
+      ),
+    )
+      .option('--stale', 'answer from what the gateway asked knows, without confirmation')
+      .option('--raw', 'the exact bytes, without a newline at the end');
+    this.#action<RequestFlags & { stale?: boolean; raw?: boolean }>(get, async (flags, [key]) =>
+      (await import('./kv-commands.ts')).get(io, key ?? '', flags),
+    );
+
+    const put = withCluster(
+      command(
+        root,
+        'put <key> [value]',
+        'store a value; without one, or with -, standard input',
+        [
+          ['put greeting hello', ''],
+          ['put photo < photo.jpg', ''],
+          ['put lock me --if-absent', 'only if there is no such key'],
+        ],
+        name,
+      ),
+    )
+      .addOption(integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER))
+      .option('--if-absent', 'only if there is no such key');
+    this.#action<RequestFlags & { ifVersion?: number; ifAbsent?: boolean }>(put, async (flags, [key, value]) =>
+      (await import('./kv-commands.ts')).put(io, key ?? '', value, flags),
+    );
+
+    const del = withCluster(command(root, 'del <key>', 'delete a key', [['del greeting', '']], name)).addOption(
+      integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
+    );
+    this.#action<RequestFlags & { ifVersion?: number }>(del, async (flags, [key]) =>
+      (await import('./kv-commands.ts')).del(io, key ?? '', flags),
+    );
+  }
+
+  #addClient(_root: Command, _name: string): void {}
+
+  #addViews(_root: Command, _name: string): void {}
+
+  #addBench(_root: Command, _name: string): void {}
+
+  #action<Options extends OptionValues>(target: Command, action: Action<Options>): void {
+    target.action(async () => {
+      this.exitCode = await action(target.opts(), target.args);
+    });
+  }
+}
+
+interface UpFlags {
+  readonly gateways?: number;
+  readonly loggers?: number;
+  readonly shards?: number;
+  readonly dir?: string;
+  readonly basePort?: number;
+  readonly zoneSize?: number;
+  readonly capacity?: number;
+  readonly replicas?: number;
+  readonly minReplicas?: number;
+  readonly valueCache?: number;
+  readonly restart: boolean;
+  readonly json?: boolean;
+}
+
+export interface RequestFlags {
+  readonly config?: string;
+  readonly endpoints?: string;
+  readonly timeout: number;
+  readonly json?: boolean;
+}
+
+type Example = readonly [commandLine: string, what: string];
+
+function command(root: Command, usage: string, description: string, examples: readonly Example[], name: string): Command {
+  const width = Math.max(...examples.map(([line]) => line.length));
+  const lines = examples.map(([line, what]) => `  ${name} ${what === '' ? line : `${line.padEnd(width)}  ${what}`}`);
+  return root
+    .command(usage)
+    .description(description)
+    .addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
+}
+
+function withCluster(target: Command): Command {
+  return target
+    .option('--config <file>', "the cluster's config file")
+    .option('--endpoints <host:port,...>', 'client ports of gateways')
+    .addOption(integerOption('--timeout <ms>', 'how long a request may take', 1, 86_400_000).default(10_000))
+    .option('--json', 'for scripts');
+}
+
+function integerOption(flags: string, description: string, min: number, max: number): Option {
+  return new Option(flags, description).argParser((text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Allowed: an integer from ${min} to ${max}.`);
+  });
+}
+
+/** Sizes may be written 64MiB. */
+function settingOption(flags: string, setting: IntegerSetting, description: string): Option {
+  return new Option(flags, description).argParser((text) => {
+    const value = setting.unit === 'bytes' ? parseBytes(text) : /^\d+$/.test(text) ? Number(text) : undefined;
+    if (value !== undefined && value >= setting.min && value <= setting.max) return value;
+    const form = setting.unit === 'bytes' ? ', also as 64KiB, 16MiB, 2GiB' : '';
+    throw new InvalidArgumentError(`Allowed: an integer from ${setting.min} to ${setting.max}${form}.`);
+  });
+}
+
+function integerArgument(text: string, what: string, min: number, max: number): number {
+  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new KvError('bad-argument', `${what}: found '${text}'; allowed: an integer from ${min} to ${max}`);
+}

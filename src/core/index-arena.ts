@@ -11,7 +11,7 @@ import { assert } from '../base/assert.ts';
 export const arenaSegmentBytes = 512 * 1024;
 const segmentShift = 17;
 const offsetMask = 2 ** segmentShift - 1;
-const segmentsMax = 2 ** (32 - segmentShift);
+export const arenaSegmentsMax = 2 ** (32 - segmentShift);
 const none = new Uint8Array(0);
 
 /** Bytes that a key takes here. */
@@ -42,10 +42,6 @@ export class KeyArena {
 
   get segmentCount(): number {
     return this.#segments.length;
-  }
-
-  segmentOf(position: number): number {
-    return position >>> segmentShift;
   }
 
   /** REQUIRES: the segment has keys. */
@@ -89,12 +85,18 @@ export class KeyArena {
     return true;
   }
 
+  /** Whether two keys of the same length are equal. */
+  sameKey(position: number, other: number, length: number): boolean {
+    return this.equals(position, this.#segments[other >>> segmentShift] ?? none, this.keyStart(other), length);
+  }
+
   /** The key's length; 0 where no key begins, or none that ends in its segment: only damage leads there. */
   lengthAt(position: number): number {
-    const segment = this.segment(position >>> segmentShift);
+    const number = position >>> segmentShift;
+    const segment = this.#segments[number] ?? none;
     const from = (position & offsetMask) << 2;
     const length = (segment[from] ?? 0) | ((segment[from + 1] ?? 0) << 8);
-    return from + 2 + length <= segment.length ? length : 0;
+    return from + 2 + length <= (this.#used[number] ?? 0) ? length : 0;
   }
 
   copyOf(position: number): Uint8Array {
@@ -135,7 +137,7 @@ export class KeyArena {
 
   /** Takes over the bytes of a segment from a snapshot. Keys in it live when `adopt` says so. REQUIRES: a segment's memory, full size. */
   restore(number: number, memory: Uint8Array, used: number): void {
-    assert(memory.length === arenaSegmentBytes && number < segmentsMax, 'a segment of the arena');
+    assert(memory.length === arenaSegmentBytes && number < arenaSegmentsMax, 'a segment of the arena');
     while (this.#segments.length <= number) {
       this.#dropped.push(this.#segments.length);
       this.#segments.push(none);
@@ -176,7 +178,7 @@ export class KeyArena {
   #addSegment(): void {
     if (this.#current !== -1) this.#noteIfSparse(this.#current);
     const number = this.#dropped.pop() ?? this.#segments.length;
-    assert(number < segmentsMax, 'the key arena has room: the caller bounds memoryBytes');
+    assert(number < arenaSegmentsMax, 'the key arena has room: the caller bounds memoryBytes');
     this.#segments[number] = new Uint8Array(arenaSegmentBytes);
     this.#used[number] = 0;
     this.#live[number] = 0;

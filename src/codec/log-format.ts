@@ -47,7 +47,7 @@ export const recordHeaderBytes = 16;
 const zoneMagic = 0x315a564b; // "KVZ1"
 const batchMagic = 0x3142564b; // "KVB1"
 
-/** `floor`: the value is a client id (u64); ids at or below it that are not remembered are forgotten (S15). `time`: only shard time. */
+/** `floor`: the key is a client id (u64); ids at or below it that are not remembered are forgotten (S15). `time`: only shard time. */
 export const recordKind = { put: 1, delete: 2, refusal: 3, floor: 4, time: 5 } as const;
 export type RecordKind = (typeof recordKind)[keyof typeof recordKind];
 
@@ -131,21 +131,25 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
   if (bytes.length < zoneHeaderBytes) return { kind: 'short', needed: zoneHeaderBytes };
   if (isZero(bytes.subarray(0, zoneHeaderBytes))) return { kind: 'untouched' };
   if (bytes.readUInt32LE(0) !== zoneMagic) return { kind: 'damaged', reason: 'no zone header: wrong magic' };
-  const format = bytes.readUInt16LE(8);
-  if (format > formatVersion) return { kind: 'newer-format', format };
   const alignment = 2 ** bytes.readUInt8(10);
   if (alignment > limits.alignmentBytesMax) return { kind: 'damaged', reason: 'zone header: impossible alignment' };
   const length = zoneHeaderLength(alignment);
   if (bytes.length < length) return { kind: 'short', needed: length };
   if (checksum(bytes.subarray(8, length)) !== bytes.readUInt32LE(4)) return { kind: 'damaged', reason: 'zone header: wrong checksum' };
+  // The checksum first: a flipped bit must not pass for a newer format. Newer formats keep the first 12 bytes and what the checksum covers.
+  const format = bytes.readUInt16LE(8);
+  if (format > formatVersion) return { kind: 'newer-format', format };
+  const zone = bytes.readUIntLE(16, 6);
+  const epoch = bytes.readUIntLE(22, 6);
+  if (zone === 0 || epoch === 0) return { kind: 'damaged', reason: 'zone header: impossible zone or epoch' };
   return {
     kind: 'zone',
     length,
     header: {
       alignment,
       shard: shardId(bytes.readUInt32LE(12)),
-      zone: zoneId(bytes.readUIntLE(16, 6)),
-      epoch: toEpoch(bytes.readUIntLE(22, 6)),
+      zone: zoneId(zone),
+      epoch: toEpoch(epoch),
       cluster: uuid(bytes.toString('hex', 28, 44)),
       zoneSize: bytes.readUInt32LE(44),
       createdMs: millis(bytes.readUIntLE(48, 6)),
@@ -408,6 +412,9 @@ export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, 
   const epoch = bytes.readUIntLE(start + 34, 6);
   if (shard !== place.shard || zone !== place.zone || epoch !== place.epoch || bytes.readUInt32LE(start + 40) !== offset) {
     return { kind: 'damaged', reason: 'batch header: belongs to another place' };
+  }
+  if (headerLength < batchHeaderBytes + 4 * blocksTouched(offset + headerLength, offset + totalLength)) {
+    return { kind: 'damaged', reason: 'batch header: no room for the block checksums' };
   }
   return {
     kind: 'batch',

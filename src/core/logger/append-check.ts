@@ -1,0 +1,68 @@
+/**
+ * What a logger checks of the bytes it is given to append: headers and their places. Not the blocks behind them: that would cost a pass
+ * over every byte on the path of every write; whoever reads them checks them.
+ */
+import type { ZonePlace } from '../../codec/log-format.ts';
+import { asBuffer, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../codec/log-format.ts';
+
+/** Where an append goes and what its device wants. */
+export interface AppendTarget {
+  readonly place: ZonePlace;
+  /** `zoneSeed(place)`. */
+  readonly seed: number;
+  readonly offset: number;
+  readonly zoneSize: number;
+  readonly alignment: number;
+}
+
+export type AppendCheck =
+  /** `committed`: the highest committed length in the batches' headers (S9's `seen`). */
+  | { readonly kind: 'good'; readonly batches: number; readonly committed: number }
+  | { readonly kind: 'malformed'; readonly reason: string };
+
+/** Offset 0 must begin with a zone header for this place; whole batches for their places follow, at least one, and nothing else. */
+export function checkAppend(input: Uint8Array, target: AppendTarget): AppendCheck {
+  const bytes = asBuffer(input);
+  let at = 0;
+  if (target.offset === 0) {
+    const length = zoneHeaderFor(bytes, target);
+    if (typeof length === 'string') return { kind: 'malformed', reason: length };
+    at = length;
+  }
+  let batches = 0;
+  let committed = 0;
+  while (at < bytes.length) {
+    const offset = target.offset + at;
+    const result = decodeBatchHeader(bytes, at, offset, target.place, target.seed);
+    if (result.kind !== 'batch') return { kind: 'malformed', reason: `byte ${at}: ${'reason' in result ? result.reason : result.kind}` };
+    const { totalLength, committedLength } = result.header;
+    if (totalLength % target.alignment !== 0) return { kind: 'malformed', reason: `byte ${at}: the batch is not aligned` };
+    if (at + totalLength > bytes.length) return { kind: 'malformed', reason: `byte ${at}: the batch ends beyond the append` };
+    // What is committed was acknowledged before, so it lies below. A larger one would make every seal of this zone doubtful (S9).
+    if (committedLength > offset) return { kind: 'malformed', reason: `byte ${at}: committed length ${committedLength} is beyond the batch` };
+    committed = Math.max(committed, committedLength);
+    batches += 1;
+    at += totalLength;
+  }
+  return batches > 0 ? { kind: 'good', batches, committed } : { kind: 'malformed', reason: 'an append carries at least one batch' };
+}
+
+/** Length of the zone header, or what is wrong with it. */
+function zoneHeaderFor(bytes: Buffer, target: AppendTarget): number | string {
+  const result = decodeZoneHeader(bytes);
+  if (result.kind !== 'zone') return `zone header: ${'reason' in result ? result.reason : result.kind}`;
+  const { header } = result;
+  if (!samePlace(header, target.place)) return 'zone header: belongs to another place (S16)';
+  if (header.zoneSize !== target.zoneSize) return `zone header: zone size ${header.zoneSize}, not ${target.zoneSize}`;
+  if (header.alignment % target.alignment !== 0) return `zone header: alignment ${header.alignment} on a device of ${target.alignment}`;
+  return result.length;
+}
+
+/** Whether `a` and `b` name the same place (S16). */
+export function samePlace(a: ZonePlace, b: ZonePlace): boolean {
+  return a.cluster === b.cluster && a.shard === b.shard && a.zone === b.zone && a.epoch === b.epoch;
+}
+
+export function targetOf(place: ZonePlace, offset: number, zoneSize: number, alignment: number): AppendTarget {
+  return { place, seed: zoneSeed(place), offset, zoneSize, alignment };
+}

@@ -1,0 +1,251 @@
+/**
+ * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, floors. It lies in the
+ * first two zones of the device, used alternately. All integers are little-endian.
+ *
+ *   metadata zone = checkpoint-frame change-frame*
+ *   frame =
+ *     0  magic:u32 "KVL1"
+ *     4  checksum:u32          of bytes 8 .. end of the entries, seeded with the place
+ *     8  format:u16  10 kind:u8 (1 checkpoint, 2 changes)  11 alignment-log2:u8
+ *    12  entries length:u32
+ *    16  total length:u32      with padding of zeros, a multiple of the alignment and of 64
+ *    20  offset:u32            of this frame in its zone
+ *    24  generation:u48        one more at each checkpoint, 1, 2, ...
+ *    30  entry count:u32
+ *    34  stable:u32            end of what was known to be stable in this zone when the frame was written
+ *    38  device zone:u16
+ *    40  cluster:16  56 logger:16  72 zone size:u32  76 zero:u32
+ *    80  entries
+ *   entry =
+ *     1:u8 fence    shard:u32 epoch:u48                       the highest epoch that sealed the shard here (S4)
+ *     2:u8 floor    shard:u32 zone:u48                        ids up to this one are never created again (S4)
+ *     3:u8 zone     shard:u32 zone:u48 epoch:u48 device-zone:u32 generation:8 bytes state:u8 length:u32 batches:u32
+ *     4:u8 removed  shard:u32 zone:u48
+ * state: 0 open (length and batches are 0: a scan finds them), 1 finished.
+ *
+ * Place: the seed is the CRC-32 of {logger, device zone, generation} xor the offset. A checkpoint holds the whole state; the changes after it,
+ * applied in order, give the state now. A frame is valid when its checksum is and every frame before it is.
+ *
+ * Torn or damaged: what follows the last valid frame was never stable unless a later valid frame of this generation says, by `stable`, that
+ * it was: then acknowledged bytes are damaged, and the logger must not run, since it may have forgotten a fence.
+ */
+import { assert } from '../../base/assert.ts';
+import { checksum } from '../../base/checksum.ts';
+import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { epoch as toEpoch, shardId, uuid, zoneId } from '../../base/ids.ts';
+import { aligned, asBuffer } from '../../codec/log-format.ts';
+
+export const metadataFormatVersion = 1;
+export const frameHeaderBytes = 80;
+/** Frames begin at multiples of this, so that looking for one behind damage is cheap. */
+export const frameUnitBytes = 64;
+/** The device zones of the metadata log. */
+export const metadataZones = [0, 1] as const;
+
+const frameMagic = 0x314c564b; // "KVL1"
+const frameKinds = { checkpoint: 1, changes: 2 } as const;
+
+export type MetadataEntry =
+  | { readonly kind: 'fence'; readonly shard: ShardId; readonly epoch: Epoch }
+  | { readonly kind: 'floor'; readonly shard: ShardId; readonly zone: ZoneId }
+  | ZoneEntry
+  | { readonly kind: 'removed'; readonly shard: ShardId; readonly zone: ZoneId };
+
+export interface ZoneEntry {
+  readonly kind: 'zone';
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly deviceZone: number;
+  /** 16 hexadecimal digits: names this copy (S10). */
+  readonly generation: string;
+  readonly state: 'open' | 'finished';
+  readonly length: number;
+  readonly batches: number;
+}
+
+/** What every frame of a metadata zone says about itself. */
+export interface FrameHeader {
+  readonly kind: 'checkpoint' | 'changes';
+  readonly cluster: Uuid;
+  readonly logger: Uuid;
+  readonly zoneSize: number;
+  readonly alignment: number;
+  readonly deviceZone: number;
+  readonly generation: number;
+  readonly offset: number;
+  readonly stable: number;
+}
+
+export interface Frame extends FrameHeader {
+  readonly entries: readonly MetadataEntry[];
+  readonly totalLength: number;
+}
+
+const entryBytes = { fence: 11, floor: 11, zone: 38, removed: 11 } as const;
+const entryCodes = { fence: 1, floor: 2, zone: 3, removed: 4 } as const;
+
+/** Length of a frame of these entries on a device of this alignment. */
+export function frameLength(entries: readonly MetadataEntry[], alignment: number): number {
+  let length = frameHeaderBytes;
+  for (const entry of entries) length += entryBytes[entry.kind];
+  return aligned(length, Math.max(alignment, frameUnitBytes));
+}
+
+/** REQUIRES: the alignment is a power of two. */
+export function encodeFrame(header: FrameHeader, entries: readonly MetadataEntry[]): Buffer {
+  const bytes = Buffer.alloc(frameLength(entries, header.alignment));
+  let at = frameHeaderBytes;
+  for (const entry of entries) at = encodeEntry(bytes, at, entry);
+  bytes.writeUInt32LE(frameMagic, 0);
+  bytes.writeUInt16LE(metadataFormatVersion, 8);
+  bytes.writeUInt8(frameKinds[header.kind], 10);
+  bytes.writeUInt8(Math.log2(header.alignment), 11);
+  bytes.writeUInt32LE(at - frameHeaderBytes, 12);
+  bytes.writeUInt32LE(bytes.length, 16);
+  bytes.writeUInt32LE(header.offset, 20);
+  bytes.writeUIntLE(header.generation, 24, 6);
+  bytes.writeUInt32LE(entries.length, 30);
+  bytes.writeUInt32LE(header.stable, 34);
+  bytes.writeUInt16LE(header.deviceZone, 38);
+  bytes.write(header.cluster, 40, 'hex');
+  bytes.write(header.logger, 56, 'hex');
+  bytes.writeUInt32LE(header.zoneSize, 72);
+  bytes.writeUInt32LE(checksum(bytes.subarray(8, at), frameSeed(header)), 4);
+  return bytes;
+}
+
+function frameSeed(place: Pick<FrameHeader, 'logger' | 'deviceZone' | 'generation' | 'offset'>): number {
+  const seed = checksum(Buffer.from(`${place.logger}/${place.deviceZone}/${place.generation}`, 'latin1'));
+  return (seed ^ place.offset) >>> 0;
+}
+
+function encodeEntry(bytes: Buffer, start: number, entry: MetadataEntry): number {
+  bytes.writeUInt8(entryCodes[entry.kind], start);
+  bytes.writeUInt32LE(entry.shard, start + 1);
+  bytes.writeUIntLE(entry.kind === 'fence' ? entry.epoch : entry.zone, start + 5, 6);
+  if (entry.kind === 'zone') {
+    assert(/^[0-9a-f]{16}$/.test(entry.generation), 'S10 a generation has 16 hexadecimal digits');
+    bytes.writeUIntLE(entry.epoch, start + 11, 6);
+    bytes.writeUInt32LE(entry.deviceZone, start + 17);
+    bytes.write(entry.generation, start + 21, 'hex');
+    bytes.writeUInt8(entry.state === 'finished' ? 1 : 0, start + 29);
+    bytes.writeUInt32LE(entry.length, start + 30);
+    bytes.writeUInt32LE(entry.batches, start + 34);
+  }
+  return start + entryBytes[entry.kind];
+}
+
+export type FrameResult =
+  | { readonly kind: 'frame'; readonly frame: Frame }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'newer-format'; readonly format: number };
+
+/** Reads the frame at `offset` of a metadata zone's bytes; `none` when nothing valid for this place is there. */
+export function decodeFrame(zoneBytes: Uint8Array, offset: number, deviceZone: number): FrameResult {
+  const bytes = asBuffer(zoneBytes).subarray(offset);
+  const none: FrameResult = { kind: 'none' };
+  if (bytes.length < frameHeaderBytes || bytes.readUInt32LE(0) !== frameMagic) return none;
+  const end = frameHeaderBytes + bytes.readUInt32LE(12);
+  const totalLength = bytes.readUInt32LE(16);
+  if (end > totalLength || totalLength > bytes.length || totalLength % frameUnitBytes !== 0) return none;
+  const logger = uuid(bytes.toString('hex', 56, 72));
+  const generation = bytes.readUIntLE(24, 6);
+  if (bytes.readUInt32LE(20) !== offset || bytes.readUInt16LE(38) !== deviceZone) return none;
+  if (checksum(bytes.subarray(8, end), frameSeed({ logger, deviceZone, generation, offset })) !== bytes.readUInt32LE(4)) return none;
+  // After the checksum, so that a flipped bit does not pass for a newer format.
+  const format = bytes.readUInt16LE(8);
+  if (format > metadataFormatVersion) return { kind: 'newer-format', format };
+  const entries = decodeEntries(bytes.subarray(frameHeaderBytes, end), bytes.readUInt32LE(30));
+  const kind = bytes.readUInt8(10);
+  if (entries === undefined || (kind !== frameKinds.checkpoint && kind !== frameKinds.changes)) return none;
+  return {
+    kind: 'frame',
+    frame: {
+      kind: kind === frameKinds.checkpoint ? 'checkpoint' : 'changes',
+      cluster: uuid(bytes.toString('hex', 40, 56)),
+      logger, generation, offset, deviceZone, totalLength, entries,
+      alignment: 2 ** bytes.readUInt8(11),
+      stable: bytes.readUInt32LE(34),
+      zoneSize: bytes.readUInt32LE(72),
+    },
+  };
+}
+
+/** Undefined when they are not `count` entries: impossible behind a good checksum but for a bug, which must not become a wrong state. */
+function decodeEntries(bytes: Buffer, count: number): MetadataEntry[] | undefined {
+  const entries: MetadataEntry[] = [];
+  let at = 0;
+  for (let left = count; left > 0; left -= 1) {
+    const code = at < bytes.length ? bytes.readUInt8(at) : 0;
+    const length = code === entryCodes.zone ? entryBytes.zone : entryBytes.fence;
+    if (code < entryCodes.fence || code > entryCodes.removed || at + length > bytes.length) return undefined;
+    const entry = decodeEntry(bytes, at, code);
+    if (entry === undefined) return undefined;
+    entries.push(entry);
+    at += length;
+  }
+  return at === bytes.length ? entries : undefined;
+}
+
+function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry | undefined {
+  const shard = shardId(bytes.readUInt32LE(start + 1));
+  const number = bytes.readUIntLE(start + 5, 6);
+  if (number === 0) return undefined;
+  if (code === entryCodes.fence) return { kind: 'fence', shard, epoch: toEpoch(number) };
+  if (code === entryCodes.floor) return { kind: 'floor', shard, zone: zoneId(number) };
+  if (code === entryCodes.removed) return { kind: 'removed', shard, zone: zoneId(number) };
+  const epoch = bytes.readUIntLE(start + 11, 6);
+  if (epoch === 0) return undefined;
+  return {
+    kind: 'zone', shard, zone: zoneId(number), epoch: toEpoch(epoch),
+    deviceZone: bytes.readUInt32LE(start + 17),
+    generation: bytes.toString('hex', start + 21, start + 29),
+    state: bytes.readUInt8(start + 29) === 1 ? 'finished' : 'open',
+    length: bytes.readUInt32LE(start + 30),
+    batches: bytes.readUInt32LE(start + 34),
+  };
+}
+
+// --- reading a metadata zone ---------------------------------------------------------------------------------------------
+
+export type MetadataZoneResult =
+  /** `frames` begins with the checkpoint. `end` is where the next frame would be. */
+  | { readonly kind: 'state'; readonly generation: number; readonly frames: readonly Frame[]; readonly end: number }
+  /** No valid checkpoint at the start. */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'newer-format'; readonly format: number }
+  /** Bytes of `generation` that had been acknowledged are damaged, at `offset`. */
+  | { readonly kind: 'damaged'; readonly offset: number; readonly generation: number };
+
+/** Reads what a metadata zone holds. `bytes`: from the zone's start to the end of what it may hold. */
+export function readMetadataZone(bytes: Uint8Array, deviceZone: number): MetadataZoneResult {
+  const first = decodeFrame(bytes, 0, deviceZone);
+  if (first.kind === 'newer-format') return first;
+  if (first.kind === 'none' || first.frame.kind !== 'checkpoint') {
+    const proof = laterFrame(bytes, 0, deviceZone);
+    return proof === undefined ? { kind: 'none' } : { kind: 'damaged', offset: 0, generation: proof.generation };
+  }
+  const { generation } = first.frame;
+  const frames = [first.frame];
+  let at = first.frame.totalLength;
+  for (;;) {
+    const next = decodeFrame(bytes, at, deviceZone);
+    if (next.kind === 'newer-format') return next;
+    if (next.kind === 'none' || next.frame.kind !== 'changes' || next.frame.generation !== generation) break;
+    frames.push(next.frame);
+    at += next.frame.totalLength;
+  }
+  if (laterFrame(bytes, at, deviceZone, generation) !== undefined) return { kind: 'damaged', offset: at, generation };
+  return { kind: 'state', generation, frames, end: at };
+}
+
+/** A valid frame behind `from` (of `generation` if given) that proves that the byte at `from` was once stable. */
+function laterFrame(bytes: Uint8Array, from: number, deviceZone: number, generation?: number): Frame | undefined {
+  for (let at = aligned(from + 1, frameUnitBytes); at + frameHeaderBytes <= bytes.length; at += frameUnitBytes) {
+    const result = decodeFrame(bytes, at, deviceZone);
+    if (result.kind !== 'frame' || (generation !== undefined && result.frame.generation !== generation)) continue;
+    if (result.frame.stable > from) return result.frame;
+  }
+  return undefined;
+}

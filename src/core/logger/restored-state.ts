@@ -1,0 +1,65 @@
+/** What a logger knows of itself when it starts: the metadata log's frames folded together, then what the scans of open zones found. */
+import { assert, unreachable } from '../../base/assert.ts';
+import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
+import type { TailState } from '../../codec/logger-protocol.ts';
+import type { Frame, MetadataEntry, ZoneEntry } from './metadata-format.ts';
+
+/** A zone that was there before this process. */
+export interface RestoredZone {
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+  readonly deviceZone: number;
+  readonly generation: string;
+  readonly finished: boolean;
+  /** Of a finished zone its sealed length, else the end of the intact prefix. */
+  readonly length: number;
+  readonly seen: number;
+  readonly batches: number;
+  readonly tail: TailState;
+}
+
+export interface RestoredState {
+  readonly fences: ReadonlyMap<ShardId, Epoch>;
+  readonly floors: ReadonlyMap<ShardId, ZoneId>;
+  readonly zones: readonly RestoredZone[];
+}
+
+export const emptyState: RestoredState = { fences: new Map(), floors: new Map(), zones: [] };
+
+/** What the metadata log says, before any scan. */
+export interface RecordedState {
+  readonly fences: Map<ShardId, Epoch>;
+  readonly floors: Map<ShardId, ZoneId>;
+  readonly zones: readonly ZoneEntry[];
+}
+
+/** REQUIRES: the frames in the order of the log, the checkpoint first. */
+export function foldFrames(frames: readonly Frame[]): RecordedState {
+  const fences = new Map<ShardId, Epoch>();
+  const floors = new Map<ShardId, ZoneId>();
+  const zones = new Map<string, ZoneEntry>();
+  for (const frame of frames) for (const entry of frame.entries) fold(entry, fences, floors, zones);
+  return { fences, floors, zones: [...zones.values()] };
+}
+
+function fold(entry: MetadataEntry, fences: Map<ShardId, Epoch>, floors: Map<ShardId, ZoneId>, zones: Map<string, ZoneEntry>): void {
+  switch (entry.kind) {
+    case 'fence':
+      assert(entry.epoch >= (fences.get(entry.shard) ?? 0), 'S4 a fence never falls');
+      fences.set(entry.shard, entry.epoch);
+      return;
+    case 'floor':
+      assert(entry.zone >= (floors.get(entry.shard) ?? 0), 'S4 a floor never falls');
+      floors.set(entry.shard, entry.zone);
+      return;
+    case 'zone':
+      zones.set(`${entry.shard}/${entry.zone}`, entry);
+      return;
+    case 'removed':
+      zones.delete(`${entry.shard}/${entry.zone}`);
+      return;
+    default:
+      unreachable(entry);
+  }
+}

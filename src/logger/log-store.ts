@@ -1,0 +1,178 @@
+/**
+ * Carries out what the machine decides on the device: writes now, one sync for all that was written in a turn, answers behind it. While a
+ * sync runs, the next turns' appends are written, and the next sync begins as soon as it has returned.
+ */
+import type { Log } from '../base/log.ts';
+import type { ShardId, ZoneId } from '../base/ids.ts';
+import { loggerRefusals, refusal } from '../codec/logger-protocol.ts';
+import type { ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../codec/logger-protocol.ts';
+import type { Comparison, LoggerMachine, MachineAnswer, MachineEffect, MachineEvent, PendingWrite, Readable } from '../core/logger/logger-machine.ts';
+import type { Clock } from '../env/clock.ts';
+import { DeviceError } from '../env/zoned-device.ts';
+import type { CacheGuess } from './cache-guess.ts';
+import type { LoggerDevice } from './logger-device.ts';
+import type { MetadataLog } from './metadata-log.ts';
+
+/** Called exactly once. */
+export type OnMachineAnswer = (answer: MachineAnswer) => void;
+
+/** What arrives from outside; the other events are the store's own. */
+export type StoreRequest = Extract<MachineEvent<OnMachineAnswer>, { readonly ticket: OnMachineAnswer }>;
+
+type Effect = MachineEffect<OnMachineAnswer>;
+
+export interface StoreParts {
+  readonly device: LoggerDevice;
+  readonly machine: LoggerMachine<OnMachineAnswer>;
+  readonly metadata: MetadataLog;
+  readonly cache: CacheGuess;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export class LogStore {
+  readonly #parts: StoreParts;
+  readonly #onFailed: (error: Error) => void;
+  #turnAsked = false;
+  /** The sync under way; settled when there is none. */
+  #syncing: Promise<void> = Promise.resolve();
+  readonly #endTurn = (): void => {
+    this.#turnAsked = false;
+    this.#run(this.#parts.machine.step({ kind: 'turn-ended' }));
+  };
+
+  /** `onFailed` is called once, when a write or sync has failed (S17). */
+  constructor(parts: StoreParts, onFailed: (error: Error) => void) {
+    this.#parts = parts;
+    this.#onFailed = onFailed;
+  }
+
+  get failed(): boolean {
+    return this.#parts.machine.failed;
+  }
+
+  get zoneCount(): number {
+    return this.#parts.machine.zoneCount;
+  }
+
+  /** Decides and carries out; the ticket is called with the answer, now or later. */
+  request(event: StoreRequest): void {
+    this.#run(this.#parts.machine.step(event));
+    this.#askForTurn();
+  }
+
+  confirm(item: ConfirmItem): LoggerRefusalCode | undefined {
+    return this.#parts.machine.confirm(item);
+  }
+
+  readable(shard: ShardId, zone: ZoneId, offset: number, length: number): Readable {
+    return this.#parts.machine.readable(shard, zone, offset, length);
+  }
+
+  report(shard: ShardId | undefined): ZoneStatus[] {
+    return this.#parts.machine.report(shard, (deviceZone) => this.#parts.device.reportZone(deviceZone).occupied);
+  }
+
+  /** Waits until no sync is under way. */
+  async settle(): Promise<void> {
+    for (let before: Promise<void> | undefined; before !== this.#syncing; ) {
+      before = this.#syncing;
+      await before;
+    }
+  }
+
+  #askForTurn(): void {
+    if (this.#turnAsked) return;
+    this.#turnAsked = true;
+    this.#parts.clock.endOfTurn(this.#endTurn);
+  }
+
+  #run(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'answer') effect.ticket(effect.answer);
+      else if (!this.failed) this.#attempt(effect);
+      else if (effect.kind === 'write') effect.write.ticket(deviceFailed());
+      else if (effect.kind === 'compare') effect.comparison.ticket(deviceFailed());
+    }
+  }
+
+  #attempt(effect: Exclude<Effect, { readonly kind: 'answer' }>): void {
+    switch (effect.kind) {
+      case 'write': return this.#write(effect.write);
+      case 'compare': return this.#compare(effect.comparison);
+      case 'persist': return this.#guarded(() => this.#parts.metadata.persist(effect.entries));
+      case 'finish-zone': return this.#guarded(() => this.#finishZone(effect.deviceZone, effect.length));
+      case 'reset-zone':
+        this.#parts.cache.forget(effect.deviceZone);
+        return this.#guarded(() => this.#parts.device.reset(effect.deviceZone));
+      case 'sync': return this.#sync();
+    }
+  }
+
+  #write(write: PendingWrite<OnMachineAnswer>): void {
+    const { item, deviceZone } = write;
+    try {
+      this.#parts.device.write(deviceZone, item.offset, item.bytes);
+    } catch (error) {
+      if (!(error instanceof DeviceError) || error.code === 'invalid') throw error;
+      if (error.code === 'full') return this.#run(this.#parts.machine.step({ kind: 'write-refused', write }));
+      write.ticket(deviceFailed());
+      return this.#fail(error);
+    }
+    this.#parts.cache.touch(deviceZone, item.offset, item.bytes.length);
+    this.#run(this.#parts.machine.step({ kind: 'written', write }));
+  }
+
+  #compare(comparison: Comparison<OnMachineAnswer>): void {
+    const { item, deviceZone } = comparison;
+    let same = false;
+    try {
+      same = Buffer.compare(this.#parts.device.readNow(deviceZone, item.offset, item.bytes.length), item.bytes) === 0;
+    } catch (error) {
+      // What cannot be read is not known to be the same.
+      if (!(error instanceof DeviceError)) throw error;
+      this.#parts.log('error', 'a read failed', { message: error.message });
+    }
+    this.#run(this.#parts.machine.step({ kind: 'compared', comparison, same }));
+  }
+
+  #finishZone(deviceZone: number, length: number): void {
+    const { device } = this.#parts;
+    const report = device.reportZone(deviceZone);
+    // After a crash the device may know already what the metadata log does not.
+    if (report.state !== 'full' || report.writePointer !== length) device.finish(deviceZone, length);
+  }
+
+  #sync(): void {
+    const { device, metadata, machine } = this.#parts;
+    metadata.syncStarts();
+    this.#syncing = device.sync().then(
+      () => {
+        this.#guarded(() => metadata.synced());
+        this.#run(machine.step({ kind: 'synced' }));
+      },
+      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  /** A failure here leaves device and metadata behind what was decided: nothing may be answered any more (S17). */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof DeviceError) || error.code === 'invalid') throw error;
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.failed) return;
+    this.#parts.log('error', 'the device failed: this logger answers for nothing new until it is restarted (S17)', { message: error.message });
+    this.#run(this.#parts.machine.step({ kind: 'device-failed' }));
+    this.#onFailed(error);
+  }
+}
+
+function deviceFailed(): MachineAnswer {
+  return refusal('device-failed', loggerRefusals['device-failed']);
+}

@@ -1,0 +1,174 @@
+/**
+ * The logger's metadata log on its device (core/logger/metadata-format.ts says what lies there). Two device zones take turns: when one
+ * has grown, a checkpoint of the whole state begins the other, and the old one is reset once that checkpoint is stable.
+ *
+ *   persist --> [grown?] --> checkpoint in the other zone --sync--> reset the old zone --sync--> it may be used again
+ *
+ * What is written here is made stable by the same sync as the data (S3).
+ */
+import { assert } from '../base/assert.ts';
+import { KvError } from '../base/errors.ts';
+import type { Uuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { Frame, MetadataEntry } from '../core/logger/metadata-format.ts';
+import { encodeFrame, frameLength, metadataFormatVersion, metadataZones, readMetadataZone } from '../core/logger/metadata-format.ts';
+import type { ZonedDevice } from '../env/zoned-device.ts';
+import { DeviceError } from '../env/zoned-device.ts';
+import type { LoggerDevice } from './logger-device.ts';
+
+export interface LoggerIdentity {
+  readonly cluster: Uuid;
+  readonly logger: Uuid;
+  readonly zoneSize: number;
+}
+
+/** What an existing device says. `generation`: of the newest checkpoint, 0 when there is none. */
+export type FoundMetadata =
+  | { readonly kind: 'empty' }
+  | { readonly kind: 'found'; readonly identity: LoggerIdentity; readonly frames: readonly Frame[]; readonly generation: number; readonly zone: number };
+
+/** A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more of the first two. */
+const grownBytes = 256 * 1024;
+/** One chunk of reading. */
+const readBytes = 1024 * 1024;
+
+/**
+ * Reads the newest state. `empty` when the device holds nothing at all: a new logger.
+ * @throws KvError `newer-format`, `data-damaged`
+ */
+export async function findMetadata(device: LoggerDevice, where: string): Promise<FoundMetadata> {
+  let best: { readonly frames: readonly Frame[]; readonly generation: number; readonly zone: number } | undefined;
+  let damaged: { readonly zone: number; readonly offset: number; readonly generation: number } | undefined;
+  for (const zone of metadataZones) {
+    const result = readMetadataZone(await readAll(device, zone), zone);
+    if (result.kind === 'newer-format') {
+      throw new KvError('newer-format', `${where}: the logger's metadata has format ${result.format}; this version reads up to ${metadataFormatVersion}`);
+    }
+    if (result.kind === 'state' && (best === undefined || result.generation > best.generation)) best = { ...result, zone };
+    if (result.kind === 'damaged' && (damaged === undefined || result.generation > damaged.generation)) damaged = { ...result, zone };
+  }
+  // Damage in an older generation is of no importance: the newer checkpoint holds everything.
+  if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0)) {
+    throw new KvError('data-damaged', `${where}: acknowledged metadata is damaged in device zone ${damaged.zone} at offset ${damaged.offset}; ${advice}`);
+  }
+  const first = best?.frames[0];
+  if (best === undefined || first === undefined) {
+    const inUse = device.reportZones().find((report) => report.state !== 'empty' && !isMetadataZone(report.zone));
+    if (inUse === undefined) return { kind: 'empty' };
+    throw new KvError('data-damaged', `${where}: device zone ${inUse.zone} holds data, but no metadata says whose; ${advice}`);
+  }
+  return { kind: 'found', identity: { cluster: first.cluster, logger: first.logger, zoneSize: first.zoneSize }, ...best };
+}
+
+const advice = 'this logger cannot be trusted any more: move its folder away and start it again, it then joins as a new, empty one';
+
+function isMetadataZone(zone: number): boolean {
+  return metadataZones.some((own) => own === zone);
+}
+
+async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
+  const report = device.reportZone(zone);
+  const length = report.state === 'empty' ? 0 : Math.min(report.writePointer, device.geometry.zoneCapacity);
+  const pieces: Uint8Array[] = [];
+  for (let at = 0; at < length; at += readBytes) pieces.push(await device.read(zone, at, Math.min(readBytes, length - at)));
+  return Buffer.concat(pieces);
+}
+
+/** Zones of which a checkpoint surely fits a metadata zone, beside fences and floors of all shards. */
+export function zonesThatFit(device: ZonedDevice): number {
+  const shards = limits.shardCountMax * 2 * 11;
+  return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / 38));
+}
+
+export class MetadataLog {
+  readonly #device: LoggerDevice;
+  readonly #identity: LoggerIdentity;
+  readonly #snapshot: () => readonly MetadataEntry[];
+  #zone: number;
+  #generation: number;
+  /** Where the next frame goes. */
+  #end = 0;
+  #checkpointLength = 0;
+  /** What a sync that returned has made stable, and what the one under way will. */
+  #stable = 0;
+  #syncing = 0;
+  /** The zone given up: waits for its successor's checkpoint, then for its own reset, to become stable. */
+  #old: 'ready' | 'in-use' | 'checkpointed' | 'reset' | 'resetting';
+
+  /** `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it. */
+  constructor(device: LoggerDevice, identity: LoggerIdentity, found: FoundMetadata, snapshot: () => readonly MetadataEntry[]) {
+    this.#device = device;
+    this.#identity = identity;
+    this.#snapshot = snapshot;
+    this.#zone = found.kind === 'found' ? found.zone : metadataZones[1];
+    this.#generation = found.kind === 'found' ? found.generation : 0;
+    this.#old = 'ready';
+  }
+
+  /**
+   * The first checkpoint of this process, in the zone that does not hold the newest state; synced before anything is answered. So whatever
+   * of the old log was only in a cache is stable again (S3), and a torn end is never written behind.
+   */
+  async start(): Promise<void> {
+    const other = this.#other();
+    if (this.#device.reportZone(other).state !== 'empty') {
+      this.#device.reset(other);
+      await this.#device.sync();
+    }
+    this.#checkpoint();
+    this.syncStarts();
+    await this.#device.sync();
+    this.synced();
+  }
+
+  /** Writes the entries as one frame. @throws DeviceError */
+  persist(entries: readonly MetadataEntry[]): void {
+    const length = frameLength(entries, this.#device.geometry.alignment);
+    const grown = Math.min(this.#device.geometry.zoneCapacity / 2, Math.max(grownBytes, 4 * this.#checkpointLength));
+    if (this.#end + length > grown && this.#old === 'ready') return this.#checkpoint();
+    if (this.#end + length > this.#device.geometry.zoneCapacity) throw new DeviceError('full', 'no room is left in the metadata log');
+    this.#write('changes', entries);
+  }
+
+  /** A sync of the device begins. */
+  syncStarts(): void {
+    this.#syncing = this.#end;
+    if (this.#old === 'in-use') this.#old = 'checkpointed';
+    if (this.#old === 'reset') this.#old = 'resetting';
+  }
+
+  /** It returned. */
+  synced(): void {
+    this.#stable = this.#syncing;
+    if (this.#old === 'resetting') this.#old = 'ready';
+    if (this.#old !== 'checkpointed') return;
+    this.#device.reset(this.#other());
+    this.#old = 'reset';
+  }
+
+  #other(): number {
+    return this.#zone === metadataZones[0] ? metadataZones[1] : metadataZones[0];
+  }
+
+  #checkpoint(): void {
+    this.#zone = this.#other();
+    this.#device.privilege(this.#zone);
+    this.#generation += 1;
+    this.#end = 0;
+    this.#stable = 0;
+    this.#syncing = 0;
+    this.#write('checkpoint', this.#snapshot());
+    this.#checkpointLength = this.#end;
+    this.#old = 'in-use';
+  }
+
+  #write(kind: 'checkpoint' | 'changes', entries: readonly MetadataEntry[]): void {
+    assert(entries.length > 0 || kind === 'checkpoint', 'a frame of changes has some');
+    const frame = encodeFrame({
+      kind, ...this.#identity, alignment: this.#device.geometry.alignment, deviceZone: this.#zone, generation: this.#generation,
+      offset: this.#end, stable: this.#stable,
+    }, entries);
+    this.#device.write(this.#zone, this.#end, frame);
+    this.#end += frame.length;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * The loggers' side of the protocol (codec/logger-protocol.ts): reads requests, checks whom they are meant for and their limits, and writes the
+ * answers. PUT 4/5, next: core/logger/logger-machine.ts.
+ */
+import { unreachable } from '../base/assert.ts';
+import type { InstanceId, Uuid } from '../base/ids.ts';
+import { lba } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { AppendAnswer, LoggerRefusal, LoggerStatus } from '../codec/logger-protocol.ts';
+import {
+  loggerMethods,
+  loggerProtocolVersion,
+  loggerRefusals,
+  readAppend,
+  readConfirm,
+  readFinish,
+  readRead,
+  readReset,
+  readSeal,
+  refusal,
+  writeAppendAnswer,
+  writeConfirmAnswer,
+  writeReadAnswer,
+  writeRefusal,
+  writeSealAnswer,
+} from '../codec/logger-protocol.ts';
+import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import type { MachineAnswer } from '../core/logger/logger-machine.ts';
+import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
+import type { LogStore, OnMachineAnswer } from './log-store.ts';
+import type { ZoneReader } from './zone-reader.ts';
+
+export interface RequestParts {
+  readonly cluster: Uuid;
+  readonly logger: Uuid;
+  readonly instance: InstanceId;
+  readonly store: LogStore;
+  readonly reader: ZoneReader;
+  readonly status: () => LoggerStatus;
+}
+
+type Port = 'read' | 'write';
+const reportDigestsMax = 1_024;
+
+/** Handles the requests that arrive at one of the two ports. `channels`: all that are open, of both. */
+export function requestHandler(port: Port, parts: RequestParts, channels: Set<RpcChannel>): RpcHandler {
+  const requests = new Requests(parts);
+  return {
+    onRequest: (channel, id, method, params) => {
+      if (!requests.handle(port, channel, id, method, params)) channel.answerErrorText(id, `unknown method '${method}' on the ${port} port of a logger`);
+    },
+    onNotice: () => undefined,
+    onOpen: () => undefined,
+    onClose: (channel) => void channels.delete(channel),
+    onDrain: () => undefined,
+  };
+}
+
+class Requests {
+  readonly #parts: RequestParts;
+
+  constructor(parts: RequestParts) {
+    this.#parts = parts;
+  }
+
+  /** False when there is no such method on the port. */
+  handle(port: Port, channel: RpcChannel, id: number, method: string, params: MessageReader): boolean {
+    if (method === loggerMethods.ping) this.#ping(channel, id);
+    else if (method === loggerMethods.hello) this.#hello(channel, id);
+    else return port === 'write' ? this.#write(channel, id, method, params) : this.#read(channel, id, method, params);
+    return true;
+  }
+
+  #write(channel: RpcChannel, id: number, method: string, params: MessageReader): boolean {
+    switch (method) {
+      case loggerMethods.append: this.#append(channel, id, params); return true;
+      case loggerMethods.confirm: this.#confirm(channel, id, params); return true;
+      case loggerMethods.seal: this.#seal(channel, id, params); return true;
+      case loggerMethods.finish: this.#finish(channel, id, params); return true;
+      case loggerMethods.reset: this.#reset(channel, id, params); return true;
+      default: return false;
+    }
+  }
+
+  #read(channel: RpcChannel, id: number, method: string, params: MessageReader): boolean {
+    if (method === loggerMethods.read) this.#readRanges(channel, id, params);
+    else if (method === loggerMethods.reportZones) this.#report(channel, id, params);
+    else return false;
+    return true;
+  }
+
+  #append(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, items } = readAppend(params);
+    if (!this.#accepts(channel, id, logger, items.length, limits.appendItemsMax)) return;
+    const answers: AppendAnswer[] = [];
+    let left = items.length;
+    const send = (): void => {
+      writeAppendAnswer(channel.beginAnswer(id), answers);
+      channel.endAnswer();
+    };
+    if (left === 0) return send();
+    for (const [index, item] of items.entries()) {
+      const ticket: OnMachineAnswer = (answer) => {
+        answers[index] = appendAnswer(answer);
+        left -= 1;
+        if (left === 0) send();
+      };
+      this.#parts.store.request({ kind: 'append', ticket, item });
+    }
+  }
+
+  #confirm(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, number, items } = readConfirm(params);
+    if (!this.#accepts(channel, id, logger, items.length, limits.appendItemsMax)) return;
+    const refusals = items.map((item) => this.#parts.store.confirm(item));
+    writeConfirmAnswer(channel.beginAnswer(id), { number, refusals });
+    channel.endAnswer();
+  }
+
+  #seal(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, shard, zone, epoch } = readSeal(params);
+    if (this.#accepts(channel, id, logger)) this.#parts.store.request({ kind: 'seal', ticket: answerTo(channel, id), shard, zone, epoch });
+  }
+
+  #finish(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, shard, zone, length } = readFinish(params);
+    if (this.#accepts(channel, id, logger)) this.#parts.store.request({ kind: 'finish', ticket: answerTo(channel, id), shard, zone, length });
+  }
+
+  #reset(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, shard, zone, generation } = readReset(params);
+    if (this.#accepts(channel, id, logger)) this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, generation });
+  }
+
+  #readRanges(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, items } = readRead(params);
+    if (!this.#accepts(channel, id, logger, items.length, limits.readItemsMax)) return;
+    let bytes = 0;
+    for (const item of items) bytes += item.length;
+    if (bytes > limits.readBytesMax) return refuse(channel, id, refusal('too-large', `a read of ${bytes} bytes; at most ${limits.readBytesMax}`, limits.readBytesMax));
+    this.#parts.reader.read(items, (answers) => {
+      writeReadAnswer(channel.beginAnswer(id), answers);
+      channel.endAnswer();
+    });
+  }
+
+  #report(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, shard, digests } = readReport(params);
+    if (!this.#accepts(channel, id, logger, digests.length, reportDigestsMax)) return;
+    this.#parts.reader.digest(digests, (results) => {
+      const byZone = new Map(digests.map((item, index) => [`${item.shard}/${item.zone}`, results[index]]));
+      const zones = this.#parts.store.report(shard).map((zone) => ({ ...zone, digest: byZone.get(`${zone.shard}/${zone.zone}`) }));
+      writeReportAnswer(channel.beginAnswer(id), zones);
+      channel.endAnswer();
+    });
+  }
+
+  #ping(channel: RpcChannel, id: number): void {
+    writeStatus(channel.beginAnswer(id), this.#parts.status());
+    channel.endAnswer();
+  }
+
+  #hello(channel: RpcChannel, id: number): void {
+    const { cluster, logger, instance } = this.#parts;
+    writeWelcome(channel.beginAnswer(id), { cluster, logger, instance, protocol: loggerProtocolVersion });
+    channel.endAnswer();
+  }
+
+  /** Whether the request is meant for this logger (S16) and within its limit; else it has been refused. */
+  #accepts(channel: RpcChannel, id: number, logger: string, items = 1, itemsMax = 1): boolean {
+    if (logger !== this.#parts.logger) {
+      refuse(channel, id, refusal('wrong-logger', `this is logger ${this.#parts.logger}, not ${logger.slice(0, 64)}`));
+      return false;
+    }
+    if (items <= itemsMax) return true;
+    refuse(channel, id, refusal('too-large', `${items} items; at most ${itemsMax}`, itemsMax));
+    return false;
+  }
+}
+
+function refuse(channel: RpcChannel, id: number, refused: LoggerRefusal): void {
+  channel.answerError(id, (out) => writeRefusal(out, refused));
+}
+
+function appendAnswer(answer: MachineAnswer): AppendAnswer {
+  if (answer.kind === 'refused') return answer;
+  return answer.kind === 'appended' ? { kind: 'ok', value: lba(answer.lba) } : refusal('device-failed', loggerRefusals['device-failed']);
+}
+
+function answerTo(channel: RpcChannel, id: number): OnMachineAnswer {
+  return (answer) => {
+    switch (answer.kind) {
+      case 'refused':
+        return refuse(channel, id, answer);
+      case 'sealed':
+        writeSealAnswer(channel.beginAnswer(id), answer.answer);
+        return channel.endAnswer();
+      case 'done':
+      case 'appended':
+        channel.beginAnswer(id).nil();
+        return channel.endAnswer();
+      default:
+        return unreachable(answer);
+    }
+  };
+}

@@ -21,11 +21,14 @@ export interface ShardState {
   position: LogPosition;
   /** The largest shard time in the log so far (S18). */
   shardTimeMs: Millis;
+  /** Bytes of log applied since the process started: when to take the next snapshot. */
+  appliedBytes: number;
 }
 
 /** Moves the watermark. It never goes back (S14). */
 export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeMs: Millis): void {
   assert(zone > state.position.zone || (zone === state.position.zone && end >= state.position.offset), 'S14 the watermark only grows');
+  state.appliedBytes += zone === state.position.zone ? end - state.position.offset : end;
   state.position = { zone, offset: end };
   if (shardTimeMs > state.shardTimeMs) state.shardTimeMs = millis(shardTimeMs);
 }

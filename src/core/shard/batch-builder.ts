@@ -3,7 +3,7 @@
  * flight included (S12, S15: the log's order is the only order), and encodes it once.
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Millis, Version } from '../../base/ids.ts';
+import type { ClientId, Millis, Version } from '../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { RecordInput } from '../../codec/log-format.ts';
@@ -154,7 +154,7 @@ function failure(write: ShardWrite, code: 'request-superseded' | 'client-forgott
 }
 
 /** A floor record: client ids at or below `client` that are not in the table are forgotten from here on (S15). */
-function floorRecord(client: number): RecordInput {
+function floorRecord(client: ClientId): RecordInput {
   const key = Buffer.alloc(8);
   key.writeUIntLE(client, 0, 6);
   return {
@@ -175,7 +175,7 @@ export interface BatchContext {
  * Encodes decided `writes` into the next batch of the zone. REQUIRES: `fitsZone`. The writes' sources become the batch, so that the sockets'
  * memory is let go.
  */
-export function buildBatch(context: BatchContext, writes: readonly ShardWrite[], floors: readonly number[]): Batch {
+export function buildBatch(context: BatchContext, writes: readonly ShardWrite[], floors: readonly ClientId[]): Batch {
   const { state, zone } = context;
   const records: RecordInput[] = floors.map(floorRecord);
   let recordsLength = records.reduce((sum, record) => sum + recordLength(record), 0);

@@ -10,7 +10,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../base/errors.ts';
-import type { Millis, Uuid, Version } from '../../base/ids.ts';
+import type { Epoch, Millis, Uuid, Version, ZoneId } from '../../base/ids.ts';
 import { lbaOf, version, zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { recordKind } from '../../codec/log-format.ts';
@@ -47,8 +47,8 @@ const avoidMs = 5_000;
 const fullRetryMs = 1_000;
 
 export interface OwnerStatus {
-  readonly epoch: number;
-  readonly zone: number;
+  readonly epoch: Epoch;
+  readonly zone: ZoneId;
   readonly replicas: readonly Uuid[];
   readonly committed: number;
   readonly queued: number;

@@ -117,7 +117,7 @@ export class ShardRead {
   value: Uint8Array | undefined = undefined;
   /** Both must be there before the reply: the confirmation (S7) and, when there is one, the value. */
   confirmed = false;
-  attempts = 0;
+  isAnswered = false;
 
   constructor(replyTo: ReadReply, id: number, source: Uint8Array, keyStart: number, keyLength: number, wantsValue: boolean, stale: boolean) {
     this.replyTo = replyTo;

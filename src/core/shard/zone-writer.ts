@@ -3,7 +3,7 @@
  * keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all replicas confirmed).
  */
 import { assert } from '../../base/assert.ts';
-import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
+import type { ClientId, Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
 import { zoneSeed } from '../../codec/log-format.ts';
 import type { ShardWrite } from './requests.ts';
 import type { ShardIdentity } from './events.ts';
@@ -23,7 +23,7 @@ export interface Batch {
   readonly number: number;
   readonly writes: readonly ShardWrite[];
   /** Client ids forgotten by a floor record in it (S15). */
-  readonly floors: readonly number[];
+  readonly floors: readonly ClientId[];
 }
 
 export class ZoneWriter {

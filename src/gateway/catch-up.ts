@@ -1,0 +1,65 @@
+/**
+ * `HandleCatchup`: what an owner tells standbys of a committed batch (docs/protocol.md):
+ *   [shard, epoch, zone, offset, end, records start, previous zone, previous length, shard time, heads:bin]
+ * `heads` are the batch's records as they lie in the log, without their values.
+ */
+import type { ShardId } from '../base/ids.ts';
+import { epoch, millis, shardId, zoneId } from '../base/ids.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import { MessageFormatError } from '../codec/message-reader.ts';
+import type { MessageWriter } from '../codec/message-writer.ts';
+import type { CatchUp, Committed } from '../core/shard/events.ts';
+
+export const catchUpMethod = 'HandleCatchup';
+
+export function catchUpOf(committed: Committed): CatchUp {
+  const { epoch: owner, zone, offset, end, recordsStart, previousZone, previousLength, shardTimeMs } = committed;
+  return { event: 'catch-up', epoch: owner, zone, offset, end, recordsStart, previousZone, previousLength, shardTimeMs, heads: headsOf(committed) };
+}
+
+function headsOf({ bytes, end, recordsStart, writes }: Committed): Uint8Array {
+  /** Where the zone's offset 0 would lie in `bytes`. */
+  const base = end - bytes.length;
+  const first = writes[0]?.recordOffset ?? end;
+  const length = writes.reduce((sum, write) => sum + write.recordBytes - write.valueLength, first - recordsStart);
+  const heads = Buffer.allocUnsafe(length);
+  // Records of the owner's own (floors) come first; they have no values.
+  let at = bytes.copy(heads, 0, recordsStart - base, first - base);
+  for (const write of writes) {
+    const start = write.recordOffset - base;
+    at += bytes.copy(heads, at, start, start + write.recordBytes - write.valueLength);
+  }
+  return heads;
+}
+
+export function writeCatchUp(out: MessageWriter, shard: ShardId, event: CatchUp): void {
+  out.array(10);
+  out.integer(shard);
+  out.integer(event.epoch);
+  out.integer(event.zone);
+  out.integer(event.offset);
+  out.integer(event.end);
+  out.integer(event.recordsStart);
+  out.integer(event.previousZone);
+  out.integer(event.previousLength);
+  out.integer(event.shardTimeMs);
+  out.binary(event.heads);
+}
+
+/** @throws MessageFormatError */
+export function readCatchUp(params: MessageReader): { readonly shard: ShardId; readonly event: CatchUp } {
+  const count = params.array();
+  if (count < 10) throw new MessageFormatError(`a catch-up has 10 members, got ${count}`, params.position);
+  try {
+    const shard = shardId(params.integer());
+    const event: CatchUp = {
+      event: 'catch-up', epoch: epoch(params.integer()), zone: zoneId(params.integer()), offset: params.integer(), end: params.integer(),
+      recordsStart: params.integer(), previousZone: params.integer(), previousLength: params.integer(), shardTimeMs: millis(params.integer()),
+      heads: params.binary(),
+    };
+    return { shard, event };
+  } catch (error) {
+    if (error instanceof RangeError) throw new MessageFormatError(error.message, params.position);
+    throw error;
+  }
+}

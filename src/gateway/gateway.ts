@@ -1,0 +1,262 @@
+/**
+ * A gateway: takes PUT, GET and DEL from clients, owns shards and stands by for others. This file only puts the parts together; what they do
+ * stands in theirs. ARCHITECTURE.md walks a PUT through them.
+ */
+import { KvError } from '../base/errors.ts';
+import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
+import { instanceId } from '../base/ids.ts';
+import type { Log } from '../base/log.ts';
+import { limits } from '../base/limits.ts';
+import type { ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { Coordinator } from '../coordinator/coordinator.ts';
+import { registerGateway } from '../coordinator/members.ts';
+import { balancedOwners } from '../core/rendezvous.ts';
+import type { ShardSettings } from '../core/shard/events.ts';
+import { shardDefaults } from '../core/shard/events.ts';
+import type { Owner } from '../core/shard/metadata.ts';
+import { Shard } from '../core/shard/shard.ts';
+import type { Environment } from '../env/environment.ts';
+import { FilesError } from '../env/files.ts';
+import type { Address, Connection, Listener } from '../env/network.ts';
+import { NetworkError } from '../env/network.ts';
+import { randomHex } from '../env/random.ts';
+import { openChannel } from '../rpc/channel.ts';
+import { serverOptions } from '../rpc/options.ts';
+import { ClientDoor } from './client-door.ts';
+import { gatewayIdentity } from './identity.ts';
+import { LoggerLinks } from './logger-links.ts';
+import { MetadataStore } from './metadata-store.ts';
+import { ClientIds, Numbering } from './numbering.ts';
+import { PeerLinks } from './peer-links.ts';
+import { Reconciler } from './reconciler.ts';
+import { Router } from './router.ts';
+import { allShards, ShardRunner } from './shard-runner.ts';
+import { Snapshots } from './snapshots.ts';
+import type { GatewayStatus } from './status.ts';
+import { gatewayStatus } from './status.ts';
+import { TestbedDoor } from './testbed-door.ts';
+import { ValueCache } from './value-cache.ts';
+import { ValueFetcher } from './value-fetcher.ts';
+
+export interface GatewayOptions {
+  /** Number in the configuration, from 0. */
+  readonly id: number;
+  /** Gateways in the configuration: shards are spread over them. */
+  readonly gatewayCount: number;
+  readonly folder: string;
+  readonly cluster: ClusterRecord;
+  readonly clientAddress: Address;
+  readonly peerAddress: Address;
+  /** Replicas wanted for each zone; fewer when fewer loggers live, down to `minReplicas`. */
+  readonly replicas: number;
+  readonly minReplicas: number;
+  /** 0: no value cache. */
+  readonly valueCacheBytes: number;
+  /** A snapshot of a shard's index is taken each time so many bytes of log have been applied. */
+  readonly snapshotEveryBytes: number;
+  readonly loggerTimeoutMs: number;
+  readonly shardSettings?: Partial<ShardSettings>;
+}
+
+export interface GatewayNode {
+  readonly uuid: Uuid;
+  readonly instance: InstanceId;
+  readonly clientAddress: Address;
+  readonly peerAddress: Address;
+  status(): GatewayStatus;
+  /** Stops serving, writes snapshots, lets go of everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+export type GatewayWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
+
+/**
+ * Starts a gateway. It serves its shards when their take-over is done, a moment later; requests wait for that.
+ * @throws KvError `port-in-use`, `folder-in-use`, `wrong-cluster`, `newer-format`, `coordinator-unavailable`. @throws CoordinatorError
+ */
+export async function startGateway(options: GatewayOptions, world: GatewayWorld): Promise<GatewayNode> {
+  const lock = await lockFolder(options, world);
+  try {
+    return await Gateway.start(options, world, () => lock.release());
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+async function lockFolder({ folder }: GatewayOptions, { files }: GatewayWorld): Promise<{ release(): Promise<void> }> {
+  await files.makeFolder(folder);
+  try {
+    return await files.lock(folder);
+  } catch (error) {
+    if (error instanceof FilesError && error.code === 'locked') throw new KvError('folder-in-use', `another process uses the gateway's folder ${folder}`, { cause: error });
+    throw error;
+  }
+}
+
+class Gateway implements GatewayNode {
+  readonly uuid: Uuid;
+  readonly instance: InstanceId;
+  readonly #options: GatewayOptions;
+  readonly #world: GatewayWorld;
+  readonly #store: MetadataStore;
+  readonly #runner: ShardRunner;
+  readonly #loggers: LoggerLinks;
+  readonly #peers: PeerLinks;
+  readonly #snapshots: Snapshots;
+  readonly #reconciler: Reconciler;
+  readonly #cache: ValueCache;
+  readonly #listeners: Listener[] = [];
+  readonly #doors: ClientDoor[] = [];
+  readonly #release: () => Promise<void>;
+  #closing: Promise<void> | undefined;
+
+  static async start(options: GatewayOptions, world: GatewayWorld, release: () => Promise<void>): Promise<Gateway> {
+    const node = await gatewayIdentity(world.files, options.folder, options.cluster.cluster, world.random);
+    const instance = instanceId(randomHex(world.random, 8));
+    const snapshots = new Snapshots(options, world);
+    const states = await snapshots.load(allShards(options.cluster.shardCount));
+    const settings: ShardSettings = {
+      ...shardDefaults, zoneSize: options.cluster.zoneSize, replicas: options.replicas, minReplicas: options.minReplicas,
+      loggerTimeoutMs: options.loggerTimeoutMs, ...options.shardSettings,
+    };
+    const self: Owner = { gateway: options.id, node, instance };
+    const shards = states.map((state) => new Shard(state, self, settings, world.clock.now()));
+    const gateway = new Gateway(options, world, self, shards, snapshots, release);
+    try {
+      await gateway.#open();
+    } catch (error) {
+      await gateway.close();
+      throw error;
+    }
+    return gateway;
+  }
+
+  private constructor(options: GatewayOptions, world: GatewayWorld, self: Owner, shards: readonly Shard[], snapshots: Snapshots, release: () => Promise<void>) {
+    const { cluster, zoneSize } = options.cluster;
+    const { log } = world;
+    this.uuid = self.node;
+    this.instance = self.instance;
+    this.#options = options;
+    this.#world = world;
+    this.#release = release;
+    this.#snapshots = snapshots;
+    this.#store = new MetadataStore(world.coordinator, shards.length);
+    this.#peers = new PeerLinks(world, log, options.id);
+    this.#cache = new ValueCache(options.valueCacheBytes);
+    this.#loggers = new LoggerLinks({
+      world, log, progressTimeoutMs: 2 * options.loggerTimeoutMs,
+      dispatch: (shard, event) => this.#runner.dispatch(shard, event),
+      onUp: (logger, alignment) => this.#loggerUp(logger, alignment),
+      onDown: (logger) => this.#runner.dispatchAll({ event: 'logger-down', logger }),
+    });
+    const values = new ValueFetcher({ cluster, zoneSize, random: world.random, log, store: this.#store, loggers: this.#loggers, cache: this.#cache });
+    this.#reconciler = new Reconciler(this.#store, this.#loggers);
+    this.#runner = new ShardRunner(shards, {
+      clock: world.clock, log, coordinator: world.coordinator, store: this.#store, loggers: this.#loggers, peers: this.#peers, values,
+    });
+  }
+
+  /** Members, ports, doors; then the shards that are this gateway's. */
+  async #open(): Promise<void> {
+    const { world, options } = { world: this.#world, options: this.#options };
+    const clientIds = new ClientIds(world.coordinator);
+    const router = new Router(this.#runner, this.#store, this.#peers, options.id);
+    const parts = {
+      cluster: options.cluster.cluster, gateway: options.id, node: this.uuid, instance: this.instance, router, runner: this.#runner,
+      numbering: new Numbering(await clientIds.take()), clientIds, map: () => this.#store.map, status: () => this.status(),
+    };
+    const testbed = new TestbedDoor(router, parts.numbering);
+    await this.#listen(options.peerAddress, new ClientDoor({ ...parts, testbed, isPeer: true }));
+    await this.#listen(options.clientAddress, new ClientDoor({ ...parts, testbed, isPeer: false }));
+    await registerGateway(world.coordinator, options.id, {
+      uuid: this.uuid, instance: this.instance, peerAddress: this.peerAddress, clientAddress: this.clientAddress,
+    });
+    await this.#store.open({ onShard: (shard) => this.#shardChanged(shard), onMembers: () => this.#membersChanged() });
+    this.#membersChanged();
+    for (const shard of allShards(options.cluster.shardCount)) this.#shardChanged(shard);
+    this.#claim();
+    this.#snapshots.start(this.#runner.shards);
+  }
+
+  async #listen(address: Address, door: ClientDoor): Promise<void> {
+    const { network, clock, log } = this.#world;
+    const accept = (connection: Connection): void => {
+      if (door.isFull) {
+        log('warn', 'connection refused: too many', { limit: limits.connectionsMax });
+        connection.destroy();
+        return;
+      }
+      door.admit(openChannel(connection, clock, serverOptions(), door));
+    };
+    this.#doors.push(door);
+    try {
+      this.#listeners.push(await network.listen(address, accept));
+    } catch (error) {
+      if (error instanceof NetworkError && error.code === 'address-in-use') throw new KvError('port-in-use', `another process listens at ${address}`, { cause: error });
+      throw error;
+    }
+  }
+
+  get peerAddress(): Address {
+    return this.#listeners[0]?.address ?? this.#options.peerAddress;
+  }
+
+  get clientAddress(): Address {
+    return this.#listeners[1]?.address ?? this.#options.clientAddress;
+  }
+
+  /** Claims the shards that rendezvous hashing gives to this gateway (S2: also those that it owned before it restarted). */
+  #claim(): void {
+    const gateways = Array.from({ length: this.#options.gatewayCount }, (_, number) => String(number));
+    const owners = balancedOwners(this.#runner.shards.map((shard) => String(shard.state.shard)), gateways);
+    for (const { state } of this.#runner.shards) {
+      if (owners.get(String(state.shard)) !== String(this.#options.id)) continue;
+      this.#runner.dispatch(state.shard, { event: 'claim', nowMs: this.#world.clock.now() });
+    }
+  }
+
+  #loggerUp(logger: Uuid, alignment: number): void {
+    this.#world.log('info', 'logger connected', { logger });
+    this.#runner.dispatchAll({ event: 'logger-up', logger, alignment });
+    this.#reconciler.loggerUp(logger);
+  }
+
+  #membersChanged(): void {
+    this.#loggers.update(this.#store.loggers);
+    this.#peers.update(this.#store.gateways);
+    this.#mapChanged();
+  }
+
+  #shardChanged(shard: ShardId): void {
+    this.#runner.dispatch(shard, { event: 'metadata', metadata: this.#store.shard(shard), loaded: false });
+    this.#mapChanged();
+  }
+
+  #mapChanged(): void {
+    for (const door of this.#doors) door.mapChanged();
+  }
+
+  status(): GatewayStatus {
+    return gatewayStatus({
+      id: this.#options.id, node: this, cluster: this.#options.cluster, runner: this.#runner, store: this.#store, loggers: this.#loggers, peers: this.#peers,
+      cache: this.#cache, connections: this.#doors.reduce((sum, door) => sum + door.connections, 0), snapshots: this.#snapshots,
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    for (const listener of this.#listeners) await listener.close();
+    for (const door of this.#doors) door.close();
+    this.#runner.close();
+    this.#store.close();
+    this.#loggers.close();
+    this.#peers.close();
+    await this.#snapshots.close();
+    await this.#release();
+  }
+}

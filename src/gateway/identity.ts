@@ -1,0 +1,54 @@
+/** The gateway's UUID, in its folder. What a gateway holds can be rebuilt from the logs, so a lost folder is only a new name. */
+import { KvError } from '../base/errors.ts';
+import type { Uuid } from '../base/ids.ts';
+import { uuid } from '../base/ids.ts';
+import type { Files } from '../env/files.ts';
+import { FilesError } from '../env/files.ts';
+import type { Random } from '../env/random.ts';
+import { randomHex } from '../env/random.ts';
+
+const format = 1;
+const bytesMax = 4096;
+
+/** Reads the identity in `folder`, or makes one. @throws KvError `wrong-cluster`, `newer-format`, `data-damaged` */
+export async function gatewayIdentity(files: Files, folder: string, cluster: Uuid, random: Random): Promise<Uuid> {
+  const path = `${folder}/identity.json`;
+  const text = await readText(files, path);
+  if (text !== undefined) return parse(text, path, cluster);
+  const node = uuid(randomHex(random, 16));
+  const file = await files.open(`${path}.new`, { create: true });
+  file.truncate(0);
+  file.write(0, Buffer.from(`${JSON.stringify({ format, cluster, uuid: node })}\n`));
+  await file.sync();
+  await file.close();
+  await files.rename(`${path}.new`, path);
+  return node;
+}
+
+async function readText(files: Files, path: string): Promise<string | undefined> {
+  try {
+    const file = await files.open(path, { readOnly: true });
+    const bytes = await file.read(0, bytesMax);
+    await file.close();
+    return Buffer.from(bytes).toString('utf8');
+  } catch (error) {
+    if (error instanceof FilesError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+}
+
+function parse(text: string, path: string, cluster: Uuid): Uuid {
+  let fields: Record<string, unknown>;
+  try {
+    fields = Object.fromEntries(Object.entries(JSON.parse(text) as object));
+  } catch (error) {
+    throw new KvError('data-damaged', `${path} is not JSON; remove the gateway's folder to begin with a new identity`, { cause: error });
+  }
+  if (typeof fields['format'] === 'number' && fields['format'] > format) {
+    throw new KvError('newer-format', `${path} has format ${fields['format']}; this version knows formats up to ${format}`);
+  }
+  if (fields['cluster'] !== cluster) throw new KvError('wrong-cluster', `${path} belongs to cluster ${String(fields['cluster'])}, not ${cluster}`);
+  const node = fields['uuid'];
+  if (typeof node !== 'string' || !/^[0-9a-f]{32}$/.test(node)) throw new KvError('data-damaged', `${path} has no UUID; remove the gateway's folder to begin with a new identity`);
+  return uuid(node);
+}

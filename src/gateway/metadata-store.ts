@@ -1,0 +1,147 @@
+/** What the coordinator holds about shards and members, as this gateway last saw it: kept up to date by a watch. */
+import type { ShardId, Uuid } from '../base/ids.ts';
+import { shardId } from '../base/ids.ts';
+import type { ShardMap } from '../codec/client-protocol.ts';
+import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
+import type { GatewayMember, LoggerMember } from '../coordinator/members.ts';
+import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
+import type { Head, SealedZone, ShardMetadata } from '../core/shard/metadata.ts';
+import { decodeHead, decodeSealedZone, headKey, shardPrefix } from '../core/shard/metadata.ts';
+
+export interface MetadataListener {
+  onShard(shard: ShardId): void;
+  onMembers(): void;
+}
+
+interface ShardRecord {
+  head: Head | undefined;
+  headRevision: number;
+  readonly zones: Map<number, SealedZone>;
+  /** Made anew after each change. */
+  view: ShardMetadata | undefined;
+}
+
+export class MetadataStore {
+  readonly #coordinator: Coordinator;
+  readonly #shards: readonly ShardRecord[];
+  readonly #gateways = new Map<number, GatewayMember>();
+  readonly #loggers = new Map<number, LoggerMember>();
+  #mapRevision = 1;
+  #map: ShardMap | undefined;
+  #watch: Watch | undefined;
+
+  constructor(coordinator: Coordinator, shardCount: number) {
+    this.#coordinator = coordinator;
+    this.#shards = Array.from({ length: shardCount }, () => ({ head: undefined, headRevision: 0, zones: new Map<number, SealedZone>(), view: undefined }));
+  }
+
+  /** Reads everything, then watches. @throws CoordinatorError, KvError `data-damaged` */
+  async open(listener: MetadataListener): Promise<void> {
+    const { entries, revision } = await this.#coordinator.list('');
+    for (const entry of entries) this.#set(entry.key, entry.value, entry.revision);
+    this.#watch = this.#coordinator.watch('', revision, (changes) => this.#changed(changes, listener));
+  }
+
+  close(): void {
+    this.#watch?.close();
+  }
+
+  get loggers(): ReadonlyMap<number, LoggerMember> {
+    return this.#loggers;
+  }
+
+  get gateways(): ReadonlyMap<number, GatewayMember> {
+    return this.#gateways;
+  }
+
+  shard(shard: ShardId): ShardMetadata {
+    const record = this.#record(shard);
+    record.view ??= { head: record.head, headRevision: record.headRevision, zones: [...record.zones.values()].sort((a, b) => a.zone - b.zone) };
+    return record.view;
+  }
+
+  /** The number of the gateway that owns the shard, -1 when nobody does. */
+  ownerOf(shard: ShardId): number {
+    return this.#shards[shard]?.head?.owner.gateway ?? -1;
+  }
+
+  get map(): ShardMap {
+    this.#map ??= {
+      revision: this.#mapRevision,
+      shards: this.#shards.length,
+      owners: this.#shards.map((record) => record.head?.owner.gateway ?? -1),
+      gateways: Array.from({ length: Math.max(-1, ...this.#gateways.keys()) + 1 }, (_, number) => this.#gateways.get(number)?.clientAddress ?? ''),
+    };
+    return this.#map;
+  }
+
+  /** Reads one shard afresh from the coordinator. @throws CoordinatorError, KvError `data-damaged` */
+  async load(shard: ShardId): Promise<ShardMetadata> {
+    const { entries } = await this.#coordinator.list(shardPrefix(shard));
+    const record = this.#record(shard);
+    const headEntry = entries.find((entry) => entry.key === headKey(shard));
+    // The watch may be ahead of what was read: never go back.
+    if ((headEntry?.revision ?? 0) >= record.headRevision) {
+      record.zones.clear();
+      for (const entry of entries) this.#set(entry.key, entry.value, entry.revision);
+    }
+    return this.shard(shard);
+  }
+
+  #record(shard: ShardId): ShardRecord {
+    const record = this.#shards[shard];
+    if (record === undefined) throw new RangeError(`shard ${shard} of ${this.#shards.length}`);
+    return record;
+  }
+
+  #changed(changes: readonly Change[], listener: MetadataListener): void {
+    const shards = new Set<ShardId>();
+    let members = false;
+    for (const change of changes) {
+      const kind = this.#set(change.key, change.value, change.revision);
+      if (kind === 'member') members = true;
+      else if (kind !== undefined) shards.add(kind);
+    }
+    if (members) listener.onMembers();
+    for (const shard of shards) listener.onShard(shard);
+  }
+
+  /** What the key is about, undefined when it is nothing of ours or older than what is known. */
+  #set(key: string, value: Uint8Array | undefined, revision: number): ShardId | 'member' | undefined {
+    if (key.startsWith(gatewayPrefix)) return this.#setMember(this.#gateways, key, gatewayPrefix, value, revision, parseMemberGateway);
+    if (key.startsWith(loggerPrefix)) return this.#setMember(this.#loggers, key, loggerPrefix, value, revision, parseMemberLogger);
+    const match = /^shard\/(\d+)\/(?:head|zone\/(\d+))$/.exec(key);
+    const shard = Number(match?.[1] ?? -1);
+    const record = this.#shards[shard];
+    if (match === null || record === undefined) return undefined;
+    if (match[2] === undefined) {
+      if (revision < record.headRevision) return undefined;
+      record.head = value === undefined ? undefined : decodeHead(value);
+      record.headRevision = revision;
+    } else if (value === undefined) {
+      record.zones.delete(Number(match[2]));
+    } else {
+      record.zones.set(Number(match[2]), decodeSealedZone(value));
+    }
+    record.view = undefined;
+    this.#newMap();
+    return shardId(shard);
+  }
+
+  #setMember<T>(members: Map<number, T>, key: string, prefix: string, value: Uint8Array | undefined, revision: number, parse: (entry: Entry) => T): 'member' {
+    if (value === undefined) members.delete(Number(key.slice(prefix.length)));
+    else members.set(Number(key.slice(prefix.length)), parse({ key, value, revision }));
+    this.#newMap();
+    return 'member';
+  }
+
+  #newMap(): void {
+    this.#map = undefined;
+    this.#mapRevision += 1;
+  }
+}
+
+/** Every logger that a shard's metadata names. */
+export function loggersOf(metadata: ShardMetadata): Set<Uuid> {
+  return new Set([...(metadata.head?.openZone.replicas ?? []), ...metadata.zones.flatMap((zone) => [...zone.replicas, ...zone.former])]);
+}

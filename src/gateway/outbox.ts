@@ -1,0 +1,106 @@
+/**
+ * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message, all confirmations in
+ * one, all reads in one (DESIGN.md sections 4 and 5).
+ */
+import type { Epoch, ShardId, ZoneId } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';
+import type { Lost, Refused, ShardEvent } from '../core/shard/events.ts';
+import type { LoggerClient } from '../rpc/logger-client.ts';
+
+export type Dispatch = (shard: ShardId, event: ShardEvent) => void;
+
+interface PendingAppend extends AppendItem {
+  readonly end: number;
+}
+
+interface PendingConfirm extends ConfirmItem {
+  readonly number: number;
+}
+
+interface PendingRead extends ReadItem {
+  readonly onRead: (answer: ReadAnswer | Lost) => void;
+}
+
+const lost: Lost = { kind: 'lost' };
+
+/** Everything for one logger. */
+export class Outbox {
+  readonly #client: LoggerClient;
+  readonly #dispatch: Dispatch;
+  #appends: PendingAppend[] = [];
+  #confirms: PendingConfirm[] = [];
+  #reads: PendingRead[] = [];
+  #readBytes = 0;
+  #confirmNumber = 0;
+
+  constructor(client: LoggerClient, dispatch: Dispatch) {
+    this.#client = client;
+    this.#dispatch = dispatch;
+  }
+
+  get client(): LoggerClient {
+    return this.#client;
+  }
+
+  append(shard: ShardId, zone: ZoneId, epoch: Epoch, offset: number, bytes: Uint8Array): void {
+    this.#appends.push({ shard, zone, epoch, offset, bytes, end: offset + bytes.length });
+  }
+
+  confirm(shard: ShardId, zone: ZoneId, epoch: Epoch, number: number): void {
+    this.#confirms.push({ shard, zone, epoch, number });
+  }
+
+  /** `onRead` is called exactly once. */
+  read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void {
+    if (this.#reads.length >= limits.readItemsMax || this.#readBytes + length > limits.readBytesMax) this.#sendReads();
+    this.#reads.push({ shard, zone, offset, length, onRead });
+    this.#readBytes += length;
+  }
+
+  /** Sends what has gathered. Answers come as events of the shards. */
+  send(): void {
+    if (this.#confirms.length > 0) this.#sendConfirms();
+    if (this.#appends.length > 0) this.#sendAppends();
+    if (this.#reads.length > 0) this.#sendReads();
+  }
+
+  #sendAppends(): void {
+    const items = this.#appends;
+    this.#appends = [];
+    this.#client.append(items, (answer) => {
+      for (const [at, { shard, zone, end }] of items.entries()) {
+        const result = answer.kind === 'ok' ? answer.value[at] : answer;
+        if (result?.kind === 'ok') this.#dispatch(shard, { event: 'appended', logger: this.#client.logger, zone, end });
+        else this.#dispatch(shard, { event: 'append-failed', logger: this.#client.logger, zone, reason: reasonOf(result) });
+      }
+    });
+  }
+
+  #sendConfirms(): void {
+    const items = this.#confirms;
+    this.#confirms = [];
+    this.#client.confirm(++this.#confirmNumber, items, (answer) => {
+      for (const [at, { shard, zone, number }] of items.entries()) {
+        const refusal = answer.kind === 'ok' ? answer.value.refusals[at] : undefined;
+        const { logger } = this.#client;
+        if (answer.kind !== 'ok') this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: reasonOf(answer) });
+        else if (refusal !== undefined) this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: { kind: 'refused', code: refusal } });
+        else this.#dispatch(shard, { event: 'confirmed', logger, zone, number });
+      }
+    });
+  }
+
+  #sendReads(): void {
+    const items = this.#reads;
+    this.#reads = [];
+    this.#readBytes = 0;
+    this.#client.read(items, (answer) => {
+      for (const [at, item] of items.entries()) item.onRead(answer.kind === 'ok' ? (answer.value[at] ?? lost) : lost);
+    });
+  }
+}
+
+function reasonOf(answer: { readonly kind: string } | Refused | Lost | undefined): Lost | Refused {
+  return answer !== undefined && 'code' in answer ? { kind: 'refused', code: answer.code } : lost;
+}

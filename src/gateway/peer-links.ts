@@ -1,0 +1,72 @@
+/** This gateway's connections to the other gateways' peer ports: forwarded requests and catch-up. */
+import type { ShardId } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { Log } from '../base/log.ts';
+import type { GatewayMember } from '../coordinator/members.ts';
+import type { CatchUp } from '../core/shard/events.ts';
+import type { Environment } from '../env/environment.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+import { Link } from '../rpc/link.ts';
+import { clientOptions } from '../rpc/options.ts';
+import { catchUpMethod, writeCatchUp } from './catch-up.ts';
+
+export class PeerLinks {
+  readonly #world: Environment;
+  readonly #log: Log;
+  readonly #self: number;
+  readonly #links = new Map<number, Link>();
+  #dropped = 0;
+
+  constructor(world: Environment, log: Log, self: number) {
+    this.#world = world;
+    this.#log = log;
+    this.#self = self;
+  }
+
+  get count(): number {
+    return this.#links.size;
+  }
+
+  /** Catch-up messages that did not fit a peer's queue: it reads them from the log (S14). */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  update(members: ReadonlyMap<number, GatewayMember>): void {
+    for (const [number, member] of members) {
+      if (number === this.#self) continue;
+      const link = this.#links.get(number);
+      if (link === undefined) this.#links.set(number, this.#link(number, member.peerAddress));
+      else link.retarget(member.peerAddress);
+    }
+    for (const [number, link] of [...this.#links]) {
+      if (members.has(number)) continue;
+      this.#links.delete(number);
+      link.close();
+    }
+  }
+
+  #link(number: number, address: string): Link {
+    const { network, clock, random } = this.#world;
+    return new Link({ network, clock, random, address, rpc: clientOptions(), onDown: (reason) => this.#log('info', 'peer connection lost', { gateway: number, reason }) });
+  }
+
+  /** The connection to a gateway, undefined while down. */
+  channel(gateway: number): RpcChannel | undefined {
+    return this.#links.get(gateway)?.channel;
+  }
+
+  /** To all others; nobody waits for them, and a queue that is too long takes no more. */
+  catchUp(shard: ShardId, event: CatchUp): void {
+    for (const link of this.#links.values()) {
+      const { channel } = link;
+      if (channel === undefined) continue;
+      if (channel.waitingBytes > limits.catchupBytesMax) this.#dropped += 1;
+      else channel.notify(catchUpMethod, (out) => writeCatchUp(out, shard, event));
+    }
+  }
+
+  close(): void {
+    for (const link of this.#links.values()) link.close();
+  }
+}

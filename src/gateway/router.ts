@@ -1,0 +1,143 @@
+/** Brings a request to the shard, here or at the gateway that owns it. Shared by all doors. */
+import { KvError } from '../base/errors.ts';
+import type { ShardId } from '../base/ids.ts';
+import { version } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import { readError } from '../codec/client-protocol.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import { MessageFormatError } from '../codec/message-reader.ts';
+import type { MessageWriter } from '../codec/message-writer.ts';
+import type { Failure, ShardRead, ShardWrite, WriteResult } from '../core/shard/requests.ts';
+import { shardOfKey } from '../core/slots.ts';
+import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import type { PeerLinks } from './peer-links.ts';
+import type { ShardRunner } from './shard-runner.ts';
+
+export class Router {
+  readonly #runner: ShardRunner;
+  readonly #store: MetadataStore;
+  readonly #peers: PeerLinks;
+  readonly #self: number;
+
+  constructor(runner: ShardRunner, store: MetadataStore, peers: PeerLinks, self: number) {
+    this.#runner = runner;
+    this.#store = store;
+    this.#peers = peers;
+    this.#self = self;
+  }
+
+  /** `forward`: whether another gateway may be asked; not for what was forwarded already. */
+  write(write: ShardWrite, forward: boolean): void {
+    const shard = this.#shardOf(write.source, write.keyStart, write.keyLength);
+    const channel = this.#elsewhere(shard, forward);
+    if (channel === undefined) this.#runner.dispatch(shard, write);
+    else if ('code' in channel) write.replyTo.written(write, channel);
+    else forwardWrite(channel, write);
+  }
+
+  read(read: ShardRead, forward: boolean): void {
+    const shard = this.#shardOf(read.source, read.keyStart, read.keyLength);
+    const channel = read.stale ? undefined : this.#elsewhere(shard, forward);
+    if (channel === undefined) this.#runner.dispatch(shard, read);
+    else if ('code' in channel) read.replyTo.failed(read, channel);
+    else forwardRead(channel, read);
+  }
+
+  #shardOf(source: Uint8Array, start: number, length: number): ShardId {
+    return shardOfKey(source, start, length, this.#runner.shards.length);
+  }
+
+  /** The owner's connection, undefined when this gateway serves the shard, a failure when nobody can be reached. */
+  #elsewhere(shard: ShardId, forward: boolean): RpcChannel | Failure | undefined {
+    if (this.#runner.shards[shard]?.role !== 'follower') return undefined;
+    const owner = this.#store.ownerOf(shard);
+    if (!forward) return failed('not-owner', `gateway ${owner} owns shard ${shard}`);
+    if (owner === -1 || owner === this.#self) return failed('unavailable', `shard ${shard} has no owner`);
+    return this.#peers.channel(owner) ?? failed('unavailable', `gateway ${owner}, which owns shard ${shard}, is not connected`);
+  }
+}
+
+function failed(code: Failure['code'], message: string, outcome: Failure['outcome'] = 'not-applied'): Failure {
+  return { kind: 'failed', code, message, outcome };
+}
+
+function forwardWrite(channel: RpcChannel, write: ShardWrite): void {
+  const { source, keyStart, keyLength, valueStart, wantedLength } = write;
+  const isPut = write.operation === 'put';
+  const params = (out: MessageWriter): void => {
+    out.array(isPut ? 7 : 5);
+    out.binary(source, keyStart, keyStart + keyLength);
+    if (isPut) out.binary(source, valueStart, valueStart + wantedLength);
+    out.integer(write.condition);
+    if (isPut) out.integer(0);
+    out.integer(write.client);
+    out.integer(write.number);
+    out.integer(write.firstIncomplete);
+  };
+  channel.request(write.operation, params, (failure, result) => write.replyTo.written(write, writeAnswer(isPut, failure, result)));
+}
+
+function writeAnswer(isPut: boolean, failure: RpcFailure | undefined, result: MessageReader | undefined): WriteResult {
+  try {
+    if (failure !== undefined || result === undefined) return writeFailure(failure);
+    if (isPut) return { kind: 'put', version: version(result.integer()) };
+    result.array();
+    return { kind: 'deleted', existed: result.boolean(), version: version(result.integer()) };
+  } catch (error) {
+    if (!(error instanceof MessageFormatError)) throw error;
+    return failed('protocol-error', `the owner's answer is malformed: ${error.message}`, 'unknown');
+  }
+}
+
+function writeFailure(failure: RpcFailure | undefined): WriteResult {
+  if (failure?.kind === 'error') {
+    const error = readError(failure.error);
+    return error.code === 'condition-failed' ? { kind: 'refused', currentVersion: version(error.currentVersion ?? 0) } : failed(error.code, error.message, error.outcome);
+  }
+  return failed('connection-lost', `the owner's connection went down: ${failure?.message ?? ''}`, failure?.sent === false ? 'not-applied' : 'unknown');
+}
+
+function forwardRead(channel: RpcChannel, read: ShardRead): void {
+  const params = (out: MessageWriter): void => {
+    out.array(read.wantsValue ? 2 : 1);
+    out.binary(read.key);
+    if (read.wantsValue) out.integer(0);
+  };
+  channel.request(read.wantsValue ? 'get' : 'has', params, (failure, result) => {
+    const problem = readAnswer(read, failure, result);
+    if (problem === undefined) read.replyTo.found(read);
+    else read.replyTo.failed(read, problem);
+  });
+}
+
+function readAnswer(read: ShardRead, failure: RpcFailure | undefined, result: MessageReader | undefined): Failure | undefined {
+  try {
+    if (failure?.kind === 'error') {
+      const error = readError(failure.error);
+      return failed(error.code, error.message);
+    }
+    if (failure !== undefined || result === undefined) return failed('connection-lost', `the owner's connection went down: ${failure?.message ?? ''}`);
+    if (result.tryNil()) return undefined;
+    result.array();
+    read.version = version(result.integer());
+    read.expiresAt = result.integer();
+    if (read.wantsValue) read.value = result.binary();
+    else read.valueLength = result.integer();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof MessageFormatError)) throw error;
+    return failed('protocol-error', `the owner's answer is malformed: ${error.message}`);
+  }
+}
+
+/** @throws KvError `key-empty`, `key-too-long` */
+export function checkKey(length: number): void {
+  if (length === 0) throw new KvError('key-empty', `a key has 1..${limits.keyBytesMax} bytes, this one has none`);
+  if (length > limits.keyBytesMax) throw new KvError('key-too-long', `a key has 1..${limits.keyBytesMax} bytes, this one has ${length}`);
+}
+
+/** @throws KvError `value-too-large` */
+export function checkValue(length: number): void {
+  if (length > limits.valueBytesMax) throw new KvError('value-too-large', `a value has at most ${limits.valueBytesMax} bytes, this one has ${length}`);
+}

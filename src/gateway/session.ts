@@ -1,0 +1,68 @@
+/** One connected client (or gateway that forwards): answers its requests on its channel. PUT 5/5 ends here. */
+import type { ErrorCode, Outcome } from '../base/errors.ts';
+import { KvError } from '../base/errors.ts';
+import { writeError } from '../codec/client-protocol.ts';
+import type { Failure, ReadReply, ShardRead, ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+
+export class Session implements WriteReply, ReadReply {
+  readonly channel: RpcChannel;
+  /** Said hello: it is told of changes of the shard map. */
+  wantsMap = false;
+
+  constructor(channel: RpcChannel) {
+    this.channel = channel;
+  }
+
+  written(write: ShardWrite, result: WriteResult): void {
+    const { channel } = this;
+    switch (result.kind) {
+      case 'put':
+        channel.beginAnswer(write.id).integer(result.version);
+        channel.endAnswer();
+        return;
+      case 'deleted': {
+        const out = channel.beginAnswer(write.id);
+        out.array(2);
+        out.boolean(result.existed);
+        out.integer(result.version);
+        channel.endAnswer();
+        return;
+      }
+      case 'refused': {
+        const found = result.currentVersion === 0 ? 'the key is absent' : `the key has version ${result.currentVersion}`;
+        this.fail(write.id, 'condition-failed', `the condition does not hold: ${found}`, 'not-applied', result.currentVersion);
+        return;
+      }
+      case 'failed':
+        this.fail(write.id, result.code, result.message, result.outcome);
+        return;
+    }
+  }
+
+  found(read: ShardRead): void {
+    const out = this.channel.beginAnswer(read.id);
+    if (read.version === 0) {
+      out.nil();
+    } else {
+      out.array(3);
+      out.integer(read.version);
+      out.integer(read.expiresAt);
+      if (read.value === undefined) out.integer(read.valueLength);
+      else out.binary(read.value);
+    }
+    this.channel.endAnswer();
+  }
+
+  failed(read: ShardRead, failure: Failure): void {
+    this.fail(read.id, failure.code, failure.message, failure.outcome);
+  }
+
+  fail(id: number, code: ErrorCode, message: string, outcome: Outcome = 'not-applied', detail = 0): void {
+    this.channel.answerError(id, (out) => writeError(out, code, message, outcome, detail));
+  }
+
+  failWith(id: number, error: KvError): void {
+    this.fail(id, error.code, error.message, error.outcome);
+  }
+}

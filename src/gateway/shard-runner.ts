@@ -1,0 +1,189 @@
+/**
+ * PUT 3/5: carries out what the shards want: sends their batches to the loggers (next: logger/logger.ts), turns answers into events, passes
+ * results on (5/5: client-door.ts) and tells the other gateways. Holds no protocol state of its own.
+ */
+import { unreachable } from '../base/assert.ts';
+import { KvError } from '../base/errors.ts';
+import type { ShardId } from '../base/ids.ts';
+import { lbaOf, shardId, version } from '../base/ids.ts';
+import type { Log } from '../base/log.ts';
+import type { Coordinator } from '../coordinator/coordinator.ts';
+import { CoordinatorError } from '../coordinator/coordinator.ts';
+import type { CatchUp, Committed, ShardEffect, ShardEvent } from '../core/shard/events.ts';
+import { writeResult } from '../core/shard/owner.ts';
+import type { Shard } from '../core/shard/shard.ts';
+import type { Clock, Timer } from '../env/clock.ts';
+import type { LoggerLinks } from './logger-links.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import type { PeerLinks } from './peer-links.ts';
+import type { ValueFetcher } from './value-fetcher.ts';
+import { catchUpOf } from './catch-up.ts';
+
+const tickMs = 50;
+const announceEveryTicks = 20;
+
+export interface RunnerParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly coordinator: Coordinator;
+  readonly store: MetadataStore;
+  readonly loggers: LoggerLinks;
+  readonly peers: PeerLinks;
+  readonly values: ValueFetcher;
+}
+
+export class ShardRunner {
+  readonly shards: readonly Shard[];
+  readonly #parts: RunnerParts;
+  #turnScheduled = false;
+  #timer: Timer | undefined;
+  #ticks = 0;
+  #closed = false;
+
+  constructor(shards: readonly Shard[], parts: RunnerParts) {
+    this.shards = shards;
+    this.#parts = parts;
+    this.#tick();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  /** Tells one shard what happened and does what it wants. */
+  dispatch(shard: ShardId, event: ShardEvent): void {
+    const machine = this.shards[shard];
+    if (this.#closed || machine === undefined) return;
+    if (!this.#turnScheduled) {
+      this.#turnScheduled = true;
+      this.#parts.clock.endOfTurn(() => this.#endTurn());
+    }
+    for (const effect of machine.step(event)) this.#perform(shard, machine, effect);
+  }
+
+  dispatchAll(event: ShardEvent): void {
+    for (const machine of this.shards) this.dispatch(machine.state.shard, event);
+  }
+
+  /** All that was ready has been handled: batches are formed and everything for one logger goes out in one message each. */
+  #endTurn(): void {
+    const { clock } = this.#parts;
+    const event = { event: 'turn-ended', nowMs: clock.now(), wallMs: clock.wall() } as const;
+    this.dispatchAll(event); // Still in this turn: what it asks for is sent below.
+    this.#turnScheduled = false;
+    this.#parts.loggers.send();
+  }
+
+  #tick(): void {
+    this.#timer = this.#parts.clock.after(tickMs, () => this.#tick());
+    this.dispatchAll({ event: 'tick', nowMs: this.#parts.clock.now() });
+    this.#ticks += 1;
+    if (this.#ticks % announceEveryTicks === 0) this.#announce();
+  }
+
+  #perform(shard: ShardId, machine: Shard, effect: ShardEffect): void {
+    const { loggers, values } = this.#parts;
+    switch (effect.effect) {
+      case 'append':
+        for (const logger of effect.loggers) loggers.append(logger, shard, effect.zone, effect.epoch, effect.offset, effect.bytes);
+        return;
+      case 'confirm':
+        for (const logger of effect.loggers) loggers.confirm(logger, shard, effect.zone, effect.epoch, effect.number);
+        return;
+      case 'committed':
+        return this.#committed(shard, machine, effect);
+      case 'answer-write':
+        return effect.write.replyTo.written(effect.write, effect.result);
+      case 'fail-read':
+        return values.failed(effect.read, effect.failure);
+      case 'fetch':
+        return values.fetch(shard, effect.read);
+      case 'release':
+        return values.release(effect.read);
+      case 'seal':
+        for (const logger of effect.loggers) {
+          loggers.seal(logger, shard, effect.zone, effect.epoch, (answer) => this.dispatch(shard, { event: 'sealed', logger, zone: effect.zone, epoch: effect.epoch, answer }));
+        }
+        return;
+      case 'finish':
+        for (const logger of effect.loggers) loggers.finish(logger, shard, effect.zone, effect.length);
+        return;
+      case 'load':
+        return this.#load(shard);
+      case 'transact':
+        return this.#transact(shard, effect);
+      case 'read-log': {
+        const { request } = effect;
+        loggers.read(request.logger, shard, request.zone, request.offset, request.length, (answer) => {
+          this.dispatch(shard, { event: 'log-read', request, bytes: answer.kind === 'ok' ? answer.value : undefined });
+        });
+        return;
+      }
+      case 'role':
+        return this.#parts.log('info', 'role', { shard, role: effect.role });
+      case 'note':
+        return this.#parts.log(effect.level, effect.text, effect.fields);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #committed(shard: ShardId, machine: Shard, effect: Committed): void {
+    const { peers, values } = this.#parts;
+    const { zoneSize } = machine.state;
+    for (const write of effect.writes) {
+      const address = lbaOf(effect.zone, write.recordOffset, zoneSize);
+      const result = writeResult(write, version(address));
+      if (result.kind === 'put') values.written(shard, address, write);
+      write.replyTo.written(write, result);
+      for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
+    }
+    if (peers.count > 0) peers.catchUp(shard, catchUpOf(effect));
+  }
+
+  /** A standby that missed the last batch of a burst hears of it here. */
+  #announce(): void {
+    for (const machine of this.shards) {
+      const owner = machine.status.owner;
+      if (owner === undefined || owner.committed === 0) continue;
+      const { position, shardTimeMs } = machine.state;
+      const event: CatchUp = {
+        event: 'catch-up', epoch: owner.epoch, zone: owner.zone, offset: position.offset, end: position.offset, recordsStart: position.offset,
+        previousZone: -1, previousLength: 0, shardTimeMs, heads: new Uint8Array(0),
+      };
+      this.#parts.peers.catchUp(machine.state.shard, event);
+    }
+  }
+
+  #load(shard: ShardId): void {
+    this.#parts.store.load(shard).then(
+      (metadata) => this.dispatch(shard, { event: 'metadata', metadata, loaded: true }),
+      (error: unknown) => {
+        this.#coordinatorFailed(shard, 'load', error);
+        this.dispatch(shard, { event: 'load-failed' });
+      },
+    );
+  }
+
+  #transact(shard: ShardId, effect: Extract<ShardEffect, { effect: 'transact' }>): void {
+    this.#parts.coordinator.transact(effect.compares, effect.writes).then(
+      (result) => this.dispatch(shard, { event: 'transacted', result }),
+      (error: unknown) => {
+        this.#coordinatorFailed(shard, 'transact', error);
+        const kind = error instanceof CoordinatorError ? error.outcome : 'unknown';
+        this.dispatch(shard, { event: 'transacted', result: { kind } });
+      },
+    );
+  }
+
+  /** An operating error is said; anything else is a bug and must not be swallowed. */
+  #coordinatorFailed(shard: ShardId, what: string, error: unknown): void {
+    if (!(error instanceof CoordinatorError) && !(error instanceof KvError)) throw error;
+    this.#parts.log('warn', 'coordinator failed', { shard, what, error: error.message });
+  }
+}
+
+export function allShards(count: number): ShardId[] {
+  return Array.from({ length: count }, (_, shard) => shardId(shard));
+}

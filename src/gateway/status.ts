@@ -1,0 +1,85 @@
+/** What a gateway tells of itself: the `status` method, and what the CLI shows. */
+import type { ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { LoggerLinks } from './logger-links.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import type { PeerLinks } from './peer-links.ts';
+import type { ShardRunner } from './shard-runner.ts';
+import type { Snapshots } from './snapshots.ts';
+import type { ValueCache } from './value-cache.ts';
+
+export interface GatewayStatus {
+  readonly gateway: number;
+  readonly node: string;
+  readonly instance: string;
+  readonly cluster: string;
+  readonly shardCount: number;
+  readonly zoneSize: number;
+  readonly connections: number;
+  readonly loggers: readonly { readonly number: number; readonly uuid: string; readonly readAddress: string; readonly writeAddress: string; readonly connected: boolean }[];
+  readonly gateways: readonly { readonly number: number; readonly uuid: string; readonly clientAddress: string; readonly peerAddress: string; readonly connected: boolean }[];
+  readonly valueCache: { readonly bytes: number; readonly capacity: number };
+  readonly catchUpDropped: number;
+  readonly shards: readonly ShardLine[];
+}
+
+/** `owner` is what the coordinator says; the rest is this gateway's view, fullest at the owner. */
+export interface ShardLine {
+  readonly shard: number;
+  readonly role: string;
+  readonly step: string;
+  readonly owner: number;
+  readonly epoch: number;
+  readonly openZone: number;
+  readonly replicas: readonly string[];
+  readonly sealedZones: number;
+  readonly committedLength: number;
+  readonly keys: number;
+  readonly indexBytes: number;
+  readonly lag: number;
+  readonly queued: number;
+  /** Why the zone is being changed, '' when it is not. */
+  readonly changing: string;
+  readonly full: boolean;
+  readonly snapshot: { readonly zone: number; readonly offset: number };
+}
+
+export interface StatusParts {
+  readonly id: number;
+  readonly node: { readonly uuid: string; readonly instance: string };
+  readonly cluster: ClusterRecord;
+  readonly runner: ShardRunner;
+  readonly store: MetadataStore;
+  readonly loggers: LoggerLinks;
+  readonly peers: PeerLinks;
+  readonly cache: ValueCache;
+  readonly snapshots: Snapshots;
+  readonly connections: number;
+}
+
+export function gatewayStatus(parts: StatusParts): GatewayStatus {
+  const { store, loggers, peers, cluster } = parts;
+  return {
+    gateway: parts.id, node: parts.node.uuid, instance: parts.node.instance, cluster: cluster.cluster, shardCount: cluster.shardCount, zoneSize: cluster.zoneSize,
+    connections: parts.connections,
+    loggers: [...store.loggers].map(([number, { uuid, readAddress, writeAddress }]) => ({ number, uuid, readAddress, writeAddress, connected: loggers.isUp(uuid) })),
+    gateways: [...store.gateways].map(([number, { uuid, clientAddress, peerAddress }]) => ({
+      number, uuid, clientAddress, peerAddress, connected: number === parts.id || peers.channel(number) !== undefined,
+    })),
+    valueCache: { bytes: parts.cache.bytes, capacity: parts.cache.capacity },
+    catchUpDropped: peers.dropped,
+    shards: shardLines(parts),
+  };
+}
+
+function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
+  return runner.shards.map((machine) => {
+    const { shard, index } = machine.state;
+    const { head, zones } = store.shard(shard);
+    const { role, step, keys, lag, owner } = machine.status;
+    return {
+      shard, role, step, keys, lag, owner: store.ownerOf(shard), epoch: head?.epoch ?? 0, openZone: head?.openZone.zone ?? 0,
+      replicas: head?.openZone.replicas ?? [], sealedZones: zones.length, committedLength: owner?.committed ?? 0, indexBytes: index.memoryBytes,
+      queued: owner?.queued ?? 0, changing: owner?.changing ?? '', full: owner?.full ?? false, snapshot: snapshots.positionOf(shard),
+    };
+  });
+}

@@ -1,0 +1,92 @@
+/** The testbed's methods on the client port, so that its unchanged rpclib client works. Its forms stand in codec/testbed-protocol.ts. */
+import { KvError } from '../base/errors.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import {
+  decodeTestbedRequest, testbedKey, testbedMethod, testbedTooLarge, testbedValueBytesMax, unknownFunction, writeTestbedBlock, writeTestbedMissing, writeTestbedSuccess,
+} from '../codec/testbed-protocol.ts';
+import type { Failure, ReadReply, WriteReply, WriteResult } from '../core/shard/requests.ts';
+import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+import type { Numbering } from './numbering.ts';
+import type { Router } from './router.ts';
+
+/** One request's way back. An outage is an RPC error, never "Success" and never an empty value. */
+class TestbedReply implements WriteReply, ReadReply {
+  readonly #channel: RpcChannel;
+  readonly #key: number;
+
+  constructor(channel: RpcChannel, key: number) {
+    this.#channel = channel;
+    this.#key = key;
+  }
+
+  written(write: ShardWrite, result: WriteResult): void {
+    if (result.kind === 'put' || result.kind === 'deleted') {
+      writeTestbedSuccess(this.#channel.beginAnswer(write.id));
+      this.#channel.endAnswer();
+    } else {
+      this.#channel.answerErrorText(write.id, result.kind === 'failed' ? errorText(result) : 'kv-filelog: refused');
+    }
+  }
+
+  found(read: ShardRead): void {
+    if (read.value !== undefined && read.value.length > testbedValueBytesMax) {
+      this.#channel.answerErrorText(read.id, testbedTooLarge(read.value.length));
+      return;
+    }
+    const out = this.#channel.beginAnswer(read.id);
+    if (read.value === undefined) writeTestbedMissing(out);
+    else writeTestbedBlock(out, this.#key, read.value);
+    this.#channel.endAnswer();
+  }
+
+  failed(read: ShardRead, failure: Failure): void {
+    this.#channel.answerErrorText(read.id, errorText(failure));
+  }
+}
+
+function errorText(failure: Failure): string {
+  return `kv-filelog: ${failure.code}: ${failure.message} (${failure.outcome})`;
+}
+
+export class TestbedDoor {
+  readonly #router: Router;
+  readonly #numbering: Numbering;
+
+  constructor(router: Router, numbering: Numbering) {
+    this.#router = router;
+    this.#numbering = numbering;
+  }
+
+  /** Any method that is not one of ours: rpclib's answer when it isn't the testbed's either. */
+  request(channel: RpcChannel, id: number, method: string, params: MessageReader): void {
+    if (method !== testbedMethod.write && method !== testbedMethod.read) {
+      channel.answerErrorText(id, unknownFunction(method, params.array()));
+      return;
+    }
+    const request = decodeTestbedRequest(method, params);
+    if (request.kind === 'refused') {
+      channel.answerErrorText(id, request.message);
+      return;
+    }
+    const key = testbedKey(request.key);
+    const reply = new TestbedReply(channel, request.key);
+    if (request.kind === 'get') {
+      this.#router.read(new ShardRead(reply, id, key, 0, key.length, true, false), true);
+    } else {
+      const value = request.kind === 'put' ? request.value : new Uint8Array(0);
+      this.#write(channel, reply, id, request.kind, key, value);
+    }
+  }
+
+  #write(channel: RpcChannel, reply: TestbedReply, id: number, operation: 'put' | 'delete', key: Buffer, value: Uint8Array): void {
+    const source = Buffer.concat([key, value]);
+    try {
+      const { client, number, firstIncomplete, replyTo } = this.#numbering.begin(reply);
+      this.#router.write(new ShardWrite(replyTo, id, operation, source, 0, key.length, key.length, value.length, -1, client, number, firstIncomplete), true);
+    } catch (error) {
+      if (!(error instanceof KvError)) throw error;
+      channel.answerErrorText(id, `kv-filelog: ${error.code}: ${error.message}`);
+    }
+  }
+}

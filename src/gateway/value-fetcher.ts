@@ -1,0 +1,144 @@
+/**
+ * Gets the bytes of values for reads: from the cache, or from a replica chosen at random, the next one on failure or damage. Never a wrong
+ * byte: checksum, place and key are checked (S16). The confirmation of the read goes on meanwhile (S7) and both must be there for the reply.
+ */
+import { assert } from '../base/assert.ts';
+import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import { offsetOfLba, zoneOfLba } from '../base/ids.ts';
+import type { Log } from '../base/log.ts';
+import { asBuffer, decodeRecord, recordKind, zoneSeed } from '../codec/log-format.ts';
+import type { ReadAnswer } from '../codec/logger-protocol.ts';
+import type { Lost } from '../core/shard/events.ts';
+import type { ShardMetadata } from '../core/shard/metadata.ts';
+import type { Failure, ShardRead, ShardWrite } from '../core/shard/requests.ts';
+import type { Random } from '../env/random.ts';
+import { below } from '../env/random.ts';
+import type { LoggerLinks } from './logger-links.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import type { ValueCache } from './value-cache.ts';
+
+interface ZoneInfo {
+  readonly seed: number;
+  readonly holders: readonly Uuid[];
+}
+
+export interface FetcherParts {
+  readonly cluster: Uuid;
+  readonly zoneSize: number;
+  readonly random: Random;
+  readonly log: Log;
+  readonly store: MetadataStore;
+  readonly loggers: LoggerLinks;
+  readonly cache: ValueCache;
+}
+
+export class ValueFetcher {
+  readonly #parts: FetcherParts;
+  /** By shard: what is known of its zones, for one state of the metadata. */
+  readonly #zones = new Map<ShardId, { readonly metadata: ShardMetadata; readonly zones: Map<ZoneId, ZoneInfo> }>();
+
+  constructor(parts: FetcherParts) {
+    this.#parts = parts;
+  }
+
+  /** PUT 5/5 leaves the value here for the reads to come. */
+  written(shard: ShardId, lba: number, write: ShardWrite): void {
+    const { cache } = this.#parts;
+    if (cache.capacity > 0) cache.set(shard, lba, write.source.subarray(write.valueStart, write.valueStart + write.valueLength));
+  }
+
+  /** Puts the value into `read.value`, or fails the read when no replica has it intact. */
+  fetch(shard: ShardId, read: ShardRead): void {
+    if (!read.wantsValue) return;
+    const cached = this.#parts.cache.get(shard, read.lba);
+    if (cached !== undefined) {
+      read.value = cached;
+      return;
+    }
+    const zone = zoneOfLba(read.lba, this.#parts.zoneSize);
+    const info = this.#zone(shard, zone);
+    const up = info?.holders.filter((logger) => this.#parts.loggers.isUp(logger)) ?? [];
+    if (info === undefined || up.length === 0) {
+      this.#fail(read, 'unavailable', `no replica of zone ${zone} of shard ${shard} is connected`);
+      return;
+    }
+    this.#ask(shard, read, zone, info, up, below(this.#parts.random, up.length), 0);
+  }
+
+  #ask(shard: ShardId, read: ShardRead, zone: ZoneId, info: ZoneInfo, up: readonly Uuid[], first: number, attempt: number): void {
+    const logger = up[(first + attempt) % up.length];
+    if (logger === undefined || attempt >= up.length) {
+      this.#fail(read, 'damaged', `no replica of shard ${shard}, zone ${zone} has an intact record at LBA ${read.lba}`);
+      return;
+    }
+    const offset = offsetOfLba(read.lba, this.#parts.zoneSize);
+    this.#parts.loggers.read(logger, shard, zone, offset, read.recordBytes, (answer) => {
+      const problem = this.#take(shard, read, info.seed, offset, answer);
+      if (problem === undefined) return this.#reply(read);
+      this.#parts.log('warn', 'read failed on a replica', { shard, zone, offset, logger, problem });
+      this.#ask(shard, read, zone, info, up, first, attempt + 1);
+    });
+  }
+
+  /** Checks what a logger gave; says what is wrong with it. */
+  #take(shard: ShardId, read: ShardRead, seed: number, offset: number, answer: ReadAnswer | Lost): string | undefined {
+    if (answer.kind !== 'ok') return answer.kind === 'refused' ? answer.code : 'no answer';
+    const bytes = asBuffer(answer.value);
+    const result = decodeRecord(bytes, 0, seed, offset);
+    if (result.kind !== 'record') return result.kind === 'damaged' ? result.reason : result.kind;
+    const { record } = result;
+    if (record.kind !== recordKind.put || record.length !== read.recordBytes) return 'another record';
+    if (Buffer.compare(bytes.subarray(record.keyStart, record.keyStart + record.keyLength), read.key) !== 0) return 'a record of another key';
+    read.value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
+    this.#parts.cache.set(shard, read.lba, read.value);
+    return undefined;
+  }
+
+  /** S7: the confirmation is there. */
+  release(read: ShardRead): void {
+    read.confirmed = true;
+    this.#reply(read);
+  }
+
+  #reply(read: ShardRead): void {
+    if (!read.confirmed || read.isAnswered || (read.version !== 0 && read.wantsValue && read.value === undefined)) return;
+    read.isAnswered = true;
+    read.replyTo.found(read);
+  }
+
+  #fail(read: ShardRead, code: 'damaged' | 'unavailable', message: string): void {
+    this.failed(read, { kind: 'failed', code, message, outcome: 'not-applied' });
+  }
+
+  /** Its value may still be on the way: that is ignored then. */
+  failed(read: ShardRead, failure: Failure): void {
+    if (read.isAnswered) return;
+    read.isAnswered = true;
+    read.replyTo.failed(read, failure);
+  }
+
+  #zone(shard: ShardId, zone: ZoneId): ZoneInfo | undefined {
+    const metadata = this.#parts.store.shard(shard);
+    let known = this.#zones.get(shard);
+    if (known?.metadata !== metadata) {
+      known = { metadata, zones: new Map() };
+      this.#zones.set(shard, known);
+    }
+    let info = known.zones.get(zone);
+    if (info === undefined) {
+      info = this.#describe(shard, zone, metadata);
+      if (info !== undefined) known.zones.set(zone, info);
+    }
+    return info;
+  }
+
+  #describe(shard: ShardId, zone: ZoneId, metadata: ShardMetadata): ZoneInfo | undefined {
+    const { cluster } = this.#parts;
+    const open = metadata.head?.openZone;
+    if (open?.zone === zone) return { seed: zoneSeed({ cluster, shard, zone, epoch: open.epoch }), holders: open.replicas };
+    const sealed = metadata.zones.find((candidate) => candidate.zone === zone);
+    if (sealed === undefined) return undefined;
+    assert(sealed.replicas.length > 0, 'S10 a sealed zone has a holder');
+    return { seed: zoneSeed({ cluster, shard, zone, epoch: sealed.epoch }), holders: [...sealed.replicas, ...sealed.former] };
+  }
+}

@@ -60,6 +60,8 @@ export class MessageScanner {
   #slab: Buffer = noBytes;
   #slabStart = 0;
   #slabUsed = 0;
+  /** Some of the current message has been scanned: its end has not. */
+  #begun = false;
   /** Objects still to come, bytes to pass first, objects seen. */
   #owed = 0;
   #toPass = 0;
@@ -90,12 +92,14 @@ export class MessageScanner {
    * @throws MessageFormatError when the stream is not MessagePack or a limit is exceeded; the scanner is of no use after that.
    */
   next(): boolean {
-    if (this.#owed === 0) {
+    if (!this.#begun) {
       if (this.#at >= this.#chunk.length) return this.#keepRest();
+      this.#begun = true;
       this.#owed = 1;
       this.#items = 1;
     }
     if (!this.#scan()) return this.#keepRest();
+    this.#begun = false;
     this.#found();
     return true;
   }

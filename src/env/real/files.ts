@@ -34,7 +34,7 @@ class RealFiles implements Files {
         fs.closeSync(descriptor);
         throw cause;
       }
-      return new RealFile(name, descriptor);
+      return new RealFile(name, descriptor, options.readOnly ?? false);
     });
   }
 
@@ -121,19 +121,21 @@ class RealLock implements FolderLock {
 
 class RealFile implements File {
   readonly #name: string;
-  #descriptor: number;
+  readonly #descriptor: number;
+  readonly #readOnly: boolean;
   #open = true;
   #underWay = 0;
   #idle: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(name: string, descriptor: number) {
+  constructor(name: string, descriptor: number, readOnly: boolean) {
     this.#name = name;
     this.#descriptor = descriptor;
+    this.#readOnly = readOnly;
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    this.#check();
+    this.#checkWritable();
     try {
       let done = 0;
       while (done < bytes.length) done += fs.writeSync(this.#descriptor, bytes, done, bytes.length - done, offset + done);
@@ -191,7 +193,7 @@ class RealFile implements File {
   }
 
   truncate(length: number): void {
-    this.#check();
+    this.#checkWritable();
     try {
       fs.ftruncateSync(this.#descriptor, length);
     } catch (cause) {
@@ -220,6 +222,11 @@ class RealFile implements File {
 
   #check(): void {
     if (!this.#open) throw new FilesError('closed', `${this.#name} is closed`);
+  }
+
+  #checkWritable(): void {
+    this.#check();
+    if (this.#readOnly) throw new FilesError('permission', `${this.#name} is open for reading only`);
   }
 
   #background<T>(what: string, begin: (descriptor: number, settle: (error: Error | null, value: T) => void) => void): Promise<T> {

@@ -1,0 +1,231 @@
+/**
+ * One file of a simulated disk: what reads show (the cache), what would survive a crash (stable), and the operations in between. Pages are
+ * 4 KiB; absent ones are zeros and occupy nothing.
+ *
+ * What a crash leaves, as on a real machine: the page cache writes pages back whenever it likes, in any order, and the medium
+ * writes sectors of 512 bytes wholly or not at all. So each sector (or, as the dice fall, each page) holds what the cache held there
+ * at some moment since the last sync.
+ */
+import type { Random } from '../random.ts';
+import { below } from '../random.ts';
+
+export const pageBytes = 4096;
+const sectorBytes = 512;
+
+type Operation =
+  | { readonly kind: 'write'; readonly number: number; readonly offset: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'truncate'; readonly number: number; readonly length: number };
+
+type Write = Operation & { readonly kind: 'write' };
+
+export class FileImage {
+  #stable = new Map<number, Uint8Array>();
+  /** Pages that differ from `#stable`, or may. */
+  #cache = new Map<number, Uint8Array>();
+  #stableSize = 0;
+  #size = 0;
+  #operations: Operation[] = [];
+  #number = 0;
+  /** Pages whose unsynced bytes a failed sync has thrown away: reads show them, a crash does not leave them. */
+  #lost = new Set<number>();
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Number of the last operation: what a sync that begins now covers. */
+  get mark(): number {
+    return this.#number;
+  }
+
+  /** Pages that occupy space. */
+  get pageCount(): number {
+    let count = this.#stable.size;
+    for (const page of this.#cache.keys()) if (!this.#stable.has(page)) count += 1;
+    return count;
+  }
+
+  /** Pages of [offset, offset + length) that occupy no space yet. */
+  absentPages(offset: number, length: number): number {
+    let count = 0;
+    for (let page = Math.floor(offset / pageBytes); page * pageBytes < offset + length; page += 1) {
+      if (!this.#cache.has(page) && !this.#stable.has(page)) count += 1;
+    }
+    return count;
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, this.#size - offset)));
+    eachPage(offset, bytes.length, (page, within, count, done) => {
+      const found = this.#cache.get(page) ?? this.#stable.get(page);
+      if (found !== undefined) bytes.set(found.subarray(within, within + count), done);
+    });
+    return bytes;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#number += 1;
+    this.#operations.push({ kind: 'write', number: this.#number, offset, bytes: bytes.slice() });
+    eachPage(offset, bytes.length, (page, within, count, done) => {
+      this.#cachedPage(page).set(bytes.subarray(done, done + count), within);
+    });
+    this.#size = Math.max(this.#size, offset + bytes.length);
+  }
+
+  truncate(length: number): void {
+    this.#number += 1;
+    this.#operations.push({ kind: 'truncate', number: this.#number, length });
+    for (const page of new Set([...this.#cache.keys(), ...this.#stable.keys()])) {
+      if ((page + 1) * pageBytes > length) this.#cachedPage(page).fill(0, Math.max(0, length - page * pageBytes));
+    }
+    this.#size = length;
+  }
+
+  /** A sync that began at `mark` succeeded. */
+  settle(mark: number): void {
+    const covered = this.#operations.filter((operation) => operation.number <= mark);
+    this.#operations = this.#operations.filter((operation) => operation.number > mark);
+    for (const operation of covered) this.#apply(operation);
+    this.#healLost(covered);
+    const waiting = this.#touched(this.#operations);
+    for (const page of this.#touched(covered)) if (!waiting.has(page) && !this.#lost.has(page)) this.#cache.delete(page);
+    if (this.#operations.every((operation) => operation.kind === 'write')) this.#dropPagesBeyond(this.#size);
+  }
+
+  /** A sync that began at `mark` failed: as on Linux, what it covered is never written, though reads show it. */
+  lose(mark: number): void {
+    const covered = this.#operations.filter((operation) => operation.number <= mark);
+    this.#operations = this.#operations.filter((operation) => operation.number > mark);
+    for (const page of this.#touched(covered)) this.#lost.add(page);
+  }
+
+  /** The machine lost power: unsynced operations are kept, dropped or torn, in any combination that `random` likes. */
+  crash(random: Random): void {
+    const writes: Write[] = [];
+    // How much survives differs from crash to crash: nothing, everything, or anything between.
+    const keepOf8 = below(random, 9);
+    for (const operation of this.#operations) {
+      if (operation.kind === 'write') writes.push(operation);
+      else {
+        // A journal keeps the order of changes of a file's length: what follows a lost one is lost.
+        if (below(random, 2) === 0) break;
+        this.#tear(writes.splice(0), random, keepOf8);
+        this.#apply(operation);
+      }
+    }
+    this.#tear(writes, random, keepOf8);
+    this.#operations = [];
+    this.#lost.clear();
+    this.#cache.clear();
+    this.#size = this.#stableSize;
+    this.#dropPagesBeyond(this.#size);
+  }
+
+  /** Flips the bits of `mask` at `offset`, on the medium and in the cache. */
+  rot(offset: number, mask: number): void {
+    const within = offset % pageBytes;
+    for (const pages of [this.#stable, this.#cache]) {
+      const page = pages.get(Math.floor(offset / pageBytes));
+      if (page !== undefined) page[within] = (page[within] ?? 0) ^ mask;
+    }
+  }
+
+  /** An offset within a page that occupies space; undefined: there is none. */
+  someOffset(random: Random): number | undefined {
+    const pages = [...this.#stable.keys()];
+    const page = pages[pages.length === 0 ? 0 : below(random, pages.length)];
+    return page === undefined ? undefined : page * pageBytes + below(random, pageBytes);
+  }
+
+  #cachedPage(page: number): Uint8Array {
+    const found = this.#cache.get(page);
+    if (found !== undefined) return found;
+    const made = this.#stable.get(page)?.slice() ?? new Uint8Array(pageBytes);
+    this.#cache.set(page, made);
+    return made;
+  }
+
+  #apply(operation: Operation): void {
+    if (operation.kind === 'write') {
+      this.#applyBytes(operation.offset, operation.bytes);
+      return;
+    }
+    this.#stableSize = operation.length;
+    for (const [page, bytes] of this.#stable) {
+      if ((page + 1) * pageBytes > operation.length) bytes.fill(0, Math.max(0, operation.length - page * pageBytes));
+    }
+  }
+
+  #applyBytes(offset: number, bytes: Uint8Array): void {
+    eachPage(offset, bytes.length, (page, within, count, done) => {
+      let found = this.#stable.get(page);
+      if (found === undefined) {
+        found = new Uint8Array(pageBytes);
+        this.#stable.set(page, found);
+      }
+      found.set(bytes.subarray(done, done + count), within);
+    });
+    this.#stableSize = Math.max(this.#stableSize, offset + bytes.length);
+  }
+
+  /** A lost page that was written again is written back as a whole. */
+  #healLost(covered: readonly Operation[]): void {
+    for (const page of this.#touched(covered)) {
+      const cached = this.#cache.get(page);
+      if (this.#lost.delete(page) && cached !== undefined) this.#stable.set(page, cached.slice());
+    }
+  }
+
+  #touched(operations: readonly Operation[]): Set<number> {
+    const pages = new Set<number>();
+    for (const operation of operations) {
+      if (operation.kind === 'write') eachPage(operation.offset, operation.bytes.length, (page) => pages.add(page));
+      else for (const page of this.#cache.keys()) if ((page + 1) * pageBytes > operation.length) pages.add(page);
+    }
+    return pages;
+  }
+
+  #dropPagesBeyond(size: number): void {
+    for (const pages of [this.#stable, this.#cache]) {
+      for (const page of pages.keys()) if (page * pageBytes >= size) pages.delete(page);
+    }
+  }
+
+  #tear(writes: readonly Write[], random: Random, keepOf8: number): void {
+    const byPage = new Map<number, Write[]>();
+    for (const write of writes) {
+      eachPage(write.offset, write.bytes.length, (page) => {
+        const list = byPage.get(page);
+        if (list === undefined) byPage.set(page, [write]);
+        else list.push(write);
+      });
+    }
+    for (const [page, list] of byPage) {
+      const moment = (): number => (below(random, 8) < keepOf8 ? list.length : below(random, list.length + 1));
+      const pageMoment = moment();
+      const bySector = below(random, 2) === 0;
+      for (let start = page * pageBytes; start < (page + 1) * pageBytes; start += sectorBytes) {
+        const kept = list.slice(0, bySector ? moment() : pageMoment);
+        for (const write of kept) this.#applyPart(write, start, start + sectorBytes);
+      }
+    }
+  }
+
+  #applyPart(write: Write, from: number, to: number): void {
+    const start = Math.max(from, write.offset);
+    const end = Math.min(to, write.offset + write.bytes.length);
+    if (start < end) this.#applyBytes(start, write.bytes.subarray(start - write.offset, end - write.offset));
+  }
+}
+
+/** Calls `visit(page, offset within it, count, bytes done before)` for each page of [offset, offset + length). */
+function eachPage(offset: number, length: number, visit: (page: number, within: number, count: number, done: number) => void): void {
+  for (let done = 0; done < length; ) {
+    const page = Math.floor((offset + done) / pageBytes);
+    const within = offset + done - page * pageBytes;
+    const count = Math.min(pageBytes - within, length - done);
+    visit(page, within, count, done);
+    done += count;
+  }
+}

@@ -1,0 +1,359 @@
+/**
+ * The disk of one simulated machine and the view that each of its processes has of it. The disk forgets what was not synced, tears writes,
+ * rots bits, fills up, hangs and fails, by its `Random` and by what a test tells it. Names (create, rename, remove, folders) are stable
+ * when the call returns, as the real implementation makes them.
+ *
+ * `process.kill()` is a process that dies: its handles and locks are gone, the cache stays. `disk.crash()` is a power loss: all processes
+ * are killed and unsynced writes are kept, dropped or torn. Calls under way in a process that died never settle.
+ */
+import type { Clock } from '../clock.ts';
+import type { File, Files, FolderLock } from '../files.ts';
+import { FilesError } from '../files.ts';
+import type { Random } from '../random.ts';
+import { below } from '../random.ts';
+import { FileImage, pageBytes } from './file-image.ts';
+
+/** What a disk does from now on; change it at any time. */
+export interface DiskFaults {
+  /** A sync takes so long, plus up to the spread. 0 and 0: it is done in the same turn. */
+  syncDelayMs: number;
+  syncDelaySpreadMs: number;
+  /** The same for `read`. */
+  readDelayMs: number;
+  /** So many of the next syncs fail: what they cover is lost. */
+  failSyncs: number;
+  /** Every write fails. */
+  failWrites: boolean;
+  /** Every read fails. */
+  failReads: boolean;
+}
+
+export interface SimulatedDiskOptions {
+  readonly random: Random;
+  readonly clock: Clock;
+  /** Bytes of pages that files can occupy together. Default: no limit. */
+  readonly capacityBytes?: number;
+}
+
+export class SimulatedDisk {
+  readonly faults: DiskFaults = { syncDelayMs: 0, syncDelaySpreadMs: 0, readDelayMs: 0, failSyncs: 0, failWrites: false, failReads: false };
+  /** May be changed: a disk that has become too small is full. */
+  capacityBytes: number;
+  readonly #random: Random;
+  readonly #clock: Clock;
+  readonly #images = new Map<string, FileImage>();
+  readonly #folders = new Set<string>(['/', '.']);
+  readonly #locks = new Map<string, SimulatedFiles>();
+  readonly #processes = new Set<SimulatedFiles>();
+  #held: (() => void)[] | undefined;
+
+  constructor(options: SimulatedDiskOptions) {
+    this.#random = options.random;
+    this.#clock = options.clock;
+    this.capacityBytes = options.capacityBytes ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The files as a new process of the machine sees them. */
+  process(): SimulatedFiles {
+    const made = new SimulatedFiles({
+      disk: this, images: this.#images, folders: this.#folders, locks: this.#locks,
+      delay: (milliseconds, spread) => this.#delay(milliseconds, spread),
+      held: () => this.#whileHeld(),
+      died: (files) => this.#processes.delete(files),
+    });
+    this.#processes.add(made);
+    return made;
+  }
+
+  /** Power loss. */
+  crash(): void {
+    for (const files of [...this.#processes]) files.kill();
+    for (const image of this.#images.values()) image.crash(this.#random);
+  }
+
+  /** Syncs that would finish from now on don't, until `releaseSyncs`. */
+  holdSyncs(): void {
+    this.#held ??= [];
+  }
+
+  releaseSyncs(): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    for (const release of held) release();
+  }
+
+  /** Flips the bits of `mask` of one byte. @throws FilesError `not-found` */
+  rot(path: string, offset: number, mask = 1): void {
+    const image = this.#images.get(normalized(path));
+    if (image === undefined) throw new FilesError('not-found', `${path}: no such file`);
+    image.rot(offset, mask);
+  }
+
+  /** Flips a random bit of a file, or of any file; says where. Undefined: nothing there to rot. */
+  rotSomewhere(path?: string): { readonly path: string; readonly offset: number } | undefined {
+    const names = path === undefined ? [...this.#images.keys()] : [normalized(path)];
+    const name = names[names.length === 0 ? 0 : below(this.#random, names.length)] ?? '';
+    const image = this.#images.get(name);
+    const offset = image?.someOffset(this.#random);
+    if (image === undefined || offset === undefined) return undefined;
+    image.rot(offset, 1 << below(this.#random, 8));
+    return { path: name, offset };
+  }
+
+  /** Everything in `folder` is gone: a replaced disk, or somebody's rm -r. */
+  wipe(folder = '/'): void {
+    const prefix = folder === '/' ? '' : `${normalized(folder)}/`;
+    for (const name of [...this.#images.keys()]) if (name.startsWith(prefix)) this.#images.delete(name);
+    for (const name of [...this.#folders]) if (name.startsWith(prefix) && name !== '/' && name !== '.') this.#folders.delete(name);
+  }
+
+  get usedBytes(): number {
+    let pages = 0;
+    for (const image of this.#images.values()) pages += image.pageCount;
+    return pages * pageBytes;
+  }
+
+  async #delay(milliseconds: number, spread: number): Promise<void> {
+    const delay = milliseconds + (spread > 0 ? (spread * below(this.#random, 1_000)) / 1_000 : 0);
+    if (delay <= 0) return;
+    await new Promise<void>((resolve) => {
+      this.#clock.after(delay, resolve);
+    });
+  }
+
+  async #whileHeld(): Promise<void> {
+    while (this.#held !== undefined) {
+      const held = this.#held;
+      await new Promise<void>((resolve) => {
+        held.push(resolve);
+      });
+    }
+  }
+}
+
+/** What the views share with their disk. */
+interface Shared {
+  readonly disk: SimulatedDisk;
+  readonly images: Map<string, FileImage>;
+  readonly folders: Set<string>;
+  readonly locks: Map<string, SimulatedFiles>;
+  delay(milliseconds: number, spread: number): Promise<void>;
+  held(): Promise<void>;
+  died(files: SimulatedFiles): void;
+}
+
+export class SimulatedFiles implements Files {
+  readonly #shared: Shared;
+  #dead = false;
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+  }
+
+  get dead(): boolean {
+    return this.#dead;
+  }
+
+  /** The process dies. Idempotent. */
+  kill(): void {
+    this.#dead = true;
+    for (const [folder, holder] of this.#shared.locks) if (holder === this) this.#shared.locks.delete(folder);
+    this.#shared.died(this);
+  }
+
+  async open(path: string, options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean }): Promise<File> {
+    await this.#alive();
+    const name = normalized(path);
+    if (this.#shared.folders.has(name)) throw new FilesError('io', `${path}: a folder`);
+    let image = this.#shared.images.get(name);
+    if (image !== undefined && options.exclusive === true) throw new FilesError('exists', `${path}: exists`);
+    if (image === undefined) {
+      if (options.create !== true && options.exclusive !== true) throw new FilesError('not-found', `${path}: no such file`);
+      this.#checkFolder(parentOf(name));
+      image = new FileImage();
+      this.#shared.images.set(name, image);
+    }
+    return new SimulatedFile(this, this.#shared, name, image, options.readOnly ?? false);
+  }
+
+  async list(folder: string): Promise<string[]> {
+    await this.#alive();
+    const name = normalized(folder);
+    this.#checkFolder(name);
+    const all = [...this.#shared.images.keys(), ...this.#shared.folders].filter((path) => path !== name && parentOf(path) === name);
+    return all.map((path) => path.slice(path.lastIndexOf('/') + 1)).sort();
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#alive();
+    const image = this.#shared.images.get(normalized(from));
+    if (image === undefined) throw new FilesError('not-found', `${from}: no such file`);
+    this.#checkFolder(parentOf(normalized(to)));
+    this.#shared.images.delete(normalized(from));
+    this.#shared.images.set(normalized(to), image);
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#alive();
+    this.#shared.images.delete(normalized(path));
+  }
+
+  async makeFolder(path: string): Promise<void> {
+    await this.#alive();
+    for (let name = normalized(path); !this.#shared.folders.has(name); name = parentOf(name)) {
+      if (this.#shared.images.has(name)) throw new FilesError('exists', `make folder ${path}: a file of this name is there`);
+      this.#shared.folders.add(name);
+    }
+  }
+
+  async freeBytes(path: string): Promise<number> {
+    await this.#alive();
+    const name = normalized(path);
+    if (!this.#shared.images.has(name)) this.#checkFolder(name);
+    return Math.max(0, this.#shared.disk.capacityBytes - this.#shared.disk.usedBytes);
+  }
+
+  async lock(folder: string): Promise<FolderLock> {
+    await this.#alive();
+    const name = normalized(folder);
+    this.#checkFolder(name);
+    if (this.#shared.locks.has(name)) throw new FilesError('locked', `lock ${folder}: another process or another part of this one uses the folder`);
+    this.#shared.locks.set(name, this);
+    let held = true;
+    return {
+      release: async () => {
+        if (held && !this.#dead) this.#shared.locks.delete(name);
+        held = false;
+      },
+    };
+  }
+
+  async #alive(): Promise<void> {
+    if (this.#dead) await never();
+  }
+
+  #checkFolder(name: string): void {
+    if (!this.#shared.folders.has(name)) throw new FilesError('not-found', `${name}: no such folder`);
+  }
+}
+
+class SimulatedFile implements File {
+  readonly #files: SimulatedFiles;
+  readonly #shared: Shared;
+  readonly #name: string;
+  readonly #image: FileImage;
+  readonly #readOnly: boolean;
+  #open = true;
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor(files: SimulatedFiles, shared: Shared, name: string, image: FileImage, readOnly: boolean) {
+    this.#files = files;
+    this.#shared = shared;
+    this.#name = name;
+    this.#image = image;
+    this.#readOnly = readOnly;
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.#checkWritable();
+    const { disk } = this.#shared;
+    if (disk.faults.failWrites) throw new FilesError('io', `write ${this.#name} at ${offset}: simulated failure`);
+    const absent = this.#image.absentPages(offset, bytes.length);
+    if (absent === 0 || disk.capacityBytes === Number.POSITIVE_INFINITY || disk.usedBytes + absent * pageBytes <= disk.capacityBytes) {
+      this.#image.write(offset, bytes);
+      return;
+    }
+    // As pwrite does: what fits is written.
+    for (let done = 0; done < bytes.length; ) {
+      const count = Math.min(bytes.length - done, pageBytes - ((offset + done) % pageBytes));
+      const needed = this.#image.absentPages(offset + done, count) * pageBytes;
+      if (disk.usedBytes + needed > disk.capacityBytes) throw new FilesError('full', `write ${this.#name} at ${offset + done}: no space left`);
+      this.#image.write(offset + done, bytes.subarray(done, done + count));
+      done += count;
+    }
+  }
+
+  readNow(offset: number, length: number): Uint8Array {
+    this.#check();
+    if (this.#shared.disk.faults.failReads) throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
+    return this.#image.read(offset, length);
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    return this.#background(async () => {
+      await this.#shared.delay(this.#shared.disk.faults.readDelayMs, 0);
+      if (this.#files.dead) return never();
+      if (this.#shared.disk.faults.failReads) throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
+      return this.#image.read(offset, length);
+    });
+  }
+
+  sync(): Promise<void> {
+    return this.#background(async () => {
+      const { faults } = this.#shared.disk;
+      const mark = this.#image.mark;
+      await this.#shared.delay(faults.syncDelayMs, faults.syncDelaySpreadMs);
+      await this.#shared.held();
+      if (this.#files.dead) return never();
+      if (faults.failSyncs > 0) {
+        faults.failSyncs -= 1;
+        this.#image.lose(mark);
+        throw new FilesError('io', `sync ${this.#name}: simulated failure`);
+      }
+      this.#image.settle(mark);
+    });
+  }
+
+  size(): number {
+    this.#check();
+    return this.#image.size;
+  }
+
+  truncate(length: number): void {
+    this.#checkWritable();
+    this.#image.truncate(length);
+  }
+
+  async close(): Promise<void> {
+    this.#open = false;
+    await Promise.allSettled(this.#underWay);
+  }
+
+  #check(): void {
+    if (!this.#open || this.#files.dead) throw new FilesError('closed', `${this.#name} is closed`);
+  }
+
+  #checkWritable(): void {
+    this.#check();
+    if (this.#readOnly) throw new FilesError('permission', `${this.#name} is open for reading only`);
+  }
+
+  async #background<T>(work: () => Promise<T>): Promise<T> {
+    this.#check();
+    const running = work();
+    this.#underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#underWay.delete(running);
+    }
+  }
+}
+
+/** The process that waits for it is dead. */
+function never(): Promise<never> {
+  return new Promise<never>(() => undefined);
+}
+
+/** Without empty, `.` and trailing parts. */
+function normalized(path: string): string {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  const joined = parts.join('/');
+  if (path.startsWith('/')) return `/${joined}`;
+  return joined === '' ? '.' : joined;
+}
+
+function parentOf(name: string): string {
+  const at = name.lastIndexOf('/');
+  return at < 0 ? '.' : at === 0 ? '/' : name.slice(0, at);
+}

@@ -111,7 +111,8 @@ class Replay {
       .then(() => {
         if (this.#busy.get(key) === work) this.#busy.delete(key);
         this.#underWay--;
-        this.#options.onProgress?.(++this.#done);
+        this.#done++;
+        this.#options.onProgress?.(this.#done);
         this.#wake?.();
       });
     this.#busy.set(key, work);

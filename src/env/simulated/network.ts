@@ -3,8 +3,8 @@
  * overtake one another, since every delay is drawn anew. From a seed, repeatable.
  *
  * Faults: `block` holds back all that one host sends to another (both ways: `partition`) until `heal`: as with TCP nothing is lost and
- * nobody is told. `cut` resets connections. `refuse` refuses new ones. `crash` ends a host: its side is told nothing more; the others
- * see resets, or with `silent` (power loss) nothing at all until the host is up again and something is sent to it.
+ * nobody is told. `cut` resets connections. `refuse` refuses new ones. `crash` ends a host's process: its side is told nothing more; the
+ * others see resets, or with `silent` (power loss) nothing at all until the host is up again and something is sent to it.
  *
  * A simplification: when only the way back is blocked, acknowledgements pass all the same, so `onDrain` still comes.
  */
@@ -50,6 +50,7 @@ export class SimulatedNetwork {
   readonly #ends = new Set<ConnectionEnd>();
   readonly #blocked = new Set<string>();
   readonly #refusing = new Set<string>();
+  /** Hosts that vanished silently. */
   readonly #down = new Set<string>();
   #held: Held[] = [];
   #nextPort = firstFreePort;
@@ -123,9 +124,12 @@ export class SimulatedNetwork {
     else this.#refusing.delete(hostOrAddress);
   }
 
-  /** The host is gone. `silent`: without a word to the others, as when its power fails. */
+  /**
+   * The host's process is gone and its system says so: resets, and refusals of new connections. `silent`: the whole host is gone without a
+   * word, as when its power fails, until it is up again.
+   */
   crash(name: string, options: { readonly silent?: boolean } = {}): void {
-    this.#down.add(name);
+    if (options.silent === true) this.#down.add(name);
     for (const [address, listener] of this.#listeners) {
       if (listener.host === name) this.#listeners.delete(address);
     }

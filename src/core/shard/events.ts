@@ -52,13 +52,17 @@ export interface CatchUp {
   readonly heads: Uint8Array;
 }
 
+export type ReaderName = 'tail' | 'heal';
+
 export interface LogRead {
   readonly zone: ZoneId;
   readonly epoch: Epoch;
   readonly offset: number;
   readonly length: number;
   readonly logger: Uuid;
-  /** Numbers the requests of this shard, so that a late answer is known. */
+  /** Who reads: a take-over its tail, or a follower what it missed. Both may be under way at once. */
+  readonly reader: ReaderName;
+  /** Numbers the requests of the reader, so that a late answer is known. */
   readonly number: number;
 }
 

@@ -24,7 +24,7 @@ export class ShardFollower {
 
   constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
     this.#state = state;
-    this.#reader = new LogReader(state, loggers, effects, (batch) => this.#apply(batch));
+    this.#reader = new LogReader('heal', state, loggers, effects, (batch) => this.#apply(batch));
   }
 
   /** Nothing that is known to be committed is missing: all sealed zones are applied. */

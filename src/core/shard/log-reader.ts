@@ -7,7 +7,7 @@ import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { BatchHeader } from '../../codec/log-format.ts';
 import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../codec/log-format.ts';
-import type { LogRead, ShardEffect, ShardIdentity } from './events.ts';
+import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from './events.ts';
 import type { Loggers } from './loggers.ts';
 
 /** [from, to) of a zone; both are batch boundaries (or 0). */
@@ -33,6 +33,7 @@ const chunkBytes = 1024 * 1024;
 export type ReaderState = 'idle' | 'reading' | 'stuck' | 'done';
 
 export class LogReader {
+  readonly #name: ReaderName;
   readonly #identity: ShardIdentity;
   readonly #loggers: Loggers;
   readonly #effects: ShardEffect[];
@@ -47,7 +48,8 @@ export class LogReader {
   #failed = new Set<Uuid>();
   #state: ReaderState = 'idle';
 
-  constructor(identity: ShardIdentity, loggers: Loggers, effects: ShardEffect[], visit: (batch: ReadBatch) => void) {
+  constructor(name: ReaderName, identity: ShardIdentity, loggers: Loggers, effects: ShardEffect[], visit: (batch: ReadBatch) => void) {
+    this.#name = name;
     this.#identity = identity;
     this.#loggers = loggers;
     this.#effects = effects;
@@ -125,7 +127,7 @@ export class LogReader {
     }
     this.#state = 'reading';
     const length = Math.min(this.#wanted, segment.to - this.#at, limits.readBytesMax);
-    this.#request = { zone: segment.zone, epoch: segment.epoch, offset: this.#at, length, logger, number: ++this.#number };
+    this.#request = { zone: segment.zone, epoch: segment.epoch, offset: this.#at, length, logger, reader: this.#name, number: ++this.#number };
     this.#effects.push({ effect: 'read-log', request: this.#request });
   }
 

@@ -106,7 +106,7 @@ export class Shard {
       case 'sealed':
         return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
       case 'log-read':
-        if (this.#takeover?.step === 'reading') return this.#takeover.logRead(event.request, event.bytes);
+        if (event.request.reader === 'tail') return this.#takeover?.logRead(event.request, event.bytes);
         return this.#owner === undefined ? this.#follower.logRead(event.request, event.bytes) : undefined;
       case 'catch-up':
         // An owner hears nothing about its own log; a late word of an earlier owner is below its watermark.

@@ -57,7 +57,7 @@ export class Takeover {
     this.#settings = settings;
     this.#loggers = loggers;
     this.#effects = effects;
-    this.#tail = new LogReader(state, loggers, effects, () => undefined);
+    this.#tail = new LogReader('tail', state, loggers, effects, () => undefined);
     this.#nowMs = nowMs;
     this.#load('loading');
   }

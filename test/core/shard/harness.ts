@@ -1,0 +1,385 @@
+/**
+ * Shards of several gateways against loggers and a coordinator in memory, without time or network: effects wait in one queue and the test says
+ * when, and whether, they happen. What the loggers do here is what DESIGN.md asks of real ones (S3, S4, S11), synced at once.
+ */
+import assert from 'node:assert/strict';
+import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
+import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
+import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
+import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
+import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
+import { KeyIndex } from '../../../src/core/key-index.ts';
+import { OnceTable } from '../../../src/core/once-table.ts';
+import type { ShardState } from '../../../src/core/shard/apply.ts';
+import type { Committed, ShardEffect, ShardEvent, ShardSettings } from '../../../src/core/shard/events.ts';
+import { shardDefaults } from '../../../src/core/shard/events.ts';
+import type { Head, SealedZone, ShardMetadata } from '../../../src/core/shard/metadata.ts';
+import { decodeHead, decodeSealedZone, headKey } from '../../../src/core/shard/metadata.ts';
+import { writeResult } from '../../../src/core/shard/owner.ts';
+import type { Failure, ReadReply, WriteReply, WriteResult } from '../../../src/core/shard/requests.ts';
+import { ShardRead, ShardWrite } from '../../../src/core/shard/requests.ts';
+import { Shard } from '../../../src/core/shard/shard.ts';
+import { lbaOf, version } from '../../../src/base/ids.ts';
+import { catchUpOf } from '../../../src/gateway/catch-up.ts';
+
+export const cluster = uuid('c'.repeat(32));
+export const shard = shardId(0);
+export const zoneSize = 64 * 1024;
+export const loggerName = (number: number): Uuid => uuid(String(number).padStart(32, '0'));
+
+interface Zone {
+  readonly epoch: Epoch;
+  bytes: Buffer;
+  restarted: boolean;
+}
+
+export class FakeLogger {
+  readonly name: Uuid;
+  readonly zones = new Map<ZoneId, Zone>();
+  fence = 0;
+  isUp = true;
+  isFull = false;
+
+  constructor(name: Uuid) {
+    this.name = name;
+  }
+
+  append(zone: ZoneId, owner: Epoch, offset: number, bytes: Uint8Array): number | LoggerRefusalCode {
+    if (owner < this.fence) return 'fenced';
+    if (this.isFull) return 'device-full';
+    const held = this.zones.get(zone) ?? { epoch: owner, bytes: Buffer.alloc(0), restarted: false };
+    if (held.restarted) return 'restarted';
+    if (held.epoch !== owner) return 'other-epoch';
+    if (offset !== held.bytes.length) return 'not-at-write-pointer';
+    held.bytes = Buffer.concat([held.bytes, bytes]);
+    this.zones.set(zone, held);
+    return offset + bytes.length;
+  }
+
+  seal(zone: ZoneId, sealing: Epoch): SealAnswer | LoggerRefusalCode {
+    if (sealing < this.fence) return 'fenced';
+    this.fence = sealing;
+    const held = this.zones.get(zone);
+    if (held === undefined) return { length: 0, seen: 0, doubtful: false, tail: 'clean' };
+    const { length, seen, damaged } = scan(held.bytes);
+    return { length, seen, doubtful: damaged, tail: damaged ? 'damaged' : 'clean' };
+  }
+
+  /** What kill -9 and a start do to it, when everything was synced. */
+  restart(): void {
+    for (const zone of this.zones.values()) zone.restarted = true;
+  }
+}
+
+/** The intact prefix, and the highest committed length it tells of. */
+function scan(bytes: Buffer): { readonly length: number; readonly seen: number; readonly damaged: boolean } {
+  const zone = decodeZoneHeader(bytes);
+  if (zone.kind !== 'zone') return { length: 0, seen: 0, damaged: bytes.length > 0 };
+  let at = zone.length;
+  let seen = 0;
+  while (at < bytes.length) {
+    const seed = zoneSeed(zone.header);
+    const batch = decodeBatchHeader(bytes, at, at, zone.header, seed);
+    if (batch.kind !== 'batch') return { length: at, seen, damaged: true };
+    seen = Math.max(seen, batch.header.committedLength);
+    if (checkBatchBody(bytes, at, batch.header, seed) !== 'good') return { length: at, seen, damaged: true };
+    at += batch.header.totalLength;
+  }
+  return { length: at, seen, damaged: false };
+}
+
+export interface Pending {
+  readonly gateway: number;
+  readonly effect: ShardEffect;
+}
+
+export type Hold = (pending: Pending) => boolean;
+
+/** A write's or read's result, once it is there. */
+export interface Outcome {
+  result: WriteResult | undefined;
+}
+
+export class Cluster {
+  readonly loggers: FakeLogger[];
+  readonly gateways: Shard[] = [];
+  readonly store = new Map<string, { value: Uint8Array; revision: number }>();
+  readonly notes: string[] = [];
+  readonly committed: Committed[] = [];
+  readonly settings: ShardSettings;
+  /** Effects for which this is true stay in `held` until the test lets them go. */
+  hold: Hold = () => false;
+  held: Pending[] = [];
+  /** The next transaction is applied, but its answer is lost. */
+  loseAnswer = false;
+  /** The next transaction is told lost and is applied when the test says so. */
+  delayTransaction = false;
+  delayed: (() => void)[] = [];
+  nowMs = 1_000;
+  #queue: Pending[] = [];
+  #revision = 0;
+  #number = 0;
+  #starts = 0;
+
+  constructor(gatewayCount: number, loggerCount: number, settings: Partial<ShardSettings> = {}) {
+    this.loggers = Array.from({ length: loggerCount }, (_, number) => new FakeLogger(loggerName(number)));
+    this.settings = { ...shardDefaults, zoneSize, replicas: loggerCount, coldSealWaitMs: 0, ...settings };
+    for (let gateway = 0; gateway < gatewayCount; gateway++) this.startGateway(gateway);
+  }
+
+  emptyState(): ShardState {
+    return { cluster, shard, zoneSize, index: new KeyIndex({ low: 1, high: 2 }), once: new OnceTable(), position: { zone: 0, offset: 0 }, shardTimeMs: millis(0), appliedBytes: 0 };
+  }
+
+  /** A new process of the gateway: with what a snapshot kept, or empty. */
+  startGateway(gateway: number, state = this.emptyState()): Shard {
+    const owner = { gateway, node: uuid(String(gateway).padStart(32, 'a')), instance: instanceId(String(++this.#starts).padStart(16, '0')) };
+    const machine = new Shard(state, owner, this.settings, millis(this.nowMs));
+    this.gateways[gateway] = machine;
+    this.#queue = this.#queue.filter((pending) => pending.gateway !== gateway);
+    this.held = this.held.filter((pending) => pending.gateway !== gateway);
+    for (const logger of this.loggers) if (logger.isUp) this.event(gateway, { event: 'logger-up', logger: logger.name, alignment: 1 });
+    return machine;
+  }
+
+  gateway(number: number): Shard {
+    const machine = this.gateways[number];
+    assert.ok(machine);
+    return machine;
+  }
+
+  logger(number: number): FakeLogger {
+    const logger = this.loggers[number];
+    assert.ok(logger);
+    return logger;
+  }
+
+  get head(): Head {
+    const { head } = this.metadata();
+    assert.ok(head);
+    return head;
+  }
+
+  get zones(): readonly SealedZone[] {
+    return this.metadata().zones;
+  }
+
+  metadata(): ShardMetadata {
+    const head = this.store.get(headKey(shard));
+    const zones = [...this.store].filter(([key]) => key.includes('/zone/')).map(([, entry]) => decodeSealedZone(entry.value));
+    return { head: head === undefined ? undefined : decodeHead(head.value), headRevision: head?.revision ?? 0, zones: zones.sort((a, b) => a.zone - b.zone) };
+  }
+
+  // --- events --------------------------------------------------------------------------------------------------------------
+
+  event(gateway: number, event: ShardEvent): void {
+    for (const effect of this.gateway(gateway).step(event)) this.#queue.push({ gateway, effect });
+  }
+
+  claim(gateway: number): void {
+    this.event(gateway, { event: 'claim', nowMs: millis(this.nowMs) });
+    this.run();
+  }
+
+  /** Ends the turn of every gateway and lets everything happen until nothing is left to do. */
+  run(): void {
+    for (let round = 0; round < 1_000; round++) {
+      while (this.#queue.length > 0) this.#next();
+      for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'turn-ended', nowMs: millis(this.nowMs), wallMs: millis(this.nowMs) });
+      if (this.#queue.length === 0) return;
+    }
+    assert.fail('the cluster does not come to rest');
+  }
+
+  /** Time passes in steps of a tick. */
+  pass(durationMs: number): void {
+    const end = this.nowMs + durationMs;
+    while (this.nowMs < end) {
+      this.nowMs += 50;
+      for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'tick', nowMs: millis(this.nowMs) });
+      this.run();
+    }
+  }
+
+  release(): void {
+    const held = this.held;
+    this.held = [];
+    this.hold = () => false;
+    this.#queue.push(...held);
+    this.run();
+  }
+
+  loggerDown(number: number): void {
+    this.logger(number).isUp = false;
+    for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'logger-down', logger: loggerName(number) });
+    this.run();
+  }
+
+  loggerUp(number: number): void {
+    this.logger(number).isUp = true;
+    for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'logger-up', logger: loggerName(number), alignment: 1 });
+    this.run();
+  }
+
+  // --- requests ------------------------------------------------------------------------------------------------------------
+
+  write(gateway: number, operation: 'put' | 'delete', key: string, value = '', options: { condition?: number; client?: number; number?: number; first?: number } = {}): Outcome {
+    const outcome: Outcome = { result: undefined };
+    const replyTo: WriteReply = {
+      written: (_, result) => {
+        assert.equal(outcome.result, undefined, 'a write is answered once');
+        outcome.result = result;
+      },
+    };
+    const source = Buffer.from(key + value);
+    const keyLength = Buffer.byteLength(key);
+    const number = options.number ?? ++this.#number;
+    const write = new ShardWrite(
+      replyTo, number, operation, source, 0, keyLength, keyLength, source.length - keyLength, options.condition ?? -1,
+      clientId(options.client ?? 7), requestNumber(number), requestNumber(options.first ?? Math.max(1, number - 100)),
+    );
+    this.event(gateway, write);
+    return outcome;
+  }
+
+  put(gateway: number, key: string, value: string): WriteResult | undefined {
+    const outcome = this.write(gateway, 'put', key, value);
+    this.run();
+    return outcome.result;
+  }
+
+  /** The version found (0: none) or the failure, once it is there. */
+  read(gateway: number, key: string): { found: number | undefined; failure: Failure | undefined } {
+    const outcome: { found: number | undefined; failure: Failure | undefined } = { found: undefined, failure: undefined };
+    const replyTo: ReadReply = {
+      found: (read) => {
+        outcome.found = read.version;
+      },
+      failed: (_, failure) => {
+        outcome.failure = failure;
+      },
+    };
+    this.event(gateway, new ShardRead(replyTo, 1, Buffer.from(key), 0, Buffer.byteLength(key), false, false));
+    return outcome;
+  }
+
+  // --- effects -------------------------------------------------------------------------------------------------------------
+
+  #next(): void {
+    const pending = this.#queue.shift();
+    if (pending === undefined) return;
+    if (this.hold(pending)) this.held.push(pending);
+    else this.#perform(pending);
+  }
+
+  #perform({ gateway, effect }: Pending): void {
+    switch (effect.effect) {
+      case 'append':
+        for (const name of effect.loggers) this.#append(gateway, name, effect);
+        return;
+      case 'confirm':
+        for (const name of effect.loggers) this.#confirm(gateway, name, effect);
+        return;
+      case 'seal':
+        for (const name of effect.loggers) this.#seal(gateway, name, effect.zone, effect.epoch);
+        return;
+      case 'finish':
+        for (const name of effect.loggers) {
+          const held = this.#up(name)?.zones.get(effect.zone);
+          if (held !== undefined) held.bytes = held.bytes.subarray(0, effect.length);
+        }
+        return;
+      case 'committed':
+        return this.#committed(gateway, effect);
+      case 'answer-write':
+        return effect.write.replyTo.written(effect.write, effect.result);
+      case 'fail-read':
+        return effect.read.replyTo.failed(effect.read, effect.failure);
+      case 'release':
+        return effect.read.replyTo.found(effect.read);
+      case 'load':
+        return this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: true });
+      case 'transact':
+        return this.#transact(gateway, effect.compares, effect.writes);
+      case 'read-log': {
+        const { request } = effect;
+        const bytes = this.#up(request.logger)?.zones.get(request.zone)?.bytes.subarray(request.offset, request.offset + request.length);
+        return this.event(gateway, { event: 'log-read', request, bytes: bytes === undefined ? undefined : Buffer.from(bytes) });
+      }
+      case 'note':
+        this.notes.push(`${effect.text} ${JSON.stringify(effect.fields)}`);
+        return;
+      case 'fetch':
+      case 'role':
+        return;
+    }
+  }
+
+  #up(name: Uuid): FakeLogger | undefined {
+    return this.loggers.find((logger) => logger.name === name && logger.isUp);
+  }
+
+  #append(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'append' }>): void {
+    const { zone } = effect;
+    const answer = this.#up(name)?.append(zone, effect.epoch, effect.offset, effect.bytes);
+    if (typeof answer === 'number') this.event(gateway, { event: 'appended', logger: name, zone, end: answer });
+    else this.event(gateway, { event: 'append-failed', logger: name, zone, reason: answer === undefined ? { kind: 'lost' } : { kind: 'refused', code: answer } });
+  }
+
+  #confirm(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'confirm' }>): void {
+    const { zone, number } = effect;
+    const logger = this.#up(name);
+    if (logger === undefined) this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'lost' } });
+    else if (effect.epoch < logger.fence) this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'refused', code: 'fenced' } });
+    else this.event(gateway, { event: 'confirmed', logger: name, zone, number });
+  }
+
+  #seal(gateway: number, name: Uuid, zone: ZoneId, sealing: Epoch): void {
+    const answer = this.#up(name)?.seal(zone, sealing);
+    const told = typeof answer === 'object' ? answer : answer === undefined ? ({ kind: 'lost' } as const) : ({ kind: 'refused', code: answer } as const);
+    this.event(gateway, { event: 'sealed', logger: name, zone, epoch: epoch(sealing), answer: told });
+  }
+
+  #committed(gateway: number, effect: Committed): void {
+    this.committed.push(effect);
+    for (const write of effect.writes) {
+      const result = writeResult(write, version(lbaOf(effect.zone, write.recordOffset, zoneSize)));
+      write.replyTo.written(write, result);
+      for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
+    }
+    for (const other of this.gateways.keys()) {
+      if (other !== gateway && !this.catchUpLost) this.event(other, catchUpOf(effect));
+    }
+  }
+
+  /** Standbys hear nothing: what they need they read from the log. */
+  catchUpLost = false;
+
+  #transact(gateway: number, compares: readonly Compare[], writes: readonly Write[]): void {
+    const apply = (): boolean => {
+      if (!compares.every(({ key, revision }) => (this.store.get(key)?.revision ?? 0) === revision)) return false;
+      this.#revision += 1;
+      for (const { key, value } of writes) if (value !== undefined) this.store.set(key, { value, revision: this.#revision });
+      return true;
+    };
+    if (this.delayTransaction) {
+      this.delayTransaction = false;
+      this.delayed.push(() => {
+        apply();
+        this.news();
+      });
+      this.event(gateway, { event: 'transacted', result: { kind: 'unknown' } });
+      return;
+    }
+    const applied = apply();
+    const lost = this.loseAnswer;
+    this.loseAnswer = false;
+    this.event(gateway, { event: 'transacted', result: lost ? { kind: 'unknown' } : applied ? { kind: 'applied', revision: this.#revision } : { kind: 'refused' } });
+    if (applied) this.news();
+  }
+
+  /** What the watch tells everybody. */
+  news(): void {
+    for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: false });
+  }
+}

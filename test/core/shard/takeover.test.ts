@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Uuid } from '../../../src/base/ids.ts';
+import type { SealAnswer } from '../../../src/codec/logger-protocol.ts';
+import { sealLength } from '../../../src/core/shard/seal-length.ts';
+import { Cluster, loggerName } from './harness.ts';
+
+function keys(cluster: Cluster, gateway: number): string[] {
+  const { index } = cluster.gateway(gateway).state;
+  return index.entries(0, 10_000).map((id) => Buffer.from(index.keyOf(id)).toString()).sort();
+}
+
+test('a gateway that restarted claims a new epoch and finds everything acknowledged (S2)', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  for (let number = 0; number < 100; number++) cluster.put(0, `key${String(number).padStart(3, '0')}`, 'value');
+  const { zone } = cluster.head.openZone;
+  cluster.startGateway(0);
+  cluster.claim(0);
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.equal(cluster.head.epoch, 2);
+  assert.equal(cluster.head.openZone.zone, zone + 1);
+  assert.equal(keys(cluster, 0).length, 100);
+  assert.equal(cluster.put(0, 'more', 'x')?.kind, 'put');
+});
+
+test('requests that arrive during a take-over wait for it', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.startGateway(0);
+  cluster.hold = ({ effect }) => effect.effect === 'seal';
+  cluster.claim(0);
+  const write = cluster.write(0, 'put', 'b', '2');
+  const read = cluster.read(0, 'a');
+  cluster.run();
+  assert.equal(write.result, undefined);
+  cluster.release();
+  assert.equal(write.result?.kind, 'put');
+  assert.ok(read.found);
+});
+
+test('S4 S7 a deposed owner answers no read and commits no write', () => {
+  const cluster = new Cluster(2, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', 'old');
+  cluster.claim(1);
+  assert.equal(cluster.gateway(1).role, 'owner');
+  assert.equal(cluster.head.owner.gateway, 1);
+  // Gateway 0 heard of it by the watch; let another believe it still owns the shard.
+  const stale = new Cluster(2, 3);
+  stale.claim(0);
+  stale.put(0, 'a', 'old');
+  stale.news = () => undefined;
+  stale.claim(1);
+  stale.put(1, 'a', 'new');
+  assert.equal(stale.gateway(0).role, 'owner', 'it does not know yet');
+  const read = stale.read(0, 'a');
+  const write = stale.write(0, 'put', 'a', 'lost');
+  stale.run();
+  assert.equal(read.found, undefined);
+  assert.equal(read.failure?.code, 'not-owner');
+  assert.ok(write.result?.kind === 'failed' && write.result.code === 'not-owner' && write.result.outcome === 'unknown');
+  assert.equal(stale.gateway(0).role, 'follower');
+});
+
+test('S8 seals are sent only after the claim is seen in the coordinator', () => {
+  const cluster = new Cluster(2, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.hold = ({ effect }) => effect.effect === 'transact';
+  cluster.claim(1);
+  assert.ok(cluster.loggers.every((logger) => logger.fence === 0));
+  cluster.release();
+  assert.ok(cluster.loggers.every((logger) => logger.fence === 2));
+});
+
+test('S8 a close whose answer was lost is settled by reading, not repeated', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.startGateway(0);
+  let transactions = 0;
+  cluster.hold = ({ effect }) => {
+    if (effect.effect === 'transact' && ++transactions === 2) cluster.loseAnswer = true;
+    return false;
+  };
+  cluster.claim(0);
+  cluster.pass(500);
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.equal(transactions, 2);
+  assert.equal(cluster.zones.length, 1);
+});
+
+test('two takers: one wins, the other follows', () => {
+  const cluster = new Cluster(3, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.event(1, { event: 'claim', nowMs: cluster.gateway(1).state.shardTimeMs });
+  cluster.event(2, { event: 'claim', nowMs: cluster.gateway(2).state.shardTimeMs });
+  cluster.run();
+  cluster.pass(1_000);
+  const roles = [1, 2].map((number) => cluster.gateway(number).role);
+  assert.ok(roles.includes('owner'), roles.join());
+  assert.equal(roles.filter((role) => role === 'owner').length, 1);
+});
+
+test('a take-over with one of three loggers there: the list names only who answered (S9)', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  for (let number = 0; number < 10; number++) cluster.put(0, `key${number}`, 'value');
+  cluster.loggers.forEach((logger) => {
+    logger.isUp = logger === cluster.logger(2);
+  });
+  cluster.startGateway(0);
+  cluster.claim(0);
+  cluster.pass(500);
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.deepEqual(cluster.zones.at(-1)?.replicas, [loggerName(2)]);
+  assert.deepEqual([...(cluster.zones.at(-1)?.former ?? [])].sort(), [loggerName(0), loggerName(1)]);
+  assert.equal(keys(cluster, 0).length, 10);
+});
+
+test('S9 a batch that only some replicas have is committed by no one, unless the smallest sound length covers it', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.hold = ({ effect }) => effect.effect === 'append';
+  cluster.write(0, 'put', 'b', '2');
+  cluster.run();
+  const append = cluster.held[0]?.effect;
+  assert.ok(append?.effect === 'append');
+  for (const number of [0, 1]) cluster.logger(number).append(append.zone, append.epoch, append.offset, append.bytes);
+  cluster.hold = () => false;
+  cluster.startGateway(0);
+  cluster.claim(0);
+  assert.deepEqual(keys(cluster, 0), ['a']);
+  assert.equal(cluster.zones.at(-1)?.length, append.offset);
+});
+
+test('a standby follows by catch-up, and reads from the log what it missed (S14)', () => {
+  const cluster = new Cluster(2, 3);
+  cluster.claim(0);
+  for (let number = 0; number < 5; number++) cluster.put(0, `told${number}`, 'x');
+  assert.equal(keys(cluster, 1).length, 5);
+  cluster.catchUpLost = true;
+  for (let number = 0; number < 5; number++) cluster.put(0, `missed${number}`, 'x'.repeat(20_000));
+  cluster.catchUpLost = false;
+  assert.ok(cluster.zones.length > 0);
+  cluster.put(0, 'last', 'x');
+  assert.deepEqual(keys(cluster, 1), keys(cluster, 0));
+  assert.deepEqual(cluster.gateway(1).state.position, cluster.gateway(0).state.position);
+});
+
+test('S15 a standby that takes over answers repetitions of what the former owner applied', () => {
+  const cluster = new Cluster(2, 3);
+  cluster.claim(0);
+  const first = cluster.write(0, 'put', 'key', 'a', { client: 9, number: 1, first: 1 });
+  cluster.run();
+  cluster.put(0, 'key', 'b');
+  cluster.claim(1);
+  const again = cluster.write(1, 'put', 'key', 'a', { client: 9, number: 1, first: 1 });
+  cluster.run();
+  assert.deepEqual(again.result, first.result);
+});
+
+test('a gateway without any snapshot rebuilds once-only results and index from the log alone', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  const first = cluster.write(0, 'delete', 'nothing', '', { client: 9, number: 1, first: 1 });
+  cluster.run();
+  for (let number = 0; number < 20; number++) cluster.put(0, `key${number}`, 'x'.repeat(10_000));
+  cluster.startGateway(0);
+  cluster.claim(0);
+  const again = cluster.write(0, 'delete', 'nothing', '', { client: 9, number: 1, first: 1 });
+  cluster.run();
+  assert.deepEqual(again.result, first.result);
+  assert.equal(keys(cluster, 0).length, 20);
+});
+
+// --- S9: the length ----------------------------------------------------------------------------------------------------------
+
+const answer = (length: number, seen: number, doubtful = false): SealAnswer => ({ length, seen, doubtful, tail: doubtful ? 'damaged' : 'clean' });
+const answers = (...list: SealAnswer[]): Map<Uuid, SealAnswer> => new Map(list.map((one, number) => [loggerName(number), one]));
+const none: ReadonlySet<Uuid> = new Set();
+
+test('S9 the length is the smallest that is not doubtful', () => {
+  assert.deepEqual(sealLength(answers(answer(300, 100), answer(200, 200), answer(250, 100)), none, 0, true), {
+    kind: 'length', length: 200, holders: [loggerName(0), loggerName(1), loggerName(2)],
+  });
+});
+
+test('S9 an answer below the watermark or below a committed length that any answer saw is doubtful', () => {
+  const decision = sealLength(answers(answer(100, 100), answer(300, 200)), none, 0, false);
+  assert.deepEqual(decision, { kind: 'length', length: 300, holders: [loggerName(1)] });
+  assert.deepEqual(sealLength(answers(answer(100, 100), answer(300, 100)), none, 150, false), { kind: 'length', length: 300, holders: [loggerName(1)] });
+});
+
+test('S9 all doubtful and one replica silent: the shard waits', () => {
+  assert.equal(sealLength(answers(answer(100, 100, true)), none, 0, false).kind, 'wait');
+});
+
+test('S9 all doubtful and all answered: the largest, unless it lies below what was committed', () => {
+  assert.deepEqual(sealLength(answers(answer(100, 90, true), answer(150, 90, true)), none, 0, true), { kind: 'length', length: 150, holders: [loggerName(1)] });
+  assert.equal(sealLength(answers(answer(100, 200, true), answer(150, 90, true)), none, 0, true).kind, 'wait');
+});
+
+test('S9 a doubtful answer with an intact [0, L) stays a holder; one that proved unsound does not', () => {
+  const decision = sealLength(answers(answer(300, 100, true), answer(200, 100)), none, 0, true);
+  assert.deepEqual(decision, { kind: 'length', length: 200, holders: [loggerName(0), loggerName(1)] });
+  const without = sealLength(answers(answer(300, 100), answer(200, 100)), new Set([loggerName(1)]), 0, true);
+  assert.deepEqual(without, { kind: 'length', length: 300, holders: [loggerName(0)] });
+});

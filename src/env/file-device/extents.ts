@@ -34,14 +34,17 @@ export class Extents {
   #used = 0;
   #turn = 0;
 
-  /** REQUIRES: `used` are the zones' extents, `fresh` the first extent that was never written, beyond all of them. */
-  constructor(count: number, reserve: number, fresh: number, used: ReadonlySet<number>) {
+  /**
+   * REQUIRES: `used` are the zones' extents, `clean` others that are zeros, stable, and `fresh` is the first extent that was never
+   * written, beyond all of them.
+   */
+  constructor(count: number, reserve: number, fresh: number, used: ReadonlySet<number>, clean: ReadonlySet<number>) {
     this.#count = count;
     this.#reserve = reserve;
     this.#fresh = Math.min(fresh, count);
     this.#used = used.size;
     for (let extent = this.#fresh - 1; extent >= 0; extent -= 1) {
-      if (!used.has(extent)) this.#dirty.push(extent);
+      if (!used.has(extent)) (clean.has(extent) ? this.#clean : this.#dirty).push(extent);
     }
   }
 

@@ -95,18 +95,29 @@ async function openFile(file: File, path: string, options: FileDeviceOptions, cl
   await file.sync();
   map.noteStable(mark, Math.min(keptBytes, file.size()));
   if (truncates) file.truncate(keptBytes);
-  unlessFull(() => {
-    map.materialize(3 * checkpointBytes(used.size, zones.size) + 64 * KIB);
-    if (file.size() < keptBytes) writeZeros(file, file.size(), keptBytes - file.size());
-  });
+  unlessFull(() => map.materialize(3 * checkpointBytes(used.size, zones.size) + 64 * KIB));
+  const clean = zeroReserve(file, layout, superblock, used, keptExtents, created);
   await file.sync();
-  const fresh = Math.max(0, Math.ceil((file.size() - layout.dataOffset) / superblock.extentBytes));
-  const extents = new Extents(layout.extentCount, layout.reserveExtents, Math.max(fresh, endOf(used)), used);
+  const fresh = Math.max(endOf(used), Math.ceil((file.size() - layout.dataOffset) / superblock.extentBytes));
+  const extents = new Extents(layout.extentCount, layout.reserveExtents, fresh, used, clean);
   return new FileDevice({ path, file, superblock, layout, map, extents, zones, created }, clock);
 }
 
 function placeOf(superblock: Superblock, path: string): MapPlace {
   return { path, areaBytes: superblock.metadataAreaBytes, seed: checksum(Buffer.from(superblock.deviceId, 'hex')) };
+}
+
+/** Makes the reserve: the lowest free extents, zeroed unless the file was just made so. Fewer when the file system is full. */
+function zeroReserve(file: File, layout: Layout, superblock: Superblock, used: ReadonlySet<number>, keptExtents: number, created: boolean): Set<number> {
+  const clean = new Set<number>();
+  unlessFull(() => {
+    for (let extent = 0; extent < keptExtents && clean.size < layout.reserveExtents; extent += 1) {
+      if (used.has(extent)) continue;
+      if (!created) writeZeros(file, layout.dataOffset + extent * superblock.extentBytes, superblock.extentBytes);
+      clean.add(extent);
+    }
+  });
+  return clean;
 }
 
 /** The zones after all entries. @throws DeviceError `damaged` when the entries do not add up */

@@ -6,6 +6,8 @@ export interface Output {
   write(text: string): void;
   /** Raw bytes, for values. */
   writeBytes(bytes: Uint8Array): void;
+  /** Writes, and waits until the reader has taken it: for much output. */
+  flush(text: string): Promise<void>;
   readonly isTerminal: boolean;
   /** Columns of the terminal; 80 where there is none. */
   readonly columns: number;
@@ -32,6 +34,8 @@ export interface CliIo {
   readonly err: Output;
   /** Standard input, for interactive commands and for values. */
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  /** Where a prompt goes when a person types at `input`. */
+  readonly terminal: NodeJS.WritableStream;
   readonly variables: Readonly<Record<string, string | undefined>>;
   readonly folder: string;
   readonly pid: number;

@@ -32,6 +32,7 @@ function processIo(): CliIo {
     out: output(process.stdout),
     err: output(process.stderr),
     input: process.stdin,
+    terminal: process.stdout,
     variables: process.env,
     folder: process.cwd(),
     pid: process.pid,
@@ -52,6 +53,7 @@ function output(stream: NodeJS.WriteStream): Output {
   return {
     write: (text) => void stream.write(text),
     writeBytes: (bytes) => void stream.write(bytes),
+    flush: (text) => new Promise((resolve) => stream.write(text, () => resolve())),
     isTerminal: stream.isTTY,
     get columns() {
       return stream.isTTY ? stream.columns : 80;

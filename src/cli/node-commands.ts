@@ -84,7 +84,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
   const folder = path.join(config.dir, `gateway-${id}`);
   const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs } = config;
   const node = await startGateway(
-    { id, folder, cluster, clientAddress, peerAddress, replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs },
+    { id, gatewayCount: config.gateways.length, folder, cluster, clientAddress, peerAddress, replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs },
     { ...io.environment, coordinator, log },
   );
   return { serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`, close: () => node.close() };

@@ -197,11 +197,102 @@ ${exitCodeHelp}`,
     );
   }
 
-  #addClient(_root: Command, _name: string): void {}
+  #addClient(root: Command, name: string): void {
+    const { io } = this.#program;
+    const client = withCluster(
+      command(
+        root,
+        'client <n> [trace]',
+        "the testbed's client: 0 takes PUT, GET and DEL from standard input, others replay a trace",
+        [
+          ['client 0', 'PUT key value, GET key, DEL key; one a line'],
+          ['client 1 trace.txt', 'replay, check every GET, append to statistics-put.txt and statistics-get.txt'],
+          ['client 1 trace.txt --in-flight 64 --verify', 'faster, and read every key back at the end'],
+        ],
+        name,
+      ),
+    )
+      .addOption(integerOption('--in-flight <n>', 'requests under way at a time', 1, 16_384).default(1))
+      .option('--verify', 'after the replay read back every key and compare')
+      .option('--statistics <dir>', 'folder of the statistics files (default: the current one)');
+    this.#action<RequestFlags & { inFlight: number; verify?: boolean; statistics?: string }>(client, async (flags, [number, file]) => {
+      const { client: run } = await import('./client-command.ts');
+      return await run(io, integerArgument(number ?? '', 'n', 0, 1_000_000), file, flags);
+    });
 
-  #addViews(_root: Command, _name: string): void {}
+    const trace = command(
+      root,
+      'trace',
+      "print a trace of the testbed generator's kind",
+      [
+        ['trace > trace.txt', '100,000 requests'],
+        ['trace --requests 1000 --seed 7', 'the same one each time'],
+      ],
+      name,
+    )
+      .addOption(integerOption('--requests <n>', 'lines', 1, 1_000_000_000).default(100_000))
+      .addOption(integerOption('--keys-max <n>', 'keys are integers below it', 1, 2 ** 32).default(32_768))
+      .addOption(integerOption('--value-max <n>', 'values have 1 to so many letters', 1, limits.valueBytesMax).default(4_095))
+      .addOption(integerOption('--seed <n>', 'the same seed makes the same trace (default: another one each time)', 0, 2 ** 32 - 1));
+    this.#action<{ requests: number; keysMax: number; valueMax: number; seed?: number }>(trace, async ({ valueMax, ...flags }) => {
+      const { trace: run } = await import('./client-command.ts');
+      return await run(io, { ...flags, valueLengthMax: valueMax });
+    });
+  }
 
-  #addBench(_root: Command, _name: string): void {}
+  #addViews(root: Command, name: string): void {
+    const { io } = this.#program;
+    const status = withCluster(
+      command(
+        root,
+        'status',
+        'who serves, who owns which shard, how full it is; exit code 1 when something is down',
+        [
+          ['status', ''],
+          ['status --json', 'for scripts'],
+        ],
+        name,
+      ),
+    );
+    this.#action<RequestFlags>(status, async (flags) => (await import('./status.ts')).status(io, flags));
+
+    const zones = withCluster(
+      command(
+        root,
+        'zones',
+        'the zones of every logger (report zones)',
+        [
+          ['zones', ''],
+          ['zones --digest', 'compare what the replicas hold; exit code 4 when it differs'],
+        ],
+        name,
+      ),
+    ).option('--digest', "a hash of each zone's committed bytes");
+    this.#action<RequestFlags & { digest?: boolean }>(zones, async (flags) => (await import('./zones.ts')).zones(io, flags));
+  }
+
+  #addBench(root: Command, name: string): void {
+    const { io } = this.#program;
+    const bench = withCluster(
+      command(
+        root,
+        'bench',
+        'measure puts and gets of a running cluster; writes keys that begin with bench:',
+        [
+          ['bench', ''],
+          ['bench --in-flight 256 --value-bytes 4096', ''],
+        ],
+        name,
+      ),
+    )
+      .addOption(integerOption('--requests <n>', 'puts, and as many gets', 1, 1_000_000_000).default(20_000))
+      .addOption(integerOption('--in-flight <n>', 'requests under way at a time', 1, 16_384).default(64))
+      .addOption(integerOption('--value-bytes <n>', 'size of the values', 0, limits.valueBytesMax).default(1_024))
+      .addOption(integerOption('--keys <n>', 'different keys', 1, 1_000_000_000).default(10_000));
+    this.#action<RequestFlags & { requests: number; inFlight: number; valueBytes: number; keys: number }>(bench, async (flags) =>
+      (await import('./bench-command.ts')).bench(io, flags),
+    );
+  }
 
   #action<Options extends OptionValues>(target: Command, action: Action<Options>): void {
     target.action(async () => {

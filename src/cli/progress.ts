@@ -8,39 +8,34 @@ const redrawMs = 100;
 
 export class Progress {
   readonly #output: Output;
-  readonly #clock: Clock;
-  readonly #title: string;
-  readonly #total: number;
+  readonly #clock: Pick<Clock, 'now'>;
+  readonly #unit: string;
   readonly #start: number;
   #drawnAt = Number.NEGATIVE_INFINITY;
-  #done = 0;
 
-  /** `total`: of the units that `advance` counts. */
-  constructor(output: Output, clock: Clock, title: string, total: number) {
+  /** `unit`: what is counted, as `requests`. */
+  constructor(output: Output, clock: Pick<Clock, 'now'>, unit: string) {
     this.#output = output;
     this.#clock = clock;
-    this.#title = title;
-    this.#total = total;
+    this.#unit = unit;
     this.#start = clock.now();
   }
 
-  advance(count = 1): void {
-    this.#done += count;
-    if (this.#output.isTerminal && this.#clock.now() - this.#drawnAt >= redrawMs) this.#draw();
+  /** `share`: of the work that is done, 0..1. */
+  update(done: number, share: number): void {
+    if (!this.#output.isTerminal) return;
+    const now = this.#clock.now();
+    if (now - this.#drawnAt < redrawMs) return;
+    this.#drawnAt = now;
+    const filled = Math.round(Math.min(1, Math.max(0, share)) * barWidth);
+    const perSecond = (done * 1000) / Math.max(1, now - this.#start);
+    const bar = `${'#'.repeat(filled)}${'-'.repeat(barWidth - filled)}`;
+    const text = `[${bar}] ${formatCount(done)} ${this.#unit}, ${formatCount(perSecond)}/s`;
+    this.#output.write(`\r\u001b[K${text.slice(0, this.#output.columns - 1)}`);
   }
 
   /** Removes the bar: what follows is printed in its place. */
   finish(): void {
     if (this.#output.isTerminal) this.#output.write('\r\u001b[K');
-  }
-
-  #draw(): void {
-    this.#drawnAt = this.#clock.now();
-    const share = this.#total === 0 ? 1 : Math.min(1, this.#done / this.#total);
-    const filled = Math.round(share * barWidth);
-    const perSecond = (this.#done * 1000) / Math.max(1, this.#drawnAt - this.#start);
-    const bar = `${'#'.repeat(filled)}${'-'.repeat(barWidth - filled)}`;
-    const text = `${this.#title} [${bar}] ${formatCount(this.#done)} of ${formatCount(this.#total)}, ${formatCount(perSecond)}/s`;
-    this.#output.write(`\r\u001b[K${text.slice(0, this.#output.columns - 1)}`);
   }
 }

@@ -1,6 +1,6 @@
 /** Small text files through the injected file system. */
 import { KvError } from '../base/errors.ts';
-import { FilesError, type Files } from '../env/files.ts';
+import { FilesError, type File, type Files } from '../env/files.ts';
 
 const textBytesMax = 1024 * 1024;
 
@@ -34,4 +34,44 @@ export async function writeText(files: Files, path: string, text: string): Promi
     await file.close();
   }
   await files.rename(fresh, path);
+}
+
+const chunkBytes = 1024 * 1024;
+
+export interface Chunks {
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** Of the whole file, bytes. */
+  readonly size: number;
+  /** Bytes handed out so far. */
+  readonly position: () => number;
+}
+
+/** A file from its start to its end, piece by piece; closed when the iteration ends. @throws KvError `config-not-found` */
+export async function openChunks(files: Files, path: string): Promise<Chunks> {
+  const file = await openForReading(files, path);
+  const size = file.size();
+  let position = 0;
+  async function* chunks(): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      while (position < size) {
+        const chunk = await file.read(position, chunkBytes);
+        if (chunk.length === 0) return;
+        position += chunk.length;
+        yield chunk;
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return { chunks: chunks(), size, position: () => position };
+}
+
+async function openForReading(files: Files, path: string): Promise<File> {
+  try {
+    return await files.open(path, { readOnly: true });
+  } catch (error) {
+    if (error instanceof FilesError && error.code === 'not-found')
+      throw new KvError('config-not-found', `${path}: there is no such file`, { cause: error });
+    throw error;
+  }
 }

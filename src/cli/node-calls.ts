@@ -1,0 +1,132 @@
+/** One question to one node: connects, asks, closes. For commands that look at a cluster; the SDK is for data. */
+import { z } from 'zod';
+import { KvError } from '../base/errors.ts';
+import { uuid } from '../base/ids.ts';
+import { readError } from '../codec/client-protocol.ts';
+import type { DigestItem, LoggerAnswer, LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
+import type { Environment } from '../env/environment.ts';
+import type { Address } from '../env/network.ts';
+import { openChannel } from '../rpc/channel.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+import { LoggerClient } from '../rpc/logger-client.ts';
+import { clientOptions } from '../rpc/options.ts';
+
+type World = Pick<Environment, 'clock' | 'network'>;
+
+const count = z.number();
+const statusShape = z.object({
+  gateway: count,
+  node: z.string(),
+  cluster: z.string(),
+  shardCount: count,
+  zoneSize: count,
+  connections: count,
+  loggers: z.array(
+    z.object({ number: count, uuid: z.string(), readAddress: z.string(), writeAddress: z.string(), connected: z.boolean() }),
+  ),
+  gateways: z.array(
+    z.object({ number: count, uuid: z.string(), clientAddress: z.string(), peerAddress: z.string(), connected: z.boolean() }),
+  ),
+  shards: z.array(
+    z.object({
+      shard: count,
+      role: z.string(),
+      step: z.string(),
+      owner: count,
+      epoch: count,
+      openZone: count,
+      replicas: z.array(z.string()),
+      sealedZones: count,
+      committedLength: count,
+      keys: count,
+      indexBytes: count,
+      lag: count,
+      changing: z.string(),
+      full: z.boolean(),
+    }),
+  ),
+});
+
+/** What `status` shows of a gateway's answer. */
+export type GatewayView = z.infer<typeof statusShape>;
+
+/** @throws KvError `connection-lost`, `timeout`, `protocol-error` */
+export async function askGateway(world: World, address: Address, timeoutMs: number): Promise<GatewayView> {
+  return await withChannel(world, address, timeoutMs, (channel) => {
+    return new Promise((resolve, reject) => {
+      channel.request(
+        'status',
+        (out) => out.array(0),
+        (failure, result) => {
+          if (failure?.kind === 'error') return reject(readError(failure.error));
+          if (failure !== undefined || result === undefined)
+            return reject(new KvError('connection-lost', `${address}: ${failure?.message ?? 'no answer'}`));
+          const parsed = statusShape.safeParse(result.value());
+          if (parsed.success) return resolve(parsed.data);
+          reject(
+            new KvError('protocol-error', `${address}: the status has an unknown form: ${parsed.error.issues[0]?.path.join('.') ?? ''}`),
+          );
+        },
+      );
+    });
+  });
+}
+
+export interface LoggerView {
+  readonly status: LoggerStatus;
+  readonly zones: readonly ZoneStatus[];
+}
+
+/** `digests`: zones whose bytes are to be hashed. @throws KvError `connection-lost`, `timeout`, `protocol-error` */
+export async function askLogger(
+  world: World,
+  readAddress: Address,
+  timeoutMs: number,
+  digests: readonly DigestItem[] = [],
+): Promise<LoggerView> {
+  return await withChannel(world, readAddress, timeoutMs, async (channel) => {
+    const channels = { read: channel, write: undefined };
+    const nobody = new LoggerClient(uuid('0'.repeat(32)), channels);
+    const status = await answered<LoggerStatus>(readAddress, (onAnswer) => nobody.ping('read', onAnswer));
+    const zones = await answered<readonly ZoneStatus[]>(readAddress, (onAnswer) =>
+      new LoggerClient(status.logger, channels).reportZones(undefined, digests, onAnswer),
+    );
+    return { status, zones };
+  });
+}
+
+function answered<T>(address: Address, ask: (onAnswer: (answer: LoggerAnswer<T>) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    ask((answer) => {
+      if (answer.kind === 'ok') resolve(answer.value);
+      else reject(new KvError(answer.kind === 'lost' ? 'connection-lost' : 'protocol-error', `${address}: ${answer.message}`));
+    });
+  });
+}
+
+async function withChannel<T>(world: World, address: Address, timeoutMs: number, work: (channel: RpcChannel) => Promise<T>): Promise<T> {
+  const opened = open(world, address);
+  const timer = world.clock.after(timeoutMs, () => opened.channel.close(`no answer within ${timeoutMs} ms`));
+  try {
+    await opened.ready;
+    return await work(opened.channel);
+  } finally {
+    timer.cancel();
+    opened.channel.close('done');
+  }
+}
+
+function open({ network, clock }: World, address: Address): { readonly channel: RpcChannel; readonly ready: Promise<void> } {
+  let settle: { readonly resolve: () => void; readonly reject: (error: KvError) => void } | undefined;
+  const ready = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  const channel = openChannel(network.connect(address), clock, clientOptions(), {
+    onRequest: (from, id) => from.answerErrorText(id, 'this side answers no requests'),
+    onNotice: () => undefined,
+    onOpen: () => settle?.resolve(),
+    onClose: (_channel, reason) => settle?.reject(new KvError('connection-lost', `${address}: ${reason}`)),
+    onDrain: () => undefined,
+  });
+  return { channel, ready };
+}

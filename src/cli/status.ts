@@ -1,0 +1,181 @@
+/** `status`: the cluster as its gateways, loggers and `up` see it. */
+import { KvError } from '../base/errors.ts';
+import type { Address } from '../env/network.ts';
+import { operatingError } from './errors.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { findCluster, type FoundCluster } from './find-cluster.ts';
+import type { CliIo } from './io.ts';
+import type { RequestOptions } from './kv-commands.ts';
+import { askGateway, askLogger, type GatewayView, type LoggerView } from './node-calls.ts';
+import { readProcesses } from './processes-file.ts';
+import type { ProgramStatus } from './supervisor.ts';
+import { formatBytes, formatCount, formatTable } from './table.ts';
+
+/** A node's answer, or why there is none. */
+export type Asked<T> =
+  | { readonly address: Address; readonly ok: true; readonly value: T }
+  | { readonly address: Address; readonly ok: false; readonly reason: string };
+
+export interface ClusterView {
+  readonly gateways: readonly Asked<GatewayView>[];
+  readonly loggers: readonly Asked<LoggerView>[];
+  readonly processes: readonly ProgramStatus[];
+}
+
+type ShardView = GatewayView['shards'][number];
+
+/** Exit code 1 when a node does not answer or a shard has no owner. @throws KvError `unavailable` when no gateway answers */
+export async function status(io: CliIo, options: RequestOptions): Promise<ExitCode> {
+  const view = await viewCluster(io, await findCluster(io, options), options.timeout);
+  const shards = shardsOf(view);
+  io.out.write(options.json === true ? `${JSON.stringify(jsonOf(view, shards))}\n` : `${textOf(view, shards)}\n`);
+  const isWhole = [...view.gateways, ...view.loggers].every(({ ok }) => ok) && shards.every(({ owner }) => owner >= 0);
+  return isWhole ? exitCodes.ok : exitCodes.failed;
+}
+
+/** Asks every gateway and logger known, all at once. @throws KvError `unavailable` when no gateway answers */
+export async function viewCluster(io: CliIo, { endpoints, config }: FoundCluster, timeoutMs: number): Promise<ClusterView> {
+  const { environment } = io;
+  const gateways = await Promise.all(endpoints.map((address) => asked(address, askGateway(environment, address, timeoutMs))));
+  const first = gateways.find((answer) => answer.ok);
+  if (first === undefined || !first.ok) {
+    throw new KvError('unavailable', `no gateway answers: ${gateways.map((answer) => (answer.ok ? '' : answer.reason)).join('; ')}`);
+  }
+  const others = first.value.gateways.map(({ clientAddress }) => clientAddress).filter((address) => !endpoints.includes(address));
+  const more = await Promise.all(others.map((address) => asked(address, askGateway(environment, address, timeoutMs))));
+  const readAddresses = config?.loggers.map(({ readAddress }) => readAddress) ?? first.value.loggers.map(({ readAddress }) => readAddress);
+  const loggers = await Promise.all(readAddresses.map((address) => asked(address, askLogger(environment, address, timeoutMs))));
+  const processes = config === undefined ? undefined : await readProcesses(environment.files, config.dir);
+  return { gateways: [...gateways, ...more], loggers, processes: processes?.processes ?? [] };
+}
+
+async function asked<T>(address: Address, answer: Promise<T>): Promise<Asked<T>> {
+  try {
+    return { address, ok: true, value: await answer };
+  } catch (error) {
+    const known = operatingError(error);
+    if (known === undefined) throw error;
+    return { address, ok: false, reason: known.message };
+  }
+}
+
+/** Each shard as its owner sees it; as anybody does when the owner does not answer. */
+function shardsOf({ gateways }: ClusterView): readonly ShardView[] {
+  const views = gateways.flatMap((answer) => (answer.ok ? [answer.value] : []));
+  const best = new Map<number, ShardView>();
+  for (const view of views) {
+    for (const shard of view.shards) if (!best.has(shard.shard) || shard.owner === view.gateway) best.set(shard.shard, shard);
+  }
+  return [...best.values()].sort((a, b) => a.shard - b.shard);
+}
+
+function jsonOf(view: ClusterView, shards: readonly ShardView[]): object {
+  const some = view.gateways.find((answer) => answer.ok);
+  return {
+    cluster: some?.ok === true ? some.value.cluster : undefined,
+    zoneSize: some?.ok === true ? some.value.zoneSize : undefined,
+    gateways: view.gateways.map((answer) =>
+      answer.ok
+        ? {
+            address: answer.address,
+            ok: true,
+            gateway: answer.value.gateway,
+            node: answer.value.node,
+            connections: answer.value.connections,
+          }
+        : answer,
+    ),
+    loggers: view.loggers.map((answer) => (answer.ok ? { address: answer.address, ok: true, ...answer.value.status } : answer)),
+    shards,
+    processes: view.processes,
+  };
+}
+
+function textOf(view: ClusterView, shards: readonly ShardView[]): string {
+  const some = view.gateways.find((answer) => answer.ok);
+  const head =
+    some?.ok === true
+      ? `cluster ${some.value.cluster}, zones of ${formatBytes(some.value.zoneSize)}, ${formatCount(totalKeys(shards))} keys`
+      : '';
+  return [head, gatewayTable(view), loggerTable(view), shardTable(view, shards)].join('\n\n');
+}
+
+function totalKeys(shards: readonly ShardView[]): number {
+  return shards.reduce((sum, { keys }) => sum + keys, 0);
+}
+
+function processOf(view: ClusterView, name: string): readonly [pid: string, restarts: string] {
+  const found = view.processes.find((process) => process.name === name);
+  return found === undefined ? ['', ''] : [found.pid === 0 ? found.state : String(found.pid), String(found.restarts)];
+}
+
+function gatewayTable(view: ClusterView): string {
+  const columns = [
+    { title: 'gateway' },
+    { title: 'clients' },
+    { title: 'pid', align: 'right' as const },
+    { title: 'restarts', align: 'right' as const },
+    { title: 'connections', align: 'right' as const },
+    { title: 'state' },
+  ];
+  const rows = view.gateways.map((answer, index) => {
+    const number = answer.ok ? answer.value.gateway : index;
+    const process = processOf(view, `gateway ${number}`);
+    return [number, answer.address, ...process, answer.ok ? answer.value.connections : '', answer.ok ? 'serves' : answer.reason];
+  });
+  return formatTable(columns, rows);
+}
+
+function loggerTable(view: ClusterView): string {
+  const right = 'right' as const;
+  const columns = [
+    { title: 'logger' },
+    { title: 'reads' },
+    { title: 'pid', align: right },
+    { title: 'restarts', align: right },
+    { title: 'zones', align: right },
+    { title: 'occupied', align: right },
+    { title: 'capacity', align: right },
+    { title: 'state' },
+  ];
+  const rows = view.loggers.map((answer, index) => {
+    const process = processOf(view, `logger ${index}`);
+    if (!answer.ok) return [index, answer.address, ...process, '', '', '', answer.reason];
+    const { zones, deviceOccupied, deviceCapacity, state } = answer.value.status;
+    return [index, answer.address, ...process, zones, formatBytes(deviceOccupied), formatBytes(deviceCapacity), state];
+  });
+  return formatTable(columns, rows);
+}
+
+function shardTable(view: ClusterView, shards: readonly ShardView[]): string {
+  const right = 'right' as const;
+  const columns = [
+    { title: 'shard', align: right },
+    { title: 'owner' },
+    { title: 'state' },
+    { title: 'epoch', align: right },
+    { title: 'open zone', align: right },
+    { title: 'committed', align: right },
+    { title: 'replicas' },
+    { title: 'sealed', align: right },
+    { title: 'keys', align: right },
+  ];
+  const rows = shards.map((shard) => [
+    shard.shard,
+    shard.owner < 0 ? 'nobody' : `gateway ${shard.owner}`,
+    [shard.step, shard.changing, shard.full ? 'full' : ''].filter((word) => word !== '').join(', '),
+    shard.epoch,
+    shard.openZone,
+    formatBytes(shard.committedLength),
+    shard.replicas.map((uuid) => loggerName(view, uuid)).join(' '),
+    shard.sealedZones,
+    formatCount(shard.keys),
+  ]);
+  return formatTable(columns, rows);
+}
+
+/** A logger's number, or the beginning of its UUID when it is none of those asked. */
+export function loggerName(view: Pick<ClusterView, 'loggers'>, uuid: string): string {
+  const index = view.loggers.findIndex((answer) => answer.ok && answer.value.status.logger === uuid);
+  return index < 0 ? uuid.slice(0, 8) : String(index);
+}

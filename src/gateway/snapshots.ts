@@ -17,7 +17,6 @@ import type { GatewayOptions, GatewayWorld } from './gateway.ts';
 
 const pieceBytes = 1024 * 1024;
 const checkEveryMs = 500;
-const rebuildStep = 50_000;
 
 export class Snapshots {
   readonly #options: GatewayOptions;
@@ -74,7 +73,7 @@ export class Snapshots {
       if (error.code !== 'not-found') this.#world.log('warn', 'snapshot not read', { shard, error: error.message });
       return undefined;
     }
-    while (!loader.rebuild(rebuildStep)) await this.#turn();
+    while (loader.rebuild()) await this.#turn();
     const result = loader.finish();
     if (result.kind !== 'loaded') {
       const reason = result.kind === 'damaged' ? `${result.reason} at ${result.offset}` : `format ${result.format}`;

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
 import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
-import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
+import { checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
 import { KeyIndex } from '../../../src/core/key-index.ts';
 import { OnceTable } from '../../../src/core/once-table.ts';
@@ -99,6 +99,9 @@ export type Hold = (pending: Pending) => boolean;
 export interface Outcome {
   result: WriteResult | undefined;
 }
+
+/** Reads the result anew: the compiler does not know that `run` changes it. */
+export const resultOf = (outcome: Outcome): WriteResult | undefined => outcome.result;
 
 export class Cluster {
   readonly loggers: FakeLogger[];

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Uuid } from '../../../src/base/ids.ts';
 import type { SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { sealLength } from '../../../src/core/shard/seal-length.ts';
-import { Cluster, loggerName } from './harness.ts';
+import { Cluster, loggerName, resultOf } from './harness.ts';
 
 function keys(cluster: Cluster, gateway: number): string[] {
   const { index } = cluster.gateway(gateway).state;
@@ -36,7 +36,7 @@ test('requests that arrive during a take-over wait for it', () => {
   cluster.run();
   assert.equal(write.result, undefined);
   cluster.release();
-  assert.equal(write.result?.kind, 'put');
+  assert.equal(resultOf(write)?.kind, 'put');
   assert.ok(read.found);
 });
 
@@ -60,7 +60,8 @@ test('S4 S7 a deposed owner answers no read and commits no write', () => {
   stale.run();
   assert.equal(read.found, undefined);
   assert.equal(read.failure?.code, 'not-owner');
-  assert.ok(write.result?.kind === 'failed' && write.result.code === 'not-owner' && write.result.outcome === 'unknown');
+  const lost = resultOf(write);
+  assert.ok(lost?.kind === 'failed' && lost.code === 'not-owner' && lost.outcome === 'unknown');
   assert.equal(stale.gateway(0).role, 'follower');
 });
 

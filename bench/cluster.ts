@@ -54,7 +54,13 @@ export async function runBench(options: BenchOptions, onCell: (cell: Cell) => vo
     onCell(cell);
   };
   if (options.endpoints.length > 0) {
-    await runCells(options, options.endpoints, new Map(), options.operations.filter((operation) => operation !== 'get-uncached'), add);
+    await runCells(
+      options,
+      options.endpoints,
+      new Map(),
+      options.operations.filter((operation) => operation !== 'get-uncached'),
+      add,
+    );
   } else {
     await onOwnCluster(options, add);
   }
@@ -85,7 +91,11 @@ async function onOwnCluster(options: BenchOptions, onCell: (cell: Cell) => void)
 }
 
 async function runCells(
-  options: BenchOptions, endpoints: readonly string[], processes: ReadonlyMap<string, number>, operations: readonly Operation[], onCell: (cell: Cell) => void,
+  options: BenchOptions,
+  endpoints: readonly string[],
+  processes: ReadonlyMap<string, number>,
+  operations: readonly Operation[],
+  onCell: (cell: Cell) => void,
 ): Promise<void> {
   const { connectionsPerGateway } = options;
   const clients = await Promise.all(Array.from({ length: options.clients }, () => connect(endpoints, { connectionsPerGateway })));
@@ -109,7 +119,12 @@ async function fill(clients: readonly Client[], keys: readonly string[], value: 
   for (const result of results ?? []) if (!result.ok) throw result.error;
 }
 
-function requestOf(operation: Operation, clients: readonly Client[], keys: readonly string[], value: Uint8Array): (index: number) => Promise<unknown> {
+function requestOf(
+  operation: Operation,
+  clients: readonly Client[],
+  keys: readonly string[],
+  value: Uint8Array,
+): (index: number) => Promise<unknown> {
   // A large stride spreads what is in flight over all shards and keys.
   const at = (index: number): string => keys[(index * 7_919) % keys.length] ?? '';
   const clientAt = (index: number): Client => {
@@ -120,12 +135,16 @@ function requestOf(operation: Operation, clients: readonly Client[], keys: reado
   if (operation === 'put') return (index) => clientAt(index).put(at(index), value);
   return async (index) => {
     const entry = await clientAt(index).get(at(index));
-    if (entry?.value.length !== value.length) throw new Error(`${at(index)} has ${entry?.value.length ?? 'no'} bytes instead of ${value.length}`);
+    if (entry?.value.length !== value.length)
+      throw new Error(`${at(index)} has ${entry?.value.length ?? 'no'} bytes instead of ${value.length}`);
   };
 }
 
 async function measure(
-  options: BenchOptions, what: Pick<Cell, 'operation' | 'valueBytes' | 'inFlight'>, processes: ReadonlyMap<string, number>, request: (index: number) => Promise<unknown>,
+  options: BenchOptions,
+  what: Pick<Cell, 'operation' | 'valueBytes' | 'inFlight'>,
+  processes: ReadonlyMap<string, number>,
+  request: (index: number) => Promise<unknown>,
 ): Promise<Cell> {
   const all = new Map([...processes, ['client', process.pid]]);
   let before: CpuSeconds = {};

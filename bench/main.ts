@@ -51,7 +51,9 @@ function number(name: string, text: string): number {
 }
 
 function operations(text: string): Operation[] {
-  return text.split(',').map((part) => (part === 'put' || part === 'get' || part === 'get-uncached' ? part : fail(`--operations: no '${part}'`)));
+  return text
+    .split(',')
+    .map((part) => (part === 'put' || part === 'get' || part === 'get-uncached' ? part : fail(`--operations: no '${part}'`)));
 }
 
 if (values.help) {
@@ -62,10 +64,18 @@ process.once('SIGINT', () => process.exit(130));
 process.once('SIGTERM', () => process.exit(143));
 
 function row(cell: Cell): string {
-  const cpu = Object.entries(cell.cpu).map(([kind, seconds]) => `${kind} ${seconds.toFixed(2)}`).join(', ');
+  const cpu = Object.entries(cell.cpu)
+    .map(([kind, seconds]) => `${kind} ${seconds.toFixed(2)}`)
+    .join(', ');
   return [
-    cell.operation.padEnd(12), String(cell.valueBytes).padStart(6), String(cell.inFlight).padStart(9), cell.perSecond.toFixed(0).padStart(9),
-    cell.p50Ms.toFixed(2).padStart(8), cell.p99Ms.toFixed(2).padStart(8), cell.cpuMicrosPerRequest.toFixed(1).padStart(9), `  ${cpu}`,
+    cell.operation.padEnd(12),
+    String(cell.valueBytes).padStart(6),
+    String(cell.inFlight).padStart(9),
+    cell.perSecond.toFixed(0).padStart(9),
+    cell.p50Ms.toFixed(2).padStart(8),
+    cell.p99Ms.toFixed(2).padStart(8),
+    cell.cpuMicrosPerRequest.toFixed(1).padStart(9),
+    `  ${cpu}`,
   ].join(' ');
 }
 
@@ -90,6 +100,8 @@ const { machine, cells } = result;
 console.log(`\n${machine.cpus} x ${machine.cpu}, Node ${machine.node}`);
 const headline = cells.find((cell) => cell.operation === 'put' && cell.inFlight === 64 && cell.valueBytes === 1_024);
 if (headline !== undefined) {
-  console.log(`puts of 1 KiB, 64 in flight: ${headline.perSecond.toFixed(0)} a second, latency ${headline.p50Ms.toFixed(2)} ms median, ${headline.p99Ms.toFixed(2)} ms p99`);
+  console.log(
+    `puts of 1 KiB, 64 in flight: ${headline.perSecond.toFixed(0)} a second, latency ${headline.p50Ms.toFixed(2)} ms median, ${headline.p99Ms.toFixed(2)} ms p99`,
+  );
 }
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify(result, null, 2)}\n`);

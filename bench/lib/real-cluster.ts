@@ -68,7 +68,10 @@ export class RealCluster {
         if (cluster.#hear(line)) resolve();
       });
       up.once('exit', (code, signal) => reject(new Error(`up ended (${code ?? signal}) before it was ready: ${errors}`)));
-      sleep(startTimeoutMs, undefined, { ref: false }).then(() => reject(new Error(`up was not ready after ${startTimeoutMs} ms: ${errors}`)), reject);
+      sleep(startTimeoutMs, undefined, { ref: false }).then(
+        () => reject(new Error(`up was not ready after ${startTimeoutMs} ms: ${errors}`)),
+        reject,
+      );
     });
     try {
       await ready;
@@ -113,7 +116,7 @@ export class RealCluster {
 
   /** True when all serve. */
   #hear(line: string): boolean {
-    const event: UpEvent = JSON.parse(line);
+    const event = upEvent(line);
     if (event.event === 'started' && event.name !== undefined && event.pid !== undefined) this.#pids.set(event.name, event.pid);
     if (event.event === 'died' && event.name !== undefined) this.#pids.delete(event.name);
     if (event.event !== 'ready') return false;
@@ -121,6 +124,16 @@ export class RealCluster {
     this.#endpoints = event.endpoints ?? [];
     return true;
   }
+}
+
+function upEvent(line: string): UpEvent {
+  const event: unknown = JSON.parse(line);
+  if (isUpEvent(event)) return event;
+  throw new Error(`not an event of up: ${line}`);
+}
+
+function isUpEvent(value: unknown): value is UpEvent {
+  return typeof value === 'object' && value !== null && 'event' in value && typeof value.event === 'string';
 }
 
 function killNow(pid: number): void {
@@ -145,7 +158,12 @@ function isAlive(pid: number): boolean {
 export async function freeBasePort(gateways = 3, loggers = 3): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const base = 10_000 + portsSpread * Math.floor(Math.random() * 55);
-    const ports = Array.from({ length: Math.max(gateways, loggers) }, (_, id) => [base + id, base + 100 + id, base + 200 + id, base + 300 + id]).flat();
+    const ports = Array.from({ length: Math.max(gateways, loggers) }, (_, id) => [
+      base + id,
+      base + 100 + id,
+      base + 200 + id,
+      base + 300 + id,
+    ]).flat();
     const free = await Promise.all(ports.map(isFree));
     if (free.every(Boolean)) return base;
   }

@@ -6,7 +6,17 @@ import { conditionOf, keyBytes, timeoutOf, valueBytes } from './arguments.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { DeleteRequest, GetRequest, HasRequest, PutRequest } from './request.ts';
 import type {
-  Bytes, ClientStatus, DeleteOptions, DeleteResult, Entry, GetManyResult, PutManyResult, PutOptions, PutResult, ReadOptions, RequestOptions,
+  Bytes,
+  ClientStatus,
+  DeleteOptions,
+  DeleteResult,
+  Entry,
+  GetManyResult,
+  PutManyResult,
+  PutOptions,
+  PutResult,
+  ReadOptions,
+  RequestOptions,
 } from './types.ts';
 
 /** Requests of one `getMany` or `putMany` at the same time. */

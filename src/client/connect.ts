@@ -29,7 +29,10 @@ export function connect(endpoints: string | readonly string[], options: ClientOp
 
 /** The same in any world. @internal */
 export async function connectWith(
-  world: Pick<Environment, 'clock' | 'random' | 'network'>, processHold: Hold, endpoints: string | readonly string[], options: ClientOptions,
+  world: Pick<Environment, 'clock' | 'random' | 'network'>,
+  processHold: Hold,
+  endpoints: string | readonly string[],
+  options: ClientOptions,
 ): Promise<Client> {
   const settings = settingsOf(options);
   const addresses = endpointsOf(endpoints);

@@ -323,7 +323,10 @@ export class Dispatcher implements LinkOwner, AbortListener {
     const { lastError } = request;
     const last = lastError ?? (request.sends === 0 ? (this.#lastLinkError ?? this.#waitedFor()) : undefined);
     const why = last === undefined ? '' : ` (${last.code}: ${last.message})`;
-    this.#fail(request, new KvError('timeout', `the ${request.method} got no answer within ${request.timeoutMs} ms${why}`, { cause: last }));
+    this.#fail(
+      request,
+      new KvError('timeout', `the ${request.method} got no answer within ${request.timeoutMs} ms${why}`, { cause: last }),
+    );
   }
 
   #waitedFor(): KvError {

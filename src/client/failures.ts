@@ -8,7 +8,13 @@ import type { RpcFailure } from '../rpc/channel-types.ts';
 
 /** Failures that may pass within a request's time. A full disk is for the caller to know at once. */
 const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'overloaded', 'unavailable', 'not-owner', 'timeout', 'connection-lost', 'window-exceeded', 'coordinator-unavailable',
+  'overloaded',
+  'unavailable',
+  'not-owner',
+  'timeout',
+  'connection-lost',
+  'window-exceeded',
+  'coordinator-unavailable',
 ]);
 
 export function mayPass(error: KvError): boolean {
@@ -44,5 +50,9 @@ export function malformed(error: unknown): KvError {
 export function withOutcome(error: KvError, outcome: KvError['outcome']): KvError {
   if (error.outcome === outcome) return error;
   const { currentVersion } = error;
-  return new KvError(error.code, error.message, { outcome, cause: error.cause, ...(currentVersion === undefined ? {} : { currentVersion }) });
+  return new KvError(error.code, error.message, {
+    outcome,
+    cause: error.cause,
+    ...(currentVersion === undefined ? {} : { currentVersion }),
+  });
 }

@@ -13,6 +13,16 @@ export { Client } from './client.ts';
 export { connect } from './connect.ts';
 export { Entry } from './types.ts';
 export type {
-  Bytes, ClientOptions, ClientStatus, DeleteOptions, DeleteResult, GatewayConnection, GetManyResult, PutManyResult, PutOptions, PutResult, ReadOptions,
+  Bytes,
+  ClientOptions,
+  ClientStatus,
+  DeleteOptions,
+  DeleteResult,
+  GatewayConnection,
+  GetManyResult,
+  PutManyResult,
+  PutOptions,
+  PutResult,
+  ReadOptions,
   RequestOptions,
 } from './types.ts';

@@ -73,7 +73,11 @@ export class Link implements RpcHandler {
   }
 
   /** REQUIRES: isReady. */
-  request(method: string, write: (out: MessageWriter) => void, onAnswer: (failure: RpcFailure | undefined, result: MessageReader | undefined) => void): void {
+  request(
+    method: string,
+    write: (out: MessageWriter) => void,
+    onAnswer: (failure: RpcFailure | undefined, result: MessageReader | undefined) => void,
+  ): void {
     this.#channel?.request(method, write, onAnswer);
   }
 
@@ -112,7 +116,11 @@ export class Link implements RpcHandler {
 
   /** Says hello again, for another client id. */
   greet(): void {
-    this.request('hello', (out) => this.#writeHello(out), (failure, result) => this.#greeted(failure, result));
+    this.request(
+      'hello',
+      (out) => this.#writeHello(out),
+      (failure, result) => this.#greeted(failure, result),
+    );
   }
 
   onOpen(channel: RpcChannel): void {

@@ -18,7 +18,10 @@ export class PendingRequests {
   /** The back-pressure that a new request meets, if it does. */
   refusal(request: Request): KvError | undefined {
     if (this.count >= this.#countMax) {
-      return new KvError('overloaded', `${this.count} requests have not settled; the client's requestsMax is ${this.#countMax}: wait for some`);
+      return new KvError(
+        'overloaded',
+        `${this.count} requests have not settled; the client's requestsMax is ${this.#countMax}: wait for some`,
+      );
     }
     if (this.bytes + request.bytes > this.#bytesMax) {
       const message = `${this.bytes} bytes have not settled and ${request.bytes} more would pass the client's bytesMax of ${this.#bytesMax}: wait for some`;

@@ -81,7 +81,8 @@ export abstract class Request {
   }
 
   get abortReason(): unknown {
-    return this.#signal?.reason;
+    const reason: unknown = this.#signal?.reason;
+    return reason;
   }
 
   /** Of an EventListenerObject: the signal fired. */
@@ -98,7 +99,11 @@ export class PutRequest extends Request {
   readonly #condition: number;
 
   constructor(
-    resolve: (result: PutResult) => void, reject: (error: KvError) => void, key: Uint8Array, value: Uint8Array, condition: number,
+    resolve: (result: PutResult) => void,
+    reject: (error: KvError) => void,
+    key: Uint8Array,
+    value: Uint8Array,
+    condition: number,
   ) {
     super(reject, key, value.length);
     this.#resolve = resolve;
@@ -213,5 +218,7 @@ function requireItems(count: number, least: number): void {
 
 /** A small value must not keep the whole chunk that it arrived in alive: it is copied. One that is most of its chunk is passed on. */
 function owned(view: Uint8Array): Uint8Array {
-  return view.byteLength * 2 > view.buffer.byteLength ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength) : new Uint8Array(view);
+  return view.byteLength * 2 > view.buffer.byteLength
+    ? new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+    : new Uint8Array(view);
 }

@@ -9,7 +9,10 @@ export function welcomeOf(value: unknown): Welcome {
   const fields = fieldsOf(value, 'welcome');
   const protocol = integer(fields, 'protocol', 0, 1_000_000);
   if (protocol < protocolVersion.min || protocol > protocolVersion.max) {
-    throw new KvError('protocol-version', `the gateway chose protocol ${protocol}; this client speaks ${protocolVersion.min} to ${protocolVersion.max}`);
+    throw new KvError(
+      'protocol-version',
+      `the gateway chose protocol ${protocol}; this client speaks ${protocolVersion.min} to ${protocolVersion.max}`,
+    );
   }
   return {
     cluster: text(fields, 'cluster'),
@@ -30,7 +33,8 @@ export function shardMapOf(value: unknown): ShardMap {
   const fields = fieldsOf(value, 'map');
   const shards = integer(fields, 'shards', 1, limits.shardCountMax);
   const owners = list(fields, 'owners', limits.shardCountMax).map((owner) => {
-    if (typeof owner !== 'number' || !Number.isInteger(owner) || owner < -1 || owner >= limits.gatewayCountMax) throw wrong('owners', owner);
+    if (typeof owner !== 'number' || !Number.isInteger(owner) || owner < -1 || owner >= limits.gatewayCountMax)
+      throw wrong('owners', owner);
     return owner;
   });
   if (owners.length !== shards) throw wrong('owners', owners.length);

@@ -88,12 +88,21 @@ test('client <n> <trace>: prints a summary and appends a line to each statistics
       const batch = runBatch(client, requests, out, environment, { number, trace: 't.txt', folder, inFlight: 1 });
       await world.clock.runUntil(() => out.text !== '');
       await batch;
-      assert.match(out.text, /^put: 2 requests, average latency 2\.000 ms, throughput 500\.0 requests\/s, P99 2\.000 ms\nget: 3 .*\ndel: 1 .*\n6 requests in 0\.01 s; 2 gets verified\n$/);
+      assert.match(
+        out.text,
+        /^put: 2 requests, average latency 2\.000 ms, throughput 500\.0 requests\/s, P99 2\.000 ms\nget: 3 .*\ndel: 1 .*\n6 requests in 0\.01 s; 2 gets verified\n$/,
+      );
     }
-    for (const [name, count] of [[statisticsFiles.put, 2], [statisticsFiles.get, 3]] as const) {
+    for (const [name, count] of [
+      [statisticsFiles.put, 2],
+      [statisticsFiles.get, 3],
+    ] as const) {
       const [header, ...lines] = (await readFile(join(folder, name), 'utf8')).trimEnd().split('\n');
       assert.equal(header, 'time\tclient\ttrace\trequests\taverage-ms\tper-second\tp99-ms');
-      assert.deepEqual(lines.map((line) => line.split('\t').slice(1)), [1, 2].map((number) => [String(number), 't.txt', String(count), '2.000', '500.0', '2.000']));
+      assert.deepEqual(
+        lines.map((line) => line.split('\t').slice(1)),
+        [1, 2].map((number) => [String(number), 't.txt', String(count), '2.000', '500.0', '2.000']),
+      );
     }
   } finally {
     await rm(folder, { recursive: true });

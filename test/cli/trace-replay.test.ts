@@ -7,13 +7,17 @@ import { generateTrace, parseTrace } from '../../src/cli/trace.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import { World } from '../client/world.ts';
 
-const trace = (requests: number) => [...generateTrace(new SimulatedRandom(2), { requests, keysMax: 40, valueLengthMax: 60, deleteShare: 0.1 })];
+const trace = (requests: number) => [
+  ...generateTrace(new SimulatedRandom(2), { requests, keysMax: 40, valueLengthMax: 60, deleteShare: 0.1 }),
+];
 
 test('a replay with many in flight verifies every get, and then every key', async () => {
   const world = await World.started();
   const client = await world.client();
   let progress = 0;
-  const summary = await world.run(replayTrace(client, trace(2_000), world.clock, { inFlight: 32, onProgress: (done) => (progress = done) }));
+  const summary = await world.run(
+    replayTrace(client, trace(2_000), world.clock, { inFlight: 32, onProgress: (done) => (progress = done) }),
+  );
   assert.equal(summary.requests, 2_000);
   assert.equal(summary.puts.count + summary.gets.count + summary.deletes.count, 2_000);
   assert.equal(summary.unchecked, 0);
@@ -25,9 +29,14 @@ test('requests of one key keep the order of the trace; others overlap', async ()
   const world = await World.started();
   const client = await world.client();
   await world.run(replayTrace(client, trace(500), world.clock, { inFlight: 32 }));
-  const expected = trace(500).filter((request) => request.key === '7').map((request) => (request.kind === 'del' ? 'delete' : request.kind));
+  const expected = trace(500)
+    .filter((request) => request.key === '7')
+    .map((request) => (request.kind === 'del' ? 'delete' : request.kind));
   assert.ok(expected.length > 5);
-  assert.deepEqual(world.cluster.calls.filter((call) => call.key === '7').map((call) => call.method), expected);
+  assert.deepEqual(
+    world.cluster.calls.filter((call) => call.key === '7').map((call) => call.method),
+    expected,
+  );
   assert.ok(world.clock.now() < 500, `${world.clock.now()} ms for 500 requests of 2 ms`);
 });
 

@@ -22,7 +22,8 @@ test('a bad line is named by its number', () => {
   for (const line of ['PUT', 'PUT k', 'GET', 'GET a b', 'SET a b', 'nonsense', `X ${'y'.repeat(1_000)}`]) {
     assert.throws(
       () => parseTrace(`GET a\n${line}\n`),
-      (error) => error instanceof KvError && error.code === 'trace-invalid' && error.message.startsWith('line 2: ') && error.message.length < 200,
+      (error) =>
+        error instanceof KvError && error.code === 'trace-invalid' && error.message.startsWith('line 2: ') && error.message.length < 200,
       line,
     );
   }

@@ -110,7 +110,8 @@ export class FakeCluster {
 
   #write(call: Call): Result {
     const current = this.store.get(call.key);
-    if (call.condition >= 0 && (current?.version ?? 0) !== call.condition) return { error: 'condition-failed', detail: current?.version ?? 0 };
+    if (call.condition >= 0 && (current?.version ?? 0) !== call.condition)
+      return { error: 'condition-failed', detail: current?.version ?? 0 };
     const version = ++this.#version;
     if (call.method === 'put') {
       this.store.set(call.key, { value: call.value, version });
@@ -192,7 +193,7 @@ export class FakeGateway implements RpcHandler {
   #welcome(channel: RpcChannel, id: number, params: MessageReader): void {
     const cluster = this.#cluster;
     params.array();
-    const hello = new Map(Object.entries(Object(params.value())));
+    const hello = fieldsOf(params.value());
     cluster.hellos.push({ gateway: this.number, cluster: hello.get('cluster'), wantsClientId: hello.get('wantsClientId') });
     const act = cluster.script({ ...noCall, gateway: this.number, method: 'hello' });
     if (act?.kind === 'hang') return;
@@ -206,8 +207,16 @@ export class FakeGateway implements RpcHandler {
   #welcomeOf(client: number): unknown {
     const cluster = this.#cluster;
     return {
-      cluster: cluster.cluster, protocol: 1, gateway: this.number, node: 'a'.repeat(32), instance: 'b'.repeat(16), client,
-      keyBytesMax: limits.keyBytesMax, valueBytesMax: limits.valueBytesMax, clientWindow: cluster.window, map: cluster.map,
+      cluster: cluster.cluster,
+      protocol: 1,
+      gateway: this.number,
+      node: 'a'.repeat(32),
+      instance: 'b'.repeat(16),
+      client,
+      keyBytesMax: limits.keyBytesMax,
+      valueBytesMax: limits.valueBytesMax,
+      clientWindow: cluster.window,
+      map: cluster.map,
     };
   }
 
@@ -236,6 +245,11 @@ export class FakeGateway implements RpcHandler {
   }
 }
 
+function fieldsOf(value: unknown): ReadonlyMap<string, unknown> {
+  assert.ok(typeof value === 'object' && value !== null);
+  return new Map<string, unknown>(Object.entries(value));
+}
+
 function answer(channel: RpcChannel, id: number, result: Result): void {
   if ('error' in result) {
     channel.answerError(id, (out) => writeError(out, result.error, 'the condition does not hold', 'not-applied', result.detail));
@@ -255,10 +269,29 @@ function readCall(gateway: number, method: string, params: MessageReader): Call 
       const value = Buffer.from(params.binary()).toString();
       const condition = params.integer();
       assert.equal(params.integer(), 0, 'no expiry');
-      return { ...noCall, gateway, method, key, value, condition, client: params.integer(), number: params.integer(), first: params.integer() };
+      return {
+        ...noCall,
+        gateway,
+        method,
+        key,
+        value,
+        condition,
+        client: params.integer(),
+        number: params.integer(),
+        first: params.integer(),
+      };
     }
     case 'delete':
-      return { ...noCall, gateway, method, key, condition: params.integer(), client: params.integer(), number: params.integer(), first: params.integer() };
+      return {
+        ...noCall,
+        gateway,
+        method,
+        key,
+        condition: params.integer(),
+        client: params.integer(),
+        number: params.integer(),
+        first: params.integer(),
+      };
     case 'get':
       return { ...noCall, gateway, method, key, mode: params.integer() };
     case 'has':

@@ -26,7 +26,10 @@ export class World {
     return world;
   }
 
-  connect(options: ClientOptions = {}, endpoints: string | readonly string[] = this.cluster.gateways.map((gateway) => gateway.address)): Promise<Client> {
+  connect(
+    options: ClientOptions = {},
+    endpoints: string | readonly string[] = this.cluster.gateways.map((gateway) => gateway.address),
+  ): Promise<Client> {
     const hold = { hold: () => void this.holds++, release: () => void this.holds-- };
     const { clock, network } = this;
     return this.run(connectWith({ clock, network, random: new SimulatedRandom(1) }, hold, endpoints, options));
@@ -66,4 +69,3 @@ export class World {
     return this.clock.runUntil(this.clock.now() + milliseconds);
   }
 }
-

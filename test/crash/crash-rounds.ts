@@ -64,7 +64,13 @@ export async function runCrashRounds(options: CrashOptions, onRound: (round: Cra
       const restartMs = Math.round(performance.now() - restartedMs);
       for (const writer of writers) writer.stop();
       await writing;
-      const result = { round, restartMs, ...countsOf(writers), ...(await verify(cluster.endpoints, writers)), diskBytes: await diskBytes(options.dir) };
+      const result = {
+        round,
+        restartMs,
+        ...countsOf(writers),
+        ...(await verify(cluster.endpoints, writers)),
+        diskBytes: await diskBytes(options.dir),
+      };
       rounds.push(result);
       onRound(result);
     }
@@ -82,7 +88,11 @@ class Clients implements AsyncDisposable {
   }
 
   static async connect(endpoints: readonly string[]): Promise<Clients> {
-    return new Clients(await Promise.all([0, 1, 2, 3].map((number) => connect(endpoints, { timeoutMs: timeoutsMs[number % 2] ?? 1_000, connectTimeoutMs: 10_000 }))));
+    return new Clients(
+      await Promise.all(
+        [0, 1, 2, 3].map((number) => connect(endpoints, { timeoutMs: timeoutsMs[number % 2] ?? 1_000, connectTimeoutMs: 10_000 })),
+      ),
+    );
   }
 
   of(writer: number): Client {

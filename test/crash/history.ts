@@ -51,7 +51,8 @@ export class KeyHistory {
 
   #write(value: string): Attempt | string {
     const sequence = sequenceOf(value);
-    if (sequence === undefined || valueOf(this.#seed, this.key, sequence) !== value) return `a torn or foreign value is there: '${value.slice(0, 60)}'`;
+    if (sequence === undefined || valueOf(this.#seed, this.key, sequence) !== value)
+      return `a torn or foreign value is there: '${value.slice(0, 60)}'`;
     return this.#possible.find((attempt) => attempt.sequence === sequence && !attempt.deletes) ?? `the write ${sequence} is there`;
   }
 }

@@ -42,7 +42,12 @@ process.once('SIGTERM', () => process.exit(143));
 const dir = await mkdtemp(join(tmpdir(), 'kv-filelog-crash-'));
 try {
   const options = {
-    dir, rounds: count('rounds', 10_000), seed: count('seed', 2 ** 31), writers: count('writers', 1_000), keysPerWriter: count('keys', 2_048), writeMs: count('write-ms', 600_000),
+    dir,
+    rounds: count('rounds', 10_000),
+    seed: count('seed', 2 ** 31),
+    writers: count('writers', 1_000),
+    keysPerWriter: count('keys', 2_048),
+    writeMs: count('write-ms', 600_000),
   };
   console.log(`crash test: ${options.rounds} rounds, seed ${options.seed}, ${options.writers} writers, in ${dir}`);
   const rounds = await runCrashRounds(options, (round) => {

@@ -17,6 +17,7 @@ export interface ScannerLimits {
 
 /** Pieces below this are copied into a common slab. */
 const smallPieceBytes = 4096;
+const headBytes = 16;
 const slabBytes = 16 * 1024;
 const noBytes = Buffer.alloc(0);
 
@@ -78,6 +79,20 @@ export class MessageScanner {
   /** Bytes held of a message whose end has not come. */
   get unfinishedBytes(): number {
     return this.#earlier + this.#chunk.length - this.#messageStart;
+  }
+
+  /** The first bytes, at most 16, of the message whose end has not been found; also after `next` has thrown. */
+  head(): Buffer {
+    if (this.#earlier === 0) return this.#chunk.subarray(this.#messageStart, this.#messageStart + headBytes);
+    this.#endSlabPart();
+    const parts: Buffer[] = [];
+    for (let index = 0, length = 0; length < headBytes && index < this.#parts.length; index++) {
+      const part = this.#parts[index] ?? noBytes;
+      parts.push(part.subarray(0, headBytes - length));
+      length += part.length;
+    }
+    parts.push(this.#chunk.subarray(0, headBytes));
+    return Buffer.concat(parts).subarray(0, headBytes);
   }
 
   /** Adds a piece of the stream. REQUIRES: `next` has returned false since the last one. */

@@ -65,6 +65,7 @@ class ConnectionChannel implements RpcChannel {
   /** Reading is paused since too much output waits, or too many answers are owed. */
   #outputFull = false;
   #paused = false;
+  #composing = false;
   /** The answer between `beginAnswer` and `endAnswer`. */
   #answering = noId;
   /** The request that the handler is being called with, until it is answered. */
@@ -120,7 +121,7 @@ class ConnectionChannel implements RpcChannel {
     out.integer(messageType.request);
     out.integer(id);
     out.text(method);
-    write(out);
+    this.#write(write);
     if (!this.#endMessage()) return this.#refuse(onAnswer, `the request is longer than a message may be (${this.#options.frameBytesMax} bytes)`);
     this.#waiting.set(id, onAnswer);
     this.#unsent++;
@@ -134,14 +135,13 @@ class ConnectionChannel implements RpcChannel {
     out.array(3);
     out.integer(messageType.notice);
     out.text(method);
-    write(out);
+    this.#write(write);
     if (this.#endMessage()) this.#flushSoon();
   }
 
   beginAnswer(id: number): MessageWriter {
-    assert(this.#answering === noId, 'answers are written one after another');
-    this.#answering = id;
     const out = this.#beginMessage();
+    this.#answering = id;
     out.array(4);
     out.integer(messageType.response);
     out.integer(id);
@@ -153,19 +153,18 @@ class ConnectionChannel implements RpcChannel {
     assert(this.#answering !== noId, 'an answer was begun');
     const id = this.#answering;
     this.#answering = noId;
-    if (!this.#isOpen) return this.#writer.rewind();
+    if (!this.#isOpen) return this.#dropMessage();
     if (this.#endMessage()) return this.#answered(id);
     this.answerErrorText(id, `the answer is longer than a message may be (${this.#options.frameBytesMax} bytes)`);
   }
 
   answerError(id: number, write: (out: MessageWriter) => void): void {
     if (!this.#isOpen) return;
-    assert(this.#answering === noId, 'answers are written one after another');
     const out = this.#beginMessage();
     out.array(4);
     out.integer(messageType.response);
     out.integer(id);
-    write(out);
+    this.#write(write);
     out.nil();
     if (this.#endMessage()) return this.#answered(id);
     this.answerErrorText(id, 'the error is longer than a message may be');
@@ -176,6 +175,7 @@ class ConnectionChannel implements RpcChannel {
   }
 
   flush(): void {
+    assert(!this.#composing, 'no message is half written');
     if (!this.#isOpen || this.#writer.length === 0) return;
     this.#unsent = 0;
     this.#bytesWritten += this.#writer.length;
@@ -204,6 +204,8 @@ class ConnectionChannel implements RpcChannel {
   // --- output ---------------------------------------------------------------------------------------------------------------
 
   #beginMessage(): MessageWriter {
+    assert(!this.#composing, 'messages are written one after another');
+    this.#composing = true;
     this.#writer.mark(1);
     return this.#writer;
   }
@@ -211,9 +213,25 @@ class ConnectionChannel implements RpcChannel {
   /** False, and nothing written, when the message is longer than allowed. */
   #endMessage(): boolean {
     assert(this.#writer.objectsOwed === 0, 'exactly one object was written');
+    this.#composing = false;
     if (this.#writer.lengthSinceMark <= this.#options.frameBytesMax) return true;
     this.#writer.rewind();
     return false;
+  }
+
+  #dropMessage(): void {
+    this.#composing = false;
+    this.#writer.rewind();
+  }
+
+  /** The caller's part of a message. What was written of it is dropped if it throws: the caller may have been reading a malformed one. */
+  #write(write: (out: MessageWriter) => void): void {
+    try {
+      write(this.#writer);
+    } catch (error) {
+      this.#dropMessage();
+      throw error;
+    }
   }
 
   #flushSoon(): void {
@@ -273,10 +291,19 @@ class ConnectionChannel implements RpcChannel {
       if (!this.#paused) this.#watch.unfinished(this.#scanner.unfinishedBytes);
     } catch (error) {
       if (!(error instanceof MessageFormatError)) throw error;
-      this.#abort(`malformed input: ${error.message}`);
+      this.#refuseStream(`malformed input: ${error.message}`);
     } finally {
       this.#pumping = false;
     }
+  }
+
+  /** Where the next message would begin nobody knows. If a request was arriving, it is answered before the connection closes. */
+  #refuseStream(reason: string): void {
+    const id = requestIdOf(this.#scanner.head());
+    if (id === undefined || !this.#isOpen) return this.#abort(reason);
+    this.#answersOwed++;
+    this.answerErrorText(id, reason);
+    this.close(reason);
   }
 
   #nextMessage(): boolean {
@@ -323,7 +350,7 @@ class ConnectionChannel implements RpcChannel {
   #refuseMalformed(id: number, error: MessageFormatError): void {
     if (this.#answering === id) {
       this.#answering = noId;
-      this.#writer.rewind();
+      this.#dropMessage();
     }
     // One that was answered before the handler found the rest malformed must not be answered again.
     if (this.#handling === id) this.answerErrorText(id, `malformed request: ${error.message}`);
@@ -424,6 +451,18 @@ function readId(message: MessageReader): number {
   const id = message.integer();
   if (id < 0 || id >= idCount) throw new MessageFormatError('a request id is a u32', message.position);
   return id;
+}
+
+/** The id of the request that `head` begins, if it is a request. */
+function requestIdOf(head: Buffer): number | undefined {
+  try {
+    const message = new MessageReader(head);
+    message.array();
+    return message.integer() === messageType.request ? readId(message) : undefined;
+  } catch (error) {
+    if (error instanceof MessageFormatError) return undefined;
+    throw error;
+  }
 }
 
 /** Leaves the reader before the params, which must be an array. */

@@ -166,8 +166,9 @@ export class KeyArena {
     return offset >= (this.#used[number] ?? 0) ? -1 : ((number << segmentShift) | (offset >>> 2)) >>> 0;
   }
 
-  /** After all restored keys are adopted: no segment is appended to any more, and sparse ones are to be compacted. */
+  /** After all restored keys are adopted and twins released: sparse segments are to be compacted. */
   seal(): void {
+    this.#sparse.length = 0;
     for (let number = 0; number < this.#segments.length; number++) this.#noteIfSparse(number);
   }
 

@@ -13,7 +13,7 @@ import {
 } from '../codec/index-snapshot.ts';
 import { arenaSegmentBytes, arenaSegmentsMax, KeyArena } from './index-arena.ts';
 import { EntrySegment, EntryTable, entriesPerSegment, entryBytes } from './index-entries.ts';
-import { IndexTable } from './index-table.ts';
+import { firstSlot, IndexTable, nextSlot } from './index-table.ts';
 import type { OnReplaced } from './key-index.ts';
 import { KeyIndex } from './key-index.ts';
 import type { OnceLimits } from './once-table.ts';
@@ -32,6 +32,10 @@ export interface SnapshotExpected {
 /** Kinds of chunks in the order they come. */
 const order: readonly ChunkKind[] = [chunkKind.header, chunkKind.entries, chunkKind.keys, chunkKind.once, chunkKind.end];
 
+/** By the top 10 bits of the hash: at ten million keys a bucket's pages of the table are 128 KiB. */
+const bucketCount = 1_024;
+const bucketShift = 22;
+
 export interface LoaderOptions {
   /** Of the index that is loaded; not called for what the snapshot holds. */
   readonly onReplaced?: OnReplaced;
@@ -39,8 +43,8 @@ export interface LoaderOptions {
 }
 
 /**
- * `push` pieces until they end, then `finish`. To keep the event loop free while a large index is rebuilt, call `rebuild` some thousand
- * entries at a time before `finish`.
+ * `push` pieces until they end, then `finish`. To keep the event loop free while a large index is rebuilt, call `rebuild` until it
+ * gives false before `finish`.
  */
 export class SnapshotLoader {
   readonly #expected: SnapshotExpected;
@@ -61,9 +65,9 @@ export class SnapshotLoader {
   readonly #arena = new KeyArena();
   readonly #once: OnceTable;
   #lastKeySegment = -1;
-  // Rebuilding: ids from here on are done.
+  // Rebuilding.
+  #steps: Generator<undefined, string | undefined> | undefined;
   #table: IndexTable | undefined;
-  #rebuiltFrom = -1;
   #size = 0;
 
   constructor(expected: SnapshotExpected, options: LoaderOptions = {}) {
@@ -83,33 +87,22 @@ export class SnapshotLoader {
     return this.#problem;
   }
 
-  /** Rebuilds from about `entriesMax` more entries. Gives whether there are more. REQUIRES: all bytes were pushed. */
-  rebuild(entriesMax: number): boolean {
+  /** One step of rebuilding, a few milliseconds. Gives whether there are more. REQUIRES: all bytes were pushed. */
+  rebuild(): boolean {
     if (this.#problem !== undefined || this.#stage !== order.length - 1) return false;
-    if (this.#table === undefined) {
-      this.#table = new IndexTable(this.#entries.idEnd);
-      this.#rebuiltFrom = this.#entries.idEnd;
-    }
-    // Downwards, so that free entries with small ids are used first.
-    const end = Math.max(0, this.#rebuiltFrom - entriesMax);
-    for (let id = this.#rebuiltFrom - 1; id >= end; id--) {
-      const reason = this.#rebuildEntry(this.#table, id);
-      if (reason !== undefined) {
-        this.#fail(`${reason} (entry ${id})`);
-        return false;
-      }
-    }
-    this.#rebuiltFrom = end;
-    return end > 0;
+    this.#steps ??= this.#rebuild();
+    const step = this.#steps.next();
+    if (step.done !== true) return true;
+    if (step.value !== undefined) this.#fail(step.value);
+    return false;
   }
 
   /** REQUIRES: all bytes were pushed. Call it once. */
   finish(): SnapshotResult {
-    while (this.rebuild(entriesPerSegment));
+    while (this.rebuild());
     if (this.#problem !== undefined) return this.#problem;
     const header = this.#header;
     if (header === undefined || this.#table === undefined) return this.#fail('the snapshot is cut off');
-    this.#arena.seal();
     this.#once.restoreFloor(header.floor);
     const parts = { entries: this.#entries, arena: this.#arena, table: this.#table, size: this.#size };
     return { kind: 'loaded', header, index: new KeyIndex(header.seed, this.#options.onReplaced, parts), once: this.#once };
@@ -213,7 +206,70 @@ export class SnapshotLoader {
     return undefined;
   }
 
-  #rebuildEntry(table: IndexTable, id: number): string | undefined {
+  /**
+   * Checks all entries, then fills the hash table in the order of the hashes' top bits: entries in the order of their ids would touch a page of the
+   * table each, at random, which costs several times as much for millions of keys. Gives what is wrong with an entry, if something is.
+   */
+  *#rebuild(): Generator<undefined, string | undefined> {
+    const idEnd = this.#entries.idEnd;
+    const ends = new Uint32Array(bucketCount + 1);
+    // Downwards, so that free entries with small ids are used first.
+    for (let end = idEnd; end > 0; end -= entriesPerSegment) {
+      const reason = this.#checkRange(Math.max(0, end - entriesPerSegment), end, ends);
+      if (reason !== undefined) return reason;
+      yield;
+    }
+    for (let bucket = 1; bucket <= bucketCount; bucket++) ends[bucket] = (ends[bucket] ?? 0) + (ends[bucket - 1] ?? 0);
+    this.#size = ends[bucketCount] ?? 0;
+    const sorted = new Uint32Array(2 * this.#size);
+    for (let id = 0; id < idEnd; id += entriesPerSegment) {
+      this.#sortRange(id, Math.min(idEnd, id + entriesPerSegment), sorted, ends);
+      yield;
+    }
+    this.#table = new IndexTable(this.#size);
+    for (let at = 0; at < sorted.length; at += 2 * entriesPerSegment) {
+      this.#fillRange(this.#table, sorted, at, Math.min(sorted.length, at + 2 * entriesPerSegment));
+      yield;
+    }
+    this.#arena.seal();
+    return undefined;
+  }
+
+  /** Counts the entries of each bucket in `counts`, one further on. */
+  #checkRange(start: number, end: number, counts: Uint32Array): string | undefined {
+    for (let id = end - 1; id >= start; id--) {
+      const reason = this.#checkEntry(id);
+      if (reason !== undefined) return `${reason} (entry ${id})`;
+      if (this.#entries.isFree(id)) continue;
+      const bucket = this.#entries.hash(id) >>> bucketShift;
+      counts[bucket + 1] = (counts[bucket + 1] ?? 0) + 1;
+    }
+    return undefined;
+  }
+
+  /** Writes id and hash of entries to `sorted`, by bucket; `next` has the place for the next one of each. */
+  #sortRange(start: number, end: number, sorted: Uint32Array, next: Uint32Array): void {
+    for (let id = start; id < end; id++) {
+      if (this.#entries.isFree(id)) continue;
+      const hash = this.#entries.hash(id);
+      const at = next[hash >>> bucketShift] ?? 0;
+      next[hash >>> bucketShift] = at + 1;
+      sorted[2 * at] = id;
+      sorted[2 * at + 1] = hash;
+    }
+  }
+
+  #fillRange(table: IndexTable, sorted: Uint32Array, start: number, end: number): void {
+    for (let at = start; at < end; at += 2) {
+      const id = sorted[at] ?? 0;
+      const hash = sorted[at + 1] ?? 0;
+      const twin = this.#findTwin(table, hash, id);
+      if (twin === -1) table.insert(hash, id);
+      else this.#resolve(table, hash, id, twin);
+    }
+  }
+
+  #checkEntry(id: number): string | undefined {
     const entries = this.#entries;
     const keyLength = entries.keyLength(id);
     if (keyLength === 0) {
@@ -223,24 +279,34 @@ export class SnapshotLoader {
     const position = entries.keyPosition(id);
     if (keyLength > limits.keyBytesMax || this.#arena.lengthAt(position) !== keyLength) return 'entry: no such key';
     const entryVersion = entries.version(id);
-    if (!Number.isSafeInteger(entryVersion) || !Number.isSafeInteger(entries.lba(id)) || entryVersion > entries.lba(id)) return 'entry: impossible version';
-    const hash = entries.hash(id);
-    const twin = table.findTwin(hash, (other) => this.#arena.sameKey(position, entries.keyPosition(other), keyLength));
-    if (twin !== -1) {
-      // S12: the newer version wins.
-      if (entryVersion < entries.version(twin)) {
-        entries.free(id);
-        return undefined;
-      }
-      table.remove(hash, twin);
-      this.#arena.release(entries.keyPosition(twin), keyLength);
-      entries.free(twin);
-      this.#size--;
-    }
-    table.insert(hash, id);
+    if (!Number.isSafeInteger(entryVersion) || entryVersion < 0) return 'entry: impossible version';
+    if (!Number.isSafeInteger(entries.lba(id)) || entryVersion > entries.lba(id)) return 'entry: impossible LBA';
     this.#arena.adopt(position, keyLength);
-    this.#size++;
     return undefined;
+  }
+
+  /** The entry in the table that has the same key as `id`, or -1. */
+  #findTwin(table: IndexTable, hash: number, id: number): number {
+    const page = table.pageOf(hash);
+    for (let slot = firstSlot(page, hash); page[slot] !== 0; slot = nextSlot(page, slot)) {
+      if (page[slot + 1] !== hash) continue;
+      const other = (page[slot] ?? 0) - 1;
+      const length = this.#entries.keyLength(id);
+      if (length === this.#entries.keyLength(other) && this.#arena.sameKey(this.#entries.keyPosition(id), this.#entries.keyPosition(other), length)) return other;
+    }
+    return -1;
+  }
+
+  /** Two entries of one key: the newer version stays (S12). */
+  #resolve(table: IndexTable, hash: number, id: number, twin: number): void {
+    const loser = this.#entries.version(id) < this.#entries.version(twin) ? id : twin;
+    if (loser === twin) {
+      table.remove(hash, twin);
+      table.insert(hash, id);
+    }
+    this.#arena.release(this.#entries.keyPosition(loser), this.#entries.keyLength(loser));
+    this.#entries.free(loser);
+    this.#size--;
   }
 }
 

@@ -44,16 +44,6 @@ export class IndexTable {
     return page;
   }
 
-  /** The first id with this hash of which `matches` holds, or -1. For loading; KeyIndex has its own loop, which makes no closure. */
-  findTwin(hash: number, matches: (id: number) => boolean): number {
-    const page = this.pageOf(hash);
-    for (let slot = firstSlot(page, hash); page[slot] !== 0; slot = nextSlot(page, slot)) {
-      const id = (page[slot] ?? 0) - 1;
-      if (page[slot + 1] === hash && matches(id)) return id;
-    }
-    return -1;
-  }
-
   /** REQUIRES: no slot with this id. */
   insert(hash: number, id: number): void {
     let page = this.pageOf(hash);

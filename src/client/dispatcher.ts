@@ -315,7 +315,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
       else this.#delayed.push(request);
     }
     this.#followMoves(nowMs);
-    this.#askForClientId(nowMs);
+    this.#askForClientId();
     this.#pump();
   }
 
@@ -351,8 +351,10 @@ export class Dispatcher implements LinkOwner, AbortListener {
   // --- what links tell -----------------------------------------------------------------------------------------------------
 
   wantsClientId(link: Link): boolean {
-    if (this.#session !== undefined || this.#asked !== undefined) return false;
+    const nowMs = this.#world.clock.now();
+    if (this.#session !== undefined || this.#asked !== undefined || nowMs < this.#askAtMs) return false;
     this.#asked = link;
+    this.#askAtMs = nowMs + askEveryMs;
     return true;
   }
 
@@ -402,11 +404,9 @@ export class Dispatcher implements LinkOwner, AbortListener {
   }
 
   /** When there is none, or the cluster has forgotten it: at most every `askEveryMs`. */
-  #askForClientId(nowMs: number): void {
+  #askForClientId(): void {
     const link = this.#gateways.anyReady;
-    if (this.#session !== undefined || this.#asked !== undefined || link === undefined || nowMs < this.#askAtMs) return;
-    this.#askAtMs = nowMs + askEveryMs;
-    link.greet();
+    if (link !== undefined && this.wantsClientId(link)) link.greet(true);
   }
 
   // --- waiting for a change ------------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ export interface LinkOwner {
   wantsClientId(link: Link): boolean;
   /** It is ready. @throws KvError when the welcome isn't acceptable: the link goes down again. */
   welcomed(link: Link, welcome: Welcome): void;
-  /** A ready link asked for another client id, and the gateway has none to give now. */
+  /** The link asked for a client id, and the gateway has none to give now. */
   clientIdRefused(link: Link): void;
   mapChanged(link: Link, map: Welcome['map']): void;
   /** It was ready, or tried to be; the requests on it have been told. `error` says why. */
@@ -114,11 +114,11 @@ export class Link implements RpcHandler {
     channel?.close(error.message);
   }
 
-  /** Says hello again, for another client id. */
-  greet(): void {
-    this.request(
+  /** Says hello, or says it again for a client id. REQUIRES: open. */
+  greet(wantsClientId: boolean): void {
+    this.#channel?.request(
       'hello',
-      (out) => this.#writeHello(out),
+      (out) => this.#writeHello(out, wantsClientId),
       (failure, result) => this.#greeted(failure, result),
     );
   }
@@ -126,7 +126,7 @@ export class Link implements RpcHandler {
   onOpen(channel: RpcChannel): void {
     if (channel !== this.#channel || this.#state !== 'connecting') return;
     this.#state = 'greeting';
-    this.greet();
+    this.greet(this.#owner.wantsClientId(this));
   }
 
   onClose(channel: RpcChannel, reason: string): void {
@@ -157,7 +157,7 @@ export class Link implements RpcHandler {
     // What waits in a channel is bounded by the client's own limit.
   }
 
-  #writeHello(out: MessageWriter): void {
+  #writeHello(out: MessageWriter, wantsClientId: boolean): void {
     const { cluster } = this.#owner;
     out.array(1);
     out.value({
@@ -165,16 +165,14 @@ export class Link implements RpcHandler {
       protocolMin: protocolVersion.min,
       protocolMax: protocolVersion.max,
       ...(cluster === '' ? {} : { cluster }),
-      wantsClientId: this.#owner.wantsClientId(this),
+      wantsClientId,
     });
   }
 
   #greeted(failure: RpcFailure | undefined, result: MessageReader | undefined): void {
     if (this.#state !== 'greeting' && this.#state !== 'ready') return;
     if (failure !== undefined || result === undefined) {
-      if (failure?.kind !== 'error') return;
-      if (this.#state === 'ready') this.#owner.clientIdRefused(this);
-      else this.fail(refusalOf(failure.error));
+      if (failure?.kind === 'error') this.#refused(refusalOf(failure.error));
       return;
     }
     try {
@@ -190,6 +188,16 @@ export class Link implements RpcHandler {
     this.error = undefined;
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  /** A gateway that can give out no client id now still serves reads, and writes of clients that have one. */
+  #refused(error: KvError): void {
+    if (error.code !== 'coordinator-unavailable' && this.#state !== 'ready') {
+      this.fail(error);
+      return;
+    }
+    this.#owner.clientIdRefused(this);
+    if (this.#state === 'greeting') this.greet(false);
   }
 
   #wentDown(reason: string): void {

@@ -261,6 +261,23 @@ test('a gateway without ids to give: reads are served, writes wait until there i
   assert.equal(world.cluster.calls.at(-1)?.client, 7);
 });
 
+test('gateways that reach no coordinator to get a client id from still serve reads', async () => {
+  const world = new World();
+  await world.cluster.start();
+  let isAway = true;
+  world.cluster.script = (call) =>
+    isAway && call.method === 'hello' && world.cluster.hellos.at(-1)?.wantsClientId === true
+      ? { kind: 'error', code: 'coordinator-unavailable', outcome: 'not-applied' }
+      : undefined;
+  const client = await world.client();
+  assert.equal(await world.run(client.get('a')), undefined);
+  const put = client.put('a', '1');
+  await world.advance(1_000);
+  assert.equal(client.status().gateways.filter((gateway) => gateway.connected).length, 3);
+  isAway = false;
+  await world.run(put);
+});
+
 test('a hung owner whose shard moved: what it holds is sent to the new owner', async () => {
   const world = await World.started();
   const client = await world.client();

@@ -79,12 +79,13 @@ export const integerSettings = {
   'device.alignment': {
     min: 1,
     max: limits.alignmentBytesMax,
-    default: 1,
+    default: 512,
     unit: 'bytes',
-    meaning: 'every write of a device has a multiple of this length; 512 or 4096 for real drives',
+    meaning: 'every write of a device has a multiple of this length: with the sector size no acknowledged byte is ever written again',
     powerOfTwo: true,
+    fixed: true,
   },
-  'device.prefillBytes': { min: 0, max: GIB, default: 4 * MIB, unit: 'bytes', meaning: 'zeros written ahead of each write pointer' },
+  'device.prefillBytes': { min: 0, max: GIB, default: 2 * MIB, unit: 'bytes', meaning: 'zeros written ahead of each write pointer' },
 } as const satisfies Readonly<Record<string, IntegerSetting>>;
 
 export type IntegerSettingName = keyof typeof integerSettings;

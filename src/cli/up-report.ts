@@ -71,6 +71,13 @@ export class UpReport {
     this.#hints(processes);
   }
 
+  unserved(shards: readonly number[]): void {
+    this.#tell(
+      { event: 'unserved', shards },
+      this.#style.yellow(`not served yet: shards ${shards.join(', ')}; the logs of the gateways and \`status\` say why`),
+    );
+  }
+
   stopping(): void {
     this.#tell({ event: 'stopping' }, '\nstopping, gateways first (Ctrl-C again kills) ...');
   }

@@ -7,9 +7,11 @@ import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
 import { FilesError, type FolderLock } from '../env/files.ts';
 import { NetworkError } from '../env/network.ts';
 import { addressesOf, formatConfig, parseConfig, parseContent, type ClusterConfig } from './config.ts';
+import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { configName, defaultFolder } from './find-cluster.ts';
 import type { CliIo } from './io.ts';
+import { askGateway } from './node-calls.ts';
 import { readProcesses, writeProcesses } from './processes-file.ts';
 import { Supervisor, type Program, type Spawn } from './supervisor.ts';
 import { readText, writeText } from './text-files.ts';
@@ -26,6 +28,9 @@ export interface UpOptions extends UpSettings {
 /** How long the nodes of a supervisor that was killed may take to notice and to give their ports back. */
 const leftoverWaitMs = 5_000;
 const portRetryMs = 100;
+/** After a crash of everything, take-overs wait some seconds for all loggers of a zone. */
+const shardWaitMs = 30_000;
+const shardPollMs = 50;
 /** A second signal within this time is the same Ctrl-C, told twice (npm passes on what the terminal sent to all). */
 const sameSignalMs = 500;
 
@@ -148,8 +153,10 @@ async function supervise(io: CliIo, spawn: Spawn, { config, cluster, dir, option
   });
   try {
     report.starting(config);
-    const started = await Promise.race([supervisor.start().then(() => true), stop.requested.then(() => false)]);
-    if (started) report.ready(config, cluster, supervisor.status(), clock.now() - start);
+    const served = supervisor.start().then(() => unservedShards(io, config));
+    const missing = await Promise.race([served, stop.requested.then(() => undefined)]);
+    if (missing !== undefined) report.ready(config, cluster, supervisor.status(), clock.now() - start);
+    if (missing !== undefined && missing.length > 0) report.unserved(missing);
     await stop.requested;
     report.stopping();
     await supervisor.stop();
@@ -160,6 +167,28 @@ async function supervise(io: CliIo, spawn: Spawn, { config, cluster, dir, option
     await writeProcesses(files, dir, { supervisor: 0, processes: supervisor.status() });
   }
   return exitCodes.ok;
+}
+
+/** Waits until each shard has an owner that serves; those that have none after `shardWaitMs`. */
+async function unservedShards(io: CliIo, config: ClusterConfig): Promise<readonly number[]> {
+  const { clock } = io.environment;
+  const start = clock.now();
+  for (;;) {
+    const served = new Set((await Promise.all(config.gateways.map(({ clientAddress }) => shardsServedBy(io, clientAddress)))).flat());
+    const missing = Array.from({ length: config.shards }, (_, shard) => shard).filter((shard) => !served.has(shard));
+    if (missing.length === 0 || clock.now() - start > shardWaitMs) return missing;
+    await new Promise<void>((resolve) => clock.after(shardPollMs, resolve));
+  }
+}
+
+async function shardsServedBy(io: CliIo, address: string): Promise<readonly number[]> {
+  try {
+    const { gateway, shards } = await askGateway(io.environment, address, shardWaitMs);
+    return shards.filter(({ owner, role }) => owner === gateway && role === 'owner').map(({ shard }) => shard);
+  } catch (error) {
+    if (operatingError(error) === undefined) throw error;
+    return [];
+  }
 }
 
 /** Writes DIR/processes.json after changes, one write at a time, the newest state last. */

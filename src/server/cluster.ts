@@ -1,0 +1,138 @@
+/** A whole cluster inside one process: for tests and for programs that bring their own store. */
+import * as path from 'node:path';
+import { KvError } from '../base/errors.ts';
+import { limits } from '../base/limits.ts';
+import { silent, type Log } from '../base/log.ts';
+import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { Coordinator } from '../coordinator/coordinator.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import type { Environment } from '../env/environment.ts';
+import type { Address } from '../env/network.ts';
+import { realEnvironment } from '../env/real/environment.ts';
+import { startGateway, type GatewayNode } from '../gateway/gateway.ts';
+import { startLogger, type LoggerDeviceOptions, type LoggerNode } from '../logger/logger.ts';
+
+export interface ClusterOptions {
+  /** Where everything is kept: `coordinator.sqlite`, `gateway-<id>`, `logger-<id>`. Made when missing. */
+  readonly folder: string;
+  /** 1..128. Default 1. */
+  readonly gateways?: number;
+  /** 1..128. Default 1. */
+  readonly loggers?: number;
+  /** Fixed for ever. Default: as many as gateways. */
+  readonly shards?: number;
+  /** Bytes; fixed for ever. Default 256 MiB. */
+  readonly zoneSize?: number;
+  /** Copies of everything. Default 3, or all loggers if there are fewer. */
+  readonly replicas?: number;
+  /** Default 1. */
+  readonly minReplicas?: number;
+  /** Of each gateway. Default 64 MiB. */
+  readonly valueCacheBytes?: number;
+  /** Default 64 MiB of a shard's log. */
+  readonly snapshotEveryBytes?: number;
+  /** Default 2,000. */
+  readonly loggerTimeoutMs?: number;
+  /** Of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
+  readonly device?: LoggerDeviceOptions;
+  /** Nodes listen at this host, on ports that are free. Default 127.0.0.1. Other machines need no password: keep it on loopback. */
+  readonly host?: string;
+  /** Default: none. */
+  readonly log?: Log;
+  /** Default: the real one. */
+  readonly environment?: Environment;
+  /** Default: `coordinator.sqlite` in the folder. One that is given is not closed. */
+  readonly coordinator?: Coordinator;
+}
+
+export interface Cluster extends AsyncDisposable {
+  readonly record: ClusterRecord;
+  /** Client ports, for `connect`. */
+  readonly endpoints: readonly Address[];
+  readonly gateways: readonly GatewayNode[];
+  readonly loggers: readonly LoggerNode[];
+  /** Gateways first, then loggers. Idempotent. */
+  close(): Promise<void>;
+}
+
+type World = Environment & { readonly coordinator: Coordinator; readonly log: Log };
+
+/** What of a cluster runs so far; `close` undoes it in reverse. */
+interface Parts {
+  readonly loggers: LoggerNode[];
+  readonly gateways: GatewayNode[];
+}
+
+/**
+ * Starts the nodes and resolves when they listen; shards are served a moment later, and requests wait for that.
+ * @throws KvError `bad-argument`, `settings-differ`, and the errors of `startLogger` and `startGateway`
+ */
+export async function startCluster(options: ClusterOptions): Promise<Cluster> {
+  checkCount('gateways', options.gateways ?? 1, limits.gatewayCountMax);
+  checkCount('loggers', options.loggers ?? 1, limits.loggerCountMax);
+  const environment = options.environment ?? realEnvironment();
+  await environment.files.makeFolder(options.folder);
+  const log = options.log ?? silent;
+  const own =
+    options.coordinator === undefined
+      ? await openSqliteCoordinator({ file: path.join(options.folder, 'coordinator.sqlite'), clock: environment.clock, log })
+      : undefined;
+  const world: World = { ...environment, log, coordinator: options.coordinator ?? own ?? missingCoordinator() };
+  const parts: Parts = { loggers: [], gateways: [] };
+  const close = closing(parts, own);
+  try {
+    const record = await joinCluster(world.coordinator, world.random, {
+      shardCount: options.shards ?? options.gateways ?? 1,
+      zoneSize: options.zoneSize ?? limits.zoneBytesDefault,
+    });
+    await startNodes(parts, record, options, world);
+    return { record, ...parts, endpoints: parts.gateways.map(({ clientAddress }) => clientAddress), close, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function missingCoordinator(): never {
+  throw new KvError('internal', 'no coordinator');
+}
+
+function checkCount(name: string, count: number, max: number): void {
+  if (!Number.isInteger(count) || count < 1 || count > max)
+    throw new KvError('bad-argument', `${name}: found ${count}; allowed: 1 to ${max}`);
+}
+
+async function startNodes(parts: Parts, record: ClusterRecord, options: ClusterOptions, world: World): Promise<void> {
+  const anyPort = `${options.host ?? '127.0.0.1'}:0`;
+  const { folder, gateways = 1, loggers = 1 } = options;
+  for (let id = 0; id < loggers; id += 1) {
+    const identity = { id, folder: path.join(folder, `logger-${id}`), cluster: record.cluster, zoneSize: record.zoneSize };
+    parts.loggers.push(
+      await startLogger({ ...identity, readAddress: anyPort, writeAddress: anyPort, device: options.device ?? defaultDevice }, world),
+    );
+  }
+  for (let id = 0; id < gateways; id += 1) {
+    const identity = { id, gatewayCount: gateways, folder: path.join(folder, `gateway-${id}`), cluster: record };
+    parts.gateways.push(
+      await startGateway({ ...identity, clientAddress: anyPort, peerAddress: anyPort, ...gatewaySettings(options) }, world),
+    );
+  }
+}
+
+function gatewaySettings(options: ClusterOptions) {
+  const { replicas = 3, minReplicas = 1, valueCacheBytes = 64 * MIB, snapshotEveryBytes = 64 * MIB, loggerTimeoutMs = 2_000 } = options;
+  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
+}
+
+const MIB = 1024 * 1024;
+const defaultDevice: LoggerDeviceOptions = { capacityBytes: 64 * 1024 * MIB, alignment: 512 };
+
+function closing(parts: Parts, coordinator: Coordinator | undefined): () => Promise<void> {
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await Promise.all(parts.gateways.map((gateway) => gateway.close()));
+    await Promise.all(parts.loggers.map((logger) => logger.close()));
+    await coordinator?.close();
+  };
+  return () => (closed ??= close());
+}

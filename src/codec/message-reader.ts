@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 
-/** What was read is not what the message holds. `position`: bytes from the start of the buffer the message lies in. */
+/** What was read is not what the message holds. `position`: bytes from the start of the message. */
 export class MessageFormatError extends Error {
   override readonly name = 'MessageFormatError';
   readonly position: number;
@@ -26,13 +26,20 @@ export class MessageReader {
   /** Start and length of the last `range()`. */
   rangeStart = 0;
   rangeLength = 0;
+  readonly #start: number;
   readonly #end: number;
 
   /** Reads [position, end) of `bytes`. */
   constructor(bytes: Buffer, position = 0, end = bytes.length) {
     this.bytes = bytes;
     this.position = position;
+    this.#start = position;
     this.#end = Math.min(end, bytes.length);
+  }
+
+  /** Bytes of the message that were read. */
+  get offset(): number {
+    return this.position - this.#start;
   }
 
   /** Nothing is left to read. */
@@ -89,7 +96,7 @@ export class MessageReader {
       case 0xce:
         return this.#u32();
       case 0xcf:
-        return this.#safe(this.#u32(), 3);
+        return this.#safe(this.#u32());
       case 0xd0:
         return (this.#byte() << 24) >> 24;
       case 0xd1:
@@ -97,7 +104,7 @@ export class MessageReader {
       case 0xd2:
         return this.#u32() | 0;
       case 0xd3:
-        return this.#safe(this.#u32() | 0, 3);
+        return this.#safe(this.#u32() | 0);
       default:
         return this.#unexpected(type, 'an integer');
     }
@@ -164,7 +171,7 @@ export class MessageReader {
   }
 
   #plainArray(depth: number): unknown[] {
-    if (depth >= depthMax) throw new MessageFormatError(`nesting deeper than ${depthMax}`, this.position);
+    if (depth >= depthMax) throw this.#error(`nesting deeper than ${depthMax}`, this.position);
     const count = this.array();
     const members: unknown[] = [];
     for (let index = 0; index < count; index++) members.push(this.#value(depth + 1));
@@ -172,14 +179,14 @@ export class MessageReader {
   }
 
   #plainObject(depth: number): Record<string, unknown> {
-    if (depth >= depthMax) throw new MessageFormatError(`nesting deeper than ${depthMax}`, this.position);
+    if (depth >= depthMax) throw this.#error(`nesting deeper than ${depthMax}`, this.position);
     const count = this.map();
     const members: Record<string, unknown> = {};
     for (let index = 0; index < count; index++) {
       const at = this.position;
       const key = this.#value(depthMax);
       if ((typeof key !== 'string' && typeof key !== 'number') || key === '__proto__') {
-        throw new MessageFormatError('a map has a key that is not allowed', at);
+        throw this.#error('a map has a key that is not allowed', at);
       }
       members[key] = this.#value(depth + 1);
     }
@@ -226,15 +233,15 @@ export class MessageReader {
     const text = this.bytes.toString('utf8', start, start + length);
     // The decoder replaces what is invalid; only then, or when the character itself was sent, U+FFFD is there.
     if (text.includes('\ufffd') && !isUtf8(this.bytes.subarray(start, start + length))) {
-      throw new MessageFormatError('a string is not valid UTF-8', start);
+      throw this.#error('a string is not valid UTF-8', start);
     }
     return text;
   }
 
   /** The 64-bit integer of `high` and the next four bytes. */
-  #safe(high: number, before: number): number {
+  #safe(high: number): number {
     const value = high * 0x1_0000_0000 + this.#u32();
-    if (!Number.isSafeInteger(value)) throw new MessageFormatError('an integer beyond 2^53', this.position - 6 - before);
+    if (!Number.isSafeInteger(value)) throw this.#error('an integer beyond 2^53', this.position - 9);
     return value;
   }
 
@@ -267,15 +274,19 @@ export class MessageReader {
 
   /** Each object takes a byte at least, so a larger count is a lie, told to make us allocate. */
   #plausible(count: number, bytes: number): number {
-    if (bytes > this.#end - this.position) throw new MessageFormatError('a count exceeds the message', this.position);
+    if (bytes > this.#end - this.position) throw this.#error('a count exceeds the message', this.position);
     return count;
   }
 
   #short(): never {
-    throw new MessageFormatError('the message ends too early', this.#end);
+    throw this.#error('the message ends too early', this.#end);
   }
 
   #unexpected(type: number, expected: string): never {
-    throw new MessageFormatError(`expected ${expected}, found type 0x${type.toString(16).padStart(2, '0')}`, this.position - 1);
+    throw this.#error(`expected ${expected}, found type 0x${type.toString(16).padStart(2, '0')}`, this.position - 1);
+  }
+
+  #error(message: string, at: number): MessageFormatError {
+    return new MessageFormatError(message, at - this.#start);
   }
 }

@@ -153,7 +153,7 @@ export class MessageScanner {
       this.#fieldValue = 0;
       return;
     }
-    if (type === 0xc1) throw new MessageFormatError('byte c1 is not MessagePack', this.#at - 1);
+    if (type === 0xc1) throw new MessageFormatError('byte c1 is not MessagePack', this.#seen() - 1);
     const bytes = fixedBytes[type] ?? 0;
     if (bytes > 0) this.#expect(0, bytes);
   }
@@ -177,10 +177,15 @@ export class MessageScanner {
     this.#items += objects;
     this.#toPass = bytes;
     const { frameBytesMax, frameItemsMax } = this.#limits;
-    if (this.#items > frameItemsMax) throw new MessageFormatError(`a message has more than ${frameItemsMax} objects`, this.#at);
-    if (this.#earlier + this.#at - this.#messageStart + bytes + this.#owed > frameBytesMax) {
-      throw new MessageFormatError(`a message has more than ${frameBytesMax} bytes`, this.#at);
+    if (this.#items > frameItemsMax) throw new MessageFormatError(`a message has more than ${frameItemsMax} objects`, this.#seen());
+    if (this.#seen() + bytes + this.#owed > frameBytesMax) {
+      throw new MessageFormatError(`a message has more than ${frameBytesMax} bytes`, this.#seen());
     }
+  }
+
+  /** Bytes of the current message scanned so far. */
+  #seen(): number {
+    return this.#earlier + this.#at - this.#messageStart;
   }
 
   #found(): void {

@@ -39,7 +39,8 @@ export interface RpcChannel {
   readonly waitingBytes: number;
   /**
    * Sends a request. `write` must write exactly one array, the params. All that is written in one turn of the event loop goes out as one
-   * write at its end. `onAnswer` is called exactly once, never before this returns: with a failure, or with a reader at the result.
+   * write at its end. `onAnswer` is called exactly once, never before this returns: with a failure, or with a reader at the result. Only if
+   * it throws a MessageFormatError (the result is malformed), the channel closes and it is called again, with `lost`.
    */
   request(method: string, write: (out: MessageWriter) => void, onAnswer: (failure: RpcFailure | undefined, result: MessageReader | undefined) => void): void;
   notify(method: string, write: (out: MessageWriter) => void): void;
@@ -59,7 +60,10 @@ export interface RpcChannel {
 export interface RpcOptions {
   /** The other side has requests to answer and sends nothing at all for this long: the channel is closed, requests are `lost`. */
   readonly progressTimeoutMs: number;
-  /** Of a server: a connection that has sent no complete message this long after it opened, or keeps one unfinished this long, is closed. */
+  /**
+   * Of a server: a connection that has sent no complete message this long after it opened, or whose unfinished message grew by less than
+   * 64 KiB in this time, is closed, and so is one that takes nothing of what it is sent. Infinity: not at all.
+   */
   readonly idleFrameTimeoutMs: number;
   readonly frameBytesMax: number;
   readonly frameItemsMax: number;

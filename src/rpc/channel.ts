@@ -327,7 +327,7 @@ class ConnectionChannel implements RpcChannel {
       this.#answersOwed++;
       return this.answerErrorText(id, `malformed request: ${count} members instead of 4`);
     }
-    throw new MessageFormatError(`a message of type ${type} with ${count} members`, message.position);
+    throw new MessageFormatError(`a message of type ${type} with ${count} members`, message.offset);
   }
 
   #dispatchRequest(message: MessageReader): void {
@@ -449,7 +449,7 @@ class ConnectionChannel implements RpcChannel {
 
 function readId(message: MessageReader): number {
   const id = message.integer();
-  if (id < 0 || id >= idCount) throw new MessageFormatError('a request id is a u32', message.position);
+  if (id < 0 || id >= idCount) throw new MessageFormatError('a request id is a u32', message.offset);
   return id;
 }
 

@@ -28,7 +28,7 @@ export const batches: readonly (readonly RecordInput[])[] = [
     record(recordKind.put, 'all', Buffer.from('a'), { ...numbered, version: version(77), expiresAt: millis(1), reply: Buffer.from('reply') }),
     record(recordKind.delete, 'gone', Buffer.alloc(0), numbered),
     record(recordKind.refusal, 'refused', Buffer.alloc(0), { ...numbered, reply: Buffer.alloc(0) }),
-    record(recordKind.floor, '', Buffer.from([1, 2, 3, 4, 5, 0, 0, 0])),
+    record(recordKind.floor, '\x01\x02\x03\x04\x05\0\0\0', Buffer.alloc(0)),
     record(recordKind.time, '', Buffer.alloc(0)),
   ],
   [record(recordKind.put, 'large', Buffer.from(Array.from({ length: 9_000 }, (_, index) => (index * 7 + 3) % 251)))],

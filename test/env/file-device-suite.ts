@@ -22,7 +22,12 @@ export function refuses(code: DeviceErrorCode, text?: RegExp): (error: unknown) 
   };
 }
 
-export const pattern = (seed: number, length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => (seed * 31 + index * 7 + (index >> 8)) % 255 + 1);
+/** `length` bytes, none of them zero, that differ from seed to seed and from block to block. */
+export function pattern(seed: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  for (let index = 0; index < length; index += 1) bytes[index] = ((seed * 31 + index * 7 + (index >> 8)) % 255) + 1;
+  return bytes;
+}
 
 export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): void {
   const rule = (title: string, body: (world: DeviceWorld) => Promise<void>): void => {
@@ -211,7 +216,7 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
       if (device.reportZone(zone).state !== 'empty') device.reset(zone);
       device.write(zone, 0, pattern(round, 512));
       device.finish(zone, 512);
-      if (round % 3 === 0) await device.sync();
+      if (round % 10 === 0) await device.sync();
     }
     await device.sync();
     await device.close();

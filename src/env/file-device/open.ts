@@ -89,7 +89,8 @@ async function openFile(file: File, path: string, options: FileDeviceOptions, cl
   const keptExtents = Math.min(layout.extentCount, Math.max(endOf(used), used.size + layout.reserveExtents));
   const keptBytes = layout.dataOffset + keptExtents * superblock.extentBytes;
   const truncates = file.size() > keptBytes;
-  const map = new MapLog(file, place, contents.generation, contents.area, truncates ? keptBytes : file.size());
+  // Not the present length, which may be the cache's alone, nor the old one, if the file is about to become shorter.
+  const map = new MapLog(file, place, contents.generation, contents.area, Math.min(contents.stableBytes, keptBytes));
   map.checkpoint(checkpointOf(zones));
   const mark = map.mark;
   await file.sync();

@@ -66,7 +66,8 @@ export class FileImage {
   write(offset: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#number += 1;
-    this.#operations.push({ kind: 'write', number: this.#number, offset, bytes: bytes.slice() });
+    // A copy: `slice` of a Buffer would be a view of what the caller may change.
+    this.#operations.push({ kind: 'write', number: this.#number, offset, bytes: new Uint8Array(bytes) });
     eachPage(offset, bytes.length, (page, within, count, done) => {
       this.#cachedPage(page).set(bytes.subarray(done, done + count), within);
     });

@@ -1,0 +1,460 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { clientId, epoch, requestNumber, shardId, zoneId } from '../../../src/base/ids.ts';
+import { encodeZoneHeader } from '../../../src/codec/log-format.ts';
+import { put } from '../../logger/zone-writer.ts';
+import { Rig, ZoneWriter } from './rig.ts';
+
+function sealAnswer(rig: Rig, ticket: string): unknown {
+  const answer = rig.answers.get(ticket);
+  return answer?.kind === 'sealed' ? answer.answer : answer;
+}
+
+describe('S3 stable before answered', () => {
+  test('an append is answered when a sync that began after it was written has returned', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    const first = rig.append(writer.filled(10));
+    rig.endTurn();
+    const second = rig.append(writer.filled(10));
+    assert.equal(rig.outcome(first), 'waiting');
+    rig.synced();
+    assert.equal(rig.outcome(first), 'ok');
+    assert.equal(rig.outcome(second), 'waiting');
+    rig.synced();
+    assert.equal(rig.outcome(second), 'ok');
+  });
+
+  test('all appends of a turn are covered by one sync, and the next sync begins when it has returned', () => {
+    const rig = new Rig();
+    const writers = [1, 2, 3].map((shard) => new ZoneWriter({ shard }));
+    const tickets = writers.flatMap((writer) => [rig.append(writer.filled(10)), rig.append(writer.filled(20))]);
+    rig.endTurn();
+    assert.equal(rig.syncs, 1);
+    const later = writers.map((writer) => rig.append(writer.filled(30)));
+    rig.endTurn();
+    assert.equal(rig.syncs, 1, 'one sync at a time');
+    rig.synced();
+    assert.equal(rig.syncs, 2, 'at once, not at the end of a turn');
+    assert.deepEqual(tickets.map((ticket) => rig.outcome(ticket)), tickets.map(() => 'ok'));
+    rig.synced();
+    assert.deepEqual(later.map((ticket) => rig.outcome(ticket)), ['ok', 'ok', 'ok']);
+    rig.endTurn();
+    assert.equal(rig.syncs, 2, 'nothing to sync');
+  });
+
+  test('a seal is answered only when every append accepted before is stable and counted', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    rig.endTurn();
+    rig.append(writer.filled(10));
+    const seal = rig.seal(0, 1, 2);
+    rig.synced();
+    assert.equal(rig.outcome(seal), 'waiting');
+    rig.synced();
+    assert.deepEqual(sealAnswer(rig, seal), { length: writer.offset, seen: 0, doubtful: false, tail: 'clean' });
+  });
+
+  test('a repeated seal is not answered before its fence is stable', () => {
+    const rig = new Rig();
+    const first = rig.seal(0, 1, 2);
+    const again = rig.seal(0, 1, 2);
+    assert.deepEqual([rig.outcome(first), rig.outcome(again)], ['waiting', 'waiting']);
+    rig.settle();
+    assert.equal(rig.outcome(again), 'ok');
+    assert.equal(rig.outcome(rig.seal(0, 1, 2)), 'ok', 'nothing is unstable any more');
+  });
+
+  test('a zone found open after a restart takes no appends, not even repetitions, and is confirmed', () => {
+    const before = new Rig();
+    const writer = new ZoneWriter();
+    const item = writer.filled(10);
+    before.append(item);
+    before.settle();
+    const rig = before.restarted({}, { '0/1': { length: writer.offset } });
+    assert.equal(rig.outcome(rig.append(item)), 'restarted');
+    assert.equal(rig.outcome(rig.append(writer.filled(10))), 'restarted');
+    assert.equal(rig.confirm(0, 1, 1), 'confirmed');
+    assert.equal(rig.zone(0, 1)?.state, 'restarted');
+  });
+
+  test('a zone of which nothing survived was not found open: it may be created', () => {
+    const before = new Rig();
+    before.append(new ZoneWriter({ zone: 4 }).filled(10));
+    before.settle();
+    const rig = before.restarted({}, {});
+    assert.equal(rig.zone(0, 4), undefined);
+    const again = rig.append(new ZoneWriter({ zone: 4 }).filled(10));
+    rig.settle();
+    assert.equal(rig.outcome(again), 'ok');
+    assert.equal(rig.outcome(rig.append(new ZoneWriter({ zone: 3 }).filled(10))), 'retired-zone');
+  });
+});
+
+describe('S4 a fence is for ever', () => {
+  test('a fenced epoch cannot append, confirm or seal in any zone, seen or unseen', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter({ epoch: 3 });
+    rig.append(writer.filled(10));
+    rig.seal(0, 1, 5);
+    assert.equal(rig.outcome(rig.append(writer.filled(10))), 'fenced', 'at once, before the fence is stable');
+    rig.settle();
+    assert.equal(rig.outcome(rig.append(new ZoneWriter({ epoch: 4, zone: 2 }).filled(10))), 'fenced');
+    assert.equal(rig.confirm(0, 1, 3), 'fenced');
+    assert.equal(rig.confirm(0, 99, 4), 'fenced');
+    const low = rig.seal(0, 1, 4);
+    assert.equal(rig.outcome(low), 'fenced');
+    assert.deepEqual(rig.answers.get(low), { kind: 'refused', code: 'fenced', message: 'a higher epoch has sealed this shard here (S4); detail: that epoch', detail: 5 });
+    assert.equal(rig.zone(0, 1)?.state, 'sealed');
+  });
+
+  test('the epoch that sealed may append, and other shards are not concerned', () => {
+    const rig = new Rig();
+    rig.seal(0, 1, 5);
+    const own = rig.append(new ZoneWriter({ epoch: 5, zone: 2 }).filled(10));
+    const other = rig.append(new ZoneWriter({ shard: 1, epoch: 1 }).filled(10));
+    rig.settle();
+    assert.deepEqual([rig.outcome(own), rig.outcome(other)], ['ok', 'ok']);
+    assert.equal(rig.confirm(0, 2, 5), 'confirmed');
+  });
+
+  test('the fence is persisted also for shards and zones never seen, and survives a restart', () => {
+    const rig = new Rig();
+    const seal = rig.seal(7, 12, 3);
+    assert.deepEqual(rig.persisted, [{ kind: 'fence', shard: 7, epoch: 3 }]);
+    rig.settle();
+    assert.deepEqual(sealAnswer(rig, seal), { length: 0, seen: 0, doubtful: false, tail: 'clean' });
+    const after = rig.restarted();
+    assert.equal(after.outcome(after.append(new ZoneWriter({ shard: 7, zone: 12, epoch: 2 }).filled(10))), 'fenced');
+  });
+
+  test('the fence survives a reset', () => {
+    const rig = new Rig();
+    rig.append(new ZoneWriter({ epoch: 1 }).filled(10));
+    rig.seal(0, 1, 4);
+    rig.settle();
+    rig.reset(0, 1, rig.zone(0, 1)?.generation ?? '');
+    rig.settle();
+    assert.equal(rig.outcome(rig.append(new ZoneWriter({ epoch: 3, zone: 2 }).filled(10))), 'fenced');
+    assert.equal(rig.restarted().confirm(0, 1, 3), 'fenced');
+  });
+
+  test('creating a zone retires all lower ids, resetting one retires its own, also after a restart', () => {
+    const rig = new Rig();
+    rig.append(new ZoneWriter({ zone: 5 }).filled(10));
+    rig.settle();
+    assert.equal(rig.outcome(rig.append(new ZoneWriter({ zone: 4 }).filled(10))), 'retired-zone');
+    rig.reset(0, 5, rig.zone(0, 5)?.generation ?? '');
+    rig.settle();
+    for (const machine of [rig, rig.restarted()]) {
+      assert.equal(machine.outcome(machine.append(new ZoneWriter({ zone: 5 }).filled(10))), 'retired-zone');
+      assert.equal(machine.outcome(machine.seal(0, 5, 9)), 'retired-zone');
+      const next = machine.append(new ZoneWriter({ zone: 6, epoch: 9 }).filled(10));
+      machine.settle();
+      assert.equal(machine.outcome(next), 'ok');
+    }
+  });
+
+  test('sealing a zone for its own epoch is refused: it would not stop its appends', () => {
+    const rig = new Rig();
+    rig.append(new ZoneWriter({ epoch: 3 }).filled(10));
+    assert.equal(rig.outcome(rig.seal(0, 1, 3)), 'other-epoch');
+    assert.equal(rig.outcome(rig.seal(0, 1, 2)), 'other-epoch');
+    assert.deepEqual(rig.persisted.filter((entry) => entry.kind === 'fence'), []);
+  });
+});
+
+describe('S2 one writer per zone', () => {
+  test('another epoch cannot append to a zone', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter({ epoch: 3 });
+    rig.append(writer.filled(10));
+    const item = writer.filled(10);
+    assert.equal(rig.outcome(rig.append({ ...item, epoch: epoch(4) })), 'other-epoch');
+    assert.equal(rig.outcome(rig.append({ ...item, epoch: epoch(2) })), 'other-epoch');
+    assert.equal(rig.confirm(0, 1, 4), 'other-epoch');
+  });
+});
+
+describe('S11 same offset, same bytes', () => {
+  test('an append behind or before the write pointer is refused and says where that is', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    const end = writer.offset;
+    const skipped = writer.filled(10);
+    const far = rig.append(writer.filled(10));
+    assert.equal(rig.outcome(far), 'not-at-write-pointer');
+    assert.equal((rig.answers.get(far) as { detail: number }).detail, end);
+    const fine = rig.append(skipped);
+    rig.settle();
+    assert.equal(rig.outcome(fine), 'ok');
+  });
+
+  test('an identical repetition is acknowledged again, behind the sync that covers it; other bytes never', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    const item = writer.filled(10);
+    rig.append(item);
+    const again = rig.append(item);
+    assert.equal(rig.outcome(again), 'waiting');
+    rig.settle();
+    assert.equal(rig.outcome(again), 'ok');
+    assert.equal(rig.outcome(rig.append(item)), 'ok', 'at once when all is stable');
+    const other = new ZoneWriter().next([put('other', Buffer.from('thing'))]);
+    assert.equal(rig.outcome(rig.append({ ...other, bytes: other.bytes.subarray(0, 150) })), 'not-at-write-pointer');
+    const changed = Buffer.from(item.bytes);
+    changed[100] = (changed[100] ?? 0) ^ 1;
+    assert.equal(rig.outcome(rig.append({ ...item, bytes: changed })), 'not-at-write-pointer');
+    assert.equal(rig.data.get(2)?.equals(item.bytes), true, 'what is held did not change');
+  });
+
+  test('only what is stable is readable', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    const readable = (length: number): string => {
+      const answer = rig.machine.readable(writer.shard, writer.zone, 0, length);
+      return answer.kind === 'ok' ? 'ok' : answer.code;
+    };
+    assert.equal(readable(1), 'out-of-range');
+    rig.settle();
+    assert.equal(readable(writer.offset), 'ok');
+    assert.equal(readable(writer.offset + 1), 'out-of-range');
+    const unseen = rig.machine.readable(shardId(0), zoneId(9), 0, 1);
+    assert.deepEqual(unseen, { kind: 'refused', code: 'unknown-zone' });
+  });
+
+  test('a damaged zone is readable up to what is known to be committed, a torn one up to its intact end', () => {
+    const before = new Rig();
+    before.append(new ZoneWriter({ zone: 1 }).filled(10));
+    before.append(new ZoneWriter({ shard: 1 }).filled(10));
+    before.settle();
+    const rig = before.restarted({}, { '0/1': { length: 100, seen: 500, tail: 'damaged' }, '1/1': { length: 100, seen: 500, tail: 'torn' } });
+    assert.equal(rig.machine.readable(shardId(0), zoneId(1), 400, 100).kind, 'ok');
+    assert.equal(rig.machine.readable(shardId(0), zoneId(1), 400, 101).kind, 'refused');
+    assert.equal(rig.machine.readable(shardId(1), zoneId(1), 0, 101).kind, 'refused');
+  });
+});
+
+describe('what an append must be', () => {
+  const refused = (rig: Rig, item: Parameters<Rig['append']>[0]): string => rig.outcome(rig.append(item));
+
+  test('a zone begins at offset 0 with its own header', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    const first = writer.filled(10);
+    const second = writer.filled(10);
+    assert.equal(refused(rig, second), 'unknown-zone');
+    assert.equal(refused(rig, { ...first, bytes: first.bytes.subarray(64) }), 'malformed');
+    assert.equal(refused(rig, { ...first, bytes: first.bytes.subarray(0, 64) }), 'malformed', 'no batch');
+    assert.equal(refused(rig, { ...first, shard: shardId(1) }), 'malformed');
+    assert.equal(refused(rig, { ...first, zone: zoneId(2) }), 'malformed');
+    assert.equal(refused(rig, { ...first, epoch: epoch(2) }), 'malformed');
+    assert.equal(refused(rig, new ZoneWriter({ cluster: 'd'.repeat(32) as never }).filled(10)), 'malformed');
+    assert.equal(refused(rig, new ZoneWriter({ zoneSize: 2 * 1024 * 1024 }).filled(10)), 'malformed');
+    assert.equal(rig.persisted.length, 0);
+    assert.equal(rig.data.size, 0);
+  });
+
+  test('batches that follow have good headers for their places', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    const first = writer.filled(10);
+    rig.append(first);
+    const item = writer.filled(10);
+    assert.equal(refused(rig, { ...item, bytes: Buffer.concat([item.bytes, Buffer.alloc(1)]) }), 'malformed');
+    assert.equal(refused(rig, { ...item, bytes: item.bytes.subarray(0, item.bytes.length - 1) }), 'malformed');
+    assert.equal(refused(rig, { ...item, bytes: Buffer.concat([item.bytes, item.bytes]) }), 'malformed', 'the second copy is at a wrong place');
+    assert.equal(refused(rig, { ...item, bytes: Buffer.alloc(0) }), 'malformed');
+    const twice = { ...item, bytes: Buffer.concat([item.bytes, writer.filled(10).bytes]) };
+    const fine = rig.append(twice);
+    rig.settle();
+    assert.equal(rig.outcome(fine), 'ok');
+    assert.equal(rig.zone(0, 1)?.batches, 3);
+  });
+
+  test('a committed length beyond the batch is refused: it would make every seal doubtful', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    writer.committed = 1_000_000;
+    assert.equal(refused(rig, writer.filled(10)), 'malformed');
+  });
+
+  test('S9 the highest committed length in the headers is what the seal calls seen', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    writer.committed = writer.offset;
+    rig.append(writer.filled(10));
+    const seen = writer.committed;
+    writer.committed = 64;
+    rig.append(writer.filled(10));
+    const seal = rig.seal(0, 1, 2);
+    rig.settle();
+    assert.deepEqual(sealAnswer(rig, seal), { length: writer.offset, seen, doubtful: false, tail: 'clean' });
+  });
+
+  test('offset and length are multiples of the alignment', () => {
+    const rig = new Rig({ alignment: 512 });
+    assert.equal(refused(rig, new ZoneWriter({ alignment: 1 }).filled(10)), 'misaligned');
+    const coarser = rig.append(new ZoneWriter({ alignment: 4096 }).filled(10));
+    rig.settle();
+    assert.equal(rig.outcome(coarser), 'ok');
+  });
+
+  test('an append that ends beyond the zone is refused', () => {
+    const rig = new Rig({ zoneSize: 64 * 1024 });
+    const writer = new ZoneWriter({ zoneSize: 64 * 1024 });
+    rig.append(writer.filled(40_000));
+    assert.equal(refused(rig, writer.filled(40_000)), 'zone-full');
+    assert.equal(refused(rig, writer.next([{ ...put('k', Buffer.alloc(1)), client: clientId(1), number: requestNumber(1) }])), 'not-at-write-pointer');
+  });
+
+  test('without space nothing changes, and a zone that could not be created is not there', () => {
+    const rig = new Rig({ deviceZones: [2] });
+    rig.full = true;
+    const writer = new ZoneWriter();
+    const item = writer.filled(10);
+    assert.equal(refused(rig, item), 'device-full');
+    assert.deepEqual(rig.persisted, []);
+    rig.full = false;
+    const fine = rig.append(item);
+    rig.settle();
+    assert.equal(rig.outcome(fine), 'ok');
+    assert.equal(refused(rig, new ZoneWriter({ shard: 1 }).filled(10)), 'device-full', 'no device zone is left');
+  });
+});
+
+describe('finish and reset', () => {
+  function sealed(): { rig: Rig; writer: ZoneWriter; middle: number } {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    const middle = writer.offset;
+    rig.append(writer.filled(10));
+    rig.settle();
+    return { rig, writer, middle };
+  }
+
+  test('a finished zone takes no appends and is read up to its length only', () => {
+    const { rig, writer, middle } = sealed();
+    const finish = rig.finish(0, 1, middle);
+    assert.equal(rig.outcome(finish), 'waiting');
+    rig.settle();
+    assert.equal(rig.outcome(finish), 'ok');
+    assert.equal(rig.outcome(rig.append(writer.filled(10))), 'sealed');
+    assert.equal(rig.machine.readable(shardId(0), zoneId(1), 0, middle).kind, 'ok');
+    assert.equal(rig.machine.readable(shardId(0), zoneId(1), 0, middle + 1).kind, 'refused');
+    assert.equal(rig.outcome(rig.finish(0, 1, middle)), 'ok', 'a repetition');
+    assert.equal(rig.outcome(rig.finish(0, 1, middle - 1)), 'sealed');
+    const after = rig.restarted();
+    assert.equal(after.zone(0, 1)?.length, middle);
+    assert.equal(after.outcome(after.append(writer.filled(10))), 'sealed');
+  });
+
+  test('S10 a length that is not held, or not stable, is refused', () => {
+    const { rig, writer } = sealed();
+    assert.equal(rig.outcome(rig.finish(0, 1, writer.offset + 1)), 'not-held');
+    rig.append(writer.filled(10));
+    assert.equal(rig.outcome(rig.finish(0, 1, writer.offset)), 'not-held');
+    assert.equal(rig.outcome(rig.finish(0, 2, 0)), 'unknown-zone');
+  });
+
+  test('an append that a finish cut off is not acknowledged', () => {
+    const { rig, writer, middle } = sealed();
+    const late = rig.append(writer.filled(10));
+    rig.finish(0, 1, middle);
+    rig.settle();
+    assert.equal(rig.outcome(late), 'sealed');
+  });
+
+  test('S10 a late order to delete does not hit another copy', () => {
+    const { rig } = sealed();
+    const generation = rig.zone(0, 1)?.generation ?? '';
+    assert.equal(rig.outcome(rig.reset(0, 1, 'f'.repeat(16))), 'other-copy');
+    const reset = rig.reset(0, 1, generation);
+    assert.equal(rig.outcome(reset), 'waiting');
+    rig.settle();
+    assert.equal(rig.outcome(reset), 'ok');
+    assert.equal(rig.outcome(rig.reset(0, 1, generation)), 'unknown-zone');
+    assert.equal(rig.restarted().zone(0, 1), undefined);
+  });
+
+  test('a device zone is used again only when its reset is stable', () => {
+    const rig = new Rig({ deviceZones: [2] });
+    rig.append(new ZoneWriter().filled(10));
+    rig.settle();
+    rig.reset(0, 1, rig.zone(0, 1)?.generation ?? '');
+    const next = new ZoneWriter({ zone: 2 });
+    const item = next.filled(10);
+    assert.equal(rig.outcome(rig.append(item)), 'device-full');
+    rig.endTurn();
+    assert.equal(rig.outcome(rig.append(item)), 'device-full');
+    rig.synced();
+    const fine = rig.append(item);
+    rig.settle();
+    assert.equal(rig.outcome(fine), 'ok');
+  });
+
+  test('S9 a seal after a restart says what the scan found', () => {
+    const before = sealed().rig;
+    const rig = before.restarted({}, { '0/1': { length: 100, seen: 64, tail: 'torn' } });
+    const seal = rig.seal(0, 1, 2);
+    rig.settle();
+    assert.deepEqual(sealAnswer(rig, seal), { length: 100, seen: 64, doubtful: false, tail: 'torn' });
+    const doubtful = before.restarted({}, { '0/1': { length: 100, seen: 300, tail: 'damaged' } });
+    const other = doubtful.seal(0, 1, 2);
+    doubtful.settle();
+    assert.deepEqual(sealAnswer(doubtful, other), { length: 100, seen: 300, doubtful: true, tail: 'damaged' });
+  });
+});
+
+describe('S17 a failed sync is final', () => {
+  test('everything that waits and everything later is refused; reads below the last good sync go on', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    rig.settle();
+    const stable = writer.offset;
+    const covered = rig.append(writer.filled(10));
+    rig.endTurn();
+    const waiting = rig.append(writer.filled(10));
+    const seal = rig.seal(1, 1, 5);
+    rig.step({ kind: 'device-failed' });
+    const later = [rig.append(writer.filled(10)), rig.seal(0, 1, 9), rig.finish(0, 1, stable), rig.reset(0, 1, rig.zone(0, 1)?.generation ?? '')];
+    assert.deepEqual([covered, waiting, seal, ...later].map((ticket) => rig.outcome(ticket)), Array(7).fill('device-failed'));
+    assert.equal(rig.confirm(0, 1, 1), 'device-failed');
+    rig.endTurn();
+    rig.step({ kind: 'synced' });
+    assert.equal(rig.syncs, 2, 'no sync is tried again');
+    assert.equal(rig.machine.readable(shardId(0), zoneId(1), 0, stable).kind, 'ok');
+    assert.equal(rig.machine.readable(shardId(0), zoneId(1), 0, stable + 1).kind, 'refused');
+  });
+});
+
+describe('the machine holds its caller to the rules', () => {
+  test('S3 a sync that did not begin cannot return', () => {
+    assert.throws(() => new Rig().synced(), /S3/);
+  });
+
+  test('S2, S4 a write behind the back of the checks is not taken', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    const item = writer.filled(10);
+    rig.append(item);
+    const next = { ticket: 'x', item: writer.filled(10), deviceZone: 2, batches: 1, committed: 0 };
+    rig.seal(0, 1, 2);
+    assert.throws(() => rig.step({ kind: 'written', write: next }), /S4/);
+    assert.throws(() => rig.step({ kind: 'written', write: { ...next, item: { ...next.item, epoch: epoch(3) } } }), /S2/);
+  });
+
+  test('the zone header says the alignment, which may be coarser than the device, never finer', () => {
+    const header = encodeZoneHeader({ ...new ZoneWriter().place, alignment: 1, zoneSize: 1024 * 1024, createdMs: 0 as never });
+    const rig = new Rig({ alignment: 64 });
+    const writer = new ZoneWriter({ alignment: 64 });
+    const item = writer.filled(10);
+    assert.equal(rig.outcome(rig.append({ ...item, bytes: Buffer.concat([header, item.bytes.subarray(64)]) })), 'malformed');
+  });
+});

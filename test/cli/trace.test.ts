@@ -1,9 +1,11 @@
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { KvError } from '../../src/base/errors.ts';
 import { formatTraceRequest, generateTrace, parseTrace, parseTraceLine } from '../../src/cli/trace.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import { repositoryRoot } from '../support/repository.ts';
 
 test('commands in any case, values with spaces, line ends of both kinds', () => {
   assert.deepEqual(parseTrace('PUT 1 a\nget 1\r\nDel 1\n\n  put k two words \n'), [
@@ -59,7 +61,7 @@ test('the same seed makes the same trace, another one another', () => {
 });
 
 test('every line that the generator of the testbed wrote is understood', () => {
-  const sample = readFileSync(new URL('../fixtures/kv_trace2.txt', import.meta.url), 'utf8');
+  const sample = readFileSync(join(repositoryRoot, 'test/fixtures/kv_trace2.txt'), 'utf8');
   const requests = parseTrace(sample);
   assert.equal(requests.length, 100);
   assert.equal(requests.filter((request) => request.kind === 'get').length, 54);

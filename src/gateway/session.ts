@@ -1,4 +1,4 @@
-/** One connected client (or gateway that forwards): answers its requests on its channel. PUT 5/5 ends here. */
+/** One connected client (or gateway that forwards): answers its requests on its channel. The reply of a PUT leaves here. */
 import type { ErrorCode, Outcome } from '../base/errors.ts';
 import { KvError } from '../base/errors.ts';
 import { writeError } from '../codec/client-protocol.ts';

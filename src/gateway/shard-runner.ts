@@ -1,6 +1,6 @@
 /**
- * PUT 3/5: carries out what the shards want: sends their batches to the loggers (next: logger/logger.ts), turns answers into events, passes
- * results on (5/5: client-door.ts) and tells the other gateways. Holds no protocol state of its own.
+ * PUT 3/5, next: logger/requests.ts. Carries out what the shards want: sends their batches to the loggers, turns answers into events, passes
+ * results on and tells the other gateways. Holds no protocol state of its own.
  */
 import { unreachable } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';

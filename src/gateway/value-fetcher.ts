@@ -41,7 +41,7 @@ export class ValueFetcher {
     this.#parts = parts;
   }
 
-  /** PUT 5/5 leaves the value here for the reads to come. */
+  /** A PUT leaves its value here for the reads to come. */
   written(shard: ShardId, lba: number, write: ShardWrite): void {
     const { cache } = this.#parts;
     if (cache.capacity > 0) cache.set(shard, lba, write.source.subarray(write.valueStart, write.valueStart + write.valueLength));

@@ -1,5 +1,5 @@
 /**
- * PUT 2/5: forms a batch from queued writes, next: gateway/shard-runner.ts sends it. Decides each write against the newest state, records in
+ * PUT 2/5, next: gateway/shard-runner.ts. Forms a batch from queued writes. Decides each write against the newest state, records in
  * flight included (S12, S15: the log's order is the only order), and encodes it once.
  */
 import { assert, unreachable } from '../../base/assert.ts';

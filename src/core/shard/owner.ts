@@ -1,5 +1,5 @@
 /**
- * The owner of a shard: orders its writes (PUT 2/5 and 4/5), confirms its reads, changes its zone. One object per epoch held.
+ * PUT 5/5: committed, answered. The owner of a shard: orders its writes, confirms its reads, changes its zone. One object per epoch held.
  *
  *   serving --replica failed, zone full, replicas back--> changing --own change seen--> serving
  *      |                                                     |
@@ -221,7 +221,7 @@ export class ShardOwner {
     }
   }
 
-  /** PUT 4/5: the record is on every replica: index it and answer. Next: gateway/client-door.ts. */
+  /** The batch is on every replica (S5): index it; the effect answers its writes. */
   #commit(batch: Batch): void {
     assert(!this.#deposed && this.#change === undefined, 'S6 nothing commits while frozen');
     const { index, once } = this.#state;

@@ -156,6 +156,27 @@ test('cancelled timers far in the future do not pile up', () => {
   assert.equal(called, 1);
 });
 
+test('chains of microtasks of any length belong to their turn', async () => {
+  const clock = new SimulatedClock();
+  const calls: string[] = [];
+  const chain = async (length: number): Promise<void> => {
+    for (let link = 0; link < length; link++) await undefined;
+    calls.push('end of the chain');
+    clock.endOfTurn(() => calls.push('end of turn'));
+  };
+  for (let at = 1; at <= 3; at++) {
+    clock.after(at, () => {
+      void chain(1000 * at);
+      clock.endOfTurn(() => void chain(10));
+    });
+  }
+  clock.after(1, () => calls.push('next event'));
+  await clock.runUntil(1.5);
+  assert.deepEqual(calls, ['end of the chain', 'end of the chain', 'end of turn', 'next event', 'end of turn']);
+  await clock.runUntil(5);
+  assert.equal(calls.length, 13);
+});
+
 test('runUntil says whether its goal was reached', async () => {
   const clock = new SimulatedClock();
   let count = 0;

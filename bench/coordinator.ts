@@ -16,7 +16,10 @@ import { silent } from '../src/base/log.ts';
 import { openSqliteCoordinator } from '../src/coordinator/sqlite.ts';
 import { RealClock } from '../src/env/real/clock.ts';
 
-type Order = { readonly kind: 'transact'; readonly seconds: number; readonly inFlight: number } | { readonly kind: 'idle'; readonly seconds: number } | { readonly kind: 'watch' };
+type Order =
+  | { readonly kind: 'transact'; readonly seconds: number; readonly inFlight: number }
+  | { readonly kind: 'idle'; readonly seconds: number }
+  | { readonly kind: 'watch' };
 /** Milliseconds. */
 type Report = readonly number[];
 
@@ -43,7 +46,13 @@ async function child(file: string, number: string): Promise<void> {
       const value = new Uint8Array(200);
       while (machineMs() < end) {
         const start = machineMs();
-        await coordinator.transact([], [{ key: `head/${number}/${lane}`, value }, { key: `zone/${number}/${lane}`, value }]);
+        await coordinator.transact(
+          [],
+          [
+            { key: `head/${number}/${lane}`, value },
+            { key: `zone/${number}/${lane}`, value },
+          ],
+        );
         times.push(machineMs() - start);
       }
     };
@@ -68,7 +77,8 @@ async function child(file: string, number: string): Promise<void> {
   report([]);
 }
 
-const nextReport = (from: ChildProcess): Promise<Report> => new Promise((resolve) => from.once('message', (report: Report) => resolve(report)));
+const nextReport = (from: ChildProcess): Promise<Report> =>
+  new Promise((resolve) => from.once('message', (report: Report) => resolve(report)));
 
 async function withChildren<T>(file: string, count: number, body: (children: readonly ChildProcess[]) => Promise<T>): Promise<T> {
   const children = Array.from({ length: count }, (_, number) => fork(program, ['child', file, String(number)]));
@@ -94,9 +104,15 @@ async function main(seconds: number): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'kv-filelog-bench-'));
   const file = join(folder, 'coordinator.db');
   try {
-    for (const [processes, inFlight] of [[1, 1], [1, 16], [6, 1]] as const) {
+    for (const [processes, inFlight] of [
+      [1, 1],
+      [1, 16],
+      [6, 1],
+    ] as const) {
       const times = await withChildren(file, processes, (children) => orderAll(children, { kind: 'transact', seconds, inFlight }));
-      console.log(`${processes} process(es), ${inFlight} in flight each: ${Math.round(times.length / seconds)} transactions/s, ${latencies(times)}`);
+      console.log(
+        `${processes} process(es), ${inFlight} in flight each: ${Math.round(times.length / seconds)} transactions/s, ${latencies(times)}`,
+      );
     }
     const delays = await withChildren(file, 1, ([watcher]) => (watcher === undefined ? Promise.resolve([]) : watchDelays(file, watcher)));
     console.log(`transact in one process to the watch in another: ${latencies(delays)}`);

@@ -21,7 +21,11 @@ function report(what: string, count: number, startMs: number, startCpu: NodeJS.C
   const seconds = (performance.now() - startMs) / 1000;
   const cpu = process.cpuUsage(startCpu);
   const perOperation = (cpu.user + cpu.system) / count;
-  console.log(`${what.padEnd(64)} ${Math.round(count / seconds).toLocaleString('en').padStart(12)} /s  ${perOperation.toFixed(2).padStart(6)} us of processor each`);
+  console.log(
+    `${what.padEnd(64)} ${Math.round(count / seconds)
+      .toLocaleString('en')
+      .padStart(12)} /s  ${perOperation.toFixed(2).padStart(6)} us of processor each`,
+  );
 }
 
 /** Requests of the hot path, without their values, in pieces as they come from a socket. */
@@ -74,7 +78,13 @@ function write(): void {
   report('write a put of 100 bytes', messageCount, start, cpu);
 }
 
-const quiet: RpcHandler = { onRequest: () => undefined, onNotice: () => undefined, onOpen: () => undefined, onClose: () => undefined, onDrain: () => undefined };
+const quiet: RpcHandler = {
+  onRequest: () => undefined,
+  onNotice: () => undefined,
+  onOpen: () => undefined,
+  onClose: () => undefined,
+  onDrain: () => undefined,
+};
 
 /** Puts over TCP on the loopback, `inFlight` at a time. */
 async function roundTrips(inFlight: number, valueBytes: number, total: number): Promise<void> {

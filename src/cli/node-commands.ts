@@ -23,6 +23,8 @@ export interface NodeOptions {
 interface RunningNode {
   /** For people: where it listens. */
   readonly serves: string;
+  /** Called once, if the node can never again do all it is for (S17). */
+  onFailed(callback: (error: Error) => void): void;
   close(): Promise<void>;
 }
 
@@ -54,12 +56,13 @@ export async function runNode(io: CliIo, kind: NodeKind, id: number, options: No
       const node = await startNode(kind, id, { config, cluster, coordinator, log, io });
       log('info', `${kind} serves`, { id, serves: node.serves, cluster: cluster.cluster });
       io.supervisor?.send({ kind: 'ready', serves: node.serves });
+      restartAfterFailure(io, node, log, stop);
       log('info', `${kind} stops`, { id, why: await stop.requested });
       await node.close();
     } finally {
       await coordinator.close();
     }
-    return exitCodes.ok;
+    return stop.hasFailed() ? exitCodes.failed : exitCodes.ok;
   } catch (error) {
     const known = operatingError(error);
     if (known !== undefined) io.supervisor?.send({ kind: 'failed', code: known.code, message: known.message });
@@ -87,7 +90,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
     { id, gatewayCount: config.gateways.length, folder, cluster, clientAddress, peerAddress, replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs },
     { ...io.environment, coordinator, log },
   );
-  return { serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`, close: () => node.close() };
+  return { serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`, onFailed: () => undefined, close: () => node.close() };
 }
 
 async function logger(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
@@ -97,7 +100,7 @@ async function logger(id: number, { config, cluster, coordinator, log, io }: Nod
     { id, folder, cluster: cluster.cluster, zoneSize: cluster.zoneSize, readAddress, writeAddress, device: config.device },
     { ...io.environment, coordinator, log },
   );
-  return { serves: `reads ${node.readAddress}, writes ${node.writeAddress}`, close: () => node.close() };
+  return { serves: `reads ${node.readAddress}, writes ${node.writeAddress}`, onFailed: (callback) => node.onFailed(callback), close: () => node.close() };
 }
 
 function portsOf<T extends { readonly id: number }>(list: readonly T[], id: number): T {
@@ -106,24 +109,42 @@ function portsOf<T extends { readonly id: number }>(list: readonly T[], id: numb
   return ports;
 }
 
+/** Reads go on for so long on a device that failed, before the supervisor starts the logger again (S17, S3). */
+const failedServeMs = 5_000;
+
+interface StopRequest {
+  readonly requested: Promise<string>;
+  readonly hasFailed: () => boolean;
+  readonly fail: (why: string) => void;
+  readonly end: () => void;
+}
+
+/** A node that nobody would start again stays: it still answers reads. */
+function restartAfterFailure(io: CliIo, node: RunningNode, log: Log, stop: StopRequest): void {
+  node.onFailed((error) => {
+    log('error', 'the device failed; only reads are answered until a restart', { reason: error.message });
+    if (io.supervisor !== undefined) io.environment.clock.after(failedServeMs, () => stop.fail('the device failed'));
+  });
+}
+
 /**
  * Who may end this node: its supervisor, or a signal. A supervised node leaves Ctrl-C to its supervisor, which gets it as well and stops
  * the nodes in order.
  */
-function stopRequest(io: CliIo): { readonly requested: Promise<string>; readonly end: () => void } {
-  const { promise, resolve } = deferred();
+function stopRequest(io: CliIo): StopRequest {
   const { supervisor } = io;
-  supervisor?.onStop(resolve);
-  const end = io.onSignal((name) => {
-    if (name === 'SIGTERM' || supervisor === undefined) resolve(name);
-  });
-  return { requested: promise, end };
-}
-
-function deferred(): { readonly promise: Promise<string>; readonly resolve: (why: string) => void } {
   let settle: (why: string) => void = () => undefined;
-  const promise = new Promise<string>((resolve) => {
+  let failed = false;
+  const requested = new Promise<string>((resolve) => {
     settle = resolve;
   });
-  return { promise, resolve: settle };
+  supervisor?.onStop(settle);
+  const end = io.onSignal((name) => {
+    if (name === 'SIGTERM' || supervisor === undefined) settle(name);
+  });
+  const fail = (why: string): void => {
+    failed = true;
+    settle(why);
+  };
+  return { requested, hasFailed: () => failed, fail, end };
 }

@@ -83,6 +83,7 @@ ${exitCodeHelp}`,
     this.#addRequests(root, name);
     this.#addClient(root, name);
     this.#addViews(root, name);
+    this.#addInspect(root, name);
     this.#addBench(root, name);
     return root;
   }
@@ -269,6 +270,26 @@ ${exitCodeHelp}`,
       ),
     ).option('--digest', "a hash of each zone's committed bytes");
     this.#action<RequestFlags & { digest?: boolean }>(zones, async (flags) => (await import('./zones.ts')).zones(io, flags));
+  }
+
+  #addInspect(root: Command, name: string): void {
+    const { io } = this.#program;
+    const examples: readonly Example[] = [
+      ['inspect kv-filelog-data', 'every logger of a stopped cluster; exit code 4 when something is damaged'],
+      ['inspect kv-filelog-data/logger-0 --records', 'every record of one logger'],
+    ];
+    const inspect = command(
+      root,
+      'inspect <path>',
+      'read the device of a logger that does not run, and check every zone; changes nothing',
+      examples,
+      name,
+    )
+      .option('--records', 'one line for each record')
+      .option('--json', 'one JSON object a line');
+    this.#action<{ records?: boolean; json?: boolean }>(inspect, async (flags, [target]) =>
+      (await import('./inspect.ts')).inspect(io, target ?? '', flags),
+    );
   }
 
   #addBench(root: Command, name: string): void {

@@ -27,7 +27,19 @@ const noBytes = Buffer.alloc(0);
  */
 const lengthFieldBytes = new Uint8Array(256);
 for (const [type, bytes] of [
-  [0xc4, 1], [0xc5, 2], [0xc6, 4], [0xc7, 1], [0xc8, 2], [0xc9, 4], [0xd9, 1], [0xda, 2], [0xdb, 4], [0xdc, 2], [0xdd, 4], [0xde, 2], [0xdf, 4],
+  [0xc4, 1],
+  [0xc5, 2],
+  [0xc6, 4],
+  [0xc7, 1],
+  [0xc8, 2],
+  [0xc9, 4],
+  [0xd9, 1],
+  [0xda, 2],
+  [0xdb, 4],
+  [0xdc, 2],
+  [0xdd, 4],
+  [0xde, 2],
+  [0xdf, 4],
 ] as const) {
   lengthFieldBytes[type] = bytes;
 }
@@ -35,8 +47,21 @@ for (const [type, bytes] of [
 /** Bytes that follow the type byte of a type with a fixed length. */
 const fixedBytes = new Uint8Array(256);
 for (const [type, bytes] of [
-  [0xca, 4], [0xcb, 8], [0xcc, 1], [0xcd, 2], [0xce, 4], [0xcf, 8], [0xd0, 1], [0xd1, 2], [0xd2, 4], [0xd3, 8],
-  [0xd4, 2], [0xd5, 3], [0xd6, 5], [0xd7, 9], [0xd8, 17],
+  [0xca, 4],
+  [0xcb, 8],
+  [0xcc, 1],
+  [0xcd, 2],
+  [0xce, 4],
+  [0xcf, 8],
+  [0xd0, 1],
+  [0xd1, 2],
+  [0xd2, 4],
+  [0xd3, 8],
+  [0xd4, 2],
+  [0xd5, 3],
+  [0xd6, 5],
+  [0xd7, 9],
+  [0xd8, 17],
 ] as const) {
   fixedBytes[type] = bytes;
 }

@@ -61,7 +61,9 @@ function decodeRequest(method: TestbedMethod, params: MessageReader): TestbedReq
     return { kind: 'delete', key };
   } else if (type === requestType.put) {
     const bytes = value ?? new Uint8Array(0);
-    return bytes.length > testbedValueBytesMax ? { kind: 'refused', message: testbedTooLarge(bytes.length) } : { kind: 'put', key, value: bytes };
+    return bytes.length > testbedValueBytesMax
+      ? { kind: 'refused', message: testbedTooLarge(bytes.length) }
+      : { kind: 'put', key, value: bytes };
   }
   return { kind: 'refused', message: `rpclib: ${method}: unknown request type ${type}` };
 }

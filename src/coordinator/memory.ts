@@ -172,7 +172,7 @@ class MemoryClient implements Coordinator {
   async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactionResult> {
     checkTransaction(compares, writes);
     // The caller may reuse its arrays; what was asked for is what counts, also when it is applied late.
-    const copies = writes.map(({ key, value }) => ({ key, value: value?.slice() }));
+    const copies = writes.map(({ key, value }) => ({ key, value: value === undefined ? undefined : new Uint8Array(value) }));
     const asked = compares.map((compare) => ({ ...compare }));
     const request: MemoryRequest = { client: this.name, kind: 'transact', keys: writes.map((write) => write.key) };
     return this.#request(request, () => this.#store.apply(asked, copies));

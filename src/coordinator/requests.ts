@@ -18,7 +18,9 @@ function checkText(text: string, what: string): void {
   if (/[\p{Surrogate}\0]/u.test(text)) throw new RangeError(`a coordinator ${what} is well-formed text without NUL`);
   const size = encoder.encode(text).length;
   if (size > coordinatorLimits.keyBytesMax) {
-    throw new RangeError(`a coordinator ${what} has at most ${coordinatorLimits.keyBytesMax} bytes, got ${size}: '${text.slice(0, 40)}...'`);
+    throw new RangeError(
+      `a coordinator ${what} has at most ${coordinatorLimits.keyBytesMax} bytes, got ${size}: '${text.slice(0, 40)}...'`,
+    );
   }
 }
 

@@ -9,7 +9,15 @@
  */
 import Database from 'libsql';
 import { present } from '../base/assert.ts';
-import { coordinatorLimits, type Change, type Compare, type Entry, type Revision, type TransactionResult, type Write } from './coordinator.ts';
+import {
+  coordinatorLimits,
+  type Change,
+  type Compare,
+  type Entry,
+  type Revision,
+  type TransactionResult,
+  type Write,
+} from './coordinator.ts';
 import { prefixEnd } from './requests.ts';
 import type { Listing } from './sqlite-messages.ts';
 
@@ -48,7 +56,7 @@ interface Row {
   readonly revision: number;
 }
 
-/** Statements return untyped rows; their shapes follow from the statements above and below. */
+/** Statements return untyped rows: hence the cast; their shape is that of the SELECTs below. */
 function rows(statement: Database.Statement, ...parameters: readonly unknown[]): Row[] {
   return statement.all(...parameters) as Row[];
 }
@@ -92,25 +100,31 @@ export function createDatabaseFile(file: string): void {
 export class SqliteDatabase {
   readonly #file: string;
   readonly #database: Database.Database;
-  readonly #statements: ReturnType<typeof prepareAll>;
   readonly #deletesKept: number;
+  #prepared: ReturnType<typeof prepareAll> | undefined;
   #deletesSinceTrim: number;
 
-  /** Opens an existing file and reads its version. @throws DatabaseError; `busy`: try again */
+  /** REQUIRES: the file exists. Nothing may be called before `start`. @throws DatabaseError */
   constructor(file: string, deletesKept: number) {
     this.#file = file;
     this.#deletesKept = deletesKept;
     // Processes that never live long enough to trim would leave it to nobody: the first transaction does it.
     this.#deletesSinceTrim = deletesKept;
     this.#database = guarded(file, 'not-applied', () => new Database(file, { timeout: 0 }));
-    try {
-      this.#checkVersion();
-      this.#statements = guarded(file, 'not-applied', () => prepareAll(this.#database));
-      this.#begin(() => this.#statements.opened.run());
-    } catch (error) {
-      this.#database.close();
-      throw error;
-    }
+  }
+
+  /**
+   * Checks whose file it is and makes what recovery found stable. @throws DatabaseError; after `busy` it may be called again, which
+   * is better than opening again: a connection is really closed only when its statements are collected.
+   */
+  start(): void {
+    this.#checkVersion();
+    this.#prepared ??= guarded(this.#file, 'not-applied', () => prepareAll(this.#database));
+    this.#begin(() => this.#statements.opened.run());
+  }
+
+  get #statements(): ReturnType<typeof prepareAll> {
+    return present(this.#prepared, 'start comes first');
   }
 
   #checkVersion(): void {
@@ -283,14 +297,13 @@ function prepareAll(database: Database.Database) {
     put: database.prepare('INSERT OR REPLACE INTO entries(key, value, revision) VALUES (?, ?, ?)'),
     meta: database.prepare('SELECT name AS key, NULL AS value, value AS revision FROM meta WHERE name = ?'),
     setMeta: database.prepare('UPDATE meta SET value = ? WHERE name = ?'),
-    tombstone: database.prepare(
-      'SELECT key, value, revision FROM entries WHERE value IS NULL ORDER BY revision DESC LIMIT 1 OFFSET ?',
-    ),
+    tombstone: database.prepare('SELECT key, value, revision FROM entries WHERE value IS NULL ORDER BY revision DESC LIMIT 1 OFFSET ?'),
     dropTombstones: database.prepare('DELETE FROM entries WHERE value IS NULL AND revision <= ?'),
     dataVersion: database.prepare('PRAGMA data_version'),
   };
 }
 
+/** A pragma's row is untyped as well: hence the cast. */
 function number(database: Database.Database, name: string, prepared?: Database.Statement): number {
   const row = (prepared ?? database.prepare(`PRAGMA ${name}`)).get() as Readonly<Record<string, unknown>>;
   const value = row[name];

@@ -107,10 +107,14 @@ class SqliteWorker {
       publishFile(draft, file);
       removeFile(draft);
     }
+    const database = new SqliteDatabase(file, this.#settings.deletesKept);
     const deadlineMs = monotonicMs() + this.#settings.lockWaitMsMax;
     for (;;) {
       try {
-        return new SqliteDatabase(file, this.#settings.deletesKept);
+        database.start();
+        this.#backoff.reset();
+        this.#holderWatch.free();
+        return database;
       } catch (error) {
         const nowMs = monotonicMs();
         if (!(error instanceof DatabaseError) || error.code !== 'busy' || nowMs >= deadlineMs) throw error;
@@ -125,6 +129,7 @@ class SqliteWorker {
     while (!this.#closing) {
       const seen = Atomics.load(signal, 0);
       for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
+        // What sqlite.ts sends; messages between threads are untyped.
         this.#take(received.message as ToWorker, monotonicMs());
       }
       this.#doReads();
@@ -324,6 +329,7 @@ function messageOf(error: unknown): string {
 
 function open(): SqliteWorker | undefined {
   try {
+    // What sqlite.ts starts the thread with, untyped on its way.
     return new SqliteWorker(workerData as WorkerSettings);
   } catch (error) {
     const code = error instanceof DatabaseError ? error.code : 'failed';

@@ -135,7 +135,9 @@ class SqliteCoordinator implements Coordinator {
 
   async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactionResult> {
     checkTransaction(compares, writes);
-    const answer = await this.#request(true, (id) => ({ kind: 'transact', id, compares, writes }));
+    // Copies, since sending a view sends all of the buffer under it.
+    const copies = writes.map(({ key, value }) => ({ key, value: value === undefined ? undefined : new Uint8Array(value) }));
+    const answer = await this.#request(true, (id) => ({ kind: 'transact', id, compares, writes: copies }));
     if (answer.kind !== 'result') throw failure(answer);
     return answer.result;
   }
@@ -227,8 +229,8 @@ function openError(code: 'newer-format' | 'data-damaged' | 'unavailable', messag
 }
 
 /**
- * The worker's file has this one's extension: .js in a build. In development it is .ts, and the thread must load tsx by itself: `--import tsx`
- * among its arguments has no effect in threads on Node 20.
+ * The worker's file has this one's extension: .js in a build. In development it is .ts, and the thread must load tsx by itself:
+ * `--import tsx` among its arguments has no effect in threads on Node 20.
  */
 function startWorker(workerData: WorkerSettings): Worker {
   if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./sqlite-worker.js', import.meta.url), { workerData });

@@ -42,7 +42,11 @@ export interface RpcChannel {
    * write at its end. `onAnswer` is called exactly once, never before this returns: with a failure, or with a reader at the result. Only if
    * it throws a MessageFormatError (the result is malformed), the channel closes and it is called again, with `lost`.
    */
-  request(method: string, write: (out: MessageWriter) => void, onAnswer: (failure: RpcFailure | undefined, result: MessageReader | undefined) => void): void;
+  request(
+    method: string,
+    write: (out: MessageWriter) => void,
+    onAnswer: (failure: RpcFailure | undefined, result: MessageReader | undefined) => void,
+  ): void;
   notify(method: string, write: (out: MessageWriter) => void): void;
   /** Begins the successful answer to request `id`: the caller writes exactly one object and calls `endAnswer`. Ignored when closed. */
   beginAnswer(id: number): MessageWriter;

@@ -122,7 +122,8 @@ class ConnectionChannel implements RpcChannel {
     out.integer(id);
     out.text(method);
     this.#write(write);
-    if (!this.#endMessage()) return this.#refuse(onAnswer, `the request is longer than a message may be (${this.#options.frameBytesMax} bytes)`);
+    if (!this.#endMessage())
+      return this.#refuse(onAnswer, `the request is longer than a message may be (${this.#options.frameBytesMax} bytes)`);
     this.#waiting.set(id, onAnswer);
     this.#unsent++;
     if (this.#waiting.size === 1) this.#watch.requestsBegan();

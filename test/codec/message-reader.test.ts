@@ -43,7 +43,10 @@ test('integers of all widths are read, also in forms longer than needed', () => 
 
 test('an integer beyond 2^53 is refused', () => {
   assert.throws(() => reader(0xcf, 0, 0x20, 0, 0, 0, 0, 0, 0).integer(), { name: 'MessageFormatError', position: 0 });
-  assert.throws(() => reader(0xc0, 0xcf, 255, 255, 255, 255, 255, 255, 255, 255).skip() ?? reader(0xcf, 255, 255, 255, 255, 255, 255, 255, 255).value(), MessageFormatError);
+  assert.throws(
+    () => reader(0xc0, 0xcf, 255, 255, 255, 255, 255, 255, 255, 255).skip() ?? reader(0xcf, 255, 255, 255, 255, 255, 255, 255, 255).value(),
+    MessageFormatError,
+  );
 });
 
 test('float reads both widths and integers', () => {
@@ -63,7 +66,11 @@ test('strings of raw bytes are read as ranges and views, but not as text', () =>
 });
 
 test('a type that is not asked for is named with its position', () => {
-  assert.throws(() => reader(0xc0).array(), { name: 'MessageFormatError', position: 0, message: /expected an array, found type 0xc0 at byte 0/ });
+  assert.throws(() => reader(0xc0).array(), {
+    name: 'MessageFormatError',
+    position: 0,
+    message: /expected an array, found type 0xc0 at byte 0/,
+  });
   assert.throws(() => reader(0x01).map(), MessageFormatError);
   assert.throws(() => reader(0x01).boolean(), MessageFormatError);
   assert.throws(() => reader(0xa0).integer(), MessageFormatError);

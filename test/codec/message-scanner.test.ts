@@ -21,23 +21,68 @@ function pieces(stream: Buffer, length: number): Buffer[] {
 }
 
 test('messages are found however the stream is cut', () => {
-  const property = fc.property(fc.array(plainData, { minLength: 1, maxLength: 10 }), fc.array(fc.nat(), { maxLength: 20 }), (values, cuts) => {
-    const messages = values.map(encoded);
-    const stream = Buffer.concat(messages);
-    const places = [...new Set(cuts.map((cut) => cut % (stream.length + 1)))].sort((a, b) => a - b);
-    const cut = [0, ...places].map((place, index) => stream.subarray(place, places[index] ?? stream.length));
-    assert.deepEqual(scan(new MessageScanner(wide), cut), messages);
-    assert.deepEqual(scan(new MessageScanner(wide), pieces(stream, 1)), messages);
-  });
+  const property = fc.property(
+    fc.array(plainData, { minLength: 1, maxLength: 10 }),
+    fc.array(fc.nat(), { maxLength: 20 }),
+    (values, cuts) => {
+      const messages = values.map(encoded);
+      const stream = Buffer.concat(messages);
+      const places = [...new Set(cuts.map((cut) => cut % (stream.length + 1)))].sort((a, b) => a - b);
+      const cut = [0, ...places].map((place, index) => stream.subarray(place, places[index] ?? stream.length));
+      assert.deepEqual(scan(new MessageScanner(wide), cut), messages);
+      assert.deepEqual(scan(new MessageScanner(wide), pieces(stream, 1)), messages);
+    },
+  );
   fc.assert(property, runs);
 });
 
 test('all types end where they end, whole and byte by byte', () => {
   const types = [
-    'c0', 'c2', 'c3', '00', '7f', 'e0', 'ff', 'cc01', 'cd0102', 'ce01020304', 'cf0102030405060708', 'd001', 'd10102', 'd201020304',
-    'd30102030405060708', 'ca01020304', 'cb0102030405060708', 'a0', 'a3c1c1c1', 'd902c1c1', 'da0002c1c1', 'db00000002c1c1', 'c402c1c1',
-    'c50002c1c1', 'c600000002c1c1', 'd401c1', 'd501c1c1', 'd601c1c1c1c1', 'd701c1c1c1c1c1c1c1c1', `d801${'c1'.repeat(16)}`, 'c70201c1c1', 'c7 00 01',
-    'c8000201c1c1', 'c90000000201c1c1', '90', '9201a1c1', 'dc00020102', 'dd000000020102', '80', '8101a0', 'de00010102', 'df000000010102', 'c400', 'd900', 'dc0000',
+    'c0',
+    'c2',
+    'c3',
+    '00',
+    '7f',
+    'e0',
+    'ff',
+    'cc01',
+    'cd0102',
+    'ce01020304',
+    'cf0102030405060708',
+    'd001',
+    'd10102',
+    'd201020304',
+    'd30102030405060708',
+    'ca01020304',
+    'cb0102030405060708',
+    'a0',
+    'a3c1c1c1',
+    'd902c1c1',
+    'da0002c1c1',
+    'db00000002c1c1',
+    'c402c1c1',
+    'c50002c1c1',
+    'c600000002c1c1',
+    'd401c1',
+    'd501c1c1',
+    'd601c1c1c1c1',
+    'd701c1c1c1c1c1c1c1c1',
+    `d801${'c1'.repeat(16)}`,
+    'c70201c1c1',
+    'c7 00 01',
+    'c8000201c1c1',
+    'c90000000201c1c1',
+    '90',
+    '9201a1c1',
+    'dc00020102',
+    'dd000000020102',
+    '80',
+    '8101a0',
+    'de00010102',
+    'df000000010102',
+    'c400',
+    'd900',
+    'dc0000',
   ].map((hex) => Buffer.from(hex.replaceAll(' ', ''), 'hex'));
   const stream = Buffer.concat(types);
   assert.deepEqual(scan(new MessageScanner(wide), [stream]), types);
@@ -53,7 +98,11 @@ test('a message within one piece is not copied', () => {
   const piece = Buffer.concat([encoded([1, 2]), encoded('abc'), encoded([3])]);
   const scanner = new MessageScanner(wide);
   scanner.push(piece);
-  for (const [start, end] of [[0, 3], [3, 7], [7, 9]]) {
+  for (const [start, end] of [
+    [0, 3],
+    [3, 7],
+    [7, 9],
+  ]) {
     assert.ok(scanner.next());
     assert.equal(scanner.bytes, piece);
     assert.deepEqual([scanner.start, scanner.end], [start, end]);

@@ -6,7 +6,10 @@ import { MessageWriter, referenceBytesMin } from '../../src/codec/message-writer
 import { borderIntegers, encoded, normal, oracle, plainData, runs, written } from '../support/messages.ts';
 
 test('plain data is written as the library reads it', () => {
-  fc.assert(fc.property(plainData, (value) => assert.deepEqual(normal(oracle(encoded(value))), normal(value))), runs);
+  fc.assert(
+    fc.property(plainData, (value) => assert.deepEqual(normal(oracle(encoded(value))), normal(value))),
+    runs,
+  );
 });
 
 test('integers take the shortest form, as the library writes them', () => {
@@ -27,7 +30,8 @@ test('all widths of str, bin, array and map are written as the library writes th
 });
 
 test('text beyond ASCII has the length of its UTF-8', () => {
-  for (const text of ['ä', '€uro', '😀', 'a'.repeat(30) + 'ä', 'ä'.repeat(200)]) assert.deepEqual(encoded(text), Buffer.from(encode(text)), text);
+  for (const text of ['ä', '€uro', '😀', 'a'.repeat(30) + 'ä', 'ä'.repeat(200)])
+    assert.deepEqual(encoded(text), Buffer.from(encode(text)), text);
 });
 
 test('rawText writes bytes that are no UTF-8 as str', () => {
@@ -70,7 +74,10 @@ test('chunks that were taken are never written into again', () => {
     copies.push(...chunks.map((chunk) => Buffer.from(chunk)));
     assert.equal(out.length, 0);
   }
-  assert.deepEqual(taken.map((chunk) => Buffer.from(chunk)), copies);
+  assert.deepEqual(
+    taken.map((chunk) => Buffer.from(chunk)),
+    copies,
+  );
 });
 
 test('rewind forgets what was written since mark, across slabs and references', () => {

@@ -123,9 +123,18 @@ test('the answers, byte for byte', () => {
   assert.deepEqual(result(9, writeTestbedSuccess), vector('accepted.bin_value.response'));
   assert.deepEqual(result(10, writeTestbedSuccess), vector('accepted.short_array.response'));
   assert.deepEqual(result(1, writeTestbedMissing), vector('get.response.missing'));
-  assert.deepEqual(result(1, (out) => writeTestbedBlock(out, 12345, Buffer.from('hello'))), vector('get.response.found'));
-  assert.deepEqual(result(1, (out) => writeTestbedBlock(out, 1, Buffer.from('x'.repeat(4079)))), vector('get.response.value_4079_bytes'));
-  assert.deepEqual(result(1, (out) => writeTestbedBlock(out, 12345, Buffer.alloc(0))), vector('get.response.after_del'));
+  assert.deepEqual(
+    result(1, (out) => writeTestbedBlock(out, 12345, Buffer.from('hello'))),
+    vector('get.response.found'),
+  );
+  assert.deepEqual(
+    result(1, (out) => writeTestbedBlock(out, 1, Buffer.from('x'.repeat(4079)))),
+    vector('get.response.value_4079_bytes'),
+  );
+  assert.deepEqual(
+    result(1, (out) => writeTestbedBlock(out, 12345, Buffer.alloc(0))),
+    vector('get.response.after_del'),
+  );
 });
 
 test('the errors of rpclib, byte for byte', () => {
@@ -143,7 +152,8 @@ test('a bin is taken for a str, a missing value for the empty one, further membe
 });
 
 test('a value of 4,080 bytes is carried, one more is an error', () => {
-  const put = (length: number): TestbedRequest => decodeTestbedRequest('HandleWrite', new MessageReader(encoded([[2, 1, Buffer.alloc(length)]])));
+  const put = (length: number): TestbedRequest =>
+    decodeTestbedRequest('HandleWrite', new MessageReader(encoded([[2, 1, Buffer.alloc(length)]])));
   assert.equal(put(testbedValueBytesMax).kind, 'put');
   assert.deepEqual(put(testbedValueBytesMax + 1), { kind: 'refused', message: testbedTooLarge(4081) });
   const block = written((out) => writeTestbedBlock(out, -2, Buffer.alloc(4080, 9)));
@@ -154,8 +164,29 @@ test('a value of 4,080 bytes is carried, one more is an error', () => {
 
 test('wrong types are refused with a text', () => {
   const wrong: unknown[] = [
-    [], [1], [[]], [[2]], [[2, 'k', 'v']], [[2, 2 ** 31, 'v']], [[2, -(2 ** 31) - 1, 'v']], [[2, 1.5, 'v']], [[2, null, 'v']], [['2', 1, 'v']], [[2, 1, 7]], [[2, 1, null]], [[2, 1, ['v']]],
-    [{ a: 1 }], [[1, 1, '']], [[4, 1, 'v']], [[0, 1, 'v']], [null], ['x'], [[2, 1, 'v'], 1], null, 5, { a: 1 },
+    [],
+    [1],
+    [[]],
+    [[2]],
+    [[2, 'k', 'v']],
+    [[2, 2 ** 31, 'v']],
+    [[2, -(2 ** 31) - 1, 'v']],
+    [[2, 1.5, 'v']],
+    [[2, null, 'v']],
+    [['2', 1, 'v']],
+    [[2, 1, 7]],
+    [[2, 1, null]],
+    [[2, 1, ['v']]],
+    [{ a: 1 }],
+    [[1, 1, '']],
+    [[4, 1, 'v']],
+    [[0, 1, 'v']],
+    [null],
+    ['x'],
+    [[2, 1, 'v'], 1],
+    null,
+    5,
+    { a: 1 },
   ];
   for (const params of wrong) {
     const request = decodeTestbedRequest('HandleWrite', new MessageReader(encoded(params)));
@@ -166,6 +197,9 @@ test('wrong types are refused with a text', () => {
 });
 
 test('the key of an integer is its decimal digits', () => {
-  assert.deepEqual([0, 7, -12, 2147483647, -2147483648].map((key) => testbedKey(key).toString()), ['0', '7', '-12', '2147483647', '-2147483648']);
+  assert.deepEqual(
+    [0, 7, -12, 2147483647, -2147483648].map((key) => testbedKey(key).toString()),
+    ['0', '7', '-12', '2147483647', '-2147483648'],
+  );
   assert.throws(() => testbedKey(2 ** 31));
 });

@@ -32,7 +32,15 @@ async function writeOwn(coordinator: Coordinator, number: string): Promise<void>
   for (;;) {
     last += 1;
     const value = text(last);
-    const result = await timed(() => coordinator.transact([], [{ key: a, value }, { key: b, value }]));
+    const result = await timed(() =>
+      coordinator.transact(
+        [],
+        [
+          { key: a, value },
+          { key: b, value },
+        ],
+      ),
+    );
     if (result.kind === 'applied') say(`own ${last}`);
   }
 }
@@ -42,8 +50,16 @@ async function writeShared(coordinator: Coordinator): Promise<void> {
   for (;;) {
     const [counter, twin] = [await numberAt(coordinator, 'counter'), await numberAt(coordinator, 'twin')];
     const value = text(counter.value + 1);
-    const compares = [{ key: 'counter', revision: counter.revision }, { key: 'twin', revision: twin.revision }];
-    const result = await timed(() => coordinator.transact(compares, [{ key: 'counter', value }, { key: 'twin', value }]));
+    const compares = [
+      { key: 'counter', revision: counter.revision },
+      { key: 'twin', revision: twin.revision },
+    ];
+    const result = await timed(() =>
+      coordinator.transact(compares, [
+        { key: 'counter', value },
+        { key: 'twin', value },
+      ]),
+    );
     if (result.kind === 'applied') say('shared');
   }
 }
@@ -53,6 +69,7 @@ const open = (): Promise<Coordinator> => openSqliteCoordinator({ file, clock: ne
 /** Stops, or blocks for a while, in the middle of a write transaction: the value is asked for between BEGIN and COMMIT. */
 function holdInside(hold: () => void): void {
   const database = new SqliteDatabase(file, 1_000);
+  database.start();
   const inside = {
     key: 'held',
     get value() {
@@ -72,7 +89,13 @@ async function oneByOne(count: number): Promise<void> {
   for (let number = 1; number <= count; number += 1) {
     say(`begin ${number}`);
     try {
-      await coordinator.transact([], [{ key: 'k', value: text(number) }, { key: `k/${number % 10}`, value: text(number) }]);
+      await coordinator.transact(
+        [],
+        [
+          { key: 'k', value: text(number) },
+          { key: `k/${number % 10}`, value: text(number) },
+        ],
+      );
       say(`ack ${number}`);
     } catch (error) {
       say(`failed ${number} ${error instanceof CoordinatorError ? error.outcome : String(error)}`);
@@ -103,6 +126,15 @@ switch (role) {
     process.kill(process.pid, 'SIGSTOP');
     await coordinator.close();
     break;
+  }
+  case 'just-open':
+    (await open()).hint();
+    break;
+  case 'exit-open': {
+    const coordinator = await open();
+    coordinator.watch('', 0, () => undefined);
+    await coordinator.get('a');
+    process.exit(7);
   }
   case 'one-by-one':
     await oneByOne(Number(parameters[0]));

@@ -109,7 +109,10 @@ describe('memory: fates of requests (S1)', () => {
     assert.equal(heard.length, 0);
     store.heal('one');
     await clock.advance(200);
-    assert.deepEqual(heard.map((change) => change.revision), [1, 2]);
+    assert.deepEqual(
+      heard.map((change) => change.revision),
+      [1, 2],
+    );
   });
 
   it('watches hear after their delay, or at once when hinted', async () => {

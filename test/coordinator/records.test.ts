@@ -93,7 +93,10 @@ describe('members', () => {
     await registerLogger(coordinator, 1, logger('b'));
     const revision = await registerLogger(coordinator, 1, logger('c'));
     const members = await listMembers(coordinator);
-    assert.deepEqual(members.gateways.map((member) => member.number), [0, 2, 10]);
+    assert.deepEqual(
+      members.gateways.map((member) => member.number),
+      [0, 2, 10],
+    );
     assert.deepEqual(members.loggers, [{ ...logger('c'), number: 1 }]);
     assert.equal(members.revision, revision);
   });

@@ -58,7 +58,12 @@ function count(lines: readonly string[], tally: Tally): void {
 }
 
 async function checkOwn(observer: Coordinator, number: number, lines: readonly string[]): Promise<void> {
-  const acknowledged = Number(lines.filter((line) => line.startsWith('own ')).at(-1)?.slice(4) ?? 0);
+  const acknowledged = Number(
+    lines
+      .filter((line) => line.startsWith('own '))
+      .at(-1)
+      ?.slice(4) ?? 0,
+  );
   const { entries } = await observer.list(`own/${number}/`);
   const [a, b] = entries.map((entry) => `${new TextDecoder().decode(entry.value)} at ${entry.revision}`);
   assert.equal(a, b, 'a transaction is whole or not there');
@@ -92,8 +97,25 @@ describe('sqlite: kill -9', () => {
 
 const value = new Uint8Array([1]);
 
+describe('sqlite: the end of a process', () => {
+  it('that has it open but waits for nothing comes by itself, without close', () =>
+    inFolder(async (folder) => {
+      const child = new Child(childCommand('just-open', join(folder, 'coordinator.db')));
+      assert.deepEqual(await child.ended, { code: 0, signal: null }, child.errors);
+    }));
+
+  it('by process.exit is not delayed by its thread', () =>
+    inFolder(async (folder) => {
+      const child = new Child(childCommand('exit-open', join(folder, 'coordinator.db')));
+      assert.deepEqual(await child.ended, { code: 7, signal: null }, child.errors);
+    }));
+});
+
 describe('sqlite: SIGSTOP', { skip: process.platform === 'linux' ? false : 'needs /proc' }, () => {
-  const withChild = (command: readonly [string, ...string[]], body: (child: Child, mine: Coordinator, file: string) => Promise<void>): Promise<void> =>
+  const withChild = (
+    command: readonly [string, ...string[]],
+    body: (child: Child, mine: Coordinator, file: string) => Promise<void>,
+  ): Promise<void> =>
     inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
       const mine = await open(file);
@@ -119,7 +141,10 @@ describe('sqlite: SIGSTOP', { skip: process.platform === 'linux' ? false : 'need
       assert.ok(performance.now() - start < waitMsMax);
       assert.deepEqual(await child.ended, { code: null, signal: 'SIGKILL' });
       assert.ok(!child.lines.includes('committed'));
-      assert.deepEqual((await other.list('')).entries.map((entry) => entry.key), ['a', 'b']);
+      assert.deepEqual(
+        (await other.list('')).entries.map((entry) => entry.key),
+        ['a', 'b'],
+      );
       await other.close();
     }));
 

@@ -73,7 +73,10 @@ function checkSynced(calls: readonly Call[], number: number): void {
   const sync = between.findIndex((call, index) => index > written && /^f(data)?sync$/.test(call.name) && isLog(call));
   assert.ok(sync > written, `transaction ${number}: a sync of the log begins after the write`);
   const syncCall = between[sync];
-  const end = syncCall?.kind === 'whole' ? syncCall : between.find((call, index) => index > sync && call.kind === 'returned' && call.thread === syncCall?.thread);
+  const end =
+    syncCall?.kind === 'whole'
+      ? syncCall
+      : between.find((call, index) => index > sync && call.kind === 'returned' && call.thread === syncCall?.thread);
   assert.match(end?.rest ?? 'no return', /= 0$/, `transaction ${number}: the sync returned, without error, before the answer`);
 }
 
@@ -86,19 +89,38 @@ describe('sqlite under strace', { skip }, () => {
       const trace = parse(await readFile(output, 'utf8'));
       for (let number = 1; number <= 60; number += 1) checkSynced(trace, number);
       // The check itself: without its syncs the same trace must fail.
-      assert.throws(() => checkSynced(trace.filter((call) => !/sync$/.test(call.name)), 1), /a sync of the log begins/);
+      assert.throws(
+        () =>
+          checkSynced(
+            trace.filter((call) => !/sync$/.test(call.name)),
+            1,
+          ),
+        /a sync of the log begins/,
+      );
     }));
 
   it('S17 after a sync that failed the outcome is unknown, nothing is answered as applied, and the process goes on', (t) =>
     inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
-      const inject = ['-P', `${file}-wal`, '-o', join(folder, 'trace'), '-e', 'trace=fdatasync,fsync', '-e', 'inject=fdatasync,fsync:error=EIO:when=20+'];
+      const inject = [
+        '-P',
+        `${file}-wal`,
+        '-o',
+        join(folder, 'trace'),
+        '-e',
+        'trace=fdatasync,fsync',
+        '-e',
+        'inject=fdatasync,fsync:error=EIO:when=20+',
+      ];
       const lines = await traced(t, inject, childCommand('one-by-one', file, '40'));
       const acknowledged = await checkFailure(file, lines);
       assert.ok(acknowledged > 5 && acknowledged < 40);
       const failed = lines.filter((line) => line.startsWith('failed'));
       assert.equal(failed.length, 40 - acknowledged);
-      assert.ok(failed.every((line) => line.endsWith(' unknown')), failed.join());
+      assert.ok(
+        failed.every((line) => line.endsWith(' unknown')),
+        failed.join(),
+      );
       const firstFailure = lines.findIndex((line) => line.startsWith('failed'));
       assert.ok(!lines.slice(firstFailure).some((line) => line.startsWith('ack')));
     }));
@@ -106,7 +128,16 @@ describe('sqlite under strace', { skip }, () => {
   it('a full disk fails transactions, loses nothing acknowledged, and is over when there is space again', (t) =>
     inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
-      const inject = ['-P', `${file}-wal`, '-o', join(folder, 'trace'), '-e', 'trace=pwrite64', '-e', 'inject=pwrite64:error=ENOSPC:when=60..80'];
+      const inject = [
+        '-P',
+        `${file}-wal`,
+        '-o',
+        join(folder, 'trace'),
+        '-e',
+        'trace=pwrite64',
+        '-e',
+        'inject=pwrite64:error=ENOSPC:when=60..80',
+      ];
       const lines = await traced(t, inject, childCommand('one-by-one', file, '60'));
       await checkFailure(file, lines);
       const states = lines.flatMap((line) => (/^(ack|failed)/.test(line) ? [line.slice(0, 3)] : []));

@@ -90,7 +90,10 @@ describe('sqlite: opening', () => {
       holder.exec('ROLLBACK');
       holder.close();
       assert.equal((await coordinator.transact([], [{ key: 'b', value: new Uint8Array(1) }])).kind, 'applied');
-      assert.deepEqual((await coordinator.list('')).entries.map((entry) => entry.key), ['b']);
+      assert.deepEqual(
+        (await coordinator.list('')).entries.map((entry) => entry.key),
+        ['b'],
+      );
       await coordinator.close();
     }));
 });
@@ -109,9 +112,17 @@ describe('sqlite: deletes are kept for watches up to a number', () => {
       await new Promise<void>((resolve) => coordinator.watch('k', 0, () => assert.fail('some are forgotten'), resolve));
       const after = revisions.at(-11) ?? 0;
       const keys = await new Promise<readonly string[]>((resolve) => {
-        coordinator.watch('k', after, (changes) => resolve(changes.map((change) => change.key)), () => assert.fail('none is forgotten'));
+        coordinator.watch(
+          'k',
+          after,
+          (changes) => resolve(changes.map((change) => change.key)),
+          () => assert.fail('none is forgotten'),
+        );
       });
-      assert.deepEqual(keys, Array.from({ length: 10 }, (_, index) => `k${90 + index}`));
+      assert.deepEqual(
+        keys,
+        Array.from({ length: 10 }, (_, index) => `k${90 + index}`),
+      );
       await coordinator.close();
     }));
 });

@@ -34,22 +34,46 @@ describe('a holder of the lock', () => {
     assert.ok((ended[0]?.atMs ?? 0) >= stoppedMsMin && (ended[0]?.atMs ?? 0) <= stoppedMsMin + 2 * lookEveryMs);
   });
 
-  it('that runs is never ended', () => assert.deepEqual(run(20_000, () => [holder(false)]), []));
+  it('that runs is never ended', () =>
+    assert.deepEqual(
+      run(20_000, () => [holder(false)]),
+      [],
+    ));
 
   it('that was continued in between is not ended', () => {
-    assert.deepEqual(run(20_000, (nowMs) => [holder(nowMs % 900 < 700)]), []);
+    assert.deepEqual(
+      run(20_000, (nowMs) => [holder(nowMs % 900 < 700)]),
+      [],
+    );
   });
 
   it('that is another process at each look is not ended, also with the pid used again', () => {
-    assert.deepEqual(run(20_000, (nowMs) => [holder(true, Math.floor(nowMs / 900))]), []);
-    assert.deepEqual(run(20_000, (nowMs) => [holder(true, 7, String(Math.floor(nowMs / 900)))]), []);
+    assert.deepEqual(
+      run(20_000, (nowMs) => [holder(true, Math.floor(nowMs / 900))]),
+      [],
+    );
+    assert.deepEqual(
+      run(20_000, (nowMs) => [holder(true, 7, String(Math.floor(nowMs / 900)))]),
+      [],
+    );
   });
 
   it('that gave the lock up in between is not ended', () => {
-    assert.deepEqual(run(20_000, () => [holder(true)], (nowMs) => nowMs % 900 === 0), []);
+    assert.deepEqual(
+      run(
+        20_000,
+        () => [holder(true)],
+        (nowMs) => nowMs % 900 === 0,
+      ),
+      [],
+    );
   });
 
-  it('unknown to the system is not ended', () => assert.deepEqual(run(20_000, () => []), []));
+  it('unknown to the system is not ended', () =>
+    assert.deepEqual(
+      run(20_000, () => []),
+      [],
+    ));
 });
 
 describe('the real table of locks', () => {

@@ -109,7 +109,10 @@ test('events of one instant run in the order in which they were scheduled, other
   for (let order = 0; order < timers.length; order += 3) timers[order]?.cancel();
   assert.equal(clock.waiting, expected.length - Math.ceil(timers.length / 3));
   clock.advanceTo(1000);
-  assert.deepEqual(seen, expected.filter((event) => event.order % 3 !== 0).sort((a, b) => a.at - b.at || a.order - b.order));
+  assert.deepEqual(
+    seen,
+    expected.filter((event) => event.order % 3 !== 0).sort((a, b) => a.at - b.at || a.order - b.order),
+  );
   assert.ok(clock.idle);
 });
 
@@ -160,7 +163,7 @@ test('chains of microtasks of any length belong to their turn', async () => {
   const clock = new SimulatedClock();
   const calls: string[] = [];
   const chain = async (length: number): Promise<void> => {
-    for (let link = 0; link < length; link++) await undefined;
+    for (let link = 0; link < length; link++) await Promise.resolve();
     calls.push('end of the chain');
     clock.endOfTurn(() => calls.push('end of turn'));
   };

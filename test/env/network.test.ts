@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { formatAddress, parseAddress } from '../../src/env/address.ts';
-import { type Connection, type Listener, type Network, NetworkError } from '../../src/env/network.ts';
+import { type Connection, type Listener, type Network, type NetworkError } from '../../src/env/network.ts';
 import { RealNetwork } from '../../src/env/real/network.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import { SimulatedNetwork } from '../../src/env/simulated/network.ts';
@@ -32,7 +32,12 @@ const subjects: Readonly<Record<string, () => Subject>> = {
   },
   'simulated, every piece cut or joined': () => {
     const clock = new SimulatedClock();
-    const network = new SimulatedNetwork(clock, new SimulatedRandom(8), { splitProbability: 0.5, joinProbability: 0.8, pieceBytesMax: 3000, windowBytes: 10_000 });
+    const network = new SimulatedNetwork(clock, new SimulatedRandom(8), {
+      splitProbability: 0.5,
+      joinProbability: 0.8,
+      pieceBytesMax: 3000,
+      windowBytes: 10_000,
+    });
     return {
       network: network.host('127.0.0.1'),
       run: async (done) => {
@@ -113,14 +118,21 @@ for (const [name, make] of Object.entries(subjects)) {
     const sent = pattern(300_000);
     const client = new Side(subject.network.connect(listener.address));
     client.connection.write([sent.subarray(0, 10), sent.subarray(10, 11)]);
-    for (let at = 11; at < sent.length; at += 5000) client.connection.write([sent.subarray(at, at + 2500), sent.subarray(at + 2500, at + 5000)]);
+    for (let at = 11; at < sent.length; at += 5000)
+      client.connection.write([sent.subarray(at, at + 2500), sent.subarray(at + 2500, at + 5000)]);
     await subject.run(() => client.received === sent.length);
     assert.ok(client.bytes.equals(sent));
     client.connection.end();
     await subject.run(() => client.closed && accepted[0]?.closed === true);
     assert.deepEqual([client.error, accepted[0]?.error], [undefined, undefined]);
-    assert.deepEqual(client.events.filter((event) => event !== 'drain'), ['open', 'close']);
-    assert.deepEqual(accepted[0]?.events.filter((event) => event !== 'drain'), ['open', 'close']);
+    assert.deepEqual(
+      client.events.filter((event) => event !== 'drain'),
+      ['open', 'close'],
+    );
+    assert.deepEqual(
+      accepted[0]?.events.filter((event) => event !== 'drain'),
+      ['open', 'close'],
+    );
     await listener.close();
     await listener.close();
   });
@@ -184,7 +196,11 @@ for (const [name, make] of Object.entries(subjects)) {
   test(`${name} network: an address that is no address is an error of its own`, async () => {
     const subject = make();
     for (const address of ['', 'localhost', '127.0.0.1:', '127.0.0.1:65536', '::1:80', 'a b:1', '[::1]', ':80']) {
-      await assert.rejects(subject.network.listen(address, () => undefined), { name: 'NetworkError', code: 'bad-address' }, address);
+      await assert.rejects(
+        subject.network.listen(address, () => undefined),
+        { name: 'NetworkError', code: 'bad-address' },
+        address,
+      );
       const client = new Side(subject.network.connect(address));
       assert.equal(client.closed, false);
       await subject.run(() => client.closed);
@@ -195,7 +211,10 @@ for (const [name, make] of Object.entries(subjects)) {
   test(`${name} network: an address is listened at once`, async () => {
     const { network } = make();
     const listener = await network.listen('127.0.0.1:0', () => undefined);
-    await assert.rejects(network.listen(listener.address, () => undefined), { name: 'NetworkError', code: 'address-in-use' });
+    await assert.rejects(
+      network.listen(listener.address, () => undefined),
+      { name: 'NetworkError', code: 'address-in-use' },
+    );
     await listener.close();
     const again = await network.listen(listener.address, () => undefined);
     assert.equal(again.address, listener.address);

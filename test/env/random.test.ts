@@ -43,8 +43,14 @@ test('the same seed gives the same numbers, for ever', () => {
   const random = new SimulatedRandom(1);
   const again = new SimulatedRandom(1);
   const first = Array.from({ length: 100 }, () => random.uint32());
-  assert.deepEqual(Array.from({ length: 100 }, () => again.uint32()), first);
-  assert.notDeepEqual(Array.from({ length: 100 }, () => new SimulatedRandom(2).uint32()), first);
+  assert.deepEqual(
+    Array.from({ length: 100 }, () => again.uint32()),
+    first,
+  );
+  assert.notDeepEqual(
+    Array.from({ length: 100 }, () => new SimulatedRandom(2).uint32()),
+    first,
+  );
   // Recorded once: a seed in a report must mean the same run later.
   assert.deepEqual(first.slice(0, 4), [3721271263, 504547358, 3545351467, 312421344]);
 });

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MessageReader } from '../../src/codec/message-reader.ts';
+import { type MessageReader } from '../../src/codec/message-reader.ts';
 import { decodeTestbedRequest } from '../../src/codec/testbed-protocol.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { RpcChannel } from '../../src/rpc/channel-types.ts';

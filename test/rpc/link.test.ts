@@ -56,7 +56,10 @@ test('a link that was cut comes back', async () => {
   assert.equal(link.channel, undefined);
   assert.match(link.lastFailure ?? '', /reset/);
   await world.run(100);
-  assert.deepEqual(events.map((event) => event.slice(0, 4)), ['up', 'down', 'up']);
+  assert.deepEqual(
+    events.map((event) => event.slice(0, 4)),
+    ['up', 'down', 'up'],
+  );
   assert.equal(link.lastFailure, undefined);
 });
 
@@ -121,14 +124,18 @@ test('the handshake comes before the link is up, and may refuse', async () => {
   const { link, events } = linkOf(world, {
     handshake: (channel, done) => {
       attempts++;
-      channel.request('hello', (out) => out.value([attempts]), (failure, result) => {
-        assert.equal(link.channel, undefined);
-        result?.array();
-        const number = failure === undefined ? result?.integer() : undefined;
-        done(number === 3 ? undefined : `not welcome at attempt ${number}`);
-        done();
-        done('late');
-      });
+      channel.request(
+        'hello',
+        (out) => out.value([attempts]),
+        (failure, result) => {
+          assert.equal(link.channel, undefined);
+          result?.array();
+          const number = failure === undefined ? result?.integer() : undefined;
+          done(number === 3 ? undefined : `not welcome at attempt ${number}`);
+          done();
+          done('late');
+        },
+      );
     },
   });
   await world.run(300);
@@ -152,7 +159,9 @@ test('retarget goes elsewhere at once', async () => {
   const world = await rpcWorld();
   const other = new Recorder();
   const accepted: RpcChannel[] = [];
-  await world.network.host('10.0.0.3').listen('10.0.0.3:7000', (connection) => accepted.push(openChannel(connection, world.clock, serverOptions(), other)));
+  await world.network
+    .host('10.0.0.3')
+    .listen('10.0.0.3:7000', (connection) => accepted.push(openChannel(connection, world.clock, serverOptions(), other)));
   const { link, events } = linkOf(world);
   await world.run(10);
   link.retarget('10.0.0.3:7000');

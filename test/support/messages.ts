@@ -7,7 +7,25 @@ import { MessageWriter } from '../../src/codec/message-writer.ts';
 export const runs = { seed: 20261124, numRuns: 500 } as const;
 
 /** Numbers at and around the borders of all width classes. */
-export const borderIntegers: readonly number[] = [0, 1, 31, 32, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]
+export const borderIntegers: readonly number[] = [
+  0,
+  1,
+  31,
+  32,
+  127,
+  128,
+  255,
+  256,
+  32767,
+  32768,
+  65535,
+  65536,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 53 - 1,
+]
   .flatMap((value) => [value, -value, -value - 1, value - 1])
   .filter((value) => Number.isSafeInteger(value))
   .map((value) => value + 0);
@@ -54,6 +72,7 @@ export function oracle(message: Uint8Array): unknown {
 export function normal(value: unknown): unknown {
   if (value instanceof Uint8Array) return new Uint8Array(value);
   if (Array.isArray(value)) return value.map(normal);
-  if (typeof value === 'object' && value !== null) return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, normal(member)]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, normal(member)]));
   return value;
 }

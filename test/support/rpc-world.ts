@@ -82,7 +82,9 @@ export async function rpcWorld(
   const network = new SimulatedNetwork(clock, new SimulatedRandom(seed), networkOptions);
   const accepted: RpcChannel[] = [];
   const server = new Recorder(handler);
-  await network.host(serverHost).listen(serverAddress, (connection) => accepted.push(openChannel(connection, clock, serverOptions(options), server)));
+  await network
+    .host(serverHost)
+    .listen(serverAddress, (connection) => accepted.push(openChannel(connection, clock, serverOptions(options), server)));
   return {
     clock,
     network,

@@ -51,6 +51,8 @@ export interface Zone {
   writable: boolean;
   /** Zeros lie in [writePointer, zeroedTo). */
   zeroedTo: number;
+  /** Zeros ahead fell below half of what is wanted and are being filled up: in bursts, since a sync with few zeros costs as much as one with many. */
+  filling: boolean;
 }
 
 export interface FileDeviceParts {
@@ -62,6 +64,8 @@ export interface FileDeviceParts {
   readonly extents: Extents;
   readonly zones: Map<DeviceZone, Zone>;
   readonly created: boolean;
+  /** The file is known to be at least so long on the medium. */
+  readonly stableBytes: number;
 }
 
 export class FileDevice implements ZonedDevice {
@@ -84,6 +88,7 @@ export class FileDevice implements ZonedDevice {
   /** Counts changes, so that a sync of nothing costs nothing. */
   #changes = 0;
   #changesStable = 0;
+  /** How far this object has written or knows the file to be stable. */
   #fileBytes: number;
   /** Bytes appended since the last sync began, and the mean of such sums. */
   #batchBytes = 0;
@@ -106,7 +111,7 @@ export class FileDevice implements ZonedDevice {
     this.#map = parts.map;
     this.#extents = parts.extents;
     this.#zones = parts.zones;
-    this.#fileBytes = parts.file.size();
+    this.#fileBytes = parts.stableBytes;
     this.#syncs = new GroupSync(() => this.#syncOnce(), clock);
   }
 
@@ -490,6 +495,9 @@ export class FileDevice implements ZonedDevice {
     const found = this.#zones.get(zone);
     if (found === undefined || found.finished || !found.known || !found.writable) return 0;
     const target = Math.min(this.geometry.zoneCapacity, found.writePointer + this.#layout.prefillBytes);
+    const ahead = found.zeroedTo - found.writePointer;
+    if (ahead < this.#layout.prefillBytes / 2) found.filling = true;
+    if (!found.filling) return 0;
     let written = 0;
     while (written < budget && found.zeroedTo < target) {
       const position = Math.floor(found.zeroedTo / this.#extentBytes);
@@ -511,6 +519,7 @@ export class FileDevice implements ZonedDevice {
       found.zeroedTo += count;
       written += count;
     }
+    found.filling = found.zeroedTo < target;
     return written;
   }
 
@@ -557,7 +566,7 @@ interface Piece {
 }
 
 export function newZone(): Zone {
-  return { extents: [], clean: [], writePointer: 0, known: true, finished: false, opened: false, writable: true, zeroedTo: 0 };
+  return { extents: [], clean: [], writePointer: 0, known: true, finished: false, opened: false, writable: true, zeroedTo: 0, filling: false };
 }
 
 function stateOf(zone: Zone, capacity: number): ZoneState {

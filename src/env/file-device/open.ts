@@ -89,19 +89,20 @@ async function openFile(file: File, path: string, options: FileDeviceOptions, cl
   const keptExtents = Math.min(layout.extentCount, Math.max(endOf(used), used.size + layout.reserveExtents));
   const keptBytes = layout.dataOffset + keptExtents * superblock.extentBytes;
   const truncates = file.size() > keptBytes;
-  // Not the present length, which may be the cache's alone, nor the old one, if the file is about to become shorter.
-  const map = new MapLog(file, place, contents.generation, contents.area, Math.min(contents.stableBytes, keptBytes));
+  // Not the present length, which may be the cache's alone (S3), nor the old one, if the file is about to become shorter.
+  const stableBytes = Math.min(contents.stableBytes, keptBytes);
+  const map = new MapLog(file, place, contents.generation, contents.area, stableBytes);
   map.checkpoint(checkpointOf(zones));
   const mark = map.mark;
   await file.sync();
-  map.noteStable(mark, Math.min(keptBytes, file.size()));
+  map.noteStable(mark, stableBytes);
   if (truncates) file.truncate(keptBytes);
   unlessFull(() => map.materialize(3 * checkpointBytes(used.size, zones.size) + 64 * KIB));
   const clean = zeroReserve(file, layout, superblock, used, keptExtents, created);
   await file.sync();
   const fresh = Math.max(endOf(used), Math.ceil((file.size() - layout.dataOffset) / superblock.extentBytes));
   const extents = new Extents(layout.extentCount, layout.reserveExtents, fresh, used, clean);
-  return new FileDevice({ path, file, superblock, layout, map, extents, zones, created }, clock);
+  return new FileDevice({ path, file, superblock, layout, map, extents, zones, created, stableBytes }, clock);
 }
 
 function placeOf(superblock: Superblock, path: string): MapPlace {

@@ -3,7 +3,15 @@ import { createServer, type Server, Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
 import { limits } from '../../base/limits.ts';
 import { formatAddress, parseAddress } from '../address.ts';
-import { type Address, type Connection, type ConnectionHandler, type Listener, type Network, NetworkError, type NetworkErrorCode } from '../network.ts';
+import {
+  type Address,
+  type Connection,
+  type ConnectionHandler,
+  type Listener,
+  type Network,
+  NetworkError,
+  type NetworkErrorCode,
+} from '../network.ts';
 
 const keepAliveMs = 30_000;
 const backlog = 1024;

@@ -30,7 +30,9 @@ const linuxProcesses: Processes = {
   endStopped(holder, files) {
     // The window between this look and the signal is some microseconds, and a stopped process ends only if somebody else kills it;
     // that its pid went round to another process in that time is ruled out for all practical purposes (pids are given out in order).
-    const same = linuxProcesses.exclusiveHolders(files).some((now) => now.pid === holder.pid && now.startTime === holder.startTime && now.stopped);
+    const same = linuxProcesses
+      .exclusiveHolders(files)
+      .some((now) => now.pid === holder.pid && now.startTime === holder.startTime && now.stopped);
     if (!same) return false;
     try {
       return process.kill(holder.pid, 'SIGKILL');

@@ -10,7 +10,15 @@
  */
 import { assert } from '../../base/assert.ts';
 import { formatAddress, parseAddress } from '../address.ts';
-import { type Address, type Connection, type ConnectionHandler, type Listener, type Network, NetworkError, type NetworkErrorCode } from '../network.ts';
+import {
+  type Address,
+  type Connection,
+  type ConnectionHandler,
+  type Listener,
+  type Network,
+  NetworkError,
+  type NetworkErrorCode,
+} from '../network.ts';
 import type { SimulatedClock } from './clock.ts';
 import { Pipe, type PipeEnd, type PipeOptions } from './pipe.ts';
 import type { SimulatedRandom } from './random.ts';
@@ -179,7 +187,8 @@ export class SimulatedNetwork {
 
   async #listen(host: string, address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
     const wanted = parseAddress(address);
-    if (wanted.host !== host && !ownNames.has(wanted.host)) throw new NetworkError('bad-address', `cannot listen at ${address}: not an address of ${host}`);
+    if (wanted.host !== host && !ownNames.has(wanted.host))
+      throw new NetworkError('bad-address', `cannot listen at ${address}: not an address of ${host}`);
     const port = wanted.port === 0 ? this.#nextPort++ : wanted.port;
     const bound = formatAddress(host, port);
     if (this.#listeners.has(bound)) throw new NetworkError('address-in-use', `cannot listen at ${address}: another process does`);

@@ -51,7 +51,14 @@ export class Pipe {
   #timer: Timer | undefined;
 
   /** `onTaken`: the receiver took something. */
-  constructor(clock: SimulatedClock, random: SimulatedRandom, options: PipeOptions, isBlocked: () => boolean, receiver: PipeReceiver, onTaken: () => void) {
+  constructor(
+    clock: SimulatedClock,
+    random: SimulatedRandom,
+    options: PipeOptions,
+    isBlocked: () => boolean,
+    receiver: PipeReceiver,
+    onTaken: () => void,
+  ) {
     this.#clock = clock;
     this.#random = random;
     this.#options = options;

@@ -87,7 +87,19 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
   const folder = path.join(config.dir, `gateway-${id}`);
   const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs } = config;
   const node = await startGateway(
-    { id, gatewayCount: config.gateways.length, folder, cluster, clientAddress, peerAddress, replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs },
+    {
+      id,
+      gatewayCount: config.gateways.length,
+      folder,
+      cluster,
+      clientAddress,
+      peerAddress,
+      replicas,
+      minReplicas,
+      valueCacheBytes,
+      snapshotEveryBytes,
+      loggerTimeoutMs,
+    },
     { ...io.environment, coordinator, log },
   );
   return { serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`, onFailed: () => undefined, close: () => node.close() };
@@ -100,7 +112,11 @@ async function logger(id: number, { config, cluster, coordinator, log, io }: Nod
     { id, folder, cluster: cluster.cluster, zoneSize: cluster.zoneSize, readAddress, writeAddress, device: config.device },
     { ...io.environment, coordinator, log },
   );
-  return { serves: `reads ${node.readAddress}, writes ${node.writeAddress}`, onFailed: (callback) => node.onFailed(callback), close: () => node.close() };
+  return {
+    serves: `reads ${node.readAddress}, writes ${node.writeAddress}`,
+    onFailed: (callback) => node.onFailed(callback),
+    close: () => node.close(),
+  };
 }
 
 function portsOf<T extends { readonly id: number }>(list: readonly T[], id: number): T {

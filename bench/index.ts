@@ -40,14 +40,16 @@ function scattered(index: number, count: number): number {
 
 function makeKeys(count: number): Buffer {
   const keys = Buffer.alloc(count * keyBytes);
-  for (let index = 0; index < count; index++) keys.write(`user:${String(scattered(index, count)).padStart(15, '0')}`, index * keyBytes, 'latin1');
+  for (let index = 0; index < count; index++)
+    keys.write(`user:${String(scattered(index, count)).padStart(15, '0')}`, index * keyBytes, 'latin1');
   return keys;
 }
 
 function benchIndex(count: number): void {
   const keys = makeKeys(count);
   const warm = new KeyIndex({ low: 3, high: 4 });
-  for (let index = 0; index < Math.min(count, 200_000); index++) warm.put(keys, index * keyBytes, keyBytes, 100 + index, 100 + index, 136, 100, 0);
+  for (let index = 0; index < Math.min(count, 200_000); index++)
+    warm.put(keys, index * keyBytes, keyBytes, 100 + index, 100 + index, 136, 100, 0);
   collect();
   const before = process.memoryUsage();
   const index = new KeyIndex({ low: 1, high: 2 });
@@ -160,7 +162,10 @@ class MapLru {
 }
 
 /** Reads of 100,000 addresses, few of them often; what is missed is set. */
-function benchCache(name: string, cache: { get(shard: number, address: number): unknown; set(shard: number, address: number, bytes: Uint8Array): void }): void {
+function benchCache(
+  name: string,
+  cache: { get(shard: number, address: number): unknown; set(shard: number, address: number, bytes: Uint8Array): void },
+): void {
   const value = new Uint8Array(1_024);
   const count = 500_000;
   let hits = 0;
@@ -190,6 +195,9 @@ benchOnce(1);
 benchOnce(64);
 for (const capacity of [16, 64]) {
   const cache = new ValueCache(capacity * 2 ** 20);
-  benchCache(`value cache ${capacity} MiB (SIEVE)`, { get: (shard, at) => cache.get(shardId(shard), lba(at)), set: (shard, at, bytes) => cache.set(shardId(shard), lba(at), bytes) });
+  benchCache(`value cache ${capacity} MiB (SIEVE)`, {
+    get: (shard, at) => cache.get(shardId(shard), lba(at)),
+    set: (shard, at, bytes) => cache.set(shardId(shard), lba(at), bytes),
+  });
   benchCache(`plain Map LRU ${capacity} MiB`, new MapLru(capacity * 2 ** 20));
 }

@@ -207,8 +207,12 @@ export function decodeSnapshotHeader(payload: Uint8Array): SnapshotHeader | Snap
   const floor = readU64(bytes, 56);
   if (Number.isNaN(zone + offset + time + floor)) return damaged('header: a number out of range');
   return {
-    cluster: uuid(bytes.toString('hex', 16, 32)), shard: shardId(bytes.readUInt32LE(8)), zoneSize: bytes.readUInt32LE(12),
-    watermark: { zone, offset }, shardTimeMs: millis(time), floor,
+    cluster: uuid(bytes.toString('hex', 16, 32)),
+    shard: shardId(bytes.readUInt32LE(8)),
+    zoneSize: bytes.readUInt32LE(12),
+    watermark: { zone, offset },
+    shardTimeMs: millis(time),
+    floor,
     seed: { low: bytes.readUInt32LE(64), high: bytes.readUInt32LE(68) },
     entrySegments: bytes.readUInt32LE(72),
   };
@@ -278,7 +282,8 @@ function decodeResult(bytes: Buffer, at: number, first: number, window: number):
   const length = bytes.readUInt16LE(at + 6);
   const ofRecord = readU64(bytes, at + 8);
   const end = at + resultHeadBytes + length;
-  if (ahead >= window || kind === undefined || hasReply > 1 || (hasReply === 0 && length > 0) || Number.isNaN(ofRecord)) return 'once: impossible result';
+  if (ahead >= window || kind === undefined || hasReply > 1 || (hasReply === 0 && length > 0) || Number.isNaN(ofRecord))
+    return 'once: impossible result';
   if (end > bytes.length || length > limits.replyBytesMax) return 'once: a reply is cut off';
   const reply = hasReply === 0 ? undefined : Uint8Array.from(bytes.subarray(at + resultHeadBytes, end));
   return { number: first + ahead, kind, version: version(ofRecord), reply };

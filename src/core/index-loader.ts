@@ -1,7 +1,7 @@
 /**
  * Loads what index-snapshot.ts wrote. Bytes come in pieces of any size; damage is a result that says where, and a damaged snapshot gives
- * nothing. Segments are read into the memory they stay in; the hash table, the free entries and the counts of living bytes are rebuilt from them,
- * so that nothing has to be trusted about them.
+ * nothing. Segments are read into the memory they stay in; the hash table, the free entries and the counts of living bytes are rebuilt
+ * from them, so that nothing has to be trusted about them.
  */
 import { assert, unreachable } from '../base/assert.ts';
 import type { ShardId, Uuid } from '../base/ids.ts';
@@ -9,7 +9,13 @@ import { clientId, version } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { ChunkHead, ChunkKind, SnapshotHeader, SnapshotProblem } from '../codec/index-snapshot.ts';
 import {
-  ChunkChecker, chunkHeadBytes, chunkKind, decodeChunkHead, decodeOnceClients, decodeSnapshotHeader, hostIsLittleEndian,
+  ChunkChecker,
+  chunkHeadBytes,
+  chunkKind,
+  decodeChunkHead,
+  decodeOnceClients,
+  decodeSnapshotHeader,
+  hostIsLittleEndian,
 } from '../codec/index-snapshot.ts';
 import { arenaSegmentBytes, arenaSegmentsMax, KeyArena } from './index-arena.ts';
 import { EntrySegment, EntryTable, entriesPerSegment, entryBytes } from './index-entries.ts';
@@ -192,7 +198,8 @@ export class SnapshotLoader {
       return undefined;
     }
     const { cluster, shard, zoneSize } = this.#expected;
-    if (header.cluster !== cluster || header.shard !== shard || header.zoneSize !== zoneSize) return 'header: of another cluster, shard or zone size';
+    if (header.cluster !== cluster || header.shard !== shard || header.zoneSize !== zoneSize)
+      return 'header: of another cluster, shard or zone size';
     this.#header = header;
     return undefined;
   }
@@ -201,14 +208,20 @@ export class SnapshotLoader {
     const clients = decodeOnceClients(payload, (this.#options.onceLimits ?? onceLimits).window);
     if (typeof clients === 'string') return clients;
     for (const { client, first, partial, results } of clients) {
-      this.#once.restore({ client: clientId(client), first, partial, results: results.map((result) => ({ ...result, version: version(result.version) })) });
+      this.#once.restore({
+        client: clientId(client),
+        first,
+        partial,
+        results: results.map((result) => ({ ...result, version: version(result.version) })),
+      });
     }
     return undefined;
   }
 
   /**
-   * Checks all entries, then fills the hash table in the order of the hashes' top bits: entries in the order of their ids would touch a page of the
-   * table each, at random, which costs several times as much for millions of keys. Gives what is wrong with an entry, if something is.
+   * Checks all entries, then fills the hash table in the order of the hashes' top bits: entries in the order of their ids would touch a
+   * page of the table each, at random, which costs several times as much for millions of keys. Gives what is wrong with an entry, if
+   * something is.
    */
   *#rebuild(): Generator<undefined, string | undefined> {
     const idEnd = this.#entries.idEnd;
@@ -292,7 +305,11 @@ export class SnapshotLoader {
       if (page[slot + 1] !== hash) continue;
       const other = (page[slot] ?? 0) - 1;
       const length = this.#entries.keyLength(id);
-      if (length === this.#entries.keyLength(other) && this.#arena.sameKey(this.#entries.keyPosition(id), this.#entries.keyPosition(other), length)) return other;
+      if (
+        length === this.#entries.keyLength(other) &&
+        this.#arena.sameKey(this.#entries.keyPosition(id), this.#entries.keyPosition(other), length)
+      )
+        return other;
     }
     return -1;
   }

@@ -1,6 +1,6 @@
 /**
- * Hash table from key hashes to entry ids, by extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): a directory, indexed by the top
- * bits of the hash, of pages of 2,048 slots with linear probing. A page that is full splits in two, so the table never stops to be
+ * Hash table from key hashes to entry ids, by extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): a directory, indexed by the
+ * top bits of the hash, of pages of 2,048 slots with linear probing. A page that is full splits in two, so the table never stops to be
  * rehashed: a split moves at most 2,048 slots (some ten microseconds). A slot holds the whole hash beside the id, so that probing and
  * splitting never touch an entry.
  *

@@ -201,7 +201,8 @@ export class OnceTable<Token = unknown> {
   /** This process is no longer the owner: what is in flight is no longer its to know. */
   abandonAll(): void {
     for (const known of this.#clients.values()) {
-      if (known.inFlightCount > 0) for (let slot = 0; slot < known.size; slot++) if (known.states[slot] === inFlight) this.#clear(known, slot);
+      if (known.inFlightCount > 0)
+        for (let slot = 0; slot < known.size; slot++) if (known.states[slot] === inFlight) this.#clear(known, slot);
       this.#unname(known);
       this.#leaveIfEmpty(known);
     }

@@ -5,8 +5,18 @@ import { test } from 'node:test';
 import { AssertionFailure } from '../../src/base/assert.ts';
 import { clientId, millis, requestNumber, shardId, uuid, version } from '../../src/base/ids.ts';
 import {
-  ChunkChecker, ChunkEncoder, chunkHeadBytes, chunkKind, decodeChunkHead, decodeOnceClients, decodeSnapshotHeader, encodeOnceClient,
-  encodeSnapshotHeader, onceClientBytes, onceResultBytes, snapshotFormat,
+  ChunkChecker,
+  ChunkEncoder,
+  chunkHeadBytes,
+  chunkKind,
+  decodeChunkHead,
+  decodeOnceClients,
+  decodeSnapshotHeader,
+  encodeOnceClient,
+  encodeSnapshotHeader,
+  onceClientBytes,
+  onceResultBytes,
+  snapshotFormat,
 } from '../../src/codec/index-snapshot.ts';
 import { recordKind } from '../../src/codec/log-format.ts';
 import { loadSnapshot } from '../../src/core/index-loader.ts';
@@ -22,16 +32,29 @@ const golden = readFileSync(new URL('../fixtures/snapshot-v1/small.snapshot', im
 function goldenSource(): IndexSnapshot {
   const index = new KeyIndex({ low: 0x01020304, high: 0xfffefdfc });
   const once = new OnceTable();
-  const put = (key: string, at: number, expiresAt: number): boolean => index.put(Buffer.from(key), 0, Buffer.byteLength(key), at, at + 4_096, 60, 40, expiresAt);
+  const put = (key: string, at: number, expiresAt: number): boolean =>
+    index.put(Buffer.from(key), 0, Buffer.byteLength(key), at, at + 4_096, 60, 40, expiresAt);
   put('user:1', 2 ** 28 + 64, 0);
   put('gone', 2 ** 28 + 128, 0);
   put('user:2', 2 ** 40 + 192, 1_700_000_000_123);
   put('k', 2 ** 28 + 256, 0);
   index.delete(Buffer.from('gone'), 0, 4, 2 ** 28 + 320);
   once.applyFloor(clientId(4));
-  once.complete(clientId(9), requestNumber(7), requestNumber(5), { kind: recordKind.put, version: version(2 ** 28 + 64), reply: undefined });
-  once.complete(clientId(9), requestNumber(8), requestNumber(7), { kind: recordKind.refusal, version: version(2 ** 28 + 384), reply: Uint8Array.of(1, 2, 3) });
-  once.complete(clientId(2), requestNumber(1), requestNumber(1), { kind: recordKind.delete, version: version(2 ** 28 + 320), reply: new Uint8Array(0) });
+  once.complete(clientId(9), requestNumber(7), requestNumber(5), {
+    kind: recordKind.put,
+    version: version(2 ** 28 + 64),
+    reply: undefined,
+  });
+  once.complete(clientId(9), requestNumber(8), requestNumber(7), {
+    kind: recordKind.refusal,
+    version: version(2 ** 28 + 384),
+    reply: Uint8Array.of(1, 2, 3),
+  });
+  once.complete(clientId(2), requestNumber(1), requestNumber(1), {
+    kind: recordKind.delete,
+    version: version(2 ** 28 + 320),
+    reply: new Uint8Array(0),
+  });
   return new IndexSnapshot({ ...place, index, once, position: { zone: 4_096, offset: 448 }, shardTimeMs: millis(1_699_999_999_999) });
 }
 
@@ -47,18 +70,36 @@ test('format 1: the golden file loads', () => {
   if (result.kind !== 'loaded') return;
   const { header, index, once } = result;
   assert.deepEqual(header, {
-    ...place, watermark: { zone: 4_096, offset: 448 }, shardTimeMs: 1_699_999_999_999, floor: 4, seed: { low: 0x01020304, high: 0xfffefdfc }, entrySegments: 1,
+    ...place,
+    watermark: { zone: 4_096, offset: 448 },
+    shardTimeMs: 1_699_999_999_999,
+    floor: 4,
+    seed: { low: 0x01020304, high: 0xfffefdfc },
+    entrySegments: 1,
   });
   assert.equal(index.size, 3);
   const id = index.find(Buffer.from('user:2'), 0, 6);
-  assert.deepEqual([index.versionOf(id), index.lbaOf(id), index.lengthOf(id), index.valueLengthOf(id), index.expiresAtOf(id)], [2 ** 40 + 192, 2 ** 40 + 4_288, 60, 40, 1_700_000_000_123]);
+  assert.deepEqual(
+    [index.versionOf(id), index.lbaOf(id), index.lengthOf(id), index.valueLengthOf(id), index.expiresAtOf(id)],
+    [2 ** 40 + 192, 2 ** 40 + 4_288, 60, 40, 1_700_000_000_123],
+  );
   assert.equal(index.find(Buffer.from('gone'), 0, 4), -1);
   assert.notEqual(index.find(Buffer.from('k'), 0, 1), -1);
   assert.deepEqual(once.stateOf(clientId(9)), {
-    client: 9, first: 7, partial: false,
-    results: [{ number: 7, kind: 1, version: 2 ** 28 + 64, reply: undefined }, { number: 8, kind: 3, version: 2 ** 28 + 384, reply: Uint8Array.of(1, 2, 3) }],
+    client: 9,
+    first: 7,
+    partial: false,
+    results: [
+      { number: 7, kind: 1, version: 2 ** 28 + 64, reply: undefined },
+      { number: 8, kind: 3, version: 2 ** 28 + 384, reply: Uint8Array.of(1, 2, 3) },
+    ],
   });
-  assert.deepEqual(once.stateOf(clientId(2)), { client: 2, first: 1, partial: true, results: [{ number: 1, kind: 2, version: 2 ** 28 + 320, reply: new Uint8Array(0) }] });
+  assert.deepEqual(once.stateOf(clientId(2)), {
+    client: 2,
+    first: 1,
+    partial: true,
+    results: [{ number: 1, kind: 2, version: 2 ** 28 + 320, reply: new Uint8Array(0) }],
+  });
 });
 
 test('format 1: what is written today is the golden file, byte for byte', () => {
@@ -83,11 +124,19 @@ test('a chunk has a limit and its place', () => {
   const checker = new ChunkChecker();
   assert.equal(checker.check(chunk.subarray(0, chunkHeadBytes), head, Uint8Array.of(1, 2, 4)), 'chunk: wrong checksum');
   assert.equal(checker.check(chunk.subarray(0, chunkHeadBytes), head, chunk.subarray(chunkHeadBytes)), undefined);
-  assert.equal(checker.check(chunk.subarray(0, chunkHeadBytes), head, chunk.subarray(chunkHeadBytes)), 'chunk: the header is not the first');
+  assert.equal(
+    checker.check(chunk.subarray(0, chunkHeadBytes), head, chunk.subarray(chunkHeadBytes)),
+    'chunk: the header is not the first',
+  );
 });
 
 test('clients of the once-only table come back; nonsense is an answer, never an exception', () => {
-  const state = { client: 2 ** 50, first: 2 ** 51, partial: true, results: [{ number: 2 ** 51 + 9, kind: recordKind.refusal, version: 2 ** 52, reply: Uint8Array.of(9, 8) }] };
+  const state = {
+    client: 2 ** 50,
+    first: 2 ** 51,
+    partial: true,
+    results: [{ number: 2 ** 51 + 9, kind: recordKind.refusal, version: 2 ** 52, reply: Uint8Array.of(9, 8) }],
+  };
   const bytes = Buffer.alloc(onceClientBytes + onceResultBytes(state.results[0]?.reply));
   assert.equal(encodeOnceClient(bytes, 0, state), bytes.length);
   assert.deepEqual(decodeOnceClients(bytes, 16), [state]);
@@ -118,7 +167,11 @@ function snapshotOf(entry: (bytes: Buffer) => void): Uint8Array[] {
   const parts: { readonly kind: number; readonly number: number; readonly payload: Buffer }[] = [];
   for (let at = 0; at < golden.length; ) {
     const length = golden.readUInt32LE(at + 4);
-    parts.push({ kind: golden.readUInt32LE(at + 8), number: golden.readUInt32LE(at + 12), payload: Buffer.from(golden.subarray(at + chunkHeadBytes, at + chunkHeadBytes + length)) });
+    parts.push({
+      kind: golden.readUInt32LE(at + 8),
+      number: golden.readUInt32LE(at + 12),
+      payload: Buffer.from(golden.subarray(at + chunkHeadBytes, at + chunkHeadBytes + length)),
+    });
     at += chunkHeadBytes + length;
   }
   const encoder = new ChunkEncoder();
@@ -133,7 +186,13 @@ function snapshotOf(entry: (bytes: Buffer) => void): Uint8Array[] {
 }
 
 test('entries that point nowhere or have impossible fields are damage, even under right checksums', () => {
-  assert.equal(loadSnapshot(snapshotOf(() => undefined), place).kind, 'loaded');
+  assert.equal(
+    loadSnapshot(
+      snapshotOf(() => undefined),
+      place,
+    ).kind,
+    'loaded',
+  );
   const cases: [string, (bytes: Buffer) => void][] = [
     ['entry: no such key (entry 0)', (bytes) => bytes.writeUInt32LE(0xffffffff, 24)],
     ['entry: no such key (entry 0)', (bytes) => bytes.writeUInt32LE(1, 24)],

@@ -24,7 +24,14 @@ function keyBytes(name: number): Uint8Array {
 type LogRecord =
   | { readonly kind: 'put'; readonly name: number; readonly version: number; readonly lba: number; readonly length: number }
   | { readonly kind: 'delete'; readonly name: number; readonly version: number }
-  | { readonly kind: 'write'; readonly client: number; readonly number: number; readonly first: number; readonly version: number; readonly reply: Uint8Array | undefined }
+  | {
+      readonly kind: 'write';
+      readonly client: number;
+      readonly number: number;
+      readonly first: number;
+      readonly version: number;
+      readonly reply: Uint8Array | undefined;
+    }
   | { readonly kind: 'floor'; readonly client: number };
 
 function apply(index: KeyIndex, table: OnceTable, record: LogRecord): void {
@@ -41,7 +48,9 @@ function apply(index: KeyIndex, table: OnceTable, record: LogRecord): void {
     }
     case 'write':
       table.complete(clientId(record.client), requestNumber(record.number), requestNumber(record.first), {
-        kind: 1, version: version(record.version), reply: record.reply,
+        kind: 1,
+        version: version(record.version),
+        reply: record.reply,
       });
       return;
     case 'floor':
@@ -66,7 +75,14 @@ class Shard {
   step(): void {
     const choice = this.#random.below(20);
     this.#lba += 1 + this.#random.below(50);
-    if (choice < 8) this.#append({ kind: 'put', name: this.#random.below(this.#keyCount), version: this.#lba, lba: this.#lba, length: 40 + this.#random.below(90) });
+    if (choice < 8)
+      this.#append({
+        kind: 'put',
+        name: this.#random.below(this.#keyCount),
+        version: this.#lba,
+        lba: this.#lba,
+        length: 40 + this.#random.below(90),
+      });
     else if (choice < 14) this.#append({ kind: 'delete', name: this.#random.below(this.#keyCount), version: this.#lba });
     else if (choice < 16) this.#relocate();
     else this.#write();
@@ -97,7 +113,13 @@ class Shard {
   }
 
   get source(): SnapshotSource {
-    return { ...place, index: this.index, once: this.table, position: { zone: 1, offset: this.log.length }, shardTimeMs: millis(1_700_000_000_000) };
+    return {
+      ...place,
+      index: this.index,
+      once: this.table,
+      position: { zone: 1, offset: this.log.length },
+      shardTimeMs: millis(1_700_000_000_000),
+    };
   }
 }
 
@@ -170,7 +192,10 @@ test('a key deleted and put again into an earlier or later entry is in the snaps
   put(12_345, 24);
   put(0, 25);
   for (let chunk = snapshot.next(); chunk !== undefined; chunk = snapshot.next()) chunks.push(chunk);
-  const result = loadSnapshot(chunks.filter((chunk) => chunk !== undefined), place);
+  const result = loadSnapshot(
+    chunks.filter((chunk) => chunk !== undefined),
+    place,
+  );
   assert.equal(result.kind, 'loaded');
   if (result.kind !== 'loaded') return;
   const key = keyBytes(0);
@@ -248,7 +273,11 @@ test('a chunk that is missing, doubled, swapped or from another snapshot is dama
 test('S16 a snapshot of another cluster, shard or zone size is not used', () => {
   const whole = smallSnapshot();
   const other = { cluster: uuid('f'.repeat(32)), shard: shardId(4), zoneSize: 2 ** 21 };
-  for (const expected of [{ ...place, cluster: other.cluster }, { ...place, shard: other.shard }, { ...place, zoneSize: other.zoneSize }]) {
+  for (const expected of [
+    { ...place, cluster: other.cluster },
+    { ...place, shard: other.shard },
+    { ...place, zoneSize: other.zoneSize },
+  ]) {
     const result = loadSnapshot([whole], expected, { onceLimits: once });
     assert.ok(result.kind === 'damaged' && /another cluster/.test(result.reason));
   }

@@ -16,9 +16,10 @@ function putKey(index: KeyIndex, key: Uint8Array, version: number, lba = version
 test('the hash is HalfSipHash-1-3: the vectors of Linux hsiphash on 32-bit machines', () => {
   const input = Uint8Array.from({ length: 64 }, (_, at) => at);
   const hashes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 63].map((length) => hashKey(input, 0, length, 0x03020100, 0x07060504));
-  assert.deepEqual(hashes, [
-    0x5814c896, 0xe7e864ca, 0xbc4b0e30, 0x01539939, 0x7e059ea6, 0x88e3d89b, 0xa0080b65, 0x9d38d9d6, 0x577999b1, 0x87178304,
-  ]);
+  assert.deepEqual(
+    hashes,
+    [0x5814c896, 0xe7e864ca, 0xbc4b0e30, 0x01539939, 0x7e059ea6, 0x88e3d89b, 0xa0080b65, 0x9d38d9d6, 0x577999b1, 0x87178304],
+  );
 });
 
 test('the hash looks at the range alone', () => {
@@ -70,7 +71,11 @@ test('S12 newer version wins: older puts and deletes change nothing, equal ones 
   assert.equal(index.delete(key, 0, 1, 900), true);
   assert.equal(index.find(key, 0, 1), -1);
   assert.equal(index.delete(key, 0, 1, 901), false);
-  assert.deepEqual(replaced, [[100, 51], [700, 51], [800, 51]]);
+  assert.deepEqual(replaced, [
+    [100, 51],
+    [700, 51],
+    [800, 51],
+  ]);
   assert.equal(index.size, 0);
 });
 
@@ -121,7 +126,10 @@ test('random puts and deletes agree with a Map; onReplaced keeps live bytes righ
     assert.deepEqual([index.versionOf(id), index.lbaOf(id), index.lengthOf(id)], [known.version, known.lba, known.length]);
     assert.deepEqual(index.keyOf(id), key);
   }
-  assert.equal(live, [...model.values()].reduce((sum, { length }) => sum + length, 0));
+  assert.equal(
+    live,
+    [...model.values()].reduce((sum, { length }) => sum + length, 0),
+  );
   assert.ok(index.entryIdEnd <= keyCount, 'entries of deleted keys are used again');
 });
 

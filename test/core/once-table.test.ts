@@ -106,7 +106,10 @@ test('S15 the client silent for longest, in the order of the log, is forgotten f
   table.applyFloor(id(20));
   table.complete(id(15), no(1), no(1), result(61));
   table.applyFloor(id(40));
-  assert.deepEqual([kindOf(table, 30, 1, 1), kindOf(table, 30, 3, 1), kindOf(table, 35, 1, 1), kindOf(table, 41, 1, 1)], ['done', 'new', 'forgotten', 'new']);
+  assert.deepEqual(
+    [kindOf(table, 30, 1, 1), kindOf(table, 30, 3, 1), kindOf(table, 35, 1, 1), kindOf(table, 41, 1, 1)],
+    ['done', 'new', 'forgotten', 'new'],
+  );
 });
 
 test('S15 a client that races with its floor is partial: what committed since is known, all else of it is forgotten', () => {
@@ -125,7 +128,10 @@ test('S15 a client that races with its floor is partial: what committed since is
     assert.equal(kindOf(table, 4, 1, 1), 'done');
     assert.equal(kindOf(table, 4, 2, 1), 'forgotten');
   }
-  assert.deepEqual(owner.clientIds().map((client) => owner.stateOf(client)), standby.clientIds().map((client) => standby.stateOf(client)));
+  assert.deepEqual(
+    owner.clientIds().map((client) => owner.stateOf(client)),
+    standby.clientIds().map((client) => standby.stateOf(client)),
+  );
 });
 
 test('clients with something in flight are not named', () => {
@@ -153,7 +159,10 @@ test('the floor of a snapshot is restored', () => {
   table.restore({ client: id(3), first: 2, partial: false, results: [{ number: 4, ...result(4) }] });
   table.restore({ client: id(3), first: 3, partial: false, results: [{ number: 5, ...result(5) }] });
   table.restoreFloor(8);
-  assert.deepEqual([kindOf(table, 3, 2, 1), kindOf(table, 3, 4, 1), kindOf(table, 3, 5, 1), kindOf(table, 3, 6, 1)], ['superseded', 'done', 'done', 'new']);
+  assert.deepEqual(
+    [kindOf(table, 3, 2, 1), kindOf(table, 3, 4, 1), kindOf(table, 3, 5, 1), kindOf(table, 3, 6, 1)],
+    ['superseded', 'done', 'done', 'new'],
+  );
   assert.deepEqual([kindOf(table, 8, 1, 1), kindOf(table, 9, 1, 1)], ['forgotten', 'new']);
 });
 
@@ -231,7 +240,8 @@ class Life {
     const waiting = [...client.waiting];
     const number = waiting.length > 0 && this.random.below(2) === 0 ? (waiting[this.random.below(waiting.length)] ?? 1) : client.next++;
     client.waiting.add(number);
-    for (let copies = this.random.below(3); copies >= 0; copies--) this.network.push({ client: client.id, number: no(number), first: no(client.first) });
+    for (let copies = this.random.below(3); copies >= 0; copies--)
+      this.network.push({ client: client.id, number: no(number), first: no(client.first) });
   }
 
   receive(): void {
@@ -331,7 +341,10 @@ class Life {
       const theirs = replayed.stateOf(client);
       assert.equal(ours?.partial, theirs?.partial);
       assert.ok((ours?.first ?? 0) >= (theirs?.first ?? 0));
-      assert.deepEqual(ours?.results, theirs?.results.filter(({ number }) => number >= (ours?.first ?? 0)));
+      assert.deepEqual(
+        ours?.results,
+        theirs?.results.filter(({ number }) => number >= (ours?.first ?? 0)),
+      );
     }
   }
 }

@@ -24,8 +24,14 @@ test('a candidate that leaves moves only its own subjects, and to the next in th
   const loggers = names('logger-', 5);
   for (const subject of names('shard/1/zone/', 500)) {
     const order = rendezvousOrder(subject, loggers);
-    const without = rendezvousOrder(subject, loggers.filter((name) => name !== 'logger-2'));
-    assert.deepEqual(without, order.filter((name) => name !== 'logger-2'));
+    const without = rendezvousOrder(
+      subject,
+      loggers.filter((name) => name !== 'logger-2'),
+    );
+    assert.deepEqual(
+      without,
+      order.filter((name) => name !== 'logger-2'),
+    );
   }
 });
 
@@ -38,7 +44,8 @@ test('each candidate is first for about its share of the subjects, and second, t
       const name = rendezvousOrder(`shard/3/zone/${zone}`, loggers)[rank] ?? '';
       shares.set(name, (shares.get(name) ?? 0) + 1);
     }
-    for (const name of loggers) assert.ok(Math.abs((shares.get(name) ?? 0) / count - 0.2) < 0.02, `${name} has ${shares.get(name)} of ${count}`);
+    for (const name of loggers)
+      assert.ok(Math.abs((shares.get(name) ?? 0) / count - 0.2) < 0.02, `${name} has ${shares.get(name)} of ${count}`);
   }
 });
 
@@ -47,7 +54,12 @@ test('balanced owners: every gateway owns at most ceil(shards / gateways), three
     const owners = balancedOwners(names(`${seed}/`, 3), names(`g${seed}-`, 3));
     assert.equal(new Set(owners.values()).size, 3);
   }
-  for (const [shardCount, gatewayCount] of [[1, 3], [8, 3], [64, 5], [1_024, 7]] as const) {
+  for (const [shardCount, gatewayCount] of [
+    [1, 3],
+    [8, 3],
+    [64, 5],
+    [1_024, 7],
+  ] as const) {
     const owners = balancedOwners(names('shard-', shardCount), names('gateway-', gatewayCount));
     assert.equal(owners.size, shardCount);
     for (const gateway of names('gateway-', gatewayCount)) {

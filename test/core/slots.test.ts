@@ -8,7 +8,7 @@ import { shardOfKey, shardOfSlot, slotOfKey, slotsOfShard } from '../../src/core
 
 const slot = (key: string): number => slotOfKey(Buffer.from(key));
 
-test('slots are CRC16/XMODEM modulo 16384: the specification\'s check value and known keys', () => {
+test("slots are CRC16/XMODEM modulo 16384: the specification's check value and known keys", () => {
   assert.equal(slot('123456789'), 0x31c3);
   assert.equal(slot('foo'), 12_182);
   assert.equal(slot('bar'), 5_061);
@@ -32,7 +32,7 @@ test('a hash tag alone decides: the first { and the first } after it, unless not
   for (const key of ['foo{}{bar}', '{}', '{', '}', '}{', 'a{b', 'a}b{c', 'foo{}']) assert.equal(slot(key), whole(key), key);
 });
 
-test('only the key\'s own bytes count, wherever it lies', () => {
+test("only the key's own bytes count, wherever it lies", () => {
   const buffer = Buffer.from('}x{foo}y{bar}z');
   assert.equal(slotOfKey(buffer, 3, 3), slot('foo'));
   assert.equal(slotOfKey(buffer, 2, 3), slot('{fo'));

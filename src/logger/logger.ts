@@ -6,19 +6,16 @@
  *
  *   start: lock -> device -> metadata -> scan open zones -> make stable -> listen -> register
  */
-import { assert } from '../base/assert.ts';
+import { assert, present } from '../base/assert.ts';
 import type { ErrorCode } from '../base/errors.ts';
 import { KvError } from '../base/errors.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
-import { instanceId, uuid } from '../base/ids.ts';
+import { instanceId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import type { LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { registerLogger } from '../coordinator/members.ts';
-import { LoggerMachine } from '../core/logger/logger-machine.ts';
-import { metadataZones } from '../core/logger/metadata-format.ts';
-import type { RestoredState } from '../core/logger/restored-state.ts';
 import type { Environment } from '../env/environment.ts';
 import type { FileDeviceOptions } from '../env/file-device/open.ts';
 import { openFileDevice } from '../env/file-device/open.ts';
@@ -31,15 +28,12 @@ import { DeviceError } from '../env/zoned-device.ts';
 import { openChannel } from '../rpc/channel.ts';
 import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
 import { serverOptions } from '../rpc/options.ts';
-import { CacheGuess } from './cache-guess.ts';
-import type { OnMachineAnswer } from './log-store.ts';
-import { LogStore } from './log-store.ts';
+import type { LogStore } from './log-store.ts';
 import type { LoggerDevice } from './logger-device.ts';
-import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
-import { findMetadata, MetadataLog, zonesThatFit } from './metadata-log.ts';
-import { restoreZones } from './recovery.ts';
+import type { OpenStore } from './open-store.ts';
+import { openStore } from './open-store.ts';
 import { requestHandler } from './requests.ts';
-import { ZoneReader } from './zone-reader.ts';
+import type { ZoneReader } from './zone-reader.ts';
 
 export interface LoggerOptions {
   /** The number in the config file. */
@@ -88,9 +82,7 @@ export async function startLogger(options: LoggerOptions, world: LoggerWorld): P
     closing.unshift(() => lock.release());
     const device = await openDevice(options, world);
     closing.unshift(() => device.close());
-    const { identity, found } = await identify(device, options, world);
-    const restored = await restoreZones(device, found, world.log);
-    const node = new RunningLogger(options, world, device, identity, found, restored, closing);
+    const node = new RunningLogger(options, world, device, closing);
     await node.start();
     return node;
   } catch (error) {
@@ -108,70 +100,38 @@ async function openDevice(options: LoggerOptions, world: LoggerWorld): Promise<L
   return openFileDevice(world.files, `${options.folder}/device`, { ...options.device, zoneCapacity: options.zoneSize, random: world.random }, world.clock);
 }
 
-async function identify(device: LoggerDevice, options: LoggerOptions, world: LoggerWorld): Promise<{ readonly identity: LoggerIdentity; readonly found: FoundMetadata }> {
-  const found = await findMetadata(device, options.folder);
-  if (found.kind === 'empty') {
-    const identity = { cluster: options.cluster, logger: uuid(randomHex(world.random, 16)), zoneSize: options.zoneSize };
-    world.log('info', 'a new logger', { folder: options.folder, logger: identity.logger });
-    return { identity, found };
-  }
-  const { identity } = found;
-  if (identity.cluster !== options.cluster) throw new KvError('wrong-cluster', `${options.folder} belongs to cluster ${identity.cluster}, not to ${options.cluster}`);
-  if (identity.zoneSize !== options.zoneSize) throw new KvError('settings-differ', `${options.folder} has zones of ${identity.zoneSize} bytes, not ${options.zoneSize}`);
-  return { identity, found };
-}
-
 class RunningLogger implements LoggerNode {
-  readonly uuid: Uuid;
   readonly instance: InstanceId;
   readonly #options: LoggerOptions;
   readonly #world: LoggerWorld;
   readonly #device: LoggerDevice;
-  readonly #metadata: MetadataLog;
-  readonly #store: LogStore;
-  readonly #reader: ZoneReader;
   readonly #channels = new Set<RpcChannel>();
   readonly #closing: (() => Promise<void>)[];
   readonly #failureListeners: ((error: Error) => void)[] = [];
+  #opened: OpenStore | undefined;
   #readListener: Listener | undefined;
   #writeListener: Listener | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
 
-  constructor(
-    options: LoggerOptions, world: LoggerWorld, device: LoggerDevice, identity: LoggerIdentity, found: FoundMetadata, restored: RestoredState,
-    closing: (() => Promise<void>)[],
-  ) {
+  constructor(options: LoggerOptions, world: LoggerWorld, device: LoggerDevice, closing: (() => Promise<void>)[]) {
     this.#options = options;
     this.#world = world;
     this.#device = device;
     this.#closing = closing;
-    this.uuid = identity.logger;
     this.instance = instanceId(randomHex(world.random, 8));
-    const machine = new LoggerMachine<OnMachineAnswer>(
-      {
-        cluster: identity.cluster, zoneSize: identity.zoneSize, alignment: device.geometry.alignment, deviceZones: dataZones(device),
-        drawGeneration: () => randomHex(world.random, 8),
-      },
-      restored,
-    );
-    const cache = new CacheGuess(options.cacheBytes ?? cacheBytesDefault);
-    this.#metadata = new MetadataLog(device, identity, found, () => machine.snapshot());
-    this.#store = new LogStore({ device, machine, metadata: this.#metadata, cache, clock: world.clock, log: world.log }, (error) => this.#failed(error));
-    this.#reader = new ZoneReader(this.#store, device, cache, world.log);
   }
 
   async start(): Promise<void> {
-    await this.#metadata.start();
-    const parts = {
-      cluster: this.#options.cluster, logger: this.uuid, instance: this.instance, store: this.#store, reader: this.#reader,
-      status: () => this.status(),
-    };
-    this.#closing.unshift(() => this.#closeChannels());
+    const { cluster, folder, zoneSize, cacheBytes = cacheBytesDefault } = this.#options;
+    this.#opened = await openStore(this.#device, { folder, cluster, zoneSize, cacheBytes }, this.#world, (error) => this.#failed(error));
+    const { store, reader } = this.#opened;
+    const parts = { cluster, logger: this.uuid, instance: this.instance, store, reader, status: () => this.status() };
+    this.#closing.unshift(() => this.#closeChannels(store, reader));
     this.#readListener = await this.#listen(this.#options.readAddress, requestHandler('read', parts, this.#channels));
     this.#writeListener = await this.#listen(this.#options.writeAddress, requestHandler('write', parts, this.#channels));
-    const { uuid: id, instance, readAddress, writeAddress } = this;
-    await registerLogger(this.#world.coordinator, this.#options.id, { uuid: id, instance, readAddress, writeAddress });
+    const { uuid, instance, readAddress, writeAddress } = this;
+    await registerLogger(this.#world.coordinator, this.#options.id, { uuid, instance, readAddress, writeAddress });
   }
 
   async #listen(address: Address, handler: RpcHandler): Promise<Listener> {
@@ -184,6 +144,14 @@ class RunningLogger implements LoggerNode {
     return listener;
   }
 
+  get uuid(): Uuid {
+    return this.#open.identity.logger;
+  }
+
+  get #open(): OpenStore {
+    return present(this.#opened, 'the store of a logger that has started');
+  }
+
   get readAddress(): Address {
     return this.#readListener?.address ?? this.#options.readAddress;
   }
@@ -194,14 +162,14 @@ class RunningLogger implements LoggerNode {
 
   status(): LoggerStatus {
     return {
-      logger: this.uuid, instance: this.instance, cluster: this.#options.cluster, state: this.#store.failed ? 'failed' : 'ready',
-      deviceCapacity: this.#device.capacityBytes, deviceOccupied: this.#device.occupiedBytes, zones: this.#store.zoneCount,
+      logger: this.uuid, instance: this.instance, cluster: this.#options.cluster, state: this.#open.store.failed ? 'failed' : 'ready',
+      deviceCapacity: this.#device.capacityBytes, deviceOccupied: this.#device.occupiedBytes, zones: this.#open.store.zoneCount,
       alignment: this.#device.geometry.alignment,
     };
   }
 
   zones(): ZoneStatus[] {
-    return this.#store.report(undefined);
+    return this.#open.store.report(undefined);
   }
 
   onFailed(callback: (error: Error) => void): void {
@@ -218,10 +186,10 @@ class RunningLogger implements LoggerNode {
     for (const close of this.#closing) await close();
   }
 
-  async #closeChannels(): Promise<void> {
+  async #closeChannels(store: LogStore, reader: ZoneReader): Promise<void> {
     for (const channel of this.#channels) channel.close('the logger stops');
-    await this.#store.settle();
-    await this.#reader.close();
+    await store.settle();
+    await reader.close();
   }
 
   #failed(error: Error): void {
@@ -229,11 +197,6 @@ class RunningLogger implements LoggerNode {
     this.#failure = error;
     for (const callback of this.#failureListeners) callback(error);
   }
-}
-
-function dataZones(device: LoggerDevice): number[] {
-  const count = Math.min(device.geometry.zoneCount - metadataZones.length, zonesThatFit(device));
-  return Array.from({ length: Math.max(0, count) }, (_, index) => index + metadataZones.length);
 }
 
 function asKvError(error: unknown, folder: string): unknown {

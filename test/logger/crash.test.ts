@@ -1,0 +1,263 @@
+/**
+ * Random work on a logger's store over the simulated disk, with power losses (unsynced sectors kept, dropped or torn in any subset), kills and
+ * failed syncs in between; after each, everything that was acknowledged must be there, and nothing that was refused for ever may come back.
+ */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
+import { KvError } from '../../src/base/errors.ts';
+import { silent } from '../../src/base/log.ts';
+import type { ZoneStatus } from '../../src/codec/logger-protocol.ts';
+import type { MachineAnswer } from '../../src/core/logger/logger-machine.ts';
+import { openFileDevice } from '../../src/env/file-device/open.ts';
+import { below } from '../../src/env/random.ts';
+import { SimulatedClock } from '../../src/env/simulated/clock.ts';
+import { SimulatedDisk } from '../../src/env/simulated/files.ts';
+import { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import type { LoggerDevice } from '../../src/logger/logger-device.ts';
+import type { StoreRequest } from '../../src/logger/log-store.ts';
+import type { OpenStore } from '../../src/logger/open-store.ts';
+import { openStore } from '../../src/logger/open-store.ts';
+import { testCluster, ZoneWriter } from './zone-writer.ts';
+
+const zoneSize = 256 * 1024;
+const path = '/data/device';
+
+/** What was acknowledged of a zone. */
+interface Known {
+  readonly writer: ZoneWriter;
+  readonly sent: Buffer[];
+  /** Bytes from the start that were acknowledged. */
+  acknowledged: number;
+  /** Takes no more appends, for the test's part. */
+  closed: boolean;
+  finished: number | undefined;
+  generation: string;
+}
+
+type Request = StoreRequest extends infer Each ? (Each extends { readonly ticket: unknown } ? Omit<Each, 'ticket'> : never) : never;
+
+class World {
+  readonly random: SimulatedRandom;
+  readonly clock = new SimulatedClock();
+  readonly disk: SimulatedDisk;
+  readonly alignment: number;
+  device: LoggerDevice | undefined;
+  opened: OpenStore | undefined;
+  uuid: string | undefined;
+  readonly zones = new Map<string, Known>();
+  readonly fences = new Map<number, number>();
+  readonly resets: { readonly shard: number; readonly zone: number }[] = [];
+  readonly nextZone = new Map<number, number>();
+  readonly epochs = new Map<number, number>();
+  checks = 0;
+
+  constructor(seed: number) {
+    this.random = new SimulatedRandom(seed);
+    this.disk = new SimulatedDisk({ random: this.random, clock: this.clock });
+    this.disk.faults.syncDelayMs = 1;
+    this.disk.faults.syncDelaySpreadMs = 2;
+    this.alignment = [1, 512, 4096][below(this.random, 3)] ?? 1;
+  }
+
+  chance(percent: number): boolean {
+    return below(this.random, 100) < percent;
+  }
+
+  get store(): OpenStore['store'] {
+    assert(this.opened !== undefined);
+    return this.opened.store;
+  }
+
+  async wait<T>(work: Promise<T>): Promise<T> {
+    let settled = false;
+    const done = work.finally(() => {
+      settled = true;
+    });
+    done.catch(() => undefined);
+    assert.equal(await this.clock.runUntil(() => settled), true, 'work ends');
+    return done;
+  }
+
+  async boot(): Promise<void> {
+    const files = this.disk.process();
+    await this.wait(files.makeFolder('/data'));
+    this.device = await this.wait(openFileDevice(files, path, {
+      capacityBytes: 8 * 1024 * 1024, alignment: this.alignment, extentBytes: 16 * 1024, prefillBytes: 32 * 1024, zoneCapacity: zoneSize, random: this.random,
+    }, this.clock));
+    this.opened = await this.wait(openStore(this.device, { folder: '/data', cluster: testCluster, zoneSize, cacheBytes: 1024 * 1024 }, { clock: this.clock, random: this.random, log: silent }, () => undefined));
+    this.uuid ??= this.opened.identity.logger;
+    assert.equal(this.opened.identity.logger, this.uuid, 'S16 it is the same logger');
+  }
+
+  /** The answer, or undefined when the logger died first. */
+  ask(request: Request, onAnswer: (answer: MachineAnswer) => void): void {
+    const asked = this.store;
+    asked.request({ ...request, ticket: (answer: MachineAnswer) => {
+      assert.equal(asked, this.store, 'a dead process answers nothing');
+      onAnswer(answer);
+    } } as StoreRequest);
+  }
+
+  async run(milliseconds: number): Promise<void> {
+    await this.clock.runUntil(this.clock.now() + milliseconds);
+  }
+
+  // --- random work -------------------------------------------------------------------------------------------------------
+
+  act(): void {
+    const shard = below(this.random, 3);
+    const die = below(this.random, 100);
+    const open = [...this.zones.values()].filter((zone) => zone.writer.shard === shard && !zone.closed);
+    const zone = open.at(-1);
+    if (zone === undefined) this.create(shard);
+    else if (die < 70) this.append(zone);
+    else if (die < 78) this.seal(zone);
+    else if (die < 90) this.finish(shard);
+    else if (die < 95) this.reset(shard);
+    else zone.closed = true;
+  }
+
+  create(shard: number): void {
+    const zone = this.nextZone.get(shard) ?? 1;
+    this.nextZone.set(shard, zone + 1 + below(this.random, 2));
+    const at = Math.max(this.epochs.get(shard) ?? 1, this.fences.get(shard) ?? 1);
+    this.epochs.set(shard, at);
+    const writer = new ZoneWriter({ shard, zone, epoch: at, zoneSize, alignment: this.alignment });
+    const known: Known = { writer, sent: [], acknowledged: 0, closed: false, finished: undefined, generation: '' };
+    this.zones.set(`${shard}/${zone}`, known);
+    this.append(known);
+  }
+
+  append(zone: Known): void {
+    const { writer } = zone;
+    writer.committed = Math.min(zone.acknowledged, writer.offset);
+    const item = writer.filled(below(this.random, this.chance(20) ? 20_000 : 600));
+    zone.sent.push(Buffer.from(item.bytes));
+    const end = item.offset + item.bytes.length;
+    this.ask({ kind: 'append', item }, (answer) => {
+      if (answer.kind === 'appended') zone.acknowledged = Math.max(zone.acknowledged, end);
+      else zone.closed = true;
+    });
+  }
+
+  seal(zone: Known): void {
+    const { writer } = zone;
+    const at = (this.epochs.get(writer.shard) ?? 1) + 1;
+    this.epochs.set(writer.shard, at);
+    zone.closed = true;
+    const accepted = zone.acknowledged;
+    this.ask({ kind: 'seal', shard: writer.shard, zone: writer.zone, epoch: epoch(at) }, (answer) => {
+      if (answer.kind !== 'sealed') return;
+      this.fences.set(writer.shard, Math.max(at, this.fences.get(writer.shard) ?? 0));
+      assert.ok(answer.answer.length >= accepted, 'S3 the seal counts what was acknowledged before');
+      assert.ok(answer.answer.length >= zone.acknowledged, 'S3 nothing is acknowledged that the seal does not count');
+    });
+  }
+
+  finish(shard: number): void {
+    const zone = [...this.zones.values()].find((each) => each.writer.shard === shard && each.closed && each.finished === undefined && each.acknowledged > 0);
+    if (zone === undefined) return;
+    const length = zone.acknowledged;
+    this.ask({ kind: 'finish', shard: zone.writer.shard, zone: zone.writer.zone, length }, (answer) => {
+      if (answer.kind === 'done') zone.finished = length;
+    });
+  }
+
+  reset(shard: number): void {
+    const zone = [...this.zones.values()].find((each) => each.writer.shard === shard && each.finished !== undefined);
+    if (zone === undefined) return;
+    const { generation } = this.status(zone) ?? { generation: 'f'.repeat(16) };
+    const { writer } = zone;
+    this.zones.delete(`${writer.shard}/${writer.zone}`);
+    this.ask({ kind: 'reset', shard: writer.shard, zone: writer.zone, generation }, (answer) => {
+      if (answer.kind === 'done') this.resets.push({ shard: writer.shard, zone: writer.zone });
+    });
+  }
+
+  status(zone: Known): ZoneStatus | undefined {
+    return this.store.report(zone.writer.shard).find((each) => each.zone === zone.writer.zone);
+  }
+
+  // --- what must hold after a restart --------------------------------------------------------------------------------------
+
+  async check(): Promise<void> {
+    for (const [shard, fence] of this.fences) {
+      if (fence > 1) assert.equal(this.store.confirm({ shard: shardId(shard), zone: zoneId(1_000), epoch: epoch(fence - 1) }), 'fenced', `S4 the fence of shard ${shard}`);
+    }
+    for (const { shard, zone } of this.resets) {
+      const writer = new ZoneWriter({ shard, zone, epoch: 1_000, zoneSize, alignment: this.alignment });
+      let answer: MachineAnswer | undefined;
+      this.ask({ kind: 'append', item: writer.filled(1) }, (got) => (answer = got));
+      assert.equal(answer?.kind === 'refused' ? answer.code : answer?.kind, 'retired-zone', 'S4 a reset zone is never created again');
+    }
+    for (const zone of this.zones.values()) await this.checkZone(zone);
+  }
+
+  async checkZone(zone: Known): Promise<void> {
+    const status = this.status(zone);
+    zone.closed = true;
+    if (zone.acknowledged === 0) return;
+    assert.ok(status, `S3 zone ${zone.writer.shard}/${zone.writer.zone} is there`);
+    assert.ok(status.length >= (zone.finished ?? zone.acknowledged), `S3 ${status.length} of ${zone.acknowledged} bytes of zone ${zone.writer.shard}/${zone.writer.zone} are left`);
+    if (zone.finished !== undefined) assert.deepEqual([status.state, status.length], ['finished', zone.finished]);
+    const readable = this.store.readable(zone.writer.shard, zone.writer.zone, 0, status.length);
+    assert.ok(readable.kind === 'ok' && this.device !== undefined);
+    const held = await this.wait(this.device.read(readable.deviceZone, 0, status.length));
+    assert.ok(Buffer.concat(zone.sent).subarray(0, status.length).equals(held), 'S11 what is held is what was sent');
+    this.checks += 1;
+    // What the scan found is acknowledged from now on: a seal would count it.
+    zone.acknowledged = status.length;
+  }
+}
+
+async function scenario(seed: number, rounds: number): Promise<number> {
+  const world = new World(seed);
+  await world.boot();
+  for (let round = 0; round < rounds; round += 1) {
+    const failing = world.chance(15);
+    for (let step = below(world.random, 60); step >= 0; step -= 1) {
+      world.act();
+      if (world.chance(40)) await world.run(below(world.random, 4));
+      if (failing && step === 5) world.disk.faults.failSyncs = 1;
+    }
+    if (world.chance(30)) await world.run(100);
+    world.disk.crash();
+    world.disk.faults.failSyncs = 0;
+    await world.boot();
+    await world.check();
+  }
+  return world.checks;
+}
+
+describe('S3, S4, S11 after any crash everything acknowledged is there', () => {
+  for (let seed = 1; seed <= 12; seed += 1) {
+    test(`seed ${seed}`, async () => {
+      assert.ok((await scenario(seed, 8)) > 0, 'something was checked');
+    });
+  }
+
+  test('the check notices a disk whose syncs do nothing', async () => {
+    let noticed = 0;
+    for (let seed = 1; seed <= 4; seed += 1) {
+      const world = new World(seed);
+      await world.boot();
+      const { device } = world;
+      assert.ok(device);
+      device.sync = () => Promise.resolve();
+      for (let step = 0; step < 40; step += 1) {
+        world.act();
+        await world.run(2);
+      }
+      world.disk.crash();
+      try {
+        await world.boot();
+        await world.check();
+      } catch (error) {
+        if (!(error instanceof assert.AssertionError) && !(error instanceof KvError)) throw error;
+        noticed += 1;
+      }
+    }
+    assert.ok(noticed >= 3, `only ${noticed} of 4 were noticed`);
+  });
+});

@@ -16,6 +16,10 @@ const indexMask = entriesPerSegment - 1;
 /** Ids are below 2^32 - 1: the hash table stores id + 1. */
 const segmentsMax = 2 ** (32 - segmentShift) - 1;
 
+/** Where the fields lie that loading reads directly, in u32 from the start of an entry. */
+export const entryWords = 10;
+export const entryWord = { keyPosition: 6, hash: 7, keyLength: 9 } as const;
+
 export class EntrySegment {
   readonly floats: Float64Array;
   readonly words: Uint32Array;
@@ -51,6 +55,11 @@ export class EntryTable {
   segment(number: number): Uint8Array {
     const segment = this.#segmentOf(number << segmentShift);
     return segment.bytes.subarray(0, Math.min(entriesPerSegment, this.#idEnd - number * entriesPerSegment) * entryBytes);
+  }
+
+  /** For loading. */
+  memoryOf(number: number): EntrySegment {
+    return this.#segmentOf(number << segmentShift);
   }
 
   allocate(): number {

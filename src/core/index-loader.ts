@@ -18,7 +18,7 @@ import {
   hostIsLittleEndian,
 } from '../codec/index-snapshot.ts';
 import { arenaSegmentBytes, arenaSegmentsMax, KeyArena } from './index-arena.ts';
-import { EntrySegment, EntryTable, entriesPerSegment, entryBytes } from './index-entries.ts';
+import { EntrySegment, EntryTable, entriesPerSegment, entryBytes, entryWord, entryWords } from './index-entries.ts';
 import { firstSlot, IndexTable, nextSlot } from './index-table.ts';
 import type { OnReplaced } from './key-index.ts';
 import { KeyIndex } from './key-index.ts';
@@ -224,19 +224,18 @@ export class SnapshotLoader {
    * something is.
    */
   *#rebuild(): Generator<undefined, string | undefined> {
-    const idEnd = this.#entries.idEnd;
     const ends = new Uint32Array(bucketCount + 1);
     // Downwards, so that free entries with small ids are used first.
-    for (let end = idEnd; end > 0; end -= entriesPerSegment) {
-      const reason = this.#checkRange(Math.max(0, end - entriesPerSegment), end, ends);
+    for (let number = this.#entries.segmentCount - 1; number >= 0; number--) {
+      const reason = this.#checkSegment(number, ends);
       if (reason !== undefined) return reason;
       yield;
     }
     for (let bucket = 1; bucket <= bucketCount; bucket++) ends[bucket] = (ends[bucket] ?? 0) + (ends[bucket - 1] ?? 0);
     this.#size = ends[bucketCount] ?? 0;
     const sorted = new Uint32Array(2 * this.#size);
-    for (let id = 0; id < idEnd; id += entriesPerSegment) {
-      this.#sortRange(id, Math.min(idEnd, id + entriesPerSegment), sorted, ends);
+    for (let number = 0; number < this.#entries.segmentCount; number++) {
+      this.#sortSegment(number, sorted, ends);
       yield;
     }
     this.#table = new IndexTable(this.#size);
@@ -248,26 +247,48 @@ export class SnapshotLoader {
     return undefined;
   }
 
+  /** Entries in use of a segment, free or not. */
+  #entryCount(number: number): number {
+    return Math.min(entriesPerSegment, this.#entries.idEnd - number * entriesPerSegment);
+  }
+
   /** Counts the entries of each bucket in `counts`, one further on. */
-  #checkRange(start: number, end: number, counts: Uint32Array): string | undefined {
-    for (let id = end - 1; id >= start; id--) {
-      const reason = this.#checkEntry(id);
-      if (reason !== undefined) return `${reason} (entry ${id})`;
-      if (this.#entries.isFree(id)) continue;
-      const bucket = this.#entries.hash(id) >>> bucketShift;
+  #checkSegment(number: number, counts: Uint32Array): string | undefined {
+    const { words, floats } = this.#entries.memoryOf(number);
+    for (let index = this.#entryCount(number) - 1; index >= 0; index--) {
+      const at = index * entryWords;
+      const keyLength = (words[at + entryWord.keyLength] ?? 0) & 0xffff;
+      if (keyLength === 0) {
+        this.#entries.free(number * entriesPerSegment + index);
+        continue;
+      }
+      const position = words[at + entryWord.keyPosition] ?? 0;
+      const reason = this.#checkEntry(keyLength, position, floats[index * 5] ?? 0, floats[index * 5 + 1] ?? 0);
+      if (reason !== undefined) return `${reason} (entry ${number * entriesPerSegment + index})`;
+      this.#arena.adopt(position, keyLength);
+      const bucket = (words[at + entryWord.hash] ?? 0) >>> bucketShift;
       counts[bucket + 1] = (counts[bucket + 1] ?? 0) + 1;
     }
     return undefined;
   }
 
+  #checkEntry(keyLength: number, position: number, entryVersion: number, entryLba: number): string | undefined {
+    if (keyLength > limits.keyBytesMax || this.#arena.lengthAt(position) !== keyLength) return 'entry: no such key';
+    if (!Number.isSafeInteger(entryVersion) || entryVersion < 0) return 'entry: impossible version';
+    if (!Number.isSafeInteger(entryLba) || entryVersion > entryLba) return 'entry: impossible LBA';
+    return undefined;
+  }
+
   /** Writes id and hash of entries to `sorted`, by bucket; `next` has the place for the next one of each. */
-  #sortRange(start: number, end: number, sorted: Uint32Array, next: Uint32Array): void {
-    for (let id = start; id < end; id++) {
-      if (this.#entries.isFree(id)) continue;
-      const hash = this.#entries.hash(id);
+  #sortSegment(number: number, sorted: Uint32Array, next: Uint32Array): void {
+    const { words } = this.#entries.memoryOf(number);
+    const count = this.#entryCount(number);
+    for (let index = 0; index < count; index++) {
+      if (((words[index * entryWords + entryWord.keyLength] ?? 0) & 0xffff) === 0) continue;
+      const hash = words[index * entryWords + entryWord.hash] ?? 0;
       const at = next[hash >>> bucketShift] ?? 0;
       next[hash >>> bucketShift] = at + 1;
-      sorted[2 * at] = id;
+      sorted[2 * at] = number * entriesPerSegment + index;
       sorted[2 * at + 1] = hash;
     }
   }
@@ -276,26 +297,11 @@ export class SnapshotLoader {
     for (let at = start; at < end; at += 2) {
       const id = sorted[at] ?? 0;
       const hash = sorted[at + 1] ?? 0;
+      if (table.insertQuickly(hash, id)) continue;
       const twin = this.#findTwin(table, hash, id);
       if (twin === -1) table.insert(hash, id);
       else this.#resolve(table, hash, id, twin);
     }
-  }
-
-  #checkEntry(id: number): string | undefined {
-    const entries = this.#entries;
-    const keyLength = entries.keyLength(id);
-    if (keyLength === 0) {
-      entries.free(id);
-      return undefined;
-    }
-    const position = entries.keyPosition(id);
-    if (keyLength > limits.keyBytesMax || this.#arena.lengthAt(position) !== keyLength) return 'entry: no such key';
-    const entryVersion = entries.version(id);
-    if (!Number.isSafeInteger(entryVersion) || entryVersion < 0) return 'entry: impossible version';
-    if (!Number.isSafeInteger(entries.lba(id)) || entryVersion > entries.lba(id)) return 'entry: impossible LBA';
-    this.#arena.adopt(position, keyLength);
-    return undefined;
   }
 
   /** The entry in the table that has the same key as `id`, or -1. */

@@ -55,6 +55,23 @@ export class IndexTable {
     place(page, hash, id + 1);
   }
 
+  /** For loading: inserts and gives true, unless a slot with the same hash is in the way or the page is full. */
+  insertQuickly(hash: number, id: number): boolean {
+    const page = this.pageOf(hash);
+    const countAt = page.length - 2;
+    const count = page[countAt] ?? 0;
+    if (count >= ((page.length >> 1) - 1) * loadMax) return false;
+    let slot = firstSlot(page, hash);
+    while (page[slot] !== 0) {
+      if (page[slot + 1] === hash) return false;
+      slot = nextSlot(page, slot);
+    }
+    page[slot] = id + 1;
+    page[slot + 1] = hash;
+    page[countAt] = count + 1;
+    return true;
+  }
+
   /** Takes out the slot of `id`. REQUIRES: it is there. */
   remove(hash: number, id: number): void {
     const page = this.pageOf(hash);

@@ -24,7 +24,13 @@ import type { ModelMark } from './file-device-model.ts';
 import { DeviceModel } from './file-device-model.ts';
 
 const lives = Number(process.env['KV_DEVICE_LIVES'] ?? '0');
-const options = { capacityBytes: 4 * 1024 * 1024, zoneCapacity: 64 * 1024, extentBytes: 16 * 1024, prefillBytes: 32 * 1024, reserveBytes: 64 * 1024 } as const;
+const options = {
+  capacityBytes: 4 * 1024 * 1024,
+  zoneCapacity: 64 * 1024,
+  extentBytes: 16 * 1024,
+  prefillBytes: 32 * 1024,
+  reserveBytes: 64 * 1024,
+} as const;
 const zones = 12;
 
 /** One random change of the device and the model; false when the device was full. */
@@ -44,7 +50,10 @@ function change(device: FileDevice, model: DeviceModel, random: SimulatedRandom)
     model.finish(zone, length);
   } else {
     const blocks = below(random, 4) === 0 ? 64 : 4;
-    const length = Math.min(zoneCapacity - content.length, Math.max(alignment, 512 * below(random, blocks) + (alignment === 1 ? below(random, 512) : 0)));
+    const length = Math.min(
+      zoneCapacity - content.length,
+      Math.max(alignment, 512 * below(random, blocks) + (alignment === 1 ? below(random, 512) : 0)),
+    );
     const bytes = pattern(random.uint32() % 1_000, length);
     try {
       device.write(zone, content.length, bytes);
@@ -62,7 +71,12 @@ async function life(seed: number): Promise<void> {
   const clock = new SimulatedClock();
   const disk = new SimulatedDisk({ random: random.fork('disk'), clock });
   const alignment = below(random, 3) === 0 ? 1 : 512;
-  const deviceOptions: FileDeviceOptions = { ...options, alignment, random: random.fork('ids'), prefillBytes: 32 * 1024 * below(random, 2) };
+  const deviceOptions: FileDeviceOptions = {
+    ...options,
+    alignment,
+    random: random.fork('ids'),
+    prefillBytes: 32 * 1024 * below(random, 2),
+  };
   let model = new DeviceModel();
   let files = disk.process();
   let device = await openFileDevice(files, '/device', deviceOptions, clock);
@@ -81,7 +95,10 @@ async function life(seed: number): Promise<void> {
       disk.faults.syncDelayMs = 0;
     } else if (end === 1) {
       disk.faults.failSyncs = 1;
-      const outcome = await device.sync().then(() => 'nothing to sync', () => 'failed');
+      const outcome = await device.sync().then(
+        () => 'nothing to sync',
+        () => 'failed',
+      );
       assert.equal(disk.faults.failSyncs, outcome === 'failed' ? 0 : 1);
       disk.faults.failSyncs = 0;
     }
@@ -164,7 +181,10 @@ function recording(files: Files, events: Recorded[]): Files {
 }
 
 /** Runs the real device on real files, syncs going on while more is written, with one reopening; returns all that it did. */
-async function record(seed: number, folder: string): Promise<{ readonly events: Recorded[]; readonly created: number; readonly deviceOptions: FileDeviceOptions }> {
+async function record(
+  seed: number,
+  folder: string,
+): Promise<{ readonly events: Recorded[]; readonly created: number; readonly deviceOptions: FileDeviceOptions }> {
   const random = new SimulatedRandom(seed);
   const events: Recorded[] = [];
   const files = recording(realFiles(), events);
@@ -186,10 +206,13 @@ async function record(seed: number, folder: string): Promise<{ readonly events: 
       changed();
       if (below(random, 4) !== 0) continue;
       const mark: ModelMark = model.mark();
-      waiting = Promise.all([waiting, device.sync().then(() => {
-        model.acknowledge(mark);
-        changed('acknowledged');
-      })]).then(() => undefined);
+      waiting = Promise.all([
+        waiting,
+        device.sync().then(() => {
+          model.acknowledge(mark);
+          changed('acknowledged');
+        }),
+      ]).then(() => undefined);
       if (below(random, 3) === 0) await waiting;
     }
     await waiting;
@@ -199,7 +222,11 @@ async function record(seed: number, folder: string): Promise<{ readonly events: 
 }
 
 /** The file as a crash after the first `cut` events may leave it. */
-function leftBy(events: readonly Recorded[], cut: number, random: SimulatedRandom): { readonly bytes: Uint8Array; readonly model: DeviceModel } {
+function leftBy(
+  events: readonly Recorded[],
+  cut: number,
+  random: SimulatedRandom,
+): { readonly bytes: Uint8Array; readonly model: DeviceModel } {
   const image = new FileImage();
   const marks = new Map<number, number>();
   let model = new DeviceModel();

@@ -72,7 +72,10 @@ export class DeviceModel {
   /** Checks every zone and makes the model agree with what was found; zones not finished are recovered. */
   async adopt(device: FileDevice): Promise<void> {
     const reports = device.reportZones();
-    assert.equal(device.occupiedBytes, reports.reduce((sum, report) => sum + report.occupied, 0));
+    assert.equal(
+      device.occupiedBytes,
+      reports.reduce((sum, report) => sum + report.occupied, 0),
+    );
     for (const report of reports) {
       const states = this.#zones.get(report.zone);
       if (states === undefined) {
@@ -81,7 +84,8 @@ export class DeviceModel {
       }
       const found = matching(device, report.zone, states);
       assert.ok(found !== undefined, describe(device, report.zone, states));
-      if (report.state === 'closed') await device.recover(report.zone, stableLength(states[0] ?? untouched, found), found.content.length, false);
+      if (report.state === 'closed')
+        await device.recover(report.zone, stableLength(states[0] ?? untouched, found), found.content.length, false);
       this.#zones.set(report.zone, [found]);
     }
   }
@@ -111,7 +115,9 @@ function matching(device: FileDevice, zone: number, states: readonly State[]): S
   const bytes = device.readNow(zone, 0, report.capacity);
   for (const state of [...states].reverse()) {
     const stable = stableLength(states[0] ?? untouched, state);
-    const written = states.filter((other) => other.life === state.life).reduce((longest, other) => (other.content.length > longest.length ? other.content : longest), state.content);
+    const written = states
+      .filter((other) => other.life === state.life)
+      .reduce((longest, other) => (other.content.length > longest.length ? other.content : longest), state.content);
     if (state.finished !== (report.state === 'full')) continue;
     if (state.finished && report.writePointer !== state.content.length) continue;
     if (!state.finished && (report.writePointer < stable || (report.state === 'empty' && stable > 0))) continue;

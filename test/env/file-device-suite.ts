@@ -6,7 +6,14 @@ import { DeviceError } from '../../src/env/zoned-device.ts';
 import type { FileDevice, FileDeviceOptions } from '../../src/env/file-device/open.ts';
 
 /** Small, so that limits are met soon: extents of 16 KiB, zones of 4 extents. */
-export const smallOptions = { capacityBytes: 1024 * 1024, zoneCapacity: 64 * 1024, extentBytes: 16 * 1024, alignment: 512, prefillBytes: 32 * 1024, reserveBytes: 64 * 1024 } as const;
+export const smallOptions = {
+  capacityBytes: 1024 * 1024,
+  zoneCapacity: 64 * 1024,
+  extentBytes: 16 * 1024,
+  alignment: 512,
+  prefillBytes: 32 * 1024,
+  reserveBytes: 64 * 1024,
+} as const;
 
 export interface DeviceWorld {
   open(options?: Partial<FileDeviceOptions>): Promise<FileDevice>;
@@ -79,7 +86,8 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
       await device.sync();
     }
     for (let zone = 0; zone < 3; zone += 1) {
-      for (let round = 0; round < 8; round += 1) assert.deepEqual(Buffer.from(await device.read(zone, round * 5120, 5120)), Buffer.from(pattern(zone * 8 + round, 5120)));
+      for (let round = 0; round < 8; round += 1)
+        assert.deepEqual(Buffer.from(await device.read(zone, round * 5120, 5120)), Buffer.from(pattern(zone * 8 + round, 5120)));
       assert.ok(device.readNow(zone, 40_960, 65_536 - 40_960).every((byte) => byte === 0));
     }
     await device.close();
@@ -104,7 +112,10 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     await device.recover(3, 1024, 10_240, false);
     await assert.rejects(device.recover(3, 0, 10_240, false), refuses('invalid'));
     assert.deepEqual([device.reportZone(3).writePointer, device.reportZone(3).writePointerKnown], [10_240, true]);
-    assert.ok(device.readNow(3, 10_240, 50_000).every((byte) => byte === 0), 'what lies beyond is zeroed');
+    assert.ok(
+      device.readNow(3, 10_240, 50_000).every((byte) => byte === 0),
+      'what lies beyond is zeroed',
+    );
     device.write(3, 10_240, pattern(4, 512));
     assert.deepEqual(Buffer.from(device.readNow(3, 10_240, 512)), Buffer.from(pattern(4, 512)));
     await device.close();
@@ -202,7 +213,10 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
       device.reset(zone);
       device.write(zone, 0, pattern(round, 512 * (1 + (round % 50))));
       await device.sync();
-      assert.ok(device.readNow(zone, 512 * (1 + (round % 50)), 65_536 - 512 * (1 + (round % 50))).every((byte) => byte === 0), `round ${round}`);
+      assert.ok(
+        device.readNow(zone, 512 * (1 + (round % 50)), 65_536 - 512 * (1 + (round % 50))).every((byte) => byte === 0),
+        `round ${round}`,
+      );
       device.write(zone, 512 * (1 + (round % 50)), pattern(round, 512 * 60));
       await device.sync();
     }

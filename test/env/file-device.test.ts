@@ -140,7 +140,10 @@ void test('a full file system refuses a write, changes nothing, and leaves the r
   assert.throws(() => device.write(1, 0, pattern(2, 30_208)), refuses('full'));
   assert.equal(device.reportZone(0).writePointer, 30_208);
   assert.deepEqual([device.reportZone(1).state, device.reportZone(1).occupied], ['empty', 0]);
-  assert.ok(device.readNow(0, 30_208, 65_536 - 30_208).every((byte) => byte === 0), 'what got through reads as zeros again');
+  assert.ok(
+    device.readNow(0, 30_208, 65_536 - 30_208).every((byte) => byte === 0),
+    'what got through reads as zeros again',
+  );
   device.write(9, 0, pattern(9, 30_208));
   device.finish(0, 512);
   await device.sync();
@@ -156,7 +159,13 @@ void test('a full file system refuses a write, changes nothing, and leaves the r
 });
 
 void test('prefill: small batches get zeros ahead, large ones none, and a fresh device stays small', async () => {
-  const sizes = { zoneCapacity: 64 * 1024 * 1024, extentBytes: 1024 * 1024, capacityBytes: 1024 ** 3, prefillBytes: 2 * 1024 * 1024, reserveBytes: 4 * 1024 * 1024 };
+  const sizes = {
+    zoneCapacity: 64 * 1024 * 1024,
+    extentBytes: 1024 * 1024,
+    capacityBytes: 1024 ** 3,
+    prefillBytes: 2 * 1024 * 1024,
+    reserveBytes: 4 * 1024 * 1024,
+  };
   const { disk, open } = newWorld(6);
   const device = await open(sizes);
   const fresh = disk.usedBytes;
@@ -224,7 +233,11 @@ void test('rot anywhere in the map is reported with its offset or healed, never 
     await device.close();
     // The first five sectors of each area hold all of this map.
     const sector = random.uint32() % 5;
-    disk.rot('/device', superblockBytes + (random.uint32() % 2) * 65_536 + sector * 512 + (random.uint32() % 512), 1 << (random.uint32() % 8));
+    disk.rot(
+      '/device',
+      superblockBytes + (random.uint32() % 2) * 65_536 + sector * 512 + (random.uint32() % 512),
+      1 << (random.uint32() % 8),
+    );
     try {
       device = await open();
     } catch (cause) {
@@ -241,7 +254,14 @@ void test('rot anywhere in the map is reported with its offset or healed, never 
 });
 
 const golden = new URL('../fixtures/device-v1/device.bin.gz', import.meta.url);
-const goldenOptions = { capacityBytes: 256 * 1024, zoneCapacity: 64 * 1024, extentBytes: 16 * 1024, alignment: 512, prefillBytes: 16 * 1024, reserveBytes: 16 * 1024 };
+const goldenOptions = {
+  capacityBytes: 256 * 1024,
+  zoneCapacity: 64 * 1024,
+  extentBytes: 16 * 1024,
+  alignment: 512,
+  prefillBytes: 16 * 1024,
+  reserveBytes: 16 * 1024,
+};
 
 /** How the golden file was made, once. */
 async function makeGolden(): Promise<Uint8Array> {
@@ -276,7 +296,15 @@ void test('a device of format 1 is read for ever', async () => {
     const device = await openFileDevice(realFiles(), name, { ...goldenOptions, create: false, random: new RealRandom() }, new RealClock());
     assert.equal(device.deviceId, Buffer.from(new SimulatedRandom(42).bytes(16)).toString('hex'));
     const reports = device.reportZones().filter((report) => report.state !== 'empty');
-    assert.deepEqual(reports.map((report) => [report.zone, report.state, report.writePointerKnown]), [[0, 'full', true], [1, 'closed', false], [3, 'closed', false], [4, 'full', true]]);
+    assert.deepEqual(
+      reports.map((report) => [report.zone, report.state, report.writePointerKnown]),
+      [
+        [0, 'full', true],
+        [1, 'closed', false],
+        [3, 'closed', false],
+        [4, 'full', true],
+      ],
+    );
     assert.equal(device.reportZone(0).writePointer, 17_408);
     same(device, 0, 0, pattern(1, 17_408));
     same(device, 1, 0, pattern(2, 1_024));

@@ -24,7 +24,11 @@ filesSuite('simulated', async () => {
 });
 
 function newDisk(seed: number, capacityBytes?: number): SimulatedDisk {
-  return new SimulatedDisk({ random: new SimulatedRandom(seed), clock: new SimulatedClock(), ...(capacityBytes === undefined ? {} : { capacityBytes }) });
+  return new SimulatedDisk({
+    random: new SimulatedRandom(seed),
+    clock: new SimulatedClock(),
+    ...(capacityBytes === undefined ? {} : { capacityBytes }),
+  });
 }
 
 const block = (byte: number, length = 4096): Uint8Array => new Uint8Array(length).fill(byte);
@@ -63,7 +67,10 @@ void test('simulated: what was synced survives a crash, what was not is kept, lo
     assert.deepEqual(found.subarray(0, 4096), block(1));
     for (let sector = 8; sector * 512 < found.length; sector += 1) {
       const part = found.subarray(sector * 512, (sector + 1) * 512);
-      assert.ok(part.every((byte) => byte === part[0]), 'a sector is whole');
+      assert.ok(
+        part.every((byte) => byte === part[0]),
+        'a sector is whole',
+      );
       assert.ok(part[0] === 2 || part[0] === (sector < 16 ? 1 : 0), `sector ${sector} holds ${part[0]}`);
     }
     const sectors = Array.from({ length: found.length / 512 }, (_, index) => found[index * 512]).filter((byte) => byte === 2).length;

@@ -15,19 +15,22 @@
 import { assert, present } from '../../base/assert.ts';
 import type { Clock } from '../clock.ts';
 import type { File } from '../files.ts';
-import { FilesError } from '../files.ts';
-import type { DeviceGeometry, DeviceZone, ZonedDevice, ZoneReport, ZoneState } from '../zoned-device.ts';
+import type { DeviceGeometry, DeviceZone, ZonedDevice, ZoneReport } from '../zoned-device.ts';
 import { DeviceError } from '../zoned-device.ts';
 import type { Extents, Taken } from './extents.ts';
 import type { MapEntry, MapLog } from './map-log.ts';
 import { checkpointBytes } from './map-log.ts';
 import type { Layout } from './options.ts';
 import type { Superblock } from './superblock.ts';
+import type { Piece, Zone } from './zone.ts';
+import { allocations, checkpointOf, newZone, piecesOf, stateOf } from './zone.ts';
+import { isFull, Medium, zeros } from './medium.ts';
 import { GroupSync } from './group-sync.ts';
 
 const KIB = 1024;
 /** Zeros written per sync ahead of the write pointers: small, so that no single sync pays for much. */
 const prefillStepBytes = 256 * KIB;
+assert(prefillStepBytes <= zeros.length, 'a step is one write');
 /** Batches of this mean size gain nothing from prefilled space, which then only doubles the traffic (bench/device.ts). */
 const prefillBatchBytesMax = 128 * KIB;
 /** Extents zeroed per sync for later use, and kept in stock. */
@@ -35,25 +38,6 @@ const cleaningPerSync = 2;
 const cleanStock = 8;
 /** With fewer free extents none is taken ahead of need. */
 const prefillFreeExtentsMin = 16;
-const zeros = Buffer.alloc(prefillStepBytes);
-
-/** A zone that is not empty. */
-export interface Zone {
-  readonly extents: number[];
-  /** Bytes from the start of each extent that are known to be zeros or the zone's own: `extentBytes` when it was handed out clean. */
-  readonly clean: boolean[];
-  writePointer: number;
-  known: boolean;
-  finished: boolean;
-  /** Written to since the device was opened. */
-  opened: boolean;
-  /** False after a recovery that kept what lies beyond the write pointer. */
-  writable: boolean;
-  /** Zeros lie in [writePointer, zeroedTo). */
-  zeroedTo: number;
-  /** Zeros ahead fell below half of what is wanted and are being filled up: in bursts, since a sync with few zeros costs as much as one with many. */
-  filling: boolean;
-}
 
 export interface FileDeviceParts {
   readonly path: string;
@@ -74,8 +58,7 @@ export class FileDevice implements ZonedDevice {
   readonly deviceId: string;
   /** The file was made by this opening. */
   readonly created: boolean;
-  readonly #path: string;
-  readonly #file: File;
+  readonly #medium: Medium;
   readonly #layout: Layout;
   readonly #extentBytes: number;
   readonly #map: MapLog;
@@ -83,13 +66,10 @@ export class FileDevice implements ZonedDevice {
   readonly #zones: Map<DeviceZone, Zone>;
   readonly #privileged = new Set<DeviceZone>();
   readonly #syncs: GroupSync;
-  #failure: DeviceError | undefined;
   #closed = false;
   /** Counts changes, so that a sync of nothing costs nothing. */
   #changes = 0;
   #changesStable = 0;
-  /** How far this object has written or knows the file to be stable. */
-  #fileBytes: number;
   /** Bytes appended since the last sync began, and the mean of such sums. */
   #batchBytes = 0;
   #batchBytesMean = 0;
@@ -104,14 +84,13 @@ export class FileDevice implements ZonedDevice {
     this.geometry = { zoneCount: layout.zoneCount, zoneCapacity: superblock.zoneCapacity, alignment: superblock.alignment };
     this.deviceId = superblock.deviceId;
     this.created = parts.created;
-    this.#path = parts.path;
-    this.#file = parts.file;
+    const place = { dataOffset: layout.dataOffset, extentBytes: superblock.extentBytes };
+    this.#medium = new Medium(parts.path, parts.file, place, parts.stableBytes);
     this.#layout = layout;
     this.#extentBytes = superblock.extentBytes;
     this.#map = parts.map;
     this.#extents = parts.extents;
     this.#zones = parts.zones;
-    this.#fileBytes = parts.stableBytes;
     this.#syncs = new GroupSync(() => this.#syncOnce(), clock);
   }
 
@@ -137,7 +116,7 @@ export class FileDevice implements ZonedDevice {
 
   /** Why the device is `failed`; undefined: it is not. */
   get failure(): DeviceError | undefined {
-    return this.#failure;
+    return this.#medium.failure;
   }
 
   /** Lets `zone` take the reserve: for what must be written on a full device. Lasts until the device is closed or the zone is reset. */
@@ -168,10 +147,10 @@ export class FileDevice implements ZonedDevice {
     this.#grow(zone, found, end);
     assert(this.#prefilling === undefined, 'an append enters no range whose prefill is in flight');
     try {
-      this.#writeThrough(found, offset, bytes);
+      this.#medium.write(found, offset, bytes);
     } catch (cause) {
       this.#undoWrite(zone, found, extentsBefore, offset, bytes.length);
-      throw this.#deviceError(cause, `write of ${bytes.length} bytes at ${offset} of zone ${zone}`);
+      throw this.#medium.writeError(cause, `write of ${bytes.length} bytes at ${offset} of zone ${zone}`);
     }
     found.writePointer = end;
     found.zeroedTo = Math.max(found.zeroedTo, end);
@@ -183,26 +162,11 @@ export class FileDevice implements ZonedDevice {
   }
 
   async read(zone: DeviceZone, offset: number, length: number): Promise<Uint8Array> {
-    const pieces = this.#pieces(zone, offset, length);
-    const parts = await Promise.all(pieces.map(async (piece) => {
-      if (piece.at === undefined) return new Uint8Array(piece.length);
-      try {
-        return await this.#file.read(piece.at, piece.length);
-      } catch (cause) {
-        throw this.#readError(cause, zone, offset, length);
-      }
-    }));
-    return joined(parts, pieces, length);
+    return this.#medium.read(this.#pieces(zone, offset, length), length);
   }
 
   readNow(zone: DeviceZone, offset: number, length: number): Uint8Array {
-    const pieces = this.#pieces(zone, offset, length);
-    try {
-      const parts = pieces.map((piece) => (piece.at === undefined ? new Uint8Array(piece.length) : this.#file.readNow(piece.at, piece.length)));
-      return joined(parts, pieces, length);
-    } catch (cause) {
-      throw this.#readError(cause, zone, offset, length);
-    }
+    return this.#medium.readNow(this.#pieces(zone, offset, length), length);
   }
 
   async sync(): Promise<void> {
@@ -266,20 +230,14 @@ export class FileDevice implements ZonedDevice {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#syncs.idle();
-    await this.#file.close();
+    await this.#medium.close();
   }
 
   // --- checks ------------------------------------------------------------------------------------------------------------
 
   #checkWorking(): void {
-    this.#checkNotFailed();
-    if (this.#closed) throw invalid(`${this.#path} is closed`);
-  }
-
-  #checkNotFailed(): void {
-    if (this.#failure !== undefined) {
-      throw new DeviceError('failed', `${this.#path}: an earlier write or sync failed (S17): ${this.#failure.message}`, { cause: this.#failure });
-    }
+    this.#medium.checkNotFailed();
+    if (this.#closed) throw invalid(`${this.#medium.path} is closed`);
   }
 
   #checkZone(zone: DeviceZone): void {
@@ -296,26 +254,9 @@ export class FileDevice implements ZonedDevice {
     if (!found.known || !found.writable) throw invalid(`zone ${zone} must be recovered, dropping what lies beyond, before it is written`);
     if (offset !== found.writePointer) throw invalid(`write at ${offset} of zone ${zone}, whose write pointer is ${found.writePointer}`);
     if (length % alignment !== 0) throw invalid(`write of ${length} bytes: not a multiple of ${alignment}`);
-    if (offset + length > zoneCapacity) throw invalid(`write of ${length} bytes at ${offset}: beyond the zone's capacity of ${zoneCapacity}`);
+    if (offset + length > zoneCapacity)
+      throw invalid(`write of ${length} bytes at ${offset}: beyond the zone's capacity of ${zoneCapacity}`);
     return found;
-  }
-
-  #readError(cause: unknown, zone: DeviceZone, offset: number, length: number): DeviceError {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    return new DeviceError('io', `${this.#path}: read of ${length} bytes at ${offset} of zone ${zone}: ${text}`, { cause });
-  }
-
-  /** Of a failed write or sync: anything but `full` is final. */
-  #deviceError(cause: unknown, what: string): DeviceError {
-    if (cause instanceof DeviceError) return cause;
-    const text = `${this.#path}: ${what}: ${cause instanceof Error ? cause.message : String(cause)}`;
-    if (cause instanceof FilesError && cause.code === 'full') return new DeviceError('full', text, { cause });
-    return this.#fail(new DeviceError('io', text, { cause }));
-  }
-
-  #fail(error: DeviceError): DeviceError {
-    this.#failure ??= error;
-    return error;
   }
 
   // --- places ------------------------------------------------------------------------------------------------------------
@@ -323,37 +264,16 @@ export class FileDevice implements ZonedDevice {
   /** Where [offset, offset + length) of a zone lies in the file, neighbours joined; `at` is undefined where it lies nowhere. */
   #pieces(zone: DeviceZone, offset: number, length: number): Piece[] {
     this.#checkZone(zone);
-    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset + length > this.geometry.zoneCapacity) {
+    if (
+      !Number.isSafeInteger(offset) ||
+      !Number.isSafeInteger(length) ||
+      offset < 0 ||
+      length < 0 ||
+      offset + length > this.geometry.zoneCapacity
+    ) {
       throw invalid(`no bytes [${offset}, ${offset} + ${length}) in a zone of ${this.geometry.zoneCapacity}`);
     }
-    return this.#piecesOf(this.#zones.get(zone)?.extents ?? [], offset, length);
-  }
-
-  #piecesOf(extents: readonly number[], offset: number, length: number): Piece[] {
-    const pieces: Piece[] = [];
-    for (let from = offset; from < offset + length; ) {
-      const position = Math.floor(from / this.#extentBytes);
-      const within = from - position * this.#extentBytes;
-      const count = Math.min(this.#extentBytes - within, offset + length - from);
-      const extent = extents[position];
-      const at = extent === undefined ? undefined : this.#layout.dataOffset + extent * this.#extentBytes + within;
-      const last = pieces.at(-1);
-      if (last !== undefined && (at === undefined ? last.at === undefined : last.at !== undefined && last.at + last.length === at)) last.length += count;
-      else pieces.push({ at, length: count });
-      from += count;
-    }
-    return pieces;
-  }
-
-  #writeThrough(zone: Zone, offset: number, bytes: Uint8Array): void {
-    let done = 0;
-    for (const piece of this.#piecesOf(zone.extents, offset, bytes.length)) {
-      const at = piece.at;
-      assert(at !== undefined, 'a zone writes into its own extents');
-      this.#file.write(at, done === 0 && piece.length === bytes.length ? bytes : bytes.subarray(done, done + piece.length));
-      done += piece.length;
-      this.#fileBytes = Math.max(this.#fileBytes, at + piece.length);
-    }
+    return piecesOf(this.#zones.get(zone)?.extents ?? [], this.#medium.place, offset, length);
   }
 
   // --- extents -----------------------------------------------------------------------------------------------------------
@@ -366,15 +286,15 @@ export class FileDevice implements ZonedDevice {
     try {
       for (let index = 0; index < wanted; index += 1) {
         const extent = this.#extents.take(this.#privileged.has(zone));
-        if (extent === undefined) throw new DeviceError('full', `${this.#path}: full: ${this.#extents.usedCount} of ${this.#layout.extentCount} extents in use, ${this.#layout.reserveExtents} in reserve`);
+        if (extent === undefined) throw this.#noSpace();
         taken.push(extent);
-        if (extent.kind === 'dirty') this.#zeroExtent(extent.extent);
+        if (extent.kind === 'dirty') this.#medium.zeroExtent(extent.extent);
       }
       this.#reserveMapRoom(this.#extents.usedCount);
       this.#record(allocations(zone, found.extents.length, taken));
     } catch (cause) {
       for (const extent of taken.reverse()) this.#extents.giveBack(extent);
-      throw this.#deviceError(cause, `space for zone ${zone}`);
+      throw this.#medium.writeError(cause, `space for zone ${zone}`);
     }
     for (const extent of taken) {
       found.extents.push(extent.extent);
@@ -382,16 +302,21 @@ export class FileDevice implements ZonedDevice {
     }
   }
 
+  #noSpace(): DeviceError {
+    const { extentCount, reserveExtents } = this.#layout;
+    const what = `${this.#extents.usedCount} of ${extentCount} extents in use, ${reserveExtents} in reserve`;
+    return new DeviceError('full', `${this.#medium.path}: full: ${what}`);
+  }
+
   /** Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again. */
   #undoWrite(zone: DeviceZone, found: Zone, extentsBefore: number, offset: number, length: number): void {
     try {
-      const kept = Math.min(length, extentsBefore * this.#extentBytes - offset);
-      for (let done = 0; done < kept; done += zeros.length) this.#writeThrough(found, offset + done, zeros.subarray(0, Math.min(zeros.length, kept - done)));
+      this.#medium.zero(found, offset, Math.min(offset + length, extentsBefore * this.#extentBytes));
     } catch (cause) {
       // Beyond the first block without space nothing was written, so there is nothing to undo; another failure is final.
-      if (!(cause instanceof FilesError && cause.code === 'full')) this.#fail(new DeviceError('io', `${this.#path}: zeros after a failed write`, { cause }));
+      if (!isFull(cause)) this.#medium.fail(cause, 'zeros after a failed write');
     }
-    if (this.#failure !== undefined || found.extents.length === extentsBefore) return;
+    if (this.#medium.failure !== undefined || found.extents.length === extentsBefore) return;
     this.#record([extentsBefore === 0 ? { kind: 'reset', zone } : { kind: 'trim', zone, count: extentsBefore }]);
     this.#releaseBeyond(found, extentsBefore);
   }
@@ -400,14 +325,6 @@ export class FileDevice implements ZonedDevice {
     this.#extents.release(zone.extents.splice(count));
     zone.clean.splice(count);
     zone.zeroedTo = Math.min(zone.zeroedTo, count * this.#extentBytes);
-  }
-
-  #zeroExtent(extent: number): void {
-    const start = this.#layout.dataOffset + extent * this.#extentBytes;
-    for (let done = 0; done < this.#extentBytes; done += zeros.length) {
-      this.#file.write(start + done, zeros.subarray(0, Math.min(zeros.length, this.#extentBytes - done)));
-    }
-    this.#fileBytes = Math.max(this.#fileBytes, start + this.#extentBytes);
   }
 
   // --- the map -----------------------------------------------------------------------------------------------------------
@@ -420,11 +337,12 @@ export class FileDevice implements ZonedDevice {
   #record(entries: readonly MapEntry[]): void {
     if (this.#map.wantsCheckpoint) this.#checkpoint();
     // Only thousands of changes without a sync in between could fill an area, since a stable map is made short again.
-    if (this.#map.room < 4 * KIB + 32 * entries.length) throw new DeviceError('full', `${this.#path}: the map's log is full until the next sync`);
+    if (this.#map.room < 4 * KIB + 32 * entries.length)
+      throw new DeviceError('full', `${this.#medium.path}: the map's log is full until the next sync`);
     try {
       this.#map.append(entries);
     } catch (cause) {
-      throw this.#deviceError(cause, 'the map');
+      throw this.#medium.writeError(cause, 'the map');
     }
     this.#changes += 1;
   }
@@ -433,34 +351,33 @@ export class FileDevice implements ZonedDevice {
     try {
       this.#map.checkpoint(checkpointOf(this.#zones));
     } catch (cause) {
-      throw this.#fail(new DeviceError('io', `${this.#path}: checkpoint of the map failed`, { cause }));
+      throw this.#medium.fail(cause, 'checkpoint of the map');
     }
   }
 
   // --- syncing and zeros -------------------------------------------------------------------------------------------------
 
   async #syncOnce(): Promise<void> {
-    this.#checkNotFailed();
+    this.#medium.checkNotFailed();
     const changes = this.#changes;
     const map = this.#map.mark;
     const extents = this.#extents.mark();
-    const fileBytes = this.#fileBytes;
-    const done = this.#file.sync();
+    const fileBytes = this.#medium.fileBytes;
+    const done = this.#medium.sync();
     // The next zeros are written while the disk is busy; this sync need not wait for them.
     this.#noteBatch();
     this.#writeZerosAhead();
     try {
       await done;
     } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
-      throw this.#fail(new DeviceError('io', `${this.#path}: ${text}`, { cause }));
+      throw this.#medium.fail(cause, 'sync');
     }
     this.#changesStable = changes;
     this.#extents.noteStable(extents);
     try {
       this.#map.noteStable(map, fileBytes);
     } catch (cause) {
-      throw this.#fail(new DeviceError('io', `${this.#path}: the map`, { cause }));
+      throw this.#medium.fail(cause, 'the map');
     }
   }
 
@@ -471,12 +388,16 @@ export class FileDevice implements ZonedDevice {
 
   /** Throttled by being called once per sync: a step for the zone written last, and a few extents for the stock. */
   #writeZerosAhead(): void {
-    if (this.#failure !== undefined || this.#closed) return;
+    if (this.#medium.failure !== undefined || this.#closed) return;
     try {
-      for (let count = 0; count < cleaningPerSync && this.#extents.cleanCount + this.#extents.zeroingCount < this.#layout.reserveExtents + cleanStock; count += 1) {
+      for (
+        let count = 0;
+        count < cleaningPerSync && this.#extents.cleanCount + this.#extents.zeroingCount < this.#layout.reserveExtents + cleanStock;
+        count += 1
+      ) {
         const extent = this.#extents.takeDirty();
         if (extent === undefined) break;
-        this.#zeroExtent(extent);
+        this.#medium.zeroExtent(extent);
       }
       const written = this.#written;
       this.#written = new Set();
@@ -485,8 +406,7 @@ export class FileDevice implements ZonedDevice {
       for (const zone of written) budget -= this.#prefill(zone, budget);
     } catch (cause) {
       // Without space for zeros the appends themselves will say so.
-      const full = (cause instanceof FilesError || cause instanceof DeviceError) && cause.code === 'full';
-      if (!full) this.#fail(new DeviceError('io', `${this.#path}: writing zeros ahead`, { cause }));
+      if (!isFull(cause)) this.#medium.fail(cause, 'writing zeros ahead');
     }
   }
 
@@ -514,7 +434,7 @@ export class FileDevice implements ZonedDevice {
       const count = Math.min(budget - written, end - found.zeroedTo);
       assert(found.zeroedTo >= found.writePointer, 'prefill stays beyond the write pointer');
       this.#prefilling = zone;
-      this.#writeThrough(found, found.zeroedTo, zeros.subarray(0, count));
+      this.#medium.write(found, found.zeroedTo, zeros.subarray(0, count));
       this.#prefilling = undefined;
       found.zeroedTo += count;
       written += count;
@@ -532,9 +452,9 @@ export class FileDevice implements ZonedDevice {
       this.#checkWorking();
       if (this.#zones.get(zone) !== found) throw invalid(`zone ${zone} was reset while it was recovered`);
       try {
-        this.#writeThrough(found, offset, bytes);
+        this.#medium.write(found, offset, bytes);
       } catch (cause) {
-        throw this.#deviceError(cause, `rewriting zone ${zone}`);
+        throw this.#medium.writeError(cause, `rewriting zone ${zone}`);
       }
       this.#changes += 1;
       offset += length;
@@ -550,67 +470,12 @@ export class FileDevice implements ZonedDevice {
     }
     const end = found.extents.length * this.#extentBytes;
     try {
-      for (let offset = writePointer; offset < end; offset += zeros.length) {
-        this.#writeThrough(found, offset, zeros.subarray(0, Math.min(zeros.length, end - offset)));
-      }
+      this.#medium.zero(found, writePointer, end);
     } catch (cause) {
-      throw this.#deviceError(cause, `zeroing the end of zone ${zone}`);
+      throw this.#medium.writeError(cause, `zeroing the end of zone ${zone}`);
     }
     this.#changes += 1;
   }
-}
-
-interface Piece {
-  readonly at: number | undefined;
-  length: number;
-}
-
-export function newZone(): Zone {
-  return { extents: [], clean: [], writePointer: 0, known: true, finished: false, opened: false, writable: true, zeroedTo: 0, filling: false };
-}
-
-function stateOf(zone: Zone, capacity: number): ZoneState {
-  if (zone.finished || (zone.known && zone.writePointer === capacity)) return 'full';
-  if (zone.known && zone.writePointer === 0) return 'empty';
-  return zone.opened ? 'open' : 'closed';
-}
-
-/** The bytes of the pieces in a row; what lies beyond the file's end is zeros. */
-function joined(parts: readonly Uint8Array[], pieces: readonly Piece[], length: number): Uint8Array {
-  const only = parts[0];
-  if (parts.length === 1 && only?.length === length) return only;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  parts.forEach((part, index) => {
-    bytes.set(part, at);
-    at += present(pieces[index], 'piece').length;
-  });
-  return bytes;
-}
-
-function allocations(zone: DeviceZone, position: number, taken: readonly Taken[]): MapEntry[] {
-  return runs(taken.map((item) => item.extent)).map((run) => ({ kind: 'allocate', zone, position: position + run.index, extent: run.extent, count: run.count }));
-}
-
-/** Rows of consecutive extents. */
-function runs(extents: readonly number[]): { readonly index: number; readonly extent: number; count: number }[] {
-  const found: { readonly index: number; readonly extent: number; count: number }[] = [];
-  extents.forEach((extent, index) => {
-    const last = found.at(-1);
-    if (last !== undefined && last.extent + last.count === extent) last.count += 1;
-    else found.push({ index, extent, count: 1 });
-  });
-  return found;
-}
-
-/** Everything the map says, as entries. */
-export function checkpointOf(zones: ReadonlyMap<DeviceZone, Zone>): MapEntry[] {
-  const entries: MapEntry[] = [];
-  for (const [zone, { extents, finished, writePointer }] of zones) {
-    for (const run of runs(extents)) entries.push({ kind: 'allocate', zone, position: run.index, extent: run.extent, count: run.count });
-    if (finished) entries.push({ kind: 'finish', zone, length: writePointer });
-  }
-  return entries;
 }
 
 function invalid(message: string): DeviceError {

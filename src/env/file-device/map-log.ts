@@ -32,6 +32,7 @@ const roomBytes = sectorBytes - headerBytes;
 const magic = 0x4d46564b; // "KVFM"
 const allocateBytes = 17;
 const finishBytes = 11;
+const materializeStepBytes = 16 * 1024;
 
 export type MapEntry =
   | { readonly kind: 'allocate'; readonly zone: number; readonly position: number; readonly extent: number; readonly count: number }
@@ -127,8 +128,12 @@ function decodeSector(bytes: Buffer, index: number, seed: number): SectorResult 
     at = decoded.end;
   }
   return {
-    kind: 'good', generation: bytes.readUIntLE(8, 6), firstSequence: bytes.readUIntLE(22, 6), entries,
-    stableSequence: bytes.readUIntLE(28, 6), stableBytes: bytes.readUIntLE(34, 6),
+    kind: 'good',
+    generation: bytes.readUIntLE(8, 6),
+    firstSequence: bytes.readUIntLE(22, 6),
+    entries,
+    stableSequence: bytes.readUIntLE(28, 6),
+    stableBytes: bytes.readUIntLE(34, 6),
   };
 }
 
@@ -158,7 +163,8 @@ export function readMap(file: File, place: MapPlace): MapContents {
 /** The newest generation's checkpoint is incomplete: its writing was cut by a crash, unless sectors of it are damaged. */
 function whenTorn(newest: Area, other: Area, place: MapPlace): Area {
   if (newest.bad !== undefined) throw damaged(place, newest.bad.offset, newest.bad.reason);
-  if (newest.stableSequence > 0) throw damaged(place, newest.offset, `the checkpoint of generation ${newest.generation} was stable and has lost sectors`);
+  if (newest.stableSequence > 0)
+    throw damaged(place, newest.offset, `the checkpoint of generation ${newest.generation} was stable and has lost sectors`);
   if (other.contents === undefined || other.generation !== newest.generation - 1) {
     throw damaged(place, other.offset, `generation ${newest.generation - 1} of the map is missing`);
   }
@@ -190,18 +196,23 @@ function readArea(file: File, place: MapPlace, area: number): Area {
   const offset = areaOffset(place, area);
   const buffer = asBuffer(file.readNow(offset, place.areaBytes));
   const sectors = Array.from({ length: Math.floor(buffer.length / sectorBytes) }, (_, index) =>
-    decodeSector(buffer.subarray(index * sectorBytes, (index + 1) * sectorBytes), index, place.seed));
+    decodeSector(buffer.subarray(index * sectorBytes, (index + 1) * sectorBytes), index, place.seed),
+  );
   const good = sectors.filter((sector) => sector.kind === 'good');
   const generation = good.reduce((highest, sector) => Math.max(highest, sector.generation), 0);
   const newest = good.filter((sector) => sector.generation === generation);
   const stableSequence = newest.reduce((highest, sector) => Math.max(highest, sector.stableSequence), 0);
   const stableBytes = newest.reduce((highest, sector) => Math.max(highest, sector.stableBytes), 0);
-  const bad = troubleAt(sectors, sectors.findIndex((sector) => sector.kind === 'bad'), offset);
+  const bad = troubleAt(
+    sectors,
+    sectors.findIndex((sector) => sector.kind === 'bad'),
+    offset,
+  );
   const { entries, end } = entriesOf(sectors, generation);
   const complete = entries.some((entry) => entry.kind === 'checkpoint-end');
   const lost = `entries up to number ${stableSequence} were stable, those after ${entries.length} are missing`;
-  const trouble = troubleAt(sectors, end, offset)
-    ?? (stableSequence > entries.length ? { offset: offset + end * sectorBytes, reason: lost } : undefined);
+  const trouble =
+    troubleAt(sectors, end, offset) ?? (stableSequence > entries.length ? { offset: offset + end * sectorBytes, reason: lost } : undefined);
   const contents = complete ? { generation, area, entries, stableCount: stableSequence, stableBytes } : undefined;
   return { area, offset, first: sectors[0]?.kind ?? 'zero', generation, stableSequence, bad, trouble, contents };
 }
@@ -279,7 +290,7 @@ export class MapLog {
 
   /** Makes both areas occupy their first `bytes`, so that the map can be written on a full file system. @throws FilesError `full` */
   materialize(bytes: number): void {
-    const wanted = Math.min(this.#place.areaBytes, bytes);
+    const wanted = Math.min(this.#place.areaBytes, Math.ceil(bytes / materializeStepBytes) * materializeStepBytes);
     for (const area of [0, 1] as const) {
       // Until the present generation is stable the other area is the map.
       if (area !== this.#area && !this.canCheckpoint) continue;
@@ -308,7 +319,13 @@ export class MapLog {
 
   /** REQUIRES: `room`. @throws FilesError; the entries are then not in the log. */
   append(entries: readonly MapEntry[]): void {
-    const before = { index: this.#index, used: this.#used, count: this.#count, sequence: this.#sequence, sector: Buffer.from(this.#sector) };
+    const before = {
+      index: this.#index,
+      used: this.#used,
+      count: this.#count,
+      sequence: this.#sequence,
+      sector: Buffer.from(this.#sector),
+    };
     try {
       for (const entry of entries) this.#add(entry);
       this.#writeSector();

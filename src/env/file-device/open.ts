@@ -8,14 +8,15 @@ import { randomHex } from '../random.ts';
 import { DeviceError } from '../zoned-device.ts';
 import type { DeviceZone } from '../zoned-device.ts';
 import { Extents } from './extents.ts';
-import type { Zone } from './file-device.ts';
-import { checkpointOf, FileDevice, newZone } from './file-device.ts';
+import { FileDevice } from './file-device.ts';
 import type { MapContents, MapEntry, MapPlace } from './map-log.ts';
 import { checkpointBytes, MapLog, readMap } from './map-log.ts';
 import type { FileDeviceOptions, Layout } from './options.ts';
 import { checkOptions, layoutOf, newSuperblock } from './options.ts';
 import type { Superblock } from './superblock.ts';
 import { decodeSuperblock, encodeSuperblock, superblockBytes } from './superblock.ts';
+import type { Zone } from './zone.ts';
+import { checkpointOf, newZone } from './zone.ts';
 
 export type { FileDeviceOptions } from './options.ts';
 export { FileDevice } from './file-device.ts';
@@ -110,7 +111,14 @@ function placeOf(superblock: Superblock, path: string): MapPlace {
 }
 
 /** Makes the reserve: the lowest free extents, zeroed unless the file was just made so. Fewer when the file system is full. */
-function zeroReserve(file: File, layout: Layout, superblock: Superblock, used: ReadonlySet<number>, keptExtents: number, created: boolean): Set<number> {
+function zeroReserve(
+  file: File,
+  layout: Layout,
+  superblock: Superblock,
+  used: ReadonlySet<number>,
+  keptExtents: number,
+  created: boolean,
+): Set<number> {
   const clean = new Set<number>();
   unlessFull(() => {
     for (let extent = 0; extent < keptExtents && clean.size < layout.reserveExtents; extent += 1) {
@@ -127,7 +135,10 @@ function replay(contents: MapContents, superblock: Superblock, path: string): Ma
   const zones = new Map<DeviceZone, Zone>();
   for (const entry of contents.entries) {
     if (!apply(zones, entry, superblock)) {
-      throw new DeviceError('damaged', `${path}: the map of generation ${contents.generation} contradicts itself: ${JSON.stringify(entry)}`);
+      throw new DeviceError(
+        'damaged',
+        `${path}: the map of generation ${contents.generation} contradicts itself: ${JSON.stringify(entry)}`,
+      );
     }
   }
   for (const [number, zone] of zones) {
@@ -145,7 +156,12 @@ function apply(zones: Map<DeviceZone, Zone>, entry: MapEntry, superblock: Superb
   const zone = zones.get(entry.zone) ?? newZone();
   switch (entry.kind) {
     case 'allocate':
-      if (zone.finished || zone.extents.length !== entry.position || (entry.position + entry.count - 1) * superblock.extentBytes >= superblock.zoneCapacity) return false;
+      if (
+        zone.finished ||
+        zone.extents.length !== entry.position ||
+        (entry.position + entry.count - 1) * superblock.extentBytes >= superblock.zoneCapacity
+      )
+        return false;
       for (let index = 0; index < entry.count; index += 1) {
         zone.extents.push(entry.extent + index);
         zone.clean.push(false);
@@ -182,10 +198,16 @@ function usedExtents(zones: ReadonlyMap<DeviceZone, Zone>, layout: Layout, super
   }
   if (endOf(used) > layout.extentCount) {
     const least = endOf(used) * superblock.extentBytes;
-    throw new DeviceError('invalid', `${path}: a capacity of ${layout.extentCount * superblock.extentBytes} bytes is below what is in use: at least ${least}`);
+    throw new DeviceError(
+      'invalid',
+      `${path}: a capacity of ${layout.extentCount * superblock.extentBytes} bytes is below what is in use: at least ${least}`,
+    );
   }
   if (endOf(zones.keys()) > layout.zoneCount) {
-    throw new DeviceError('invalid', `${path}: zone ${endOf(zones.keys()) - 1} is in use, the capacity given allows zones below ${layout.zoneCount} only`);
+    throw new DeviceError(
+      'invalid',
+      `${path}: zone ${endOf(zones.keys()) - 1} is in use, the capacity given allows zones below ${layout.zoneCount} only`,
+    );
   }
   return used;
 }

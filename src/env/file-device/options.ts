@@ -66,7 +66,8 @@ export function checkOptions(options: FileDeviceOptions): void {
 /** What a new file's superblock says. */
 export function newSuperblock(options: FileDeviceOptions, deviceId: string, createdMs: number): Superblock {
   const zoneCapacity = options.zoneCapacity ?? limits.zoneBytesDefault;
-  const extentBytes = options.extentBytes ?? Math.min(fileDeviceLimits.extentBytesDefault, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
+  const extentBytes =
+    options.extentBytes ?? Math.min(fileDeviceLimits.extentBytesDefault, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
   const extentCount = Math.max(1, Math.floor(options.capacityBytes / extentBytes));
   const wanted = fileDeviceLimits.growthMax * checkpointBytes(extentCount, zoneCountOf(extentCount));
   const metadataAreaBytes = Math.max(fileDeviceLimits.metadataAreaBytesMin, Math.ceil(wanted / blockBytes) * blockBytes);
@@ -82,9 +83,12 @@ export function layoutOf(superblock: Superblock, options: FileDeviceOptions, pat
   }
   const { extentBytes } = superblock;
   const extentCount = Math.floor(options.capacityBytes / extentBytes);
-  if (extentCount < 2) throw invalid(`${path}: capacityBytes must be at least two extents of ${extentBytes} bytes, got ${options.capacityBytes}`);
+  if (extentCount < 2)
+    throw invalid(`${path}: capacityBytes must be at least two extents of ${extentBytes} bytes, got ${options.capacityBytes}`);
   if (2 * checkpointBytes(extentCount, zoneCountOf(extentCount)) > superblock.metadataAreaBytes) {
-    throw invalid(`${path}: capacityBytes ${options.capacityBytes} is too large for the map of this file, which was made for a smaller one`);
+    throw invalid(
+      `${path}: capacityBytes ${options.capacityBytes} is too large for the map of this file, which was made for a smaller one`,
+    );
   }
   const reserveBytes = options.reserveBytes ?? Math.min(4 * MIB, Math.floor(options.capacityBytes / 8));
   const reserveExtents = Math.min(extentCount - 1, Math.ceil(reserveBytes / extentBytes));
@@ -98,7 +102,8 @@ function zoneCountOf(extentCount: number): number {
 }
 
 function natural(name: string, value: number, least: number, most: number): void {
-  if (!Number.isSafeInteger(value) || value < least || value > most) throw invalid(`${name} must be an integer of ${least} to ${most}, got ${value}`);
+  if (!Number.isSafeInteger(value) || value < least || value > most)
+    throw invalid(`${name} must be an integer of ${least} to ${most}, got ${value}`);
 }
 
 function invalid(message: string): DeviceError {

@@ -55,7 +55,8 @@ export function decodeSuperblock(bytes: Buffer, path: string): Superblock {
     throw new DeviceError('foreign', `${path}: ${what}not a kv-filelog device: no '${magic}' at offset 0 or ${blockBytes}`);
   }
   const good = recognized.find((copy) => checksum(copy.subarray(12, checkedBytes)) === copy.readUInt32LE(8));
-  if (good === undefined) throw new DeviceError('damaged', `${path}: wrong checksum of the superblock at offset 0 and of its copy at ${blockBytes}`);
+  if (good === undefined)
+    throw new DeviceError('damaged', `${path}: wrong checksum of the superblock at offset 0 and of its copy at ${blockBytes}`);
   const format = good.readUInt16LE(12);
   if (format !== deviceFormat) {
     throw new DeviceError('newer-format', `${path}: device format ${format}, this version of kv-filelog reads format ${deviceFormat}`);

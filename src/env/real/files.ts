@@ -21,7 +21,10 @@ class RealFiles implements Files {
   /** Keeps the locks' databases from being collected, which would close them: a lock is held until it is released. */
   readonly #locks = new Set<Database.Database>();
 
-  async open(name: string, options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean }): Promise<File> {
+  async open(
+    name: string,
+    options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean },
+  ): Promise<File> {
     const { O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants;
     const create = (options.create ?? false) || (options.exclusive ?? false);
     const flags = (options.readOnly ? O_RDONLY : O_RDWR) | (create ? O_CREAT : 0) | (options.exclusive ? O_EXCL : 0);
@@ -273,8 +276,16 @@ function errorCode(cause: unknown): string {
 }
 
 const codes: Readonly<Record<string, FilesErrorCode>> = {
-  ENOENT: 'not-found', ENOTDIR: 'not-found', EEXIST: 'exists', ENOSPC: 'full', EDQUOT: 'full', EFBIG: 'full',
-  EACCES: 'permission', EPERM: 'permission', EROFS: 'permission', EBADF: 'closed',
+  ENOENT: 'not-found',
+  ENOTDIR: 'not-found',
+  EEXIST: 'exists',
+  ENOSPC: 'full',
+  EDQUOT: 'full',
+  EFBIG: 'full',
+  EACCES: 'permission',
+  EPERM: 'permission',
+  EROFS: 'permission',
+  EBADF: 'closed',
 };
 
 function filesError(what: string, cause: unknown): FilesError {

@@ -56,7 +56,10 @@ export class SimulatedDisk {
   /** The files as a new process of the machine sees them. */
   process(): SimulatedFiles {
     const made = new SimulatedFiles({
-      disk: this, images: this.#images, folders: this.#folders, locks: this.#locks,
+      disk: this,
+      images: this.#images,
+      folders: this.#folders,
+      locks: this.#locks,
       delay: (milliseconds, spread) => this.#delay(milliseconds, spread),
       held: () => this.#whileHeld(),
       died: (files) => this.#processes.delete(files),
@@ -161,7 +164,10 @@ export class SimulatedFiles implements Files {
     this.#shared.died(this);
   }
 
-  async open(path: string, options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean }): Promise<File> {
+  async open(
+    path: string,
+    options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean },
+  ): Promise<File> {
     await this.#alive();
     const name = normalized(path);
     if (this.#shared.folders.has(name)) throw new FilesError('io', `${path}: a folder`);
@@ -217,7 +223,8 @@ export class SimulatedFiles implements Files {
     await this.#alive();
     const name = normalized(folder);
     this.#checkFolder(name);
-    if (this.#shared.locks.has(name)) throw new FilesError('locked', `lock ${folder}: another process or another part of this one uses the folder`);
+    if (this.#shared.locks.has(name))
+      throw new FilesError('locked', `lock ${folder}: another process or another part of this one uses the folder`);
     this.#shared.locks.set(name, this);
     let held = true;
     return {
@@ -267,7 +274,8 @@ class SimulatedFile implements File {
     for (let done = 0; done < bytes.length; ) {
       const count = Math.min(bytes.length - done, pageBytes - ((offset + done) % pageBytes));
       const needed = this.#image.absentPages(offset + done, count) * pageBytes;
-      if (disk.usedBytes + needed > disk.capacityBytes) throw new FilesError('full', `write ${this.#name} at ${offset + done}: no space left`);
+      if (disk.usedBytes + needed > disk.capacityBytes)
+        throw new FilesError('full', `write ${this.#name} at ${offset + done}: no space left`);
       this.#image.write(offset + done, bytes.subarray(done, done + count));
       done += count;
     }

@@ -97,9 +97,13 @@ export class ChannelWatch {
     this.#outputSince = never;
   }
 
-  /** The channel is closed and sends what waits: `destroy` is called if that takes too long. */
+  /** The channel is closed and sends what waits: `destroy` is called when the other side takes nothing any more and does not close. */
   closing(destroy: () => void): void {
-    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, limits.idleFrameTimeoutMs), destroy);
+    const taken = this.#watched.outputTaken();
+    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, limits.idleFrameTimeoutMs), () => {
+      if (this.#watched.outputTaken() > taken) this.closing(destroy);
+      else destroy();
+    });
   }
 
   /** The channel is closed. */

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageFormatError } from '../../src/codec/message-reader.ts';
 import { openChannel } from '../../src/rpc/channel.ts';
-import type { RpcChannel } from '../../src/rpc/channel-types.ts';
 import { clientOptions } from '../../src/rpc/options.ts';
 import { encoded } from '../support/messages.ts';
-import { ask, echo, newest, openClient, RawPeer, rawClient, Recorder, rpcWorld, serverAddress } from '../support/rpc-world.ts';
+import { ask, echo, newest, openClient, rawClient, Recorder, rpcWorld, serverAddress } from '../support/rpc-world.ts';
 
 test('requests are answered, each with its own result, also those made before the connection is open', async () => {
   const world = await rpcWorld({ onRequest: echo });

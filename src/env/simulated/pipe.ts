@@ -74,21 +74,26 @@ export class Pipe {
 
   write(chunks: readonly Uint8Array[]): void {
     if (this.#closed || this.#end !== undefined) return;
-    let length = 0;
-    for (const chunk of chunks) length += chunk.length;
-    if (length === 0) return;
-    this.#bytes += length;
-    const at = this.#arrival(length);
-    for (const bytes of chunks) {
-      if (bytes.length > 0) this.#pieces.push({ at, bytes });
+    let at = Number.NaN;
+    for (const chunk of chunks) {
+      this.#bytes += chunk.length;
+      for (let start = 0; start < chunk.length; start += this.#options.pieceBytesMax) {
+        const bytes = chunk.length <= this.#options.pieceBytesMax ? chunk : chunk.subarray(start, start + this.#options.pieceBytesMax);
+        // What is written at once sets out at once; long data then arrive bit by bit.
+        if (Number.isNaN(at)) at = this.#arrival();
+        at += bytes.length / this.#options.bytesPerMs;
+        this.#pieces.push({ at, bytes });
+      }
     }
+    if (Number.isNaN(at)) return;
+    this.#lastAt = at;
     this.kick();
   }
 
   /** Nothing follows. `how` arrives behind what was written. */
   finish(how: PipeEnd): void {
     if (this.#closed || this.#end !== undefined) return;
-    this.#end = { at: this.#arrival(0), how };
+    this.#end = { at: this.#arrival(), how };
     this.kick();
   }
 
@@ -129,11 +134,10 @@ export class Pipe {
     });
   }
 
-  #arrival(length: number): number {
-    const { delayMinMs, delayMaxMs, bytesPerMs } = this.#options;
-    const delay = delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs);
-    this.#lastAt = Math.max(this.#lastAt, this.#clock.now() + delay) + length / bytesPerMs;
-    return this.#lastAt;
+  /** When what is sent now begins to arrive: not before what was sent earlier. */
+  #arrival(): number {
+    const { delayMinMs, delayMaxMs } = this.#options;
+    return Math.max(this.#lastAt, this.#clock.now() + delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs));
   }
 
   /** All that has arrived, until the receiver pauses or a piece was split. */

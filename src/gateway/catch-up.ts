@@ -5,6 +5,7 @@
  */
 import type { ShardId } from '../base/ids.ts';
 import { epoch, millis, shardId, zoneId } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
@@ -57,6 +58,9 @@ export function readCatchUp(params: MessageReader): { readonly shard: ShardId; r
       recordsStart: params.integer(), previousZone: params.integer(), previousLength: params.integer(), shardTimeMs: millis(params.integer()),
       heads: params.binary(),
     };
+    if (event.offset < 0 || event.offset > event.recordsStart || event.recordsStart > event.end || event.end > limits.zoneBytesMax) {
+      throw new RangeError(`offset ${event.offset}, records from ${event.recordsStart}, end ${event.end} are not in order`);
+    }
     return { shard, event };
   } catch (error) {
     if (error instanceof RangeError) throw new MessageFormatError(error.message, params.position);

@@ -3,6 +3,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { Millis, ZoneId } from '../../base/ids.ts';
+import type { DecodedRecord } from '../../codec/log-format.ts';
 import { asBuffer, zoneSeed } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import { advance, applyRecord, eachRecord } from './apply.ts';
@@ -45,10 +46,7 @@ export class ShardFollower {
   catchUp(event: CatchUp): void {
     const { position } = this.#state;
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
-    if (this.#follows(event)) {
-      this.#applyHeads(event);
-      return;
-    }
+    if (this.#follows(event) && this.#applyHeads(event)) return;
     if (this.#target === undefined || event.zone > this.#target.zone || event.end > this.#target.end) this.#target = { zone: event.zone, end: event.end };
     this.#heal();
   }
@@ -62,12 +60,20 @@ export class ShardFollower {
     return zone > event.previousZone || (zone === event.previousZone && offset >= event.previousLength);
   }
 
-  #applyHeads(event: CatchUp): void {
+  /** All of them or none: what a peer sends is decoded before any of it is applied, and what makes no sense is read from the log instead. */
+  #applyHeads(event: CatchUp): boolean {
     const bytes = asBuffer(event.heads);
     const seed = zoneSeed({ ...this.#state, zone: event.zone, epoch: event.epoch });
-    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => applyRecord(this.#state, event.zone, offset, bytes, record));
-    assert(bad === undefined, `S14 an owner sends whole record heads: ${bad?.reason}`);
+    const records: DecodedRecord[] = [];
+    const offsets: number[] = [];
+    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
+      records.push(record);
+      offsets.push(offset);
+    });
+    if (bad !== undefined) return false;
+    for (const [at, record] of records.entries()) applyRecord(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
+    return true;
   }
 
   #apply(batch: ReadBatch): void {

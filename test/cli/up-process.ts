@@ -9,9 +9,16 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 /** From test/cli (tsx) as well as from dist/test/cli. */
-export const mainModule = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '../../src/cli/main.ts' : '../../src/cli/main.js', import.meta.url));
+export const mainModule = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../src/cli/main.ts' : '../../src/cli/main.js', import.meta.url),
+);
 
-const eventShape = z.looseObject({ event: z.string(), name: z.string().optional(), pid: z.int().optional(), endpoints: z.array(z.string()).optional() });
+const eventShape = z.looseObject({
+  event: z.string(),
+  name: z.string().optional(),
+  pid: z.int().optional(),
+  endpoints: z.array(z.string()).optional(),
+});
 export type UpEvent = z.infer<typeof eventShape>;
 
 /** Ports that were free a moment ago. All are held until all are known, so that none comes twice. */
@@ -95,7 +102,15 @@ export class UpProcess {
 }
 
 export function startUp(dir: string, ...args: readonly string[]): UpProcess {
-  return new UpProcess(process.execPath, [...process.execArgv.filter((argument) => !argument.startsWith('--test')), mainModule, 'up', '--dir', dir, '--json', ...args]);
+  return new UpProcess(process.execPath, [
+    ...process.execArgv.filter((argument) => !argument.startsWith('--test')),
+    mainModule,
+    'up',
+    '--dir',
+    dir,
+    '--json',
+    ...args,
+  ]);
 }
 
 export function isRunning(pid: number): boolean {

@@ -23,7 +23,10 @@ function stopAfter(context: TestContext, up: UpProcess): UpProcess {
   return up;
 }
 
-const processesShape = z.object({ supervisor: z.int(), processes: z.array(z.object({ name: z.string(), pid: z.int(), state: z.string(), restarts: z.int() })) });
+const processesShape = z.object({
+  supervisor: z.int(),
+  processes: z.array(z.object({ name: z.string(), pid: z.int(), state: z.string(), restarts: z.int() })),
+});
 
 async function processesOf(dir: string) {
   return processesShape.parse(JSON.parse(await readFile(path.join(dir, 'processes.json'), 'utf8')));
@@ -96,7 +99,11 @@ test('up: a folder in use, a port in use, settings that differ', async (context)
   const taken = await runCommand(folder, ['up', '--dir', 'data']);
   server.close();
   await once(server, 'close');
-  assert.deepEqual([taken.code, taken.err.startsWith(`kv-filelog: 127.0.0.1:${port} (client port of gateway 0): in use by another process`)], [exitCodes.failed, true], taken.err);
+  assert.deepEqual(
+    [taken.code, taken.err.startsWith(`kv-filelog: 127.0.0.1:${port} (client port of gateway 0): in use by another process`)],
+    [exitCodes.failed, true],
+    taken.err,
+  );
 
   const differ = await runCommand(folder, ['up', '--dir', 'data', '--gateways', '3', '--zone-size', '1MiB']);
   assert.equal(differ.code, exitCodes.usage);

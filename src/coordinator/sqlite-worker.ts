@@ -27,7 +27,7 @@ const retryMs = [
   [1, 0.15],
   [5, 0.6],
   [20, 1.5],
-  [200, 0.5],
+  [1_000, 0.5],
 ] as const;
 const retryHangMs = 5;
 /** Transactions made stable together, and own transactions between two checkpoints (some 4 pages each). */

@@ -3,6 +3,7 @@
  * written since then each sector holds what the cache held at some moment.
  */
 import assert from 'node:assert/strict';
+import { isZero } from '../../src/codec/log-format.ts';
 import type { FileDevice } from '../../src/env/file-device/open.ts';
 
 interface State {
@@ -135,14 +136,20 @@ function matching(device: FileDevice, zone: number, states: readonly State[]): S
 function intactLength(bytes: Uint8Array, written: Uint8Array, stable: number): number | undefined {
   let intact: number | undefined;
   for (let start = 0; start < bytes.length; start += sectorBytes) {
-    const end = Math.min(start + sectorBytes, bytes.length);
-    let at = start;
-    while (at < end && at < written.length && bytes[at] === written[at]) at += 1;
-    if (at < end && at < stable) return undefined;
-    if (at < end) intact ??= at;
-    for (let rest = at; rest < end; rest += 1) if (bytes[rest] !== 0) return undefined;
+    const sector = bytes.subarray(start, start + sectorBytes);
+    const expected = written.subarray(start, start + sectorBytes);
+    if (expected.length === sector.length && Buffer.compare(sector, expected) === 0) continue;
+    const at = start + commonLength(sector, expected);
+    if (at < stable || !isZero(sector.subarray(at - start))) return undefined;
+    intact ??= at;
   }
   return Math.min(intact ?? bytes.length, written.length);
+}
+
+function commonLength(left: Uint8Array, right: Uint8Array): number {
+  let length = 0;
+  while (length < left.length && length < right.length && left[length] === right[length]) length += 1;
+  return length;
 }
 
 function describe(device: FileDevice, zone: number, states: readonly State[]): string {

@@ -84,7 +84,7 @@ export class DeviceModel {
         continue;
       }
       const found = matching(device, report.zone, states);
-      assert.ok(found !== undefined, describe(device, report.zone, states));
+      if (found === undefined) assert.fail(describe(device, report.zone, states));
       if (report.state === 'closed')
         await device.recover(report.zone, stableLength(states[0] ?? untouched, found), found.content.length, false);
       this.#zones.set(report.zone, [found]);

@@ -87,7 +87,7 @@ export interface SealAnswer {
   readonly length: number;
   /** Highest committed length in any good batch header, also behind damage. */
   readonly seen: number;
-  /** `tail` is damaged: bytes follow that are neither untouched nor a torn batch. */
+  /** `tail` is damaged (bytes follow that are neither untouched nor a torn batch), or `seen` lies beyond `length`. */
   readonly doubtful: boolean;
   readonly tail: TailState;
 }

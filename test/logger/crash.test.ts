@@ -12,6 +12,7 @@ import type { MachineAnswer } from '../../src/core/logger/logger-machine.ts';
 import { openFileDevice } from '../../src/env/file-device/open.ts';
 import { below } from '../../src/env/random.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
+import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
 import { SimulatedDisk } from '../../src/env/simulated/files.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { LoggerDevice } from '../../src/logger/logger-device.ts';
@@ -42,6 +43,7 @@ class World {
   readonly clock = new SimulatedClock();
   readonly disk: SimulatedDisk;
   readonly alignment: number;
+  files: SimulatedFiles | undefined;
   device: LoggerDevice | undefined;
   opened: OpenStore | undefined;
   uuid: string | undefined;
@@ -81,6 +83,7 @@ class World {
 
   async boot(): Promise<void> {
     const files = this.disk.process();
+    this.files = files;
     await this.wait(files.makeFolder('/data'));
     this.device = await this.wait(openFileDevice(files, path, {
       capacityBytes: 8 * 1024 * 1024, alignment: this.alignment, extentBytes: 16 * 1024, prefillBytes: 32 * 1024, zoneCapacity: zoneSize, random: this.random,
@@ -222,7 +225,9 @@ async function scenario(seed: number, rounds: number): Promise<number> {
       if (failing && step === 5) world.disk.faults.failSyncs = 1;
     }
     if (world.chance(30)) await world.run(100);
-    world.disk.crash();
+    // A killed process leaves its cache: what the next one finds there and answers for must survive the power loss that comes later (S3).
+    if (world.chance(40)) world.files?.kill();
+    else world.disk.crash();
     world.disk.faults.failSyncs = 0;
     await world.boot();
     await world.check();

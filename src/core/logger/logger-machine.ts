@@ -171,13 +171,13 @@ export class LoggerMachine<Ticket> {
   }
 
   /**
-   * Whether [offset, offset + length) may be read, and where it lies: only what is stable (S11). Of a zone whose tail is damaged also what lies
-   * below `seen`: it was committed, and single batches there may be good (S9).
+   * Whether [offset, offset + length) may be read, and where it lies: only what is stable (S11). Of a zone found open after a restart also what
+   * lies below `seen`: it was committed, and single batches behind the damage may be good (S9).
    */
   readable(shard: ShardId, id: ZoneId, offset: number, length: number): Readable {
     const zone = this.#zone(shard, id);
     if (zone === undefined) return { kind: 'refused', code: 'unknown-zone' };
-    const limit = zone.tail === 'damaged' && zone.state === 'restarted' ? Math.max(zone.stable, zone.seen) : zone.stable;
+    const limit = zone.state === 'restarted' ? Math.max(zone.stable, zone.seen) : zone.stable;
     return offset + length <= limit ? { kind: 'ok', deviceZone: zone.deviceZone } : { kind: 'refused', code: 'out-of-range' };
   }
 
@@ -438,7 +438,7 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
       const { zone } = waiter;
       if (zone === undefined) return { kind: 'sealed', answer: { length: 0, seen: 0, doubtful: false, tail: 'clean' } };
       assert(zone.stable === zone.written, 'S3 a seal is answered when every append accepted before is stable');
-      return { kind: 'sealed', answer: { length: zone.stable, seen: zone.seen, doubtful: zone.tail === 'damaged', tail: zone.tail } };
+      return { kind: 'sealed', answer: { length: zone.stable, seen: zone.seen, doubtful: zone.tail === 'damaged' || zone.seen > zone.stable, tail: zone.tail } };
     }
     case 'done':
       return { kind: 'done' };

@@ -4,7 +4,8 @@
  *
  *   intact prefix   the zone header and batches with good headers and blocks, one after another from the zone's start
  *   clean           nothing but zeros follows
- *   torn            good batches and batches whose blocks are each good or untouched follow: appends that never became stable
+ *   torn            good batches, batches whose blocks are each good or untouched, and untouched space between them follow: appends that
+ *                   never became stable
  *   damaged         anything else follows; good batch headers behind it still count for `seen`
  */
 import { limits } from '../../base/limits.ts';
@@ -117,6 +118,12 @@ function* classify(reader: ZoneReader, start: number, seenBefore: number): Scan<
     if (piece.kind === 'untouched') {
       const touched = yield* reader.firstTouched(at);
       if (touched === undefined) break;
+      const next = yield* reader.nextBatch(at);
+      if (next === touched) {
+        // An append of which nothing arrived, and behind it one that was in flight with it.
+        at = next;
+        continue;
+      }
       return { seen: yield* seenBehind(reader, at, seen), tail: 'damaged', damage: { offset: touched, reason: 'bytes behind untouched ones' } };
     }
     if (piece.kind === 'batch') seen = Math.max(seen, piece.header.committedLength);

@@ -226,12 +226,12 @@ describe('S11 same offset, same bytes', () => {
     assert.deepEqual(unseen, { kind: 'refused', code: 'unknown-zone' });
   });
 
-  test('a damaged zone is readable up to what is known to be committed, a torn one up to its intact end', () => {
+  test('a zone found open after a restart is readable up to what is known to be committed, though its intact end comes before', () => {
     const before = new Rig();
     before.append(new ZoneWriter({ zone: 1 }).filled(10));
     before.append(new ZoneWriter({ shard: 1 }).filled(10));
     before.settle();
-    const rig = before.restarted({}, { '0/1': { length: 100, seen: 500, tail: 'damaged' }, '1/1': { length: 100, seen: 500, tail: 'torn' } });
+    const rig = before.restarted({}, { '0/1': { length: 100, seen: 500, tail: 'damaged' }, '1/1': { length: 100, seen: 64, tail: 'torn' } });
     assert.equal(rig.machine.readable(shardId(0), zoneId(1), 400, 100).kind, 'ok');
     assert.equal(rig.machine.readable(shardId(0), zoneId(1), 400, 101).kind, 'refused');
     assert.equal(rig.machine.readable(shardId(1), zoneId(1), 0, 101).kind, 'refused');
@@ -408,6 +408,10 @@ describe('finish and reset', () => {
     const other = doubtful.seal(0, 1, 2);
     doubtful.settle();
     assert.deepEqual(sealAnswer(doubtful, other), { length: 100, seen: 300, doubtful: true, tail: 'damaged' });
+    const behind = before.restarted({}, { '0/1': { length: 100, seen: 300, tail: 'torn' } });
+    const third = behind.seal(0, 1, 2);
+    behind.settle();
+    assert.deepEqual(sealAnswer(behind, third), { length: 100, seen: 300, doubtful: true, tail: 'torn' });
   });
 });
 

@@ -45,6 +45,10 @@ export const limits = {
   /** Requests a shard holds that are not yet committed: beyond it the answer is `overloaded`. */
   shardQueueRecordsMax: 100_000,
   shardQueueBytesMax: 256 * MIB,
+  /** Requests that a gateway holds while their shard has no owner in reach, and for how long each. */
+  requestsHeldMax: 10_000,
+  requestsHeldBytesMax: 64 * MIB,
+  requestHeldMs: 3_000,
   /** Bytes queued towards one peer gateway for catch-up; what does not fit is dropped and healed from the log (S14). */
   catchupBytesMax: 64 * MIB,
 

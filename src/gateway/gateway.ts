@@ -109,6 +109,7 @@ class Gateway implements GatewayNode {
   readonly #listeners: Listener[] = [];
   readonly #doors: ClientDoor[] = [];
   readonly #release: () => Promise<void>;
+  #router: Router | undefined;
   #closing: Promise<void> | undefined;
 
   static async start(options: GatewayOptions, world: GatewayWorld, release: () => Promise<void>): Promise<Gateway> {
@@ -161,7 +162,8 @@ class Gateway implements GatewayNode {
   async #open(): Promise<void> {
     const { world, options } = { world: this.#world, options: this.#options };
     const clientIds = new ClientIds(world.coordinator);
-    const router = new Router(this.#runner, this.#store, this.#peers, options.id);
+    const router = new Router(this.#runner, this.#store, this.#peers, options.id, world.clock);
+    this.#router = router;
     const parts = {
       cluster: options.cluster.cluster, gateway: options.id, node: this.uuid, instance: this.instance, router, runner: this.#runner,
       numbering: new Numbering(await clientIds.take()), clientIds, map: () => this.#store.map, status: () => this.status(),
@@ -251,6 +253,7 @@ class Gateway implements GatewayNode {
 
   async #close(): Promise<void> {
     for (const listener of this.#listeners) await listener.close();
+    this.#router?.close();
     for (const door of this.#doors) door.close();
     this.#runner.close();
     this.#store.close();

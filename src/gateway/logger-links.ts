@@ -88,6 +88,12 @@ class LoggerLink {
     else this.#options.onDown(this.logger);
   }
 
+  /** It listens elsewhere now: a logger that was started again on other ports. */
+  retarget(member: LoggerMember): void {
+    this.#write.retarget(member.writeAddress);
+    this.#read.retarget(member.readAddress);
+  }
+
   get isUp(): boolean {
     return this.#isUp;
   }
@@ -128,7 +134,10 @@ export class LoggerLinks {
     }
     for (const [number, member] of members) {
       const known = this.#byNumber.get(number);
-      if (known !== undefined) continue;
+      if (known !== undefined) {
+        known.retarget(member);
+        continue;
+      }
       const link = new LoggerLink(member, this.#options);
       this.#byNumber.set(number, link);
       this.#byName.set(member.uuid, link);

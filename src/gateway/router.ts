@@ -1,4 +1,7 @@
-/** Brings a request to the shard, here or at the gateway that owns it. Shared by all doors. */
+/**
+ * Brings a request to the shard, here or at the gateway that owns it. Shared by all doors. While a shard has no owner that can be reached (a
+ * start, a take-over, a gateway that is being started again) requests are held for a while instead of being refused at once.
+ */
 import { KvError } from '../base/errors.ts';
 import type { ShardId } from '../base/ids.ts';
 import { version } from '../base/ids.ts';
@@ -9,18 +12,33 @@ import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Failure, ShardRead, ShardWrite, WriteResult } from '../core/shard/requests.ts';
 import { shardOfKey } from '../core/slots.ts';
+import type { Clock, Timer } from '../env/clock.ts';
 import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { PeerLinks } from './peer-links.ts';
 import type { ShardRunner } from './shard-runner.ts';
+
+const holdStepMs = 10;
+
+interface Held {
+  readonly bytes: number;
+  readonly untilMs: number;
+  readonly attempt: () => Failure | undefined;
+  readonly refuse: (failure: Failure) => void;
+}
 
 export class Router {
   readonly #runner: ShardRunner;
   readonly #store: MetadataStore;
   readonly #peers: PeerLinks;
   readonly #self: number;
+  readonly #clock: Clock;
+  #held: Held[] = [];
+  #heldBytes = 0;
+  #timer: Timer | undefined;
 
-  constructor(runner: ShardRunner, store: MetadataStore, peers: PeerLinks, self: number) {
+  constructor(runner: ShardRunner, store: MetadataStore, peers: PeerLinks, self: number, clock: Clock) {
+    this.#clock = clock;
     this.#runner = runner;
     this.#store = store;
     this.#peers = peers;
@@ -29,19 +47,67 @@ export class Router {
 
   /** `forward`: whether another gateway may be asked; not for what was forwarded already. */
   write(write: ShardWrite, forward: boolean): void {
-    const shard = this.#shardOf(write.source, write.keyStart, write.keyLength);
-    const channel = this.#elsewhere(shard, forward);
-    if (channel === undefined) this.#runner.dispatch(shard, write);
-    else if ('code' in channel) write.replyTo.written(write, channel);
-    else forwardWrite(channel, write);
+    const failure = this.#tryWrite(write, forward);
+    if (failure === undefined) return;
+    if (!forward || !this.#hold(write.source.length, () => this.#tryWrite(write, true), (late) => write.replyTo.written(write, late))) write.replyTo.written(write, failure);
   }
 
   read(read: ShardRead, forward: boolean): void {
+    const failure = this.#tryRead(read, forward);
+    if (failure === undefined) return;
+    if (!forward || !this.#hold(0, () => this.#tryRead(read, true), (late) => read.replyTo.failed(read, late))) read.replyTo.failed(read, failure);
+  }
+
+  /** Gives why it can't be passed on, if it can't. */
+  #tryWrite(write: ShardWrite, forward: boolean): Failure | undefined {
+    const shard = this.#shardOf(write.source, write.keyStart, write.keyLength);
+    const channel = this.#elsewhere(shard, forward);
+    if (channel !== undefined && 'code' in channel) return channel;
+    if (channel === undefined) this.#runner.dispatch(shard, write);
+    else forwardWrite(channel, write);
+    return undefined;
+  }
+
+  #tryRead(read: ShardRead, forward: boolean): Failure | undefined {
     const shard = this.#shardOf(read.source, read.keyStart, read.keyLength);
     const channel = read.stale ? undefined : this.#elsewhere(shard, forward);
+    if (channel !== undefined && 'code' in channel) return channel;
     if (channel === undefined) this.#runner.dispatch(shard, read);
-    else if ('code' in channel) read.replyTo.failed(read, channel);
     else forwardRead(channel, read);
+    return undefined;
+  }
+
+  /** `bytes`: what the request keeps alive, its whole piece of the socket's memory. False: too much is held. */
+  #hold(bytes: number, attempt: () => Failure | undefined, refuse: (failure: Failure) => void): boolean {
+    if (this.#held.length >= limits.requestsHeldMax || this.#heldBytes + bytes > limits.requestsHeldBytesMax) return false;
+    this.#heldBytes += bytes;
+    this.#held.push({ bytes, untilMs: this.#clock.now() + limits.requestHeldMs, attempt, refuse });
+    this.#timer ??= this.#clock.after(holdStepMs, () => this.#retryHeld());
+    return true;
+  }
+
+  /** Those whose shard has an owner again go on, in the order they came; the others wait until their time has passed. */
+  #retryHeld(): void {
+    this.#timer = undefined;
+    const held = this.#held;
+    this.#held = [];
+    const nowMs = this.#clock.now();
+    for (const request of held) {
+      const failure = request.attempt();
+      if (failure !== undefined && nowMs < request.untilMs) {
+        this.#held.push(request);
+        continue;
+      }
+      this.#heldBytes -= request.bytes;
+      if (failure !== undefined) request.refuse(failure);
+    }
+    if (this.#held.length > 0) this.#timer ??= this.#clock.after(holdStepMs, () => this.#retryHeld());
+  }
+
+  /** What is held is refused. */
+  close(): void {
+    this.#timer?.cancel();
+    for (const { refuse } of this.#held.splice(0)) refuse(failed('closed', 'the gateway is closing'));
   }
 
   #shardOf(source: Uint8Array, start: number, length: number): ShardId {

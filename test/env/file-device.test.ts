@@ -253,6 +253,60 @@ void test('rot anywhere in the map is reported with its offset or healed, never 
   assert.ok(reported > 30 && reported < 100, `reported ${reported} of 100`);
 });
 
+void test('a sector of the map that was stable and is gone is damage, not a short log', async () => {
+  const { disk, open } = newWorld(9);
+  const device = await open();
+  for (let round = 0; round < 120; round += 1) {
+    device.write(round % 8, 0, pattern(1, 512));
+    device.reset(round % 8);
+    await device.sync();
+  }
+  await device.close();
+  const file = await disk.process().open('/device', {});
+  const present = (area: number, sector: number): boolean => file.readNow(superblockBytes + area * 65_536 + sector * 512, 4)[0] !== 0;
+  // The area in use is the one whose log is long.
+  const area = present(0, 4) ? 0 : 1;
+  assert.ok(present(area, 4), 'the log has five sectors');
+  file.write(superblockBytes + area * 65_536 + 2 * 512, new Uint8Array(512));
+  await assert.rejects(open(), refuses('damaged', /were stable, those after \d+ are missing/));
+});
+
+void test('without a sync the map never overwrites its only stable copy: its log fills up and refuses', async () => {
+  for (let seed = 1; seed <= 10; seed += 1) {
+    const { disk, open } = newWorld(seed);
+    let device = await open();
+    device.write(0, 0, pattern(1, 512));
+    device.write(1, 0, pattern(2, 512));
+    device.finish(1, 512);
+    await device.sync();
+    // A new generation that no sync has made stable, and then changes without end.
+    for (let round = 0; round < 1_500; round += 1) {
+      device.finish(2, 0);
+      device.reset(2);
+    }
+    await assert.rejects(
+      async () => {
+        for (let round = 0; round < 10_000; round += 1) {
+          device.finish(3, 0);
+          device.reset(3);
+        }
+      },
+      refuses('full', /until the next sync/),
+    );
+    if (seed % 2 === 0) {
+      await device.sync();
+      device.finish(4, 0);
+      await device.sync();
+    }
+    disk.crash();
+    device = await open();
+    same(device, 0, 0, pattern(1, 512));
+    same(device, 1, 0, pattern(2, 512));
+    assert.equal(device.reportZone(1).state, 'full');
+    assert.equal(device.reportZone(4).state, seed % 2 === 0 ? 'full' : 'empty');
+  }
+});
+
 const golden = new URL('../fixtures/device-v1/device.bin.gz', import.meta.url);
 const goldenOptions = {
   capacityBytes: 256 * 1024,

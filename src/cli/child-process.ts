@@ -6,6 +6,7 @@ import { spawn as spawnProcess } from 'node:child_process';
 import * as fs from 'node:fs';
 import { z } from 'zod';
 import { isErrorCode, type ErrorCode } from '../base/errors.ts';
+import type { Clock, Timer } from '../env/clock.ts';
 import type { NodeMessage } from './io.ts';
 import type { Child, ChildHandler, Program, Spawn } from './supervisor.ts';
 
@@ -21,12 +22,14 @@ const messageShape = z.discriminatedUnion('kind', [
   }),
 ]);
 
+const trimEveryMs = 10_000;
+
 /** `entry`: absolute path of the program's main module. */
-export function realSpawn(entry: string): Spawn {
-  return (program, handler) => start(entry, program, handler);
+export function realSpawn(entry: string, clock: Clock): Spawn {
+  return (program, handler) => start(entry, clock, program, handler);
 }
 
-function start(entry: string, program: Program, handler: ChildHandler): Child {
+function start(entry: string, clock: Clock, program: Program, handler: ChildHandler): Child {
   trimLog(program.log);
   const log = fs.openSync(program.log, 'a');
   const child = spawnProcess(process.execPath, [...process.execArgv, entry, ...program.args], { stdio: ['ignore', log, log, 'ipc'] });
@@ -37,7 +40,11 @@ function start(entry: string, program: Program, handler: ChildHandler): Child {
   });
   // A failed kill or send is told by 'exit' as well.
   child.on('error', () => undefined);
-  child.once('exit', (code, signal) => handler.onExit({ code, signal }));
+  const stopTrimming = trimRegularly(clock, program.log);
+  child.once('exit', (code, signal) => {
+    stopTrimming();
+    handler.onExit({ code, signal });
+  });
   return {
     pid: child.pid ?? 0,
     send: (message) => {
@@ -47,6 +54,17 @@ function start(entry: string, program: Program, handler: ChildHandler): Child {
       child.kill(signal);
     },
   };
+}
+
+function trimRegularly(clock: Clock, file: string): () => void {
+  let timer: Timer;
+  const trimLater = (): Timer =>
+    clock.after(trimEveryMs, () => {
+      trimLog(file);
+      timer = trimLater();
+    });
+  timer = trimLater();
+  return () => timer.cancel();
 }
 
 /** Keeps a log file bounded. It is copied and emptied, not renamed: its process goes on writing to the end of the same file. */

@@ -20,7 +20,7 @@ const hold = new ProcessHold();
 process.stdout.on('error', () => process.exit(exitCodes.failed));
 hold.hold();
 process.exitCode = await runCli(
-  { io: processIo(), version: packageVersion(), spawn: realSpawn(fileURLToPath(import.meta.url)) },
+  { io: processIo(), version: packageVersion(), spawn: realSpawn(fileURLToPath(import.meta.url), environment.clock) },
   process.argv.slice(2),
 );
 hold.release();

@@ -1,0 +1,203 @@
+/**
+ * Counts how often the situations were reached that the design is about. What nobody reaches, nobody has tested: the summary over many seeds
+ * must show none at zero.
+ *
+ * It watches the pure machines from outside: `observe` puts itself in front of `Shard.step` and `LoggerMachine.step`, which stay as they are.
+ */
+import { LoggerMachine } from '../src/core/logger/logger-machine.ts';
+import type { MachineEffect, MachineEvent } from '../src/core/logger/logger-machine.ts';
+import type { ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
+import { Shard } from '../src/core/shard/shard.ts';
+
+export const situations = [
+  'zone change', 'zone change with records in flight', 'zone change with reads waiting', 'zone change of unknown outcome', 'zone full',
+  'replica left the zone', 'replicas regrown', 'take-over', 'take-over with a tail to read', 'take-over that waited', 'claim of unknown outcome',
+  'close of unknown outcome', 'seal of an unseen zone', 'seal of a zone with bytes', 'doubtful seal', 'seal lengths differ', 'seal answered after a restart',
+  'torn tail', 'damaged tail', 'open zone found empty after a restart', 'fenced append', 'fenced confirm or deposed', 'deposed with records in flight',
+  'append after a restart refused', 'append to a sealed zone refused', 'duplicate append', 'append not at the write pointer', 'stale confirmation discarded',
+  'refusal decided on a record in flight', 'repetition of a write in flight', 'repetition answered from memory', 'request superseded', 'client forgotten',
+  'write queued during a take-over', 'read queued during a take-over', 'batch of many writes', 'record larger than a batch', 'gap healed', 'catch-up applied',
+  'device failed', 'unknown outcome told to a client', 'retry by a client', 'condition failed', 'start failed', 'coordinator unknown',
+] as const;
+export type Situation = (typeof situations)[number];
+
+export class Coverage {
+  readonly #counts = new Map<Situation, number>();
+
+  count(situation: Situation, times = 1): void {
+    this.#counts.set(situation, (this.#counts.get(situation) ?? 0) + times);
+  }
+
+  get counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}
+
+/** How a machine behaved; the world behind it is unchanged. */
+const shardStep = Shard.prototype.step;
+const loggerStep = LoggerMachine.prototype.step;
+
+/** Counts into `coverage` until the returned function is called. One at a time. */
+export function observe(coverage: Coverage): () => void {
+  const shards = new WeakMap<Shard, ShardWatch>();
+  Shard.prototype.step = function step(this: Shard, event: ShardEvent): readonly ShardEffect[] {
+    let watch = shards.get(this);
+    if (watch === undefined) shards.set(this, (watch = new ShardWatch(coverage)));
+    watch.before(this, event);
+    const effects = shardStep.call(this, event);
+    watch.after(this, event, effects);
+    return effects;
+  };
+  LoggerMachine.prototype.step = function step<T>(this: LoggerMachine<T>, event: MachineEvent<T>): MachineEffect<T>[] {
+    const effects = loggerStep.call(this, event as MachineEvent<unknown>) as MachineEffect<T>[];
+    watchLogger(coverage, event, effects);
+    return effects;
+  };
+  return () => {
+    Shard.prototype.step = shardStep;
+    LoggerMachine.prototype.step = loggerStep;
+  };
+}
+
+const noEffects: readonly ShardEffect[] = [];
+
+class ShardWatch {
+  readonly #coverage: Coverage;
+  #inFlight = 0;
+  #reads = 0;
+  #confirmations = 0;
+  #transaction: 'claim' | 'close' | 'change' | undefined;
+  #sealAnswers: number[] = [];
+  #gap = false;
+
+  constructor(coverage: Coverage) {
+    this.#coverage = coverage;
+  }
+
+  before(shard: Shard, event: ShardEvent): void {
+    const count = (situation: Situation): void => this.#coverage.count(situation);
+    switch (event.event) {
+      case 'transacted':
+        if (event.result.kind !== 'unknown') break;
+        if (this.#transaction === 'claim') count('claim of unknown outcome');
+        else if (this.#transaction === 'close') count('close of unknown outcome');
+        else if (this.#transaction === 'change') count('zone change of unknown outcome');
+        break;
+      case 'write':
+        if (shard.role === 'taking') count('write queued during a take-over');
+        break;
+      case 'read':
+        if (shard.role === 'taking' && !event.stale) count('read queued during a take-over');
+        break;
+      case 'confirmed':
+        if (event.number < this.#confirmations) count('stale confirmation discarded');
+        break;
+      case 'sealed':
+        if ('length' in event.answer) this.#sealed(event.answer);
+        break;
+      default:
+        break;
+    }
+  }
+
+  #sealed(answer: { readonly length: number; readonly doubtful: boolean; readonly seen: number }): void {
+    this.#coverage.count(answer.length === 0 ? 'seal of an unseen zone' : 'seal of a zone with bytes');
+    if (answer.doubtful) this.#coverage.count('doubtful seal');
+    if (this.#sealAnswers.length > 0 && this.#sealAnswers.some((length) => length !== answer.length)) this.#coverage.count('seal lengths differ');
+    this.#sealAnswers.push(answer.length);
+  }
+
+  after(shard: Shard, event: ShardEvent, effects: readonly ShardEffect[]): void {
+    if (effects === noEffects || effects.length === 0) return;
+    for (const effect of effects) this.#effect(shard, event, effect);
+  }
+
+  #effect(shard: Shard, event: ShardEvent, effect: ShardEffect): void {
+    const count = (situation: Situation): void => this.#coverage.count(situation);
+    switch (effect.effect) {
+      case 'append':
+        this.#inFlight += 1;
+        return;
+      case 'committed':
+        this.#inFlight = Math.max(0, this.#inFlight - 1);
+        if (effect.writes.length > 3) count('batch of many writes');
+        if (effect.writes.length === 1 && effect.bytes.length > 16 * 1024) count('record larger than a batch');
+        for (const write of effect.writes) {
+          if (write.decidedOn !== undefined) count('refusal decided on a record in flight');
+          if (write.repetitions !== undefined) count('repetition of a write in flight');
+        }
+        return;
+      case 'confirm':
+        this.#confirmations = effect.number;
+        this.#reads += 1;
+        return;
+      case 'release':
+        this.#reads = Math.max(0, this.#reads - 1);
+        return;
+      case 'role':
+        if (effect.role === 'taking') {
+          count('take-over');
+          this.#sealAnswers = [];
+        }
+        return;
+      case 'transact':
+        this.#transaction = shard.role === 'owner' ? 'change' : effect.writes.length > 1 || shard.status.step === 'closing' ? 'close' : 'claim';
+        return;
+      case 'answer-write':
+        this.#answered(effect.result);
+        return;
+      case 'read-log':
+        if (effect.request.reader === 'tail') count('take-over with a tail to read');
+        else if (!this.#gap) {
+          this.#gap = true;
+          count('gap healed');
+        }
+        return;
+      case 'note':
+        this.#noted(event, effect.text, String(effect.fields['reason'] ?? ''));
+        return;
+      default:
+        this.#gap = false;
+    }
+  }
+
+  #answered(result: { readonly kind: string; readonly code?: string }): void {
+    if (result.kind !== 'failed') this.#coverage.count('repetition answered from memory');
+    else if (result.code === 'request-superseded') this.#coverage.count('request superseded');
+    else if (result.code === 'client-forgotten') this.#coverage.count('client forgotten');
+  }
+
+  #noted(event: ShardEvent, text: string, reason: string): void {
+    const count = (situation: Situation): void => this.#coverage.count(situation);
+    if (text === 'zone changed') {
+      count('zone change');
+      if (this.#inFlight > 0) count('zone change with records in flight');
+      if (this.#reads > 0) count('zone change with reads waiting');
+      if (reason === 'zone full') count('zone full');
+      else if (reason.endsWith('is back')) count('replicas regrown');
+      else count('replica left the zone');
+      this.#inFlight = 0;
+    } else if (text === 'deposed') {
+      if (event.event === 'append-failed') count('fenced append');
+      count('fenced confirm or deposed');
+      if (this.#inFlight > 0) count('deposed with records in flight');
+      this.#inFlight = 0;
+    } else if (text === 'take-over waits') {
+      count('take-over that waited');
+    }
+  }
+}
+
+function watchLogger<T>(coverage: Coverage, event: MachineEvent<T>, effects: readonly MachineEffect<T>[]): void {
+  if (event.kind === 'compared' && event.same) coverage.count('duplicate append');
+  if (event.kind === 'device-failed') coverage.count('device failed');
+  if (event.kind !== 'append' && event.kind !== 'seal' && event.kind !== 'compared') return;
+  for (const effect of effects) {
+    if (effect.kind !== 'answer' || effect.answer.kind !== 'refused') continue;
+    const { code } = effect.answer;
+    if (code === 'restarted') coverage.count('append after a restart refused');
+    else if (code === 'sealed') coverage.count('append to a sealed zone refused');
+    else if (code === 'fenced') coverage.count('fenced append');
+    else if (code === 'not-at-write-pointer') coverage.count('append not at the write pointer');
+  }
+}

@@ -45,7 +45,7 @@ function syncingHere(files: Files): Files {
           };
         }
         const member: unknown = Reflect.get(target, name, target);
-        return typeof member === 'function' ? member.bind(target) : member;
+        return typeof member === 'function' ? (member.bind(target) as unknown) : member;
       },
     });
   };
@@ -54,7 +54,7 @@ function syncingHere(files: Files): Files {
 
 function bound(target: object, name: string | symbol): unknown {
   const member: unknown = Reflect.get(target, name, target);
-  return typeof member === 'function' ? member.bind(target) : member;
+  return typeof member === 'function' ? (member.bind(target) as unknown) : member;
 }
 
 async function serve({ folder, strategy }: ServerData): Promise<void> {

@@ -251,7 +251,7 @@ export function writeRefusal(out: MessageWriter, refused: LoggerRefusal): void {
 export function readRefusal(error: MessageReader): LoggerRefusal | LoggerLost {
   const value = error.value();
   if (!Array.isArray(value)) return { kind: 'lost', message: `the logger answered with an error: ${String(value)}` };
-  const [code, message, detail]: unknown[] = value;
+  const [code, message, detail] = value as readonly unknown[];
   if (typeof code !== 'string' || !isRefusalCode(code)) return { kind: 'lost', message: `the logger refused for an unknown reason: ${String(code)}` };
   return refusal(code, typeof message === 'string' ? message : '', typeof detail === 'number' ? detail : 0);
 }

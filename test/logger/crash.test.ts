@@ -6,23 +6,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
 import { KvError } from '../../src/base/errors.ts';
-import { silent } from '../../src/base/log.ts';
 import type { ZoneStatus } from '../../src/codec/logger-protocol.ts';
 import type { MachineAnswer } from '../../src/core/logger/logger-machine.ts';
-import { openFileDevice } from '../../src/env/file-device/open.ts';
 import { below } from '../../src/env/random.ts';
-import { SimulatedClock } from '../../src/env/simulated/clock.ts';
-import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
-import { SimulatedDisk } from '../../src/env/simulated/files.ts';
-import { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import type { LoggerDevice } from '../../src/logger/logger-device.ts';
-import type { StoreRequest } from '../../src/logger/log-store.ts';
-import type { OpenStore } from '../../src/logger/open-store.ts';
-import { openStore } from '../../src/logger/open-store.ts';
-import { testCluster, ZoneWriter } from './zone-writer.ts';
+import { SimStore, simZoneSize } from './sim-store.ts';
+import { ZoneWriter } from './zone-writer.ts';
 
-const zoneSize = 256 * 1024;
-const path = '/data/device';
 
 /** What was acknowledged of a zone. */
 interface Known {
@@ -36,16 +25,8 @@ interface Known {
   generation: string;
 }
 
-type Request = StoreRequest extends infer Each ? (Each extends { readonly ticket: unknown } ? Omit<Each, 'ticket'> : never) : never;
-
-class World {
-  readonly random: SimulatedRandom;
-  readonly clock = new SimulatedClock();
-  readonly disk: SimulatedDisk;
+class World extends SimStore {
   readonly alignment: number;
-  files: SimulatedFiles | undefined;
-  device: LoggerDevice | undefined;
-  opened: OpenStore | undefined;
   uuid: string | undefined;
   readonly zones = new Map<string, Known>();
   readonly fences = new Map<number, number>();
@@ -55,9 +36,7 @@ class World {
   checks = 0;
 
   constructor(seed: number) {
-    this.random = new SimulatedRandom(seed);
-    this.disk = new SimulatedDisk({ random: this.random, clock: this.clock });
-    this.disk.faults.syncDelayMs = 1;
+    super(seed);
     this.disk.faults.syncDelaySpreadMs = 2;
     this.alignment = [1, 512, 4096][below(this.random, 3)] ?? 1;
   }
@@ -66,44 +45,11 @@ class World {
     return below(this.random, 100) < percent;
   }
 
-  get store(): OpenStore['store'] {
-    assert(this.opened !== undefined);
-    return this.opened.store;
-  }
-
-  async wait<T>(work: Promise<T>): Promise<T> {
-    let settled = false;
-    const done = work.finally(() => {
-      settled = true;
-    });
-    done.catch(() => undefined);
-    assert.equal(await this.clock.runUntil(() => settled), true, 'work ends');
-    return done;
-  }
-
-  async boot(): Promise<void> {
-    const files = this.disk.process();
-    this.files = files;
-    await this.wait(files.makeFolder('/data'));
-    this.device = await this.wait(openFileDevice(files, path, {
-      capacityBytes: 8 * 1024 * 1024, alignment: this.alignment, extentBytes: 16 * 1024, prefillBytes: 32 * 1024, zoneCapacity: zoneSize, random: this.random,
-    }, this.clock));
-    this.opened = await this.wait(openStore(this.device, { folder: '/data', cluster: testCluster, zoneSize, cacheBytes: 1024 * 1024 }, { clock: this.clock, random: this.random, log: silent }, () => undefined));
-    this.uuid ??= this.opened.identity.logger;
-    assert.equal(this.opened.identity.logger, this.uuid, 'S16 it is the same logger');
-  }
-
-  /** The answer, or undefined when the logger died first. */
-  ask(request: Request, onAnswer: (answer: MachineAnswer) => void): void {
-    const asked = this.store;
-    asked.request({ ...request, ticket: (answer: MachineAnswer) => {
-      assert.equal(asked, this.store, 'a dead process answers nothing');
-      onAnswer(answer);
-    } } as StoreRequest);
-  }
-
-  async run(milliseconds: number): Promise<void> {
-    await this.clock.runUntil(this.clock.now() + milliseconds);
+  async start(): Promise<void> {
+    await this.boot(this.alignment);
+    const logger = this.opened?.identity.logger;
+    this.uuid ??= logger;
+    assert.equal(logger, this.uuid, 'S16 it is the same logger');
   }
 
   // --- random work -------------------------------------------------------------------------------------------------------
@@ -126,7 +72,7 @@ class World {
     this.nextZone.set(shard, zone + 1 + below(this.random, 2));
     const at = Math.max(this.epochs.get(shard) ?? 1, this.fences.get(shard) ?? 1);
     this.epochs.set(shard, at);
-    const writer = new ZoneWriter({ shard, zone, epoch: at, zoneSize, alignment: this.alignment });
+    const writer = new ZoneWriter({ shard, zone, epoch: at, zoneSize: simZoneSize, alignment: this.alignment });
     const known: Known = { writer, sent: [], acknowledged: 0, closed: false, finished: undefined, generation: '' };
     this.zones.set(`${shard}/${zone}`, known);
     this.append(known);
@@ -189,7 +135,7 @@ class World {
       if (fence > 1) assert.equal(this.store.confirm({ shard: shardId(shard), zone: zoneId(1_000), epoch: epoch(fence - 1) }), 'fenced', `S4 the fence of shard ${shard}`);
     }
     for (const { shard, zone } of this.resets) {
-      const writer = new ZoneWriter({ shard, zone, epoch: 1_000, zoneSize, alignment: this.alignment });
+      const writer = new ZoneWriter({ shard, zone, epoch: 1_000, zoneSize: simZoneSize, alignment: this.alignment });
       let answer: MachineAnswer | undefined;
       this.ask({ kind: 'append', item: writer.filled(1) }, (got) => (answer = got));
       assert.equal(answer?.kind === 'refused' ? answer.code : answer?.kind, 'retired-zone', 'S4 a reset zone is never created again');
@@ -216,7 +162,7 @@ class World {
 
 async function scenario(seed: number, rounds: number): Promise<number> {
   const world = new World(seed);
-  await world.boot();
+  await world.start();
   for (let round = 0; round < rounds; round += 1) {
     const failing = world.chance(15);
     for (let step = below(world.random, 60); step >= 0; step -= 1) {
@@ -229,7 +175,7 @@ async function scenario(seed: number, rounds: number): Promise<number> {
     if (world.chance(40)) world.files?.kill();
     else world.disk.crash();
     world.disk.faults.failSyncs = 0;
-    await world.boot();
+    await world.start();
     await world.check();
   }
   return world.checks;
@@ -246,7 +192,7 @@ describe('S3, S4, S11 after any crash everything acknowledged is there', () => {
     let noticed = 0;
     for (let seed = 1; seed <= 4; seed += 1) {
       const world = new World(seed);
-      await world.boot();
+      await world.start();
       const { device } = world;
       assert.ok(device);
       device.sync = () => Promise.resolve();
@@ -256,7 +202,7 @@ describe('S3, S4, S11 after any crash everything acknowledged is there', () => {
       }
       world.disk.crash();
       try {
-        await world.boot();
+        await world.start();
         await world.check();
       } catch (error) {
         if (!(error instanceof assert.AssertionError) && !(error instanceof KvError)) throw error;

@@ -20,7 +20,7 @@ function cheating(files: Files): Files {
             };
           }
           const member: unknown = Reflect.get(target, name, target);
-          return typeof member === 'function' ? member.bind(target) : member;
+          return typeof member === 'function' ? (member.bind(target) as unknown) : member;
         },
       });
     },

@@ -1,0 +1,187 @@
+/** A store on a disk that hangs, fails, fills up and rots. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { KvError } from '../../src/base/errors.ts';
+import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
+import { asBuffer } from '../../src/codec/log-format.ts';
+import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
+import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
+import { DeviceError } from '../../src/env/zoned-device.ts';
+import { devicePath, short, SimStore, simZoneSize } from './sim-store.ts';
+import { put, ZoneWriter } from './zone-writer.ts';
+
+function writerOf(shard: number, zone = 1, at = 1): ZoneWriter {
+  return new ZoneWriter({ shard, zone, epoch: at, zoneSize: simZoneSize });
+}
+
+async function booted(seed: number): Promise<SimStore> {
+  const sim = new SimStore(seed);
+  await sim.boot();
+  return sim;
+}
+
+describe('a sync that hangs', () => {
+  test('appends and seals wait; confirmations, reads of what is stable and reports are answered', async () => {
+    const sim = await booted(1);
+    const writer = writerOf(0);
+    assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'appended');
+    const stable = writer.offset;
+    sim.disk.holdSyncs();
+    const answers: string[] = [];
+    sim.ask({ kind: 'append', item: writer.filled(100) }, (answer) => answers.push(short(answer)));
+    sim.ask({ kind: 'seal', shard: shardId(4), zone: zoneId(1), epoch: epoch(2) }, (answer) => answers.push(short(answer)));
+    await sim.run(60_000);
+    assert.deepEqual(answers, []);
+    assert.equal(sim.store.confirm(writer.place), undefined);
+    assert.equal(sim.store.report(undefined)[0]?.length, stable);
+    let read: readonly ReadAnswer[] = [];
+    sim.opened?.reader.read([{ ...writer.place, offset: 0, length: stable }, { ...writer.place, offset: 0, length: stable + 1 }], (got) => (read = got));
+    assert.deepEqual(read.map((item) => item.kind), ['ok', 'refused']);
+    sim.disk.releaseSyncs();
+    await sim.run(100);
+    assert.deepEqual(answers, ['appended', 'sealed']);
+  });
+});
+
+describe('S17 a failed sync or write', () => {
+  for (const failure of ['sync', 'write'] as const) {
+    test(`of a ${failure} is final, and is told once`, async () => {
+      const sim = await booted(2);
+      const writer = writerOf(0);
+      assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'appended');
+      const stable = writer.offset;
+      if (failure === 'sync') sim.disk.faults.failSyncs = 1;
+      else sim.disk.faults.failWrites = true;
+      assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'device-failed');
+      sim.disk.faults.failWrites = false;
+      assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'device-failed');
+      assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(0), zone: zoneId(1), epoch: epoch(2) }), 'device-failed');
+      assert.equal(sim.store.confirm(writer.place), 'device-failed');
+      assert.equal(sim.failures, 1);
+      assert.equal(sim.store.readable(writer.shard, writer.zone, 0, stable).kind, 'ok');
+      sim.disk.crash();
+      await sim.boot();
+      assert.ok((sim.store.report(undefined)[0]?.length ?? 0) >= stable);
+      assert.equal(await sim.outcome({ kind: 'append', item: writerOf(0, 2).filled(1) }), 'appended', 'a restart heals it');
+    });
+  }
+});
+
+describe('a full device', () => {
+  test('refuses appends with a clear code, still seals, finishes and resets, and takes appends again', async () => {
+    const sim = new SimStore(3);
+    await sim.boot(1, 1024 * 1024);
+    const writers = Array.from({ length: 30 }, (_, shard) => writerOf(shard));
+    const full: number[] = [];
+    for (let round = 0; round < 10 && full.length === 0; round += 1) {
+      for (const writer of writers) {
+        const before = writer.offset;
+        const outcome = await sim.outcome({ kind: 'append', item: writer.next([put('k', Buffer.alloc(15_000, 1))]) });
+        if (outcome === 'appended') continue;
+        assert.equal(outcome, 'device-full');
+        writer.offset = before;
+        full.push(writer.shard);
+      }
+    }
+    assert.ok(full.length > 0, 'the device became full');
+    for (let shard = 100; shard < 200; shard += 1) assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(2) }), 'sealed');
+    // Several: what the metadata took of the reserve is given back to it first.
+    for (const { shard, zone, offset } of writers.slice(0, 5)) {
+      assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length: offset }), 'done');
+      const generation = sim.store.report(shard)[0]?.generation ?? '';
+      assert.equal(await sim.outcome({ kind: 'reset', shard, zone, generation }), 'done');
+    }
+    await sim.run(1_000);
+    assert.equal(await sim.outcome({ kind: 'append', item: writerOf(0, 2).next([put('k', Buffer.alloc(1_000, 1))]) }), 'appended');
+    sim.disk.crash();
+    await sim.boot(1, 1024 * 1024);
+    assert.equal(sim.store.confirm({ shard: shardId(150), zone: zoneId(1), epoch: epoch(1) }), 'fenced');
+  });
+});
+
+describe('the metadata log', () => {
+  test('goes round: checkpoint, other zone, and all fences survive many turns and crashes', async () => {
+    const sim = await booted(4);
+    let at = 1;
+    for (let restart = 0; restart < 3; restart += 1) {
+      for (let count = 0; count < 1_500; count += 1) {
+        at += 1;
+        const answered = sim.outcome({ kind: 'seal', shard: shardId(count % 200), zone: zoneId(1), epoch: epoch(at) });
+        if (count % 50 === 0) assert.equal(await answered, 'sealed');
+      }
+      await sim.run(1_000);
+      const last = at;
+      sim.disk.crash();
+      await sim.boot();
+      for (let shard = 0; shard < 200; shard += 1) {
+        const fence = last - ((1_499 - shard) % 200);
+        assert.equal(sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence - 1) }), 'fenced', `shard ${shard}`);
+        assert.equal(sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence) }), undefined, `shard ${shard}`);
+      }
+    }
+  });
+
+  test('S4 damage to acknowledged metadata stops the start with an error that says where', async () => {
+    const sim = await booted(5);
+    for (let shard = 0; shard < 5; shard += 1) assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(3) }), 'sealed');
+    sim.files?.kill();
+    const file = await sim.wait(sim.disk.process().open(devicePath, {}));
+    const bytes = asBuffer(await sim.wait(file.read(0, file.size())));
+    // The newest checkpoint, and the second of the frames behind it.
+    const starts = [];
+    for (let start = bytes.indexOf('KVL1'); start >= 0; start = bytes.indexOf('KVL1', start + 1)) starts.push(start);
+    const checkpoint = starts.find((start) => [0, 1].some((zone) => {
+      const result = readMetadataZone(bytes.subarray(start), zone);
+      return result.kind === 'state' && result.frames.length >= 5;
+    }));
+    assert.notEqual(checkpoint, undefined);
+    sim.disk.rot(devicePath, (checkpoint ?? 0) + 128 + 128 + 85, 4);
+    await assert.rejects(sim.boot(), (error: unknown) => error instanceof KvError && error.code === 'data-damaged' && /offset 256/.test(error.message));
+  });
+
+  test('S16 a device with data but without metadata does not pass for a new logger', async () => {
+    const sim = await booted(6);
+    assert.equal(await sim.outcome({ kind: 'append', item: writerOf(0).filled(100) }), 'appended');
+    const { device } = sim;
+    device?.reset(0);
+    device?.reset(1);
+    await sim.wait(device?.sync() ?? Promise.resolve());
+    sim.files?.kill();
+    await assert.rejects(sim.boot(), (error: unknown) => error instanceof KvError && error.code === 'data-damaged');
+  });
+
+  test('a damaged zone is found at the start, its intact part is served, and its seal is doubtful', async () => {
+    const sim = await booted(7);
+    const writer = writerOf(0);
+    for (let count = 0; count < 5; count += 1) {
+      writer.committed = writer.offset;
+      assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(3_000) }), 'appended');
+    }
+    sim.files?.kill();
+    const file = await sim.wait(sim.disk.process().open(devicePath, {}));
+    const bytes = asBuffer(await sim.wait(file.read(0, file.size())));
+    const start = bytes.indexOf('KVZ1');
+    sim.disk.rot(devicePath, start + 5_000);
+    await sim.boot();
+    const status = sim.store.report(undefined)[0];
+    assert.equal(status?.state, 'restarted');
+    assert.ok(status.length > 0 && status.length < 5_000);
+    assert.equal(status.seen, writer.committed);
+    let doubtful: unknown;
+    sim.ask({ kind: 'seal', shard: writer.shard, zone: writer.zone, epoch: epoch(2) }, (answer) => (doubtful = answer.kind === 'sealed' && answer.answer.doubtful));
+    await sim.run(100);
+    assert.equal(doubtful, true);
+    assert.equal(sim.store.readable(writer.shard, writer.zone, writer.committed - 10, 10).kind, 'ok', 'single batches behind the damage may be read');
+    sim.disk.crash();
+    await sim.boot();
+    assert.deepEqual(sim.store.report(undefined)[0]?.length, status.length, 'the evidence stays');
+    assert.equal(sim.store.report(undefined)[0]?.seen, status.seen);
+  });
+
+  test('an unreadable medium is an error of the device', async () => {
+    const sim = await booted(8);
+    sim.files?.kill();
+    sim.disk.faults.failReads = true;
+    await assert.rejects(sim.boot(), (error: unknown) => error instanceof DeviceError);
+  });
+});

@@ -1,0 +1,92 @@
+/** A logger's store on a simulated disk, in simulated time, without a network. */
+import assert from 'node:assert/strict';
+import { silent } from '../../src/base/log.ts';
+import type { MachineAnswer } from '../../src/core/logger/logger-machine.ts';
+import { openFileDevice } from '../../src/env/file-device/open.ts';
+import { SimulatedClock } from '../../src/env/simulated/clock.ts';
+import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
+import { SimulatedDisk } from '../../src/env/simulated/files.ts';
+import { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import type { LoggerDevice } from '../../src/logger/logger-device.ts';
+import type { StoreRequest } from '../../src/logger/log-store.ts';
+import type { OpenStore } from '../../src/logger/open-store.ts';
+import { openStore } from '../../src/logger/open-store.ts';
+import { testCluster } from './zone-writer.ts';
+
+export const simZoneSize = 256 * 1024;
+export const devicePath = '/data/device';
+
+/** A request without its ticket. */
+export type StoreCall = StoreRequest extends infer Each ? (Each extends { readonly ticket: unknown } ? Omit<Each, 'ticket'> : never) : never;
+
+export class SimStore {
+  readonly random: SimulatedRandom;
+  readonly clock = new SimulatedClock();
+  readonly disk: SimulatedDisk;
+  files: SimulatedFiles | undefined;
+  device: LoggerDevice | undefined;
+  opened: OpenStore | undefined;
+  failures = 0;
+
+  constructor(seed: number) {
+    this.random = new SimulatedRandom(seed);
+    this.disk = new SimulatedDisk({ random: this.random, clock: this.clock });
+    this.disk.faults.syncDelayMs = 1;
+  }
+
+  get store(): OpenStore['store'] {
+    assert.notEqual(this.opened, undefined);
+    if (this.opened === undefined) throw new Error('not booted');
+    return this.opened.store;
+  }
+
+  async wait<T>(work: Promise<T>): Promise<T> {
+    let settled = false;
+    const done = work.finally(() => {
+      settled = true;
+    });
+    done.catch(() => undefined);
+    assert.equal(await this.clock.runUntil(() => settled), true, 'work ends');
+    return done;
+  }
+
+  /** Starts a new process on the disk as it is. */
+  async boot(alignment = 1, capacityBytes = 8 * 1024 * 1024): Promise<void> {
+    const files = this.disk.process();
+    this.files = files;
+    await this.wait(files.makeFolder('/data'));
+    const options = { capacityBytes, alignment, extentBytes: 16 * 1024, prefillBytes: 32 * 1024, zoneCapacity: simZoneSize, random: this.random };
+    this.device = await this.wait(openFileDevice(files, devicePath, options, this.clock));
+    const store = { folder: '/data', cluster: testCluster, zoneSize: simZoneSize, cacheBytes: 1024 * 1024 };
+    this.opened = await this.wait(openStore(this.device, store, { clock: this.clock, random: this.random, log: silent }, () => (this.failures += 1)));
+  }
+
+  /** The answer comes now or while the clock runs; a process that died must never give one. */
+  ask(request: StoreCall, onAnswer: (answer: MachineAnswer) => void): void {
+    const asked = this.store;
+    asked.request({
+      ...request,
+      ticket: (answer: MachineAnswer) => {
+        assert.equal(asked, this.store, 'a dead process answers nothing');
+        onAnswer(answer);
+      },
+    });
+  }
+
+  /** Waits for the answer: its kind, or the code of the refusal. */
+  async outcome(request: StoreCall): Promise<string> {
+    let answer: MachineAnswer | undefined;
+    this.ask(request, (got) => (answer = got));
+    await this.clock.runUntil(() => answer !== undefined);
+    return short(answer);
+  }
+
+  async run(milliseconds: number): Promise<void> {
+    await this.clock.runUntil(this.clock.now() + milliseconds);
+  }
+}
+
+export function short(answer: MachineAnswer | undefined): string {
+  if (answer === undefined) return 'waiting';
+  return answer.kind === 'refused' ? answer.code : answer.kind;
+}

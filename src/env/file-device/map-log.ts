@@ -195,9 +195,7 @@ interface Area {
 function readArea(file: File, place: MapPlace, area: number): Area {
   const offset = areaOffset(place, area);
   const buffer = asBuffer(file.readNow(offset, place.areaBytes));
-  const sectors = Array.from({ length: Math.floor(buffer.length / sectorBytes) }, (_, index) =>
-    decodeSector(buffer.subarray(index * sectorBytes, (index + 1) * sectorBytes), index, place.seed),
-  );
+  const sectors = decodeSectors(buffer, place.seed);
   const good = sectors.filter((sector) => sector.kind === 'good');
   const generation = good.reduce((highest, sector) => Math.max(highest, sector.generation), 0);
   const newest = good.filter((sector) => sector.generation === generation);
@@ -215,6 +213,22 @@ function readArea(file: File, place: MapPlace, area: number): Area {
     troubleAt(sectors, end, offset) ?? (stableSequence > entries.length ? { offset: offset + end * sectorBytes, reason: lost } : undefined);
   const contents = complete ? { generation, area, entries, stableCount: stableSequence, stableBytes } : undefined;
   return { area, offset, first: sectors[0]?.kind ?? 'zero', generation, stableSequence, bad, trouble, contents };
+}
+
+/** Most of an area was never written: long rows of zeros are not looked at sector by sector. */
+function decodeSectors(bytes: Buffer, seed: number): SectorResult[] {
+  const sectors: SectorResult[] = [];
+  const rowSectors = 128;
+  const zero = { kind: 'zero' } as const;
+  const count = Math.floor(bytes.length / sectorBytes);
+  for (let row = 0; row < count; row += rowSectors) {
+    const end = Math.min(count, row + rowSectors);
+    const untouched = isZero(bytes.subarray(row * sectorBytes, end * sectorBytes));
+    for (let index = row; index < end; index += 1) {
+      sectors.push(untouched ? zero : decodeSector(bytes.subarray(index * sectorBytes, (index + 1) * sectorBytes), index, seed));
+    }
+  }
+  return sectors;
 }
 
 function troubleAt(sectors: readonly SectorResult[], index: number, offset: number): Trouble | undefined {

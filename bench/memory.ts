@@ -91,7 +91,14 @@ async function measure(keys: number): Promise<Row> {
       await sleep(2_000);
     }
     const mib = (bytes: number): number => Math.round(bytes / 1024 / 1024);
-    return { keys, baseMiB: mib(base), loadedMiB: mib(loaded), bytesPerKey: Math.round((loaded - base) / keys), indexBytesPerKey: Math.round(indexBytes / keys), restartMs: times };
+    return {
+      keys,
+      baseMiB: mib(base),
+      loadedMiB: mib(loaded),
+      bytesPerKey: Math.round((loaded - base) / keys),
+      indexBytesPerKey: Math.round(indexBytes / keys),
+      restartMs: times,
+    };
   } finally {
     await cluster.stop();
     rmSync(dir, { recursive: true, force: true });

@@ -24,7 +24,10 @@ export const errorTable = {
   'connection-lost': { meaning: 'the connection went down before the answer', retryable: true },
   aborted: { meaning: 'the caller aborted the request', retryable: false },
   closed: { meaning: 'the client or node is closed', retryable: false },
-  'client-forgotten': { meaning: 'the shard no longer remembers this client id, so a repetition cannot be told from a new write', retryable: false },
+  'client-forgotten': {
+    meaning: 'the shard no longer remembers this client id, so a repetition cannot be told from a new write',
+    retryable: false,
+  },
   'request-superseded': { meaning: 'the request number lies below the first incomplete one of its client', retryable: false },
   'window-exceeded': { meaning: 'too many requests of one client are incomplete', retryable: true },
   'disk-full': { meaning: 'no logger has space for the write', retryable: true },

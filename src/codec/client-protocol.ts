@@ -67,7 +67,10 @@ export function readError(error: MessageReader): KvError {
   if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string' && isErrorCode(value[0])) {
     const outcome: Outcome = value[2] === 'unknown' ? 'unknown' : 'not-applied';
     const detail: unknown = value[3];
-    return new KvError(value[0], value[1], { outcome, ...(value[0] === 'condition-failed' && typeof detail === 'number' ? { currentVersion: detail } : {}) });
+    return new KvError(value[0], value[1], {
+      outcome,
+      ...(value[0] === 'condition-failed' && typeof detail === 'number' ? { currentVersion: detail } : {}),
+    });
   }
   return new KvError('protocol-error', `the other side answered with an error of unknown form: ${String(value)}`, { outcome: 'unknown' });
 }

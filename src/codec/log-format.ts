@@ -266,8 +266,10 @@ export function decodeRecord(bytes: Buffer, start: number, seed: number, offset:
   const flags = bytes.readUInt8(start + 9);
   const keyLength = bytes.readUInt16LE(start + 10);
   const valueLength = bytes.readUInt32LE(start + 12);
-  if (kind < recordKind.put || kind > recordKind.time || (flags & ~recordFlagsKnown) !== 0) return { kind: 'damaged', reason: 'record: unknown kind or flags' };
-  if (keyLength > limits.keyBytesMax || valueLength > limits.valueBytesMax) return { kind: 'damaged', reason: 'record: impossible lengths' };
+  if (kind < recordKind.put || kind > recordKind.time || (flags & ~recordFlagsKnown) !== 0)
+    return { kind: 'damaged', reason: 'record: unknown kind or flags' };
+  if (keyLength > limits.keyBytesMax || valueLength > limits.valueBytesMax)
+    return { kind: 'damaged', reason: 'record: impossible lengths' };
   const end = start + length - (headOnly ? valueLength : 0);
   if (length < recordHeaderBytes || bytes.length < end) return { kind: 'short', needed: length };
   if (!headOnly && checksum(bytes.subarray(start + 4, end), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start)) {
@@ -277,11 +279,23 @@ export function decodeRecord(bytes: Buffer, start: number, seed: number, offset:
 }
 
 function decodeFields(
-  bytes: Buffer, start: number, length: number, kind: RecordKind, flags: number, keyLength: number, valueLength: number, end: number, headOnly: boolean,
+  bytes: Buffer,
+  start: number,
+  length: number,
+  kind: RecordKind,
+  flags: number,
+  keyLength: number,
+  valueLength: number,
+  end: number,
+  headOnly: boolean,
 ): RecordResult {
   const inconsistent: Unreadable = { kind: 'damaged', reason: 'record: lengths do not add up' };
   let at = start + recordHeaderBytes;
-  const fixed = ((flags & recordFlag.relocated) !== 0 ? 8 : 0) + ((flags & recordFlag.expires) !== 0 ? 8 : 0) + ((flags & recordFlag.numbered) !== 0 ? 20 : 0) + ((flags & recordFlag.reply) !== 0 ? 2 : 0);
+  const fixed =
+    ((flags & recordFlag.relocated) !== 0 ? 8 : 0) +
+    ((flags & recordFlag.expires) !== 0 ? 8 : 0) +
+    ((flags & recordFlag.numbered) !== 0 ? 20 : 0) +
+    ((flags & recordFlag.reply) !== 0 ? 2 : 0);
   if (at + fixed > end) return inconsistent;
   let version: Version | undefined;
   let expiresAt: Millis | undefined;
@@ -316,8 +330,20 @@ function decodeFields(
   return {
     kind: 'record',
     record: {
-      kind, start, length, keyStart: at, keyLength, valueStart: at + keyLength, valueLength, version, expiresAt,
-      client: clientId(client), number: requestNumber(number), firstIncomplete: requestNumber(number - window), replyStart, replyLength,
+      kind,
+      start,
+      length,
+      keyStart: at,
+      keyLength,
+      valueStart: at + keyLength,
+      valueLength,
+      version,
+      expiresAt,
+      client: clientId(client),
+      number: requestNumber(number),
+      firstIncomplete: requestNumber(number - window),
+      replyStart,
+      replyLength,
     },
   };
 }
@@ -344,7 +370,11 @@ function blocksTouched(start: number, end: number): number {
 }
 
 /** Header and total length of a batch at `offset` with `recordsLength` bytes of records. The header's length depends on how many blocks its body touches. */
-export function batchLayout(offset: number, recordsLength: number, alignment: number): { readonly headerLength: number; readonly totalLength: number } {
+export function batchLayout(
+  offset: number,
+  recordsLength: number,
+  alignment: number,
+): { readonly headerLength: number; readonly totalLength: number } {
   let blocks = blocksTouched(0, recordsLength);
   for (;;) {
     const headerLength = batchHeaderBytes + 4 * blocks;
@@ -398,7 +428,13 @@ export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, 
   const headerLength = bytes.readUInt32LE(start + 8);
   const totalLength = bytes.readUInt32LE(start + 16);
   const recordsLength = bytes.readUInt32LE(start + 12);
-  if (headerLength < batchHeaderBytes || headerLength % 4 !== 0 || headerLength + recordsLength > totalLength || totalLength > limits.zoneBytesMax || headerLength > batchHeaderBytes + 4 * (totalLength / limits.blockBytes + 2)) {
+  if (
+    headerLength < batchHeaderBytes ||
+    headerLength % 4 !== 0 ||
+    headerLength + recordsLength > totalLength ||
+    totalLength > limits.zoneBytesMax ||
+    headerLength > batchHeaderBytes + 4 * (totalLength / limits.blockBytes + 2)
+  ) {
     return { kind: 'damaged', reason: 'batch header: lengths do not add up' };
   }
   if (bytes.length < start + headerLength) return { kind: 'short', needed: headerLength };
@@ -419,8 +455,16 @@ export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, 
   return {
     kind: 'batch',
     header: {
-      shard: place.shard, zone: place.zone, epoch: place.epoch, offset, headerLength, recordsLength, totalLength,
-      recordCount: bytes.readUInt32LE(start + 20), committedLength: bytes.readUInt32LE(start + 44), shardTimeMs: millis(bytes.readUIntLE(start + 48, 6)),
+      shard: place.shard,
+      zone: place.zone,
+      epoch: place.epoch,
+      offset,
+      headerLength,
+      recordsLength,
+      totalLength,
+      recordCount: bytes.readUInt32LE(start + 20),
+      committedLength: bytes.readUInt32LE(start + 44),
+      shardTimeMs: millis(bytes.readUIntLE(start + 48, 6)),
     },
   };
 }

@@ -15,7 +15,18 @@ export const catchUpMethod = 'HandleCatchup';
 
 export function catchUpOf(committed: Committed): CatchUp {
   const { epoch: owner, zone, offset, end, recordsStart, previousZone, previousLength, shardTimeMs } = committed;
-  return { event: 'catch-up', epoch: owner, zone, offset, end, recordsStart, previousZone, previousLength, shardTimeMs, heads: headsOf(committed) };
+  return {
+    event: 'catch-up',
+    epoch: owner,
+    zone,
+    offset,
+    end,
+    recordsStart,
+    previousZone,
+    previousLength,
+    shardTimeMs,
+    heads: headsOf(committed),
+  };
 }
 
 function headsOf({ bytes, end, recordsStart, writes }: Committed): Uint8Array {
@@ -54,8 +65,15 @@ export function readCatchUp(params: MessageReader): { readonly shard: ShardId; r
   try {
     const shard = shardId(params.integer());
     const event: CatchUp = {
-      event: 'catch-up', epoch: epoch(params.integer()), zone: zoneId(params.integer()), offset: params.integer(), end: params.integer(),
-      recordsStart: params.integer(), previousZone: params.integer(), previousLength: params.integer(), shardTimeMs: millis(params.integer()),
+      event: 'catch-up',
+      epoch: epoch(params.integer()),
+      zone: zoneId(params.integer()),
+      offset: params.integer(),
+      end: params.integer(),
+      recordsStart: params.integer(),
+      previousZone: params.integer(),
+      previousLength: params.integer(),
+      shardTimeMs: millis(params.integer()),
       heads: params.binary(),
     };
     if (event.offset < 0 || event.offset > event.recordsStart || event.recordsStart > event.end || event.end > limits.zoneBytesMax) {

@@ -81,7 +81,8 @@ export class ClientDoor implements RpcHandler {
       this.#handle(session, id, method, params);
     } catch (error) {
       if (error instanceof KvError) session.failWith(id, error);
-      else if (error instanceof MessageFormatError || error instanceof RangeError) session.fail(id, 'bad-argument', `${method}: ${error.message}`);
+      else if (error instanceof MessageFormatError || error instanceof RangeError)
+        session.fail(id, 'bad-argument', `${method}: ${error.message}`);
       else throw error;
     }
   }
@@ -134,7 +135,15 @@ export class ClientDoor implements RpcHandler {
   }
 
   #write(
-    session: Session, id: number, operation: 'put' | 'delete', params: MessageReader, keyStart: number, keyLength: number, valueStart: number, valueLength: number, condition: number,
+    session: Session,
+    id: number,
+    operation: 'put' | 'delete',
+    params: MessageReader,
+    keyStart: number,
+    keyLength: number,
+    valueStart: number,
+    valueLength: number,
+    condition: number,
   ): void {
     let client = clientId(params.integer());
     let number = requestNumber(params.integer());
@@ -145,7 +154,20 @@ export class ClientDoor implements RpcHandler {
     } else if (first < 1 || first > number) {
       throw new KvError('bad-argument', `request number ${number} with first incomplete number ${first}: 1 <= first <= number`);
     }
-    const write = new ShardWrite(replyTo, id, operation, params.bytes, keyStart, keyLength, valueStart, valueLength, condition, client, number, first);
+    const write = new ShardWrite(
+      replyTo,
+      id,
+      operation,
+      params.bytes,
+      keyStart,
+      keyLength,
+      valueStart,
+      valueLength,
+      condition,
+      client,
+      number,
+      first,
+    );
     this.#parts.router.write(write, !this.#parts.isPeer);
   }
 
@@ -156,7 +178,8 @@ export class ClientDoor implements RpcHandler {
     const keyLength = params.rangeLength;
     checkKey(keyLength);
     const mode = wantsValue ? params.integer() : readMode.linearizable;
-    if (mode !== readMode.linearizable && mode !== readMode.stale) throw new KvError('bad-argument', `read mode ${mode}: 0 linearizable, 1 stale`);
+    if (mode !== readMode.linearizable && mode !== readMode.stale)
+      throw new KvError('bad-argument', `read mode ${mode}: 0 linearizable, 1 stale`);
     const read = new ShardRead(session, id, params.bytes, keyStart, keyLength, wantsValue, mode === readMode.stale);
     this.#parts.router.read(read, !this.#parts.isPeer);
   }
@@ -168,25 +191,41 @@ export class ClientDoor implements RpcHandler {
     const max = asNumber(hello['protocolMax'], min);
     const protocol = Math.min(max, protocolVersion.max);
     if (protocol < Math.max(min, protocolVersion.min)) {
-      throw new KvError('protocol-version', `this gateway speaks protocol versions ${protocolVersion.min}..${protocolVersion.max}, the other side ${min}..${max}`);
+      throw new KvError(
+        'protocol-version',
+        `this gateway speaks protocol versions ${protocolVersion.min}..${protocolVersion.max}, the other side ${min}..${max}`,
+      );
     }
     const { cluster } = this.#parts;
-    if (hello['cluster'] !== undefined && hello['cluster'] !== null && hello['cluster'] !== cluster) {
-      throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${String(hello['cluster'])}`);
-    }
+    const expected = hello['cluster'];
+    if (typeof expected === 'string' && expected !== cluster)
+      throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${expected}`);
     session.wantsMap = true;
     if (hello['wantsClientId'] !== true) return this.#welcome(session, id, protocol, 0);
     this.#parts.clientIds.take().then(
       (client) => this.#welcome(session, id, protocol, client),
-      (error: unknown) => session.fail(id, 'coordinator-unavailable', `no client id can be had now: ${error instanceof Error ? error.message : String(error)}`),
+      (error: unknown) =>
+        session.fail(
+          id,
+          'coordinator-unavailable',
+          `no client id can be had now: ${error instanceof Error ? error.message : String(error)}`,
+        ),
     );
   }
 
   #welcome(session: Session, id: number, protocol: number, client: number): void {
     const { cluster, gateway, node, instance } = this.#parts;
     const welcome: Welcome = {
-      cluster, protocol, gateway, node, instance, client,
-      keyBytesMax: limits.keyBytesMax, valueBytesMax: limits.valueBytesMax, clientWindow: limits.clientWindow, map: this.#parts.map(),
+      cluster,
+      protocol,
+      gateway,
+      node,
+      instance,
+      client,
+      keyBytesMax: limits.keyBytesMax,
+      valueBytesMax: limits.valueBytesMax,
+      clientWindow: limits.clientWindow,
+      map: this.#parts.map(),
     };
     answer(session, id, welcome);
   }

@@ -89,7 +89,8 @@ async function lockFolder({ folder }: GatewayOptions, { files }: GatewayWorld): 
   try {
     return await files.lock(folder);
   } catch (error) {
-    if (error instanceof FilesError && error.code === 'locked') throw new KvError('folder-in-use', `another process uses the gateway's folder ${folder}`, { cause: error });
+    if (error instanceof FilesError && error.code === 'locked')
+      throw new KvError('folder-in-use', `another process uses the gateway's folder ${folder}`, { cause: error });
     throw error;
   }
 }
@@ -118,8 +119,12 @@ class Gateway implements GatewayNode {
     const snapshots = new Snapshots(options, world);
     const states = await snapshots.load(allShards(options.cluster.shardCount));
     const settings: ShardSettings = {
-      ...shardDefaults, zoneSize: options.cluster.zoneSize, replicas: options.replicas, minReplicas: options.minReplicas,
-      loggerTimeoutMs: options.loggerTimeoutMs, ...options.shardSettings,
+      ...shardDefaults,
+      zoneSize: options.cluster.zoneSize,
+      replicas: options.replicas,
+      minReplicas: options.minReplicas,
+      loggerTimeoutMs: options.loggerTimeoutMs,
+      ...options.shardSettings,
     };
     const self: Owner = { gateway: options.id, node, instance };
     const shards = states.map((state) => new Shard(state, self, settings, world.clock.now()));
@@ -133,7 +138,14 @@ class Gateway implements GatewayNode {
     return gateway;
   }
 
-  private constructor(options: GatewayOptions, world: GatewayWorld, self: Owner, shards: readonly Shard[], snapshots: Snapshots, release: () => Promise<void>) {
+  private constructor(
+    options: GatewayOptions,
+    world: GatewayWorld,
+    self: Owner,
+    shards: readonly Shard[],
+    snapshots: Snapshots,
+    release: () => Promise<void>,
+  ) {
     const { cluster, zoneSize } = options.cluster;
     const { log } = world;
     this.uuid = self.node;
@@ -146,15 +158,31 @@ class Gateway implements GatewayNode {
     this.#peers = new PeerLinks(world, log, options.id);
     this.#cache = new ValueCache(options.valueCacheBytes);
     this.#loggers = new LoggerLinks({
-      world, log, progressTimeoutMs: 2 * options.loggerTimeoutMs,
+      world,
+      log,
+      progressTimeoutMs: 2 * options.loggerTimeoutMs,
       dispatch: (shard, event) => this.#runner.dispatch(shard, event),
       onUp: (logger, alignment) => this.#loggerUp(logger, alignment),
       onDown: (logger) => this.#runner.dispatchAll({ event: 'logger-down', logger }),
     });
-    const values = new ValueFetcher({ cluster, zoneSize, random: world.random, log, store: this.#store, loggers: this.#loggers, cache: this.#cache });
+    const values = new ValueFetcher({
+      cluster,
+      zoneSize,
+      random: world.random,
+      log,
+      store: this.#store,
+      loggers: this.#loggers,
+      cache: this.#cache,
+    });
     this.#reconciler = new Reconciler(this.#store, this.#loggers);
     this.#runner = new ShardRunner(shards, {
-      clock: world.clock, log, coordinator: world.coordinator, store: this.#store, loggers: this.#loggers, peers: this.#peers, values,
+      clock: world.clock,
+      log,
+      coordinator: world.coordinator,
+      store: this.#store,
+      loggers: this.#loggers,
+      peers: this.#peers,
+      values,
     });
   }
 
@@ -165,14 +193,25 @@ class Gateway implements GatewayNode {
     const router = new Router(this.#runner, this.#store, this.#peers, options.id, world.clock);
     this.#router = router;
     const parts = {
-      cluster: options.cluster.cluster, gateway: options.id, node: this.uuid, instance: this.instance, router, runner: this.#runner,
-      numbering: new Numbering(await clientIds.take()), clientIds, map: () => this.#store.map, status: () => this.status(),
+      cluster: options.cluster.cluster,
+      gateway: options.id,
+      node: this.uuid,
+      instance: this.instance,
+      router,
+      runner: this.#runner,
+      numbering: new Numbering(await clientIds.take()),
+      clientIds,
+      map: () => this.#store.map,
+      status: () => this.status(),
     };
     const testbed = new TestbedDoor(router, parts.numbering);
     await this.#listen(options.peerAddress, new ClientDoor({ ...parts, testbed, isPeer: true }));
     await this.#listen(options.clientAddress, new ClientDoor({ ...parts, testbed, isPeer: false }));
     await registerGateway(world.coordinator, options.id, {
-      uuid: this.uuid, instance: this.instance, peerAddress: this.peerAddress, clientAddress: this.clientAddress,
+      uuid: this.uuid,
+      instance: this.instance,
+      peerAddress: this.peerAddress,
+      clientAddress: this.clientAddress,
     });
     await this.#store.open({ onShard: (shard) => this.#shardChanged(shard), onMembers: () => this.#membersChanged() });
     this.#membersChanged();
@@ -195,7 +234,8 @@ class Gateway implements GatewayNode {
     try {
       this.#listeners.push(await network.listen(address, accept));
     } catch (error) {
-      if (error instanceof NetworkError && error.code === 'address-in-use') throw new KvError('port-in-use', `another process listens at ${address}`, { cause: error });
+      if (error instanceof NetworkError && error.code === 'address-in-use')
+        throw new KvError('port-in-use', `another process listens at ${address}`, { cause: error });
       throw error;
     }
   }
@@ -211,7 +251,10 @@ class Gateway implements GatewayNode {
   /** Claims the shards that rendezvous hashing gives to this gateway (S2: also those that it owned before it restarted). */
   #claim(): void {
     const gateways = Array.from({ length: this.#options.gatewayCount }, (_, number) => String(number));
-    const owners = balancedOwners(this.#runner.shards.map((shard) => String(shard.state.shard)), gateways);
+    const owners = balancedOwners(
+      this.#runner.shards.map((shard) => String(shard.state.shard)),
+      gateways,
+    );
     for (const { state } of this.#runner.shards) {
       if (owners.get(String(state.shard)) !== String(this.#options.id)) continue;
       this.#runner.dispatch(state.shard, { event: 'claim', nowMs: this.#world.clock.now() });
@@ -241,8 +284,16 @@ class Gateway implements GatewayNode {
 
   status(): GatewayStatus {
     return gatewayStatus({
-      id: this.#options.id, node: this, cluster: this.#options.cluster, runner: this.#runner, store: this.#store, loggers: this.#loggers, peers: this.#peers,
-      cache: this.#cache, connections: this.#doors.reduce((sum, door) => sum + door.connections, 0), snapshots: this.#snapshots,
+      id: this.#options.id,
+      node: this,
+      cluster: this.#options.cluster,
+      runner: this.#runner,
+      store: this.#store,
+      loggers: this.#loggers,
+      peers: this.#peers,
+      cache: this.#cache,
+      connections: this.#doors.reduce((sum, door) => sum + door.connections, 0),
+      snapshots: this.#snapshots,
     });
   }
 

@@ -47,8 +47,10 @@ function parse(text: string, path: string, cluster: Uuid): Uuid {
   if (typeof fields['format'] === 'number' && fields['format'] > format) {
     throw new KvError('newer-format', `${path} has format ${fields['format']}; this version knows formats up to ${format}`);
   }
-  if (fields['cluster'] !== cluster) throw new KvError('wrong-cluster', `${path} belongs to cluster ${String(fields['cluster'])}, not ${cluster}`);
+  if (fields['cluster'] !== cluster)
+    throw new KvError('wrong-cluster', `${path} belongs to cluster ${String(fields['cluster'])}, not ${cluster}`);
   const node = fields['uuid'];
-  if (typeof node !== 'string' || !/^[0-9a-f]{32}$/.test(node)) throw new KvError('data-damaged', `${path} has no UUID; remove the gateway's folder to begin with a new identity`);
+  if (typeof node !== 'string' || !/^[0-9a-f]{32}$/.test(node))
+    throw new KvError('data-damaged', `${path} has no UUID; remove the gateway's folder to begin with a new identity`);
   return uuid(node);
 }

@@ -57,7 +57,10 @@ class LoggerLink {
   #link(address: string, port: 'read' | 'write'): Link {
     const { network, clock, random } = this.#options.world;
     return new Link({
-      network, clock, random, address,
+      network,
+      clock,
+      random,
+      address,
       rpc: clientOptions({ progressTimeoutMs: this.#options.progressTimeoutMs }),
       handshake: (channel, done) => this.#greet(channel, port, done),
       onUp: () => this.#changed(),
@@ -173,13 +176,16 @@ export class LoggerLinks {
   seal(logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void {
     const link = this.#byName.get(logger);
     if (link === undefined) return onAnswer(lost);
-    link.outbox.client.seal(shard, zone, epoch, (answer) => onAnswer(answer.kind === 'ok' ? answer.value : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost));
+    link.outbox.client.seal(shard, zone, epoch, (answer) =>
+      onAnswer(answer.kind === 'ok' ? answer.value : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost),
+    );
   }
 
   /** Best effort: what is not told now is told when the logger connects again (gateway.ts reconciles). */
   finish(logger: Uuid, shard: ShardId, zone: ZoneId, length: number): void {
     this.#byName.get(logger)?.outbox.client.finish(shard, zone, length, (answer) => {
-      if (answer.kind === 'refused' && answer.code !== 'unknown-zone') this.#options.log('warn', 'zone not finished', { logger, shard, zone, code: answer.code });
+      if (answer.kind === 'refused' && answer.code !== 'unknown-zone')
+        this.#options.log('warn', 'zone not finished', { logger, shard, zone, code: answer.code });
     });
   }
 

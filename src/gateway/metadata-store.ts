@@ -32,7 +32,12 @@ export class MetadataStore {
 
   constructor(coordinator: Coordinator, shardCount: number) {
     this.#coordinator = coordinator;
-    this.#shards = Array.from({ length: shardCount }, () => ({ head: undefined, headRevision: 0, zones: new Map<number, SealedZone>(), view: undefined }));
+    this.#shards = Array.from({ length: shardCount }, () => ({
+      head: undefined,
+      headRevision: 0,
+      zones: new Map<number, SealedZone>(),
+      view: undefined,
+    }));
   }
 
   /** Reads everything, then watches. @throws CoordinatorError, KvError `data-damaged` */
@@ -56,7 +61,11 @@ export class MetadataStore {
 
   shard(shard: ShardId): ShardMetadata {
     const record = this.#record(shard);
-    record.view ??= { head: record.head, headRevision: record.headRevision, zones: [...record.zones.values()].sort((a, b) => a.zone - b.zone) };
+    record.view ??= {
+      head: record.head,
+      headRevision: record.headRevision,
+      zones: [...record.zones.values()].sort((a, b) => a.zone - b.zone),
+    };
     return record.view;
   }
 
@@ -70,7 +79,10 @@ export class MetadataStore {
       revision: this.#mapRevision,
       shards: this.#shards.length,
       owners: this.#shards.map((record) => record.head?.owner.gateway ?? -1),
-      gateways: Array.from({ length: Math.max(-1, ...this.#gateways.keys()) + 1 }, (_, number) => this.#gateways.get(number)?.clientAddress ?? ''),
+      gateways: Array.from(
+        { length: Math.max(-1, ...this.#gateways.keys()) + 1 },
+        (_, number) => this.#gateways.get(number)?.clientAddress ?? '',
+      ),
     };
     return this.#map;
   }
@@ -128,7 +140,14 @@ export class MetadataStore {
     return shardId(shard);
   }
 
-  #setMember<T>(members: Map<number, T>, key: string, prefix: string, value: Uint8Array | undefined, revision: number, parse: (entry: Entry) => T): 'member' {
+  #setMember<T>(
+    members: Map<number, T>,
+    key: string,
+    prefix: string,
+    value: Uint8Array | undefined,
+    revision: number,
+    parse: (entry: Entry) => T,
+  ): 'member' {
     if (value === undefined) members.delete(Number(key.slice(prefix.length)));
     else members.set(Number(key.slice(prefix.length)), parse({ key, value, revision }));
     this.#newMap();

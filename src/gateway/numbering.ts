@@ -70,8 +70,14 @@ export class Numbering {
 
   /** Numbers a write whose result goes to `replyTo`. @throws KvError `overloaded` when too many are under way. */
   begin(replyTo: WriteReply): Numbers {
-    if (this.#window.isFull) throw new KvError('overloaded', `${limits.clientWindow} writes of clients without numbers are under way at this gateway`);
+    if (this.#window.isFull)
+      throw new KvError('overloaded', `${limits.clientWindow} writes of clients without numbers are under way at this gateway`);
     const number = this.#window.begin();
-    return { client: this.#client, number, firstIncomplete: this.#window.firstIncomplete, replyTo: new NumberedReply(replyTo, this.#window) };
+    return {
+      client: this.#client,
+      number,
+      firstIncomplete: this.#window.firstIncomplete,
+      replyTo: new NumberedReply(replyTo, this.#window),
+    };
   }
 }

@@ -85,7 +85,8 @@ export class Outbox {
         const refusal = answer.kind === 'ok' ? answer.value.refusals[at] : undefined;
         const { logger } = this.#client;
         if (answer.kind !== 'ok') this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: reasonOf(answer) });
-        else if (refusal !== undefined) this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: { kind: 'refused', code: refusal } });
+        else if (refusal !== undefined)
+          this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: { kind: 'refused', code: refusal } });
         else this.#dispatch(shard, { event: 'confirmed', logger, zone, number });
       }
     });

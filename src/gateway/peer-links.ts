@@ -48,7 +48,14 @@ export class PeerLinks {
 
   #link(number: number, address: string): Link {
     const { network, clock, random } = this.#world;
-    return new Link({ network, clock, random, address, rpc: clientOptions(), onDown: (reason) => this.#log('info', 'peer connection lost', { gateway: number, reason }) });
+    return new Link({
+      network,
+      clock,
+      random,
+      address,
+      rpc: clientOptions(),
+      onDown: (reason) => this.#log('info', 'peer connection lost', { gateway: number, reason }),
+    });
   }
 
   /** The connection to a gateway, undefined while down. */

@@ -49,13 +49,29 @@ export class Router {
   write(write: ShardWrite, forward: boolean): void {
     const failure = this.#tryWrite(write, forward);
     if (failure === undefined) return;
-    if (!forward || !this.#hold(write.source.length, () => this.#tryWrite(write, true), (late) => write.replyTo.written(write, late))) write.replyTo.written(write, failure);
+    if (
+      !forward ||
+      !this.#hold(
+        write.source.length,
+        () => this.#tryWrite(write, true),
+        (late) => write.replyTo.written(write, late),
+      )
+    )
+      write.replyTo.written(write, failure);
   }
 
   read(read: ShardRead, forward: boolean): void {
     const failure = this.#tryRead(read, forward);
     if (failure === undefined) return;
-    if (!forward || !this.#hold(0, () => this.#tryRead(read, true), (late) => read.replyTo.failed(read, late))) read.replyTo.failed(read, failure);
+    if (
+      !forward ||
+      !this.#hold(
+        0,
+        () => this.#tryRead(read, true),
+        (late) => read.replyTo.failed(read, late),
+      )
+    )
+      read.replyTo.failed(read, failure);
   }
 
   /** Gives why it can't be passed on, if it can't. */
@@ -159,9 +175,15 @@ function writeAnswer(isPut: boolean, failure: RpcFailure | undefined, result: Me
 function writeFailure(failure: RpcFailure | undefined): WriteResult {
   if (failure?.kind === 'error') {
     const error = readError(failure.error);
-    return error.code === 'condition-failed' ? { kind: 'refused', currentVersion: version(error.currentVersion ?? 0) } : failed(error.code, error.message, error.outcome);
+    return error.code === 'condition-failed'
+      ? { kind: 'refused', currentVersion: version(error.currentVersion ?? 0) }
+      : failed(error.code, error.message, error.outcome);
   }
-  return failed('connection-lost', `the owner's connection went down: ${failure?.message ?? ''}`, failure?.sent === false ? 'not-applied' : 'unknown');
+  return failed(
+    'connection-lost',
+    `the owner's connection went down: ${failure?.message ?? ''}`,
+    failure?.sent === false ? 'not-applied' : 'unknown',
+  );
 }
 
 function forwardRead(channel: RpcChannel, read: ShardRead): void {
@@ -183,7 +205,8 @@ function readAnswer(read: ShardRead, failure: RpcFailure | undefined, result: Me
       const error = readError(failure.error);
       return failed(error.code, error.message);
     }
-    if (failure !== undefined || result === undefined) return failed('connection-lost', `the owner's connection went down: ${failure?.message ?? ''}`);
+    if (failure !== undefined || result === undefined)
+      return failed('connection-lost', `the owner's connection went down: ${failure?.message ?? ''}`);
     if (result.tryNil()) return undefined;
     result.array();
     read.version = version(result.integer());
@@ -205,5 +228,6 @@ export function checkKey(length: number): void {
 
 /** @throws KvError `value-too-large` */
 export function checkValue(length: number): void {
-  if (length > limits.valueBytesMax) throw new KvError('value-too-large', `a value has at most ${limits.valueBytesMax} bytes, this one has ${length}`);
+  if (length > limits.valueBytesMax)
+    throw new KvError('value-too-large', `a value has at most ${limits.valueBytesMax} bytes, this one has ${length}`);
 }

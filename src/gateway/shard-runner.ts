@@ -103,7 +103,9 @@ export class ShardRunner {
         return values.release(effect.read);
       case 'seal':
         for (const logger of effect.loggers) {
-          loggers.seal(logger, shard, effect.zone, effect.epoch, (answer) => this.dispatch(shard, { event: 'sealed', logger, zone: effect.zone, epoch: effect.epoch, answer }));
+          loggers.seal(logger, shard, effect.zone, effect.epoch, (answer) =>
+            this.dispatch(shard, { event: 'sealed', logger, zone: effect.zone, epoch: effect.epoch, answer }),
+          );
         }
         return;
       case 'finish':
@@ -149,8 +151,16 @@ export class ShardRunner {
       if (owner === undefined || owner.committed === 0) continue;
       const { position, shardTimeMs } = machine.state;
       const event: CatchUp = {
-        event: 'catch-up', epoch: owner.epoch, zone: owner.zone, offset: position.offset, end: position.offset, recordsStart: position.offset,
-        previousZone: -1, previousLength: 0, shardTimeMs, heads: new Uint8Array(0),
+        event: 'catch-up',
+        epoch: owner.epoch,
+        zone: owner.zone,
+        offset: position.offset,
+        end: position.offset,
+        recordsStart: position.offset,
+        previousZone: -1,
+        previousLength: 0,
+        shardTimeMs,
+        heads: new Uint8Array(0),
       };
       this.#parts.peers.catchUp(machine.state.shard, event);
     }

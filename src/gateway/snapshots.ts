@@ -58,7 +58,16 @@ export class Snapshots {
     const { cluster, zoneSize } = this.#options.cluster;
     const { random } = this.#world;
     const index = new KeyIndex({ low: random.uint32(), high: random.uint32() });
-    return { cluster, shard, zoneSize, index, once: new OnceTable(), position: { zone: 0, offset: 0 }, shardTimeMs: millis(0), appliedBytes: 0 };
+    return {
+      cluster,
+      shard,
+      zoneSize,
+      index,
+      once: new OnceTable(),
+      position: { zone: 0, offset: 0 },
+      shardTimeMs: millis(0),
+      appliedBytes: 0,
+    };
   }
 
   async #loadOne(shard: ShardId): Promise<ShardState | undefined> {
@@ -93,7 +102,9 @@ export class Snapshots {
   #check(): void {
     if (this.#closed) return;
     this.#timer = this.#world.clock.after(checkEveryMs, () => this.#check());
-    const due = this.#shards.find(({ state }) => state.appliedBytes - (this.#appliedAt.get(state.shard) ?? 0) >= this.#options.snapshotEveryBytes);
+    const due = this.#shards.find(
+      ({ state }) => state.appliedBytes - (this.#appliedAt.get(state.shard) ?? 0) >= this.#options.snapshotEveryBytes,
+    );
     if (due !== undefined && this.#writing === undefined) this.#begin(due.state);
   }
 

@@ -15,8 +15,20 @@ export interface GatewayStatus {
   readonly shardCount: number;
   readonly zoneSize: number;
   readonly connections: number;
-  readonly loggers: readonly { readonly number: number; readonly uuid: string; readonly readAddress: string; readonly writeAddress: string; readonly connected: boolean }[];
-  readonly gateways: readonly { readonly number: number; readonly uuid: string; readonly clientAddress: string; readonly peerAddress: string; readonly connected: boolean }[];
+  readonly loggers: readonly {
+    readonly number: number;
+    readonly uuid: string;
+    readonly readAddress: string;
+    readonly writeAddress: string;
+    readonly connected: boolean;
+  }[];
+  readonly gateways: readonly {
+    readonly number: number;
+    readonly uuid: string;
+    readonly clientAddress: string;
+    readonly peerAddress: string;
+    readonly connected: boolean;
+  }[];
   readonly valueCache: { readonly bytes: number; readonly capacity: number };
   readonly catchUpDropped: number;
   readonly shards: readonly ShardLine[];
@@ -59,11 +71,26 @@ export interface StatusParts {
 export function gatewayStatus(parts: StatusParts): GatewayStatus {
   const { store, loggers, peers, cluster } = parts;
   return {
-    gateway: parts.id, node: parts.node.uuid, instance: parts.node.instance, cluster: cluster.cluster, shardCount: cluster.shardCount, zoneSize: cluster.zoneSize,
+    gateway: parts.id,
+    node: parts.node.uuid,
+    instance: parts.node.instance,
+    cluster: cluster.cluster,
+    shardCount: cluster.shardCount,
+    zoneSize: cluster.zoneSize,
     connections: parts.connections,
-    loggers: [...store.loggers].map(([number, { uuid, readAddress, writeAddress }]) => ({ number, uuid, readAddress, writeAddress, connected: loggers.isUp(uuid) })),
+    loggers: [...store.loggers].map(([number, { uuid, readAddress, writeAddress }]) => ({
+      number,
+      uuid,
+      readAddress,
+      writeAddress,
+      connected: loggers.isUp(uuid),
+    })),
     gateways: [...store.gateways].map(([number, { uuid, clientAddress, peerAddress }]) => ({
-      number, uuid, clientAddress, peerAddress, connected: number === parts.id || peers.channel(number) !== undefined,
+      number,
+      uuid,
+      clientAddress,
+      peerAddress,
+      connected: number === parts.id || peers.channel(number) !== undefined,
     })),
     valueCache: { bytes: parts.cache.bytes, capacity: parts.cache.capacity },
     catchUpDropped: peers.dropped,
@@ -77,9 +104,22 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
     const { head, zones } = store.shard(shard);
     const { role, step, keys, lag, owner } = machine.status;
     return {
-      shard, role, step, keys, lag, owner: store.ownerOf(shard), epoch: head?.epoch ?? 0, openZone: head?.openZone.zone ?? 0,
-      replicas: head?.openZone.replicas ?? [], sealedZones: zones.length, committedLength: owner?.committed ?? 0, indexBytes: index.memoryBytes,
-      queued: owner?.queued ?? 0, changing: owner?.changing ?? '', full: owner?.full ?? false, snapshot: snapshots.positionOf(shard),
+      shard,
+      role,
+      step,
+      keys,
+      lag,
+      owner: store.ownerOf(shard),
+      epoch: head?.epoch ?? 0,
+      openZone: head?.openZone.zone ?? 0,
+      replicas: head?.openZone.replicas ?? [],
+      sealedZones: zones.length,
+      committedLength: owner?.committed ?? 0,
+      indexBytes: index.memoryBytes,
+      queued: owner?.queued ?? 0,
+      changing: owner?.changing ?? '',
+      full: owner?.full ?? false,
+      snapshot: snapshots.positionOf(shard),
     };
   });
 }

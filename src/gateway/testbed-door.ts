@@ -2,7 +2,15 @@
 import { KvError } from '../base/errors.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import {
-  decodeTestbedRequest, testbedKey, testbedMethod, testbedTooLarge, testbedValueBytesMax, unknownFunction, writeTestbedBlock, writeTestbedMissing, writeTestbedSuccess,
+  decodeTestbedRequest,
+  testbedKey,
+  testbedMethod,
+  testbedTooLarge,
+  testbedValueBytesMax,
+  unknownFunction,
+  writeTestbedBlock,
+  writeTestbedMissing,
+  writeTestbedSuccess,
 } from '../codec/testbed-protocol.ts';
 import type { Failure, ReadReply, WriteReply, WriteResult } from '../core/shard/requests.ts';
 import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
@@ -83,7 +91,10 @@ export class TestbedDoor {
     const source = Buffer.concat([key, value]);
     try {
       const { client, number, firstIncomplete, replyTo } = this.#numbering.begin(reply);
-      this.#router.write(new ShardWrite(replyTo, id, operation, source, 0, key.length, key.length, value.length, -1, client, number, firstIncomplete), true);
+      this.#router.write(
+        new ShardWrite(replyTo, id, operation, source, 0, key.length, key.length, value.length, -1, client, number, firstIncomplete),
+        true,
+      );
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       channel.answerErrorText(id, `kv-filelog: ${error.code}: ${error.message}`);

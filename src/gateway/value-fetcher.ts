@@ -88,7 +88,8 @@ export class ValueFetcher {
     if (result.kind !== 'record') return result.kind === 'damaged' ? result.reason : result.kind;
     const { record } = result;
     if (record.kind !== recordKind.put || record.length !== read.recordBytes) return 'another record';
-    if (Buffer.compare(bytes.subarray(record.keyStart, record.keyStart + record.keyLength), read.key) !== 0) return 'a record of another key';
+    if (Buffer.compare(bytes.subarray(record.keyStart, record.keyStart + record.keyLength), read.key) !== 0)
+      return 'a record of another key';
     read.value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
     this.#parts.cache.set(shard, read.lba, read.value);
     return undefined;

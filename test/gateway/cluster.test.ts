@@ -34,7 +34,15 @@ class Harness {
   static async start(context: TestContext, options: Partial<ClusterOptions> = {}): Promise<Harness> {
     const folder = await mkdtemp(path.join(tmpdir(), 'kv-filelog-'));
     const all: ClusterOptions = {
-      folder, gateways: 3, loggers: 3, shards: 3, zoneSize: KIB * KIB, device, coordinator: new MemoryCoordinator().client(), environment: realEnvironment(), ...options,
+      folder,
+      gateways: 3,
+      loggers: 3,
+      shards: 3,
+      zoneSize: KIB * KIB,
+      device,
+      coordinator: new MemoryCoordinator().client(),
+      environment: realEnvironment(),
+      ...options,
     };
     const harness = new Harness(await startCluster(all), all);
     context.after(async () => {
@@ -58,7 +66,15 @@ class Harness {
     const { folder, coordinator, environment } = this.#options;
     assert.ok(coordinator !== undefined && environment !== undefined);
     const { cluster, zoneSize } = this.cluster.record;
-    const options = { id: number, folder: path.join(folder, `logger-${number}`), cluster, zoneSize, readAddress: '127.0.0.1:0', writeAddress: '127.0.0.1:0', device };
+    const options = {
+      id: number,
+      folder: path.join(folder, `logger-${number}`),
+      cluster,
+      zoneSize,
+      readAddress: '127.0.0.1:0',
+      writeAddress: '127.0.0.1:0',
+      device,
+    };
     const logger = await startLogger(options, { ...environment, coordinator, log: silent });
     this.restarted.push(logger);
     return logger;
@@ -70,12 +86,13 @@ class Harness {
 }
 
 /** Writes values that say what they are, until told to stop; gives what was acknowledged. */
-async function writeUntil(client: Client, writer: number, stop: { now: boolean }): Promise<Map<string, string>> {
+async function writeUntil(client: Client, writer: number, stop: { now: boolean }, onPut: () => void): Promise<Map<string, string>> {
   const acknowledged = new Map<string, string>();
   for (let number = 0; !stop.now; number++) {
     const key = `writer-${writer}-${number % 50}`;
     const value = `${writer}/${number}/${'x'.repeat((number * 37) % 3_000)}`;
     await client.put(key, value);
+    onPut();
     acknowledged.set(key, value);
   }
   return acknowledged;
@@ -104,16 +121,10 @@ for (const stopped of [[1], [0, 2]]) {
     await using client = await harness.client();
     const stop = { now: false };
     let puts = 0;
-    const counting: Client = Object.create(client, {
-      put: {
-        value: async (...call: Parameters<Client['put']>) => {
-          const result = await client.put(...call);
-          puts += 1;
-          return result;
-        },
-      },
-    });
-    const writers = Promise.all(Array.from({ length: 16 }, (_, writer) => writeUntil(counting, writer, stop)));
+    const onPut = (): void => {
+      puts += 1;
+    };
+    const writers = Promise.all(Array.from({ length: 16 }, (_, writer) => writeUntil(client, writer, stop, onPut)));
     await untilWritten(() => puts, 200);
     for (const number of stopped) await harness.stopLogger(number);
     await untilWritten(() => puts, puts + 400);
@@ -123,7 +134,10 @@ for (const stopped of [[1], [0, 2]]) {
     const acknowledged = new Map((await writers).flatMap((map) => [...map]));
     for (const [key, value] of acknowledged) assert.equal((await client.get(key))?.text, value);
     const shards = harness.cluster.gateways.map((gateway) => gateway.status().shards);
-    assert.ok(shards[0]?.every(({ sealedZones }) => sealedZones > 0), 'each shard changed its zone');
+    assert.ok(
+      shards[0]?.every(({ sealedZones }) => sealedZones > 0),
+      'each shard changed its zone',
+    );
   });
 }
 
@@ -144,7 +158,9 @@ test('replicas are equal byte for byte, also of zones that were closed early', a
   const harness = await Harness.start(context, { shards: 2, gateways: 2 });
   await using client = await harness.client();
   await Promise.all(Array.from({ length: 4_000 }, (_, number) => client.put(`key${number}`, 'v'.repeat(number % 1_900))));
-  const reports = harness.cluster.loggers.map((logger) => logger.zones().map(({ shard, zone, epoch, length }) => ({ shard, zone, epoch, length })));
+  const reports = harness.cluster.loggers.map((logger) =>
+    logger.zones().map(({ shard, zone, epoch, length }) => ({ shard, zone, epoch, length })),
+  );
   assert.deepEqual(reports[1], reports[0]);
   assert.deepEqual(reports[2], reports[0]);
   assert.ok((reports[0]?.length ?? 0) > 2);
@@ -185,7 +201,12 @@ test('large and empty values, keys of any bytes up to the limit', async (context
 });
 
 test('a full disk: puts are refused and nothing is lost; reads and deletes go on', async (context) => {
-  const harness = await Harness.start(context, { shards: 1, gateways: 1, device: { capacityBytes: 24 * KIB * KIB, alignment: 512 }, zoneSize: 4 * KIB * KIB });
+  const harness = await Harness.start(context, {
+    shards: 1,
+    gateways: 1,
+    device: { capacityBytes: 24 * KIB * KIB, alignment: 512 },
+    zoneSize: 4 * KIB * KIB,
+  });
   await using client = await harness.client();
   const acknowledged: string[] = [];
   const value = 'x'.repeat(100 * KIB);
@@ -230,6 +251,10 @@ interface Vector {
   readonly hex?: Hex;
 }
 
+async function wireVectors(): Promise<readonly Vector[]> {
+  return JSON.parse(await readFile(path.join(repositoryRoot, 'test/fixtures/wire-vectors.json'), 'utf8')) as readonly Vector[];
+}
+
 function bytesOf(hex: Hex | undefined): Buffer {
   const pieces = typeof hex === 'string' ? [hex] : (hex ?? []);
   return Buffer.from(pieces.map((piece) => (typeof piece === 'string' ? piece : piece.repeat.repeat(piece.times))).join(''), 'hex');
@@ -237,7 +262,7 @@ function bytesOf(hex: Hex | undefined): Buffer {
 
 test("the testbed's client writes and reads in its own wire forms, and our clients read what it wrote", async (context) => {
   const harness = await Harness.start(context);
-  const vectors: readonly Vector[] = JSON.parse(await readFile(path.join(repositoryRoot, 'test/fixtures/wire-vectors.json'), 'utf8'));
+  const vectors = await wireVectors();
   const vector = (name: string): Buffer => bytesOf(vectors.find((one) => one.name === name)?.hex);
   const [first = '', second = ''] = harness.cluster.endpoints;
   const exchanges: readonly (readonly [string, string, string])[] = [
@@ -268,7 +293,7 @@ test("the testbed's client writes and reads in its own wire forms, and our clien
 test('an outage is an RPC error for the testbed, never "Success"', async (context) => {
   const harness = await Harness.start(context, { shards: 1, gateways: 1, loggers: 1, loggerTimeoutMs: 200 });
   await harness.stopLogger(0);
-  const vectors: readonly Vector[] = JSON.parse(await readFile(path.join(repositoryRoot, 'test/fixtures/wire-vectors.json'), 'utf8'));
+  const vectors = await wireVectors();
   const answer = exchange(harness.cluster.endpoints[0] ?? '', bytesOf(vectors.find(({ name }) => name === 'put.request')?.hex), 20);
   const text = (await answer).toString('latin1');
   assert.match(text, /kv-filelog: unavailable/);

@@ -39,7 +39,16 @@ export function applyRecord(state: ShardState, zone: ZoneId, offset: number, byt
   const recordVersion = record.version ?? version(address);
   switch (record.kind) {
     case recordKind.put:
-      state.index.put(bytes, record.keyStart, record.keyLength, recordVersion, address, record.length, record.valueLength, record.expiresAt ?? 0);
+      state.index.put(
+        bytes,
+        record.keyStart,
+        record.keyLength,
+        recordVersion,
+        address,
+        record.length,
+        record.valueLength,
+        record.expiresAt ?? 0,
+      );
       break;
     case recordKind.delete:
       state.index.delete(bytes, record.keyStart, record.keyLength, recordVersion);
@@ -52,7 +61,8 @@ export function applyRecord(state: ShardState, zone: ZoneId, offset: number, byt
       break;
   }
   if (record.client !== 0) {
-    const reply = record.replyLength === 0 ? undefined : Uint8Array.from(bytes.subarray(record.replyStart, record.replyStart + record.replyLength));
+    const reply =
+      record.replyLength === 0 ? undefined : Uint8Array.from(bytes.subarray(record.replyStart, record.replyStart + record.replyLength));
     state.once.complete(record.client, record.number, record.firstIncomplete, { kind: record.kind, version: recordVersion, reply });
   }
 }
@@ -68,7 +78,13 @@ export interface NotApplied {
  * `headsOnly`: as in catch-up messages, the values are left out.
  */
 export function eachRecord(
-  bytes: Buffer, start: number, end: number, offset: number, seed: number, headsOnly: boolean, visit: (record: DecodedRecord, offset: number) => void,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  offset: number,
+  seed: number,
+  headsOnly: boolean,
+  visit: (record: DecodedRecord, offset: number) => void,
 ): NotApplied | undefined {
   let at = start;
   let recordOffset = offset;

@@ -8,7 +8,16 @@ import { clientId, lbaOf, millis, requestNumber, version } from '../../base/ids.
 import { limits } from '../../base/limits.ts';
 import type { RecordInput } from '../../codec/log-format.ts';
 import {
-  asBuffer, batchHeaderBytes, batchLayout, encodeRecord, encodeZoneHeader, recordHeaderBytes, recordKind, recordLength, sealBatch, zoneHeaderLength,
+  asBuffer,
+  batchHeaderBytes,
+  batchLayout,
+  encodeRecord,
+  encodeZoneHeader,
+  recordHeaderBytes,
+  recordKind,
+  recordLength,
+  sealBatch,
+  zoneHeaderLength,
 } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import type { ShardEffect } from './events.ts';
@@ -72,7 +81,8 @@ export class Decider {
   }
 
   #choose(write: ShardWrite, pending: ShardWrite | undefined, exists: boolean, current: Version): void {
-    const holds = write.condition === -1 || (write.condition === 0 ? !exists : exists && pending === undefined && current === write.condition);
+    const holds =
+      write.condition === -1 || (write.condition === 0 ? !exists : exists && pending === undefined && current === write.condition);
     write.decidedOn = undefined;
     if (!holds) {
       write.kind = recordKind.refusal;
@@ -105,13 +115,26 @@ export class Decider {
         (seen.token.repetitions ??= []).push(write);
         return false;
       case 'done':
-        out.push({ effect: 'answer-write', write, result: resultOfRecord(seen.result.kind, version(seen.result.version), seen.result.reply) });
+        out.push({
+          effect: 'answer-write',
+          write,
+          result: resultOfRecord(seen.result.kind, version(seen.result.version), seen.result.reply),
+        });
         return false;
       case 'superseded':
-        out.push(failure(write, 'request-superseded', `request ${write.number} of client ${write.client} lies below its first incomplete one`, 'unknown'));
+        out.push(
+          failure(
+            write,
+            'request-superseded',
+            `request ${write.number} of client ${write.client} lies below its first incomplete one`,
+            'unknown',
+          ),
+        );
         return false;
       case 'forgotten':
-        out.push(failure(write, 'client-forgotten', `client ${write.client} is not remembered here any more; take a new client id`, 'unknown'));
+        out.push(
+          failure(write, 'client-forgotten', `client ${write.client} is not remembered here any more; take a new client id`, 'unknown'),
+        );
         return false;
       case 'window-exceeded':
         out.push(failure(write, 'window-exceeded', `at most ${limits.clientWindow} requests of a client may be incomplete`, 'not-applied'));
@@ -149,7 +172,12 @@ function keyText(bytes: Uint8Array, start: number, length: number): string {
   return asBuffer(bytes).toString('latin1', start, start + length);
 }
 
-function failure(write: ShardWrite, code: 'request-superseded' | 'client-forgotten' | 'window-exceeded', message: string, outcome: 'unknown' | 'not-applied'): ShardEffect {
+function failure(
+  write: ShardWrite,
+  code: 'request-superseded' | 'client-forgotten' | 'window-exceeded',
+  message: string,
+  outcome: 'unknown' | 'not-applied',
+): ShardEffect {
   return { effect: 'answer-write', write, result: { kind: 'failed', code, message, outcome } };
 }
 
@@ -158,8 +186,15 @@ function floorRecord(client: ClientId): RecordInput {
   const key = Buffer.alloc(8);
   key.writeUIntLE(client, 0, 6);
   return {
-    kind: recordKind.floor, source: key, keyStart: 0, keyLength: 8, valueStart: 0, valueLength: 0,
-    client: clientId(0), number: requestNumber(0), firstIncomplete: requestNumber(0),
+    kind: recordKind.floor,
+    source: key,
+    keyStart: 0,
+    keyLength: 8,
+    valueStart: 0,
+    valueLength: 0,
+    client: clientId(0),
+    number: requestNumber(0),
+    firstIncomplete: requestNumber(0),
   };
 }
 
@@ -187,7 +222,15 @@ export function buildBatch(context: BatchContext, writes: readonly ShardWrite[],
   assert(offset + totalLength <= state.zoneSize, 'a batch ends within its zone');
   const bytes = Buffer.allocUnsafe(header + totalLength);
   if (isFirst) {
-    const zoneHeader = { cluster: state.cluster, shard: state.shard, zone: zone.zone, epoch: zone.epoch, alignment: zone.alignment, zoneSize: state.zoneSize, createdMs: context.wallMs };
+    const zoneHeader = {
+      cluster: state.cluster,
+      shard: state.shard,
+      zone: zone.zone,
+      epoch: zone.epoch,
+      alignment: zone.alignment,
+      zoneSize: state.zoneSize,
+      createdMs: context.wallMs,
+    };
     bytes.set(encodeZoneHeader(zoneHeader), 0);
   }
   let at = header + headerLength;
@@ -195,13 +238,35 @@ export function buildBatch(context: BatchContext, writes: readonly ShardWrite[],
   for (const write of writes) at = encodeWrite(bytes, at, write, zone, offset + at - header, state.zoneSize);
   bytes.fill(0, at);
   const shardTimeMs = millis(Math.max(Math.floor(context.wallMs), state.shardTimeMs));
-  sealBatch(bytes, header, {
-    shard: state.shard, zone: zone.zone, epoch: zone.epoch, offset, headerLength, recordsLength, totalLength,
-    recordCount: records.length + writes.length, committedLength: zone.committed, shardTimeMs,
-  }, zone.seed);
+  sealBatch(
+    bytes,
+    header,
+    {
+      shard: state.shard,
+      zone: zone.zone,
+      epoch: zone.epoch,
+      offset,
+      headerLength,
+      recordsLength,
+      totalLength,
+      recordCount: records.length + writes.length,
+      committedLength: zone.committed,
+      shardTimeMs,
+    },
+    zone.seed,
+  );
   return {
-    appendOffset: zone.length, offset, end: offset + totalLength, recordsStart: offset + headerLength, recordCount: records.length + writes.length,
-    bytes, shardTimeMs, sentMs: context.nowMs, number: context.number, writes, floors,
+    appendOffset: zone.length,
+    offset,
+    end: offset + totalLength,
+    recordsStart: offset + headerLength,
+    recordCount: records.length + writes.length,
+    bytes,
+    shardTimeMs,
+    sentMs: context.nowMs,
+    number: context.number,
+    writes,
+    floors,
   };
 }
 

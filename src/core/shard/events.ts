@@ -31,7 +31,13 @@ export type ShardEvent =
   | { readonly event: 'append-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
   | { readonly event: 'confirmed'; readonly logger: Uuid; readonly zone: ZoneId; readonly number: number }
   | { readonly event: 'confirm-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
-  | { readonly event: 'sealed'; readonly logger: Uuid; readonly zone: ZoneId; readonly epoch: Epoch; readonly answer: SealAnswer | Lost | Refused }
+  | {
+      readonly event: 'sealed';
+      readonly logger: Uuid;
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+      readonly answer: SealAnswer | Lost | Refused;
+    }
   | { readonly event: 'log-read'; readonly request: LogRead; readonly bytes: Uint8Array | undefined }
   | CatchUp;
 
@@ -84,7 +90,14 @@ export interface Committed {
 }
 
 export type ShardEffect =
-  | { readonly effect: 'append'; readonly zone: ZoneId; readonly epoch: Epoch; readonly offset: number; readonly bytes: Uint8Array; readonly loggers: readonly Uuid[] }
+  | {
+      readonly effect: 'append';
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+      readonly loggers: readonly Uuid[];
+    }
   | { readonly effect: 'confirm'; readonly zone: ZoneId; readonly epoch: Epoch; readonly number: number; readonly loggers: readonly Uuid[] }
   | Committed
   /** Answers that have no record of their own in a batch: repetitions, failures. */
@@ -101,7 +114,12 @@ export type ShardEffect =
   | { readonly effect: 'read-log'; readonly request: LogRead }
   | { readonly effect: 'role'; readonly role: ShardRole }
   /** For the operator. */
-  | { readonly effect: 'note'; readonly level: 'info' | 'warn' | 'error'; readonly text: string; readonly fields: Readonly<Record<string, string | number>> };
+  | {
+      readonly effect: 'note';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly text: string;
+      readonly fields: Readonly<Record<string, string | number>>;
+    };
 
 export type ShardRole = 'follower' | 'taking' | 'owner';
 

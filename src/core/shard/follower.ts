@@ -47,7 +47,8 @@ export class ShardFollower {
     const { position } = this.#state;
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
     if (this.#follows(event) && this.#applyHeads(event)) return;
-    if (this.#target === undefined || event.zone > this.#target.zone || event.end > this.#target.end) this.#target = { zone: event.zone, end: event.end };
+    if (this.#target === undefined || event.zone > this.#target.zone || event.end > this.#target.end)
+      this.#target = { zone: event.zone, end: event.end };
     this.#heal();
   }
 
@@ -80,7 +81,9 @@ export class ShardFollower {
     const { header, bytes, start } = batch;
     const from = start + header.headerLength;
     const offset = header.offset + header.headerLength;
-    const bad = eachRecord(bytes, from, from + header.recordsLength, offset, batch.seed, false, (record, at) => applyRecord(this.#state, batch.zone, at, bytes, record));
+    const bad = eachRecord(bytes, from, from + header.recordsLength, offset, batch.seed, false, (record, at) =>
+      applyRecord(this.#state, batch.zone, at, bytes, record),
+    );
     assert(bad === undefined, `a batch with good checksums holds good records: ${bad?.reason}`);
     advance(this.#state, batch.zone, header.offset + header.totalLength, header.shardTimeMs);
   }
@@ -95,7 +98,13 @@ export class ShardFollower {
     }
     const open = this.#metadata?.head?.openZone;
     if (open !== undefined && this.#target?.zone === open.zone && open.zone >= at) {
-      segments.push({ zone: open.zone, epoch: open.epoch, from: open.zone === at ? offset : 0, to: this.#target.end, holders: open.replicas });
+      segments.push({
+        zone: open.zone,
+        epoch: open.epoch,
+        from: open.zone === at ? offset : 0,
+        to: this.#target.end,
+        holders: open.replicas,
+      });
     }
     return segments.filter((segment) => segment.from < segment.to);
   }

@@ -92,11 +92,17 @@ export class LogReader {
     this.#request = undefined;
     const segment = this.#segments[0];
     assert(segment !== undefined, 'what was asked for is still wanted');
-    const problem = bytes === undefined ? 'no answer' : bytes.length < request.length ? 'too few bytes' : this.#parse(segment, asBuffer(bytes));
+    const problem =
+      bytes === undefined ? 'no answer' : bytes.length < request.length ? 'too few bytes' : this.#parse(segment, asBuffer(bytes));
     if (problem !== undefined) {
       this.#failed.add(request.logger);
       const { shard } = this.#identity;
-      this.#effects.push({ effect: 'note', level: 'warn', text: 'log not read', fields: { shard, zone: segment.zone, offset: this.#at, logger: request.logger, problem } });
+      this.#effects.push({
+        effect: 'note',
+        level: 'warn',
+        text: 'log not read',
+        fields: { shard, zone: segment.zone, offset: this.#at, logger: request.logger, problem },
+      });
     }
     if (this.#at >= segment.to) {
       this.#segments.shift();
@@ -127,7 +133,15 @@ export class LogReader {
     }
     this.#state = 'reading';
     const length = Math.min(this.#wanted, segment.to - this.#at, limits.readBytesMax);
-    this.#request = { zone: segment.zone, epoch: segment.epoch, offset: this.#at, length, logger, reader: this.#name, number: ++this.#number };
+    this.#request = {
+      zone: segment.zone,
+      epoch: segment.epoch,
+      offset: this.#at,
+      length,
+      logger,
+      reader: this.#name,
+      number: ++this.#number,
+    };
     this.#effects.push({ effect: 'read-log', request: this.#request });
   }
 
@@ -138,7 +152,12 @@ export class LogReader {
     if (this.#at === 0) {
       const header = decodeZoneHeader(bytes);
       if (header.kind !== 'zone') return `zone header: ${header.kind === 'damaged' ? header.reason : header.kind}`;
-      if (header.header.zone !== segment.zone || header.header.epoch !== segment.epoch || header.header.cluster !== this.#identity.cluster || header.header.shard !== this.#identity.shard) {
+      if (
+        header.header.zone !== segment.zone ||
+        header.header.epoch !== segment.epoch ||
+        header.header.cluster !== this.#identity.cluster ||
+        header.header.shard !== this.#identity.shard
+      ) {
         return 'zone header: of another zone';
       }
       start = this.#at = header.length;

@@ -32,7 +32,9 @@ export class Loggers {
 
   /** Loggers that could hold a new zone and have been fit for it for `stableMs`. */
   usable(nowMs: Millis, stableMs = 0): Uuid[] {
-    return [...this.#up].filter(([, known]) => known.avoidUntilMs <= nowMs && known.upSinceMs + stableMs <= nowMs).map(([logger]) => logger);
+    return [...this.#up]
+      .filter(([, known]) => known.avoidUntilMs <= nowMs && known.upSinceMs + stableMs <= nowMs)
+      .map(([logger]) => logger);
   }
 
   /**

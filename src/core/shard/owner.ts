@@ -14,6 +14,7 @@ import type { Epoch, Millis, Uuid, Version, ZoneId } from '../../base/ids.ts';
 import { lbaOf, version, zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { recordKind } from '../../codec/log-format.ts';
+import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { ShardState } from './apply.ts';
 import { advance } from './apply.ts';
 import { buildBatch, Decider, fitsZone, recordBytesFitting, recordBytesMax } from './batch-builder.ts';
@@ -21,10 +22,9 @@ import type { ShardEffect, ShardSettings } from './events.ts';
 import type { Loggers } from './loggers.ts';
 import type { Head, SealedZone, ShardMetadata } from './metadata.ts';
 import { encodeMetadata, headKey, sameOwner, zoneKey } from './metadata.ts';
-import type { Failure, ShardRead } from './requests.ts';
-import { resultOfRecord, ShardWrite } from './requests.ts';
-import type { WriteResult } from './requests.ts';
-import { WriteQueue } from './write-queue.ts';
+import type { Failure, ShardRead, ShardWrite, WriteResult } from './requests.ts';
+import { resultOfRecord } from './requests.ts';
+import { type WriteQueue } from './write-queue.ts';
 import type { Batch } from './zone-writer.ts';
 import { ZoneWriter } from './zone-writer.ts';
 
@@ -80,7 +80,13 @@ export class ShardOwner {
 
   /** REQUIRES: the coordinator holds `head`, whose owner is this process and whose open zone is empty and of the head's epoch. */
   constructor(
-    state: ShardState, settings: ShardSettings, loggers: Loggers, effects: ShardEffect[], queue: WriteQueue, metadata: ShardMetadata & { readonly head: Head }, nowMs: Millis,
+    state: ShardState,
+    settings: ShardSettings,
+    loggers: Loggers,
+    effects: ShardEffect[],
+    queue: WriteQueue,
+    metadata: ShardMetadata & { readonly head: Head },
+    nowMs: Millis,
   ) {
     this.#state = state;
     this.#settings = settings;
@@ -103,8 +109,13 @@ export class ShardOwner {
 
   get status(): OwnerStatus {
     return {
-      epoch: this.#head.epoch, zone: this.#zone.zone, replicas: this.#zone.replicas, committed: this.#zone.committed,
-      queued: this.#queue.count, changing: this.#change?.reason, full: this.#nowMs < this.#fullUntilMs,
+      epoch: this.#head.epoch,
+      zone: this.#zone.zone,
+      replicas: this.#zone.replicas,
+      committed: this.#zone.committed,
+      queued: this.#queue.count,
+      changing: this.#change?.reason,
+      full: this.#nowMs < this.#fullUntilMs,
     };
   }
 
@@ -120,7 +131,10 @@ export class ShardOwner {
     if (this.#nowMs < this.#fullUntilMs && write.operation === 'put') {
       this.#answer(write, this.#failure('disk-full', 'no logger has space left; delete keys or enlarge the devices', 'not-applied'));
     } else if (recordBytesMax(write) > recordBytesFitting(this.#state.zoneSize, this.#zone.alignment)) {
-      this.#answer(write, this.#failure('value-too-large', `a record of this cluster fits one zone of ${this.#state.zoneSize} bytes`, 'not-applied'));
+      this.#answer(
+        write,
+        this.#failure('value-too-large', `a record of this cluster fits one zone of ${this.#state.zoneSize} bytes`, 'not-applied'),
+      );
     } else if (!this.#queue.push(write, this.#nowMs)) {
       this.#answer(write, this.#failure('overloaded', `shard ${this.#state.shard} has ${this.#queue.count} writes waiting`, 'not-applied'));
     }
@@ -129,7 +143,11 @@ export class ShardOwner {
   read(read: ShardRead): void {
     read.arrivedMs = this.#nowMs;
     if (this.#newReads.length >= limits.shardQueueRecordsMax) {
-      this.#out({ effect: 'fail-read', read, failure: this.#failure('overloaded', `shard ${this.#state.shard} has ${this.#newReads.length} reads waiting`, 'not-applied') });
+      this.#out({
+        effect: 'fail-read',
+        read,
+        failure: this.#failure('overloaded', `shard ${this.#state.shard} has ${this.#newReads.length} reads waiting`, 'not-applied'),
+      });
     } else {
       this.#newReads.push(read);
     }
@@ -234,20 +252,30 @@ export class ShardOwner {
       } else if (write.kind === recordKind.delete) {
         index.delete(write.source, write.keyStart, write.keyLength, recordVersion);
       }
-      if (write.client !== 0) once.complete(write.client, write.number, write.firstIncomplete, { kind: write.kind, version: recordVersion, reply: write.reply });
+      if (write.client !== 0)
+        once.complete(write.client, write.number, write.firstIncomplete, { kind: write.kind, version: recordVersion, reply: write.reply });
       this.#decider.settled(write);
     }
     advance(this.#state, this.#zone.zone, batch.end, batch.shardTimeMs);
     const isFirst = batch.appendOffset === 0;
     this.#out({
-      effect: 'committed', zone: this.#zone.zone, epoch: this.#zone.epoch, offset: batch.offset, end: batch.end, recordsStart: batch.recordsStart,
-      recordCount: batch.recordCount, bytes: batch.bytes, shardTimeMs: batch.shardTimeMs,
-      previousZone: isFirst ? this.#previous.zone : -1, previousLength: isFirst ? this.#previous.length : 0, writes: batch.writes,
+      effect: 'committed',
+      zone: this.#zone.zone,
+      epoch: this.#zone.epoch,
+      offset: batch.offset,
+      end: batch.end,
+      recordsStart: batch.recordsStart,
+      recordCount: batch.recordCount,
+      bytes: batch.bytes,
+      shardTimeMs: batch.shardTimeMs,
+      previousZone: isFirst ? this.#previous.zone : -1,
+      previousLength: isFirst ? this.#previous.length : 0,
+      writes: batch.writes,
     });
   }
 
   /** A replica refused or was lost: S4 means that this epoch is over, everything else that the replica leaves the open zone. */
-  replicaFailed(logger: Uuid, zone: number, reason: 'lost' | string): void {
+  replicaFailed(logger: Uuid, zone: number, reason: LoggerRefusalCode | 'lost'): void {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') {
       this.depose('fenced by a logger');
@@ -282,7 +310,12 @@ export class ShardOwner {
       change.retryAtMs = this.#nowMs + retryMs;
       return;
     }
-    const head: Head = { ...this.#head, openZone: { zone: next, epoch: this.#head.epoch, replicas }, nextZone: zoneId(next + 1), change: this.#head.change + 1 };
+    const head: Head = {
+      ...this.#head,
+      openZone: { zone: next, epoch: this.#head.epoch, replicas },
+      nextZone: zoneId(next + 1),
+      change: this.#head.change + 1,
+    };
     const writes = [{ key: headKey(this.#state.shard), value: encodeMetadata(head) }];
     if (change.sealedLength > 0) {
       const { zone, epoch, replicas: holders } = this.#zone;
@@ -343,7 +376,12 @@ export class ShardOwner {
     advance(this.#state, head.openZone.zone, 0, this.#state.shardTimeMs);
     this.#queue.unshift(again);
     const text = 'zone changed';
-    this.#out({ effect: 'note', level: 'info', text, fields: { shard: this.#state.shard, zone: head.openZone.zone, replicas: head.openZone.replicas.length, reason: change.reason } });
+    this.#out({
+      effect: 'note',
+      level: 'info',
+      text,
+      fields: { shard: this.#state.shard, zone: head.openZone.zone, replicas: head.openZone.replicas.length, reason: change.reason },
+    });
     if (this.#groups.length > 0) this.#confirmAgain();
     if (this.#nowMs < this.#fullUntilMs) this.#refuseQueuedPuts();
   }
@@ -399,12 +437,20 @@ export class ShardOwner {
   #refuseLate(): void {
     const before = this.#nowMs - this.#settings.requestTimeoutMs;
     for (const write of this.#queue.takeOlder(before)) {
-      this.#answer(write, this.#failure('unavailable', `the shard could not take the write for ${this.#settings.requestTimeoutMs} ms`, 'not-applied'));
+      this.#answer(
+        write,
+        this.#failure('unavailable', `the shard could not take the write for ${this.#settings.requestTimeoutMs} ms`, 'not-applied'),
+      );
     }
     const late = this.#newReads.filter((read) => read.arrivedMs < before);
     if (late.length === 0) return;
     this.#newReads = this.#newReads.filter((read) => read.arrivedMs >= before);
-    for (const read of late) this.#out({ effect: 'fail-read', read, failure: this.#failure('unavailable', 'the shard could not confirm the read', 'not-applied') });
+    for (const read of late)
+      this.#out({
+        effect: 'fail-read',
+        read,
+        failure: this.#failure('unavailable', 'the shard could not confirm the read', 'not-applied'),
+      });
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------------
@@ -416,11 +462,13 @@ export class ShardOwner {
     this.#change = undefined;
     const sent = this.#decider.takeBack(this.#zone.inFlight.splice(0));
     for (const write of sent) this.#answer(write, this.#failure('not-owner', `lost the shard: ${reason}`, 'unknown'));
-    for (const write of this.#queue.removeAll(() => true)) this.#answer(write, this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied'));
+    for (const write of this.#queue.removeAll(() => true))
+      this.#answer(write, this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied'));
     const reads = [...this.#groups.flatMap((group) => group.reads), ...this.#newReads];
     this.#groups = [];
     this.#newReads = [];
-    for (const read of reads) this.#out({ effect: 'fail-read', read, failure: this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied') });
+    for (const read of reads)
+      this.#out({ effect: 'fail-read', read, failure: this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied') });
     this.#out({ effect: 'note', level: 'warn', text: 'deposed', fields: { shard: this.#state.shard, epoch: this.#head.epoch, reason } });
   }
 

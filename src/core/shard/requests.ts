@@ -75,8 +75,18 @@ export class ShardWrite implements RecordInput {
   repetitions: ShardWrite[] | undefined = undefined;
 
   constructor(
-    replyTo: WriteReply, id: number, operation: WriteOperation, source: Uint8Array, keyStart: number, keyLength: number, valueStart: number,
-    valueLength: number, condition: number, client: ClientId, number: RequestNumber, firstIncomplete: RequestNumber,
+    replyTo: WriteReply,
+    id: number,
+    operation: WriteOperation,
+    source: Uint8Array,
+    keyStart: number,
+    keyLength: number,
+    valueStart: number,
+    valueLength: number,
+    condition: number,
+    client: ClientId,
+    number: RequestNumber,
+    firstIncomplete: RequestNumber,
   ) {
     this.replyTo = replyTo;
     this.id = id;
@@ -119,7 +129,15 @@ export class ShardRead {
   confirmed = false;
   isAnswered = false;
 
-  constructor(replyTo: ReadReply, id: number, source: Uint8Array, keyStart: number, keyLength: number, wantsValue: boolean, stale: boolean) {
+  constructor(
+    replyTo: ReadReply,
+    id: number,
+    source: Uint8Array,
+    keyStart: number,
+    keyLength: number,
+    wantsValue: boolean,
+    stale: boolean,
+  ) {
     this.replyTo = replyTo;
     this.id = id;
     this.source = source;

@@ -11,7 +11,12 @@ export type SealDecision =
  * `unsound`: answered, but turned out damaged below its own length. `watermark`: what the taker itself has applied of this zone, which was
  * committed. `complete`: every replica on the open zone's list has answered (or was declared lost).
  */
-export function sealLength(answers: ReadonlyMap<Uuid, SealAnswer>, unsound: ReadonlySet<Uuid>, watermark: number, complete: boolean): SealDecision {
+export function sealLength(
+  answers: ReadonlyMap<Uuid, SealAnswer>,
+  unsound: ReadonlySet<Uuid>,
+  watermark: number,
+  complete: boolean,
+): SealDecision {
   const all = [...answers].filter(([logger]) => !unsound.has(logger));
   const seen = [...answers.values()].reduce((most, answer) => Math.max(most, answer.seen), watermark);
   const sound = all.filter(([, answer]) => !answer.doubtful && answer.length >= seen);
@@ -19,7 +24,8 @@ export function sealLength(answers: ReadonlyMap<Uuid, SealAnswer>, unsound: Read
   if (!complete) return { kind: 'wait', reason: 'every answer is doubtful and a replica has not answered' };
   const longest = all.reduce((most, [, answer]) => Math.max(most, answer.length), 0);
   // Never below what is known to be committed: it would skip an acknowledged write.
-  if (longest < seen || all.length === 0) return { kind: 'wait', reason: `committed up to ${seen}, but the longest intact copy ends at ${longest}` };
+  if (longest < seen || all.length === 0)
+    return { kind: 'wait', reason: `committed up to ${seen}, but the longest intact copy ends at ${longest}` };
   return decided(longest, seen, all);
 }
 

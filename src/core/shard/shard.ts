@@ -124,7 +124,11 @@ export class Shard {
     } else if (this.#takeover === undefined) {
       this.#effects.push({ effect: 'answer-write', write, result: this.#notOwner() });
     } else if (!this.#queue.push(write, this.#nowMs)) {
-      this.#effects.push({ effect: 'answer-write', write, result: { ...this.#notOwner(), code: 'overloaded', message: 'too many writes wait for the take-over of the shard' } });
+      this.#effects.push({
+        effect: 'answer-write',
+        write,
+        result: { ...this.#notOwner(), code: 'overloaded', message: 'too many writes wait for the take-over of the shard' },
+      });
     }
   }
 
@@ -136,7 +140,11 @@ export class Shard {
     } else if (this.#takeover === undefined) {
       this.#effects.push({ effect: 'fail-read', read, failure: this.#notOwner() });
     } else if (this.#waitingReads.length >= limits.shardQueueRecordsMax) {
-      this.#effects.push({ effect: 'fail-read', read, failure: { ...this.#notOwner(), code: 'overloaded', message: 'too many reads wait for the take-over of the shard' } });
+      this.#effects.push({
+        effect: 'fail-read',
+        read,
+        failure: { ...this.#notOwner(), code: 'overloaded', message: 'too many reads wait for the take-over of the shard' },
+      });
     } else {
       read.arrivedMs = this.#nowMs;
       this.#waitingReads.push(read);
@@ -203,7 +211,10 @@ export class Shard {
     this.#owner = new ShardOwner(this.state, this.#settings, this.#loggers, this.#effects, this.#queue, { ...metadata, head }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'owner' });
     this.#effects.push({
-      effect: 'note', level: 'info', text: 'serving', fields: { shard: this.state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: this.state.index.size },
+      effect: 'note',
+      level: 'info',
+      text: 'serving',
+      fields: { shard: this.state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: this.state.index.size },
     });
     const reads = this.#waitingReads;
     this.#waitingReads = [];

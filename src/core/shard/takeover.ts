@@ -50,7 +50,15 @@ export class Takeover {
   #saidWaiting = '';
 
   /** `coldUntilMs`: until then the process is starting and may not have met all loggers yet. */
-  constructor(state: ShardState, self: Owner, settings: ShardSettings, loggers: Loggers, effects: ShardEffect[], nowMs: Millis, coldUntilMs: number) {
+  constructor(
+    state: ShardState,
+    self: Owner,
+    settings: ShardSettings,
+    loggers: Loggers,
+    effects: ShardEffect[],
+    nowMs: Millis,
+    coldUntilMs: number,
+  ) {
     this.#coldUntilMs = coldUntilMs;
     this.#state = state;
     this.#self = self;
@@ -96,7 +104,8 @@ export class Takeover {
     if (head === undefined) {
       this.#begin();
     } else if (!mine) {
-      if (this.#epoch !== 0 && head.epoch >= this.#epoch && !sameOwner(head.owner, this.#self)) this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
+      if (this.#epoch !== 0 && head.epoch >= this.#epoch && !sameOwner(head.owner, this.#self))
+        this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
       else this.#claim(head);
     } else if (head.openZone.epoch === this.#epoch) {
       this.#done(metadata);
@@ -126,7 +135,13 @@ export class Takeover {
       return;
     }
     this.#epoch = 1;
-    const head: Head = { epoch: toEpoch(1), owner: this.#self, openZone: { zone, epoch: toEpoch(1), replicas }, nextZone: zoneId(2), change: 1 };
+    const head: Head = {
+      epoch: toEpoch(1),
+      owner: this.#self,
+      openZone: { zone, epoch: toEpoch(1), replicas },
+      nextZone: zoneId(2),
+      change: 1,
+    };
     this.#transact('claiming', 0, [{ key: headKey(this.#state.shard), value: encodeMetadata(head) }]);
   }
 
@@ -246,7 +261,12 @@ export class Takeover {
       this.#wait('no logger is connected for a new zone');
       return;
     }
-    const opened: Head = { ...head, openZone: { zone: next, epoch: head.epoch, replicas }, nextZone: zoneId(next + 1), change: head.change + 1 };
+    const opened: Head = {
+      ...head,
+      openZone: { zone: next, epoch: head.epoch, replicas },
+      nextZone: zoneId(next + 1),
+      change: head.change + 1,
+    };
     const writes = [{ key: headKey(this.#state.shard), value: encodeMetadata(opened) }];
     const { zone, epoch } = head.openZone;
     if (decision.length > 0) {
@@ -280,7 +300,8 @@ export class Takeover {
       this.#load('loading');
     } else if (this.#step === 'sealing') {
       const head = this.#metadata?.head;
-      if (head !== undefined && this.#unsound.size > 0 && nowMs >= this.#sealAgainMs) this.#seal(head); // They may be sound again.
+      if (head !== undefined && this.#unsound.size > 0 && nowMs >= this.#sealAgainMs)
+        this.#seal(head); // They may be sound again.
       else if (head !== undefined && nowMs >= this.#sealAgainMs) this.#sendSeals(head);
       this.#consider();
     }

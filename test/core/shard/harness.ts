@@ -131,12 +131,25 @@ export class Cluster {
   }
 
   emptyState(): ShardState {
-    return { cluster, shard, zoneSize, index: new KeyIndex({ low: 1, high: 2 }), once: new OnceTable(), position: { zone: 0, offset: 0 }, shardTimeMs: millis(0), appliedBytes: 0 };
+    return {
+      cluster,
+      shard,
+      zoneSize,
+      index: new KeyIndex({ low: 1, high: 2 }),
+      once: new OnceTable(),
+      position: { zone: 0, offset: 0 },
+      shardTimeMs: millis(0),
+      appliedBytes: 0,
+    };
   }
 
   /** A new process of the gateway: with what a snapshot kept, or empty. */
   startGateway(gateway: number, state = this.emptyState()): Shard {
-    const owner = { gateway, node: uuid(String(gateway).padStart(32, 'a')), instance: instanceId(String(++this.#starts).padStart(16, '0')) };
+    const owner = {
+      gateway,
+      node: uuid(String(gateway).padStart(32, 'a')),
+      instance: instanceId(String(++this.#starts).padStart(16, '0')),
+    };
     const machine = new Shard(state, owner, this.settings, millis(this.nowMs));
     this.gateways[gateway] = machine;
     this.#queue = this.#queue.filter((pending) => pending.gateway !== gateway);
@@ -170,7 +183,11 @@ export class Cluster {
   metadata(): ShardMetadata {
     const head = this.store.get(headKey(shard));
     const zones = [...this.store].filter(([key]) => key.includes('/zone/')).map(([, entry]) => decodeSealedZone(entry.value));
-    return { head: head === undefined ? undefined : decodeHead(head.value), headRevision: head?.revision ?? 0, zones: zones.sort((a, b) => a.zone - b.zone) };
+    return {
+      head: head === undefined ? undefined : decodeHead(head.value),
+      headRevision: head?.revision ?? 0,
+      zones: zones.sort((a, b) => a.zone - b.zone),
+    };
   }
 
   // --- events --------------------------------------------------------------------------------------------------------------
@@ -188,7 +205,8 @@ export class Cluster {
   run(): void {
     for (let round = 0; round < 1_000; round++) {
       while (this.#queue.length > 0) this.#next();
-      for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'turn-ended', nowMs: millis(this.nowMs), wallMs: millis(this.nowMs) });
+      for (const gateway of this.gateways.keys())
+        this.event(gateway, { event: 'turn-ended', nowMs: millis(this.nowMs), wallMs: millis(this.nowMs) });
       if (this.#queue.length === 0) return;
     }
     assert.fail('the cluster does not come to rest');
@@ -226,7 +244,13 @@ export class Cluster {
 
   // --- requests ------------------------------------------------------------------------------------------------------------
 
-  write(gateway: number, operation: 'put' | 'delete', key: string, value = '', options: { condition?: number; client?: number; number?: number; first?: number } = {}): Outcome {
+  write(
+    gateway: number,
+    operation: 'put' | 'delete',
+    key: string,
+    value = '',
+    options: { condition?: number; client?: number; number?: number; first?: number } = {},
+  ): Outcome {
     const outcome: Outcome = { result: undefined };
     const replyTo: WriteReply = {
       written: (_, result) => {
@@ -238,8 +262,18 @@ export class Cluster {
     const keyLength = Buffer.byteLength(key);
     const number = options.number ?? ++this.#number;
     const write = new ShardWrite(
-      replyTo, number, operation, source, 0, keyLength, keyLength, source.length - keyLength, options.condition ?? -1,
-      clientId(options.client ?? 7), requestNumber(number), requestNumber(options.first ?? Math.max(1, number - 100)),
+      replyTo,
+      number,
+      operation,
+      source,
+      0,
+      keyLength,
+      keyLength,
+      source.length - keyLength,
+      options.condition ?? -1,
+      clientId(options.client ?? 7),
+      requestNumber(number),
+      requestNumber(options.first ?? Math.max(1, number - 100)),
     );
     this.event(gateway, write);
     return outcome;
@@ -306,7 +340,9 @@ export class Cluster {
         return this.#transact(gateway, effect.compares, effect.writes);
       case 'read-log': {
         const { request } = effect;
-        const bytes = this.#up(request.logger)?.zones.get(request.zone)?.bytes.subarray(request.offset, request.offset + request.length);
+        const bytes = this.#up(request.logger)
+          ?.zones.get(request.zone)
+          ?.bytes.subarray(request.offset, request.offset + request.length);
         return this.event(gateway, { event: 'log-read', request, bytes: bytes === undefined ? undefined : Buffer.from(bytes) });
       }
       case 'note':
@@ -326,20 +362,32 @@ export class Cluster {
     const { zone } = effect;
     const answer = this.#up(name)?.append(zone, effect.epoch, effect.offset, effect.bytes);
     if (typeof answer === 'number') this.event(gateway, { event: 'appended', logger: name, zone, end: answer });
-    else this.event(gateway, { event: 'append-failed', logger: name, zone, reason: answer === undefined ? { kind: 'lost' } : { kind: 'refused', code: answer } });
+    else
+      this.event(gateway, {
+        event: 'append-failed',
+        logger: name,
+        zone,
+        reason: answer === undefined ? { kind: 'lost' } : { kind: 'refused', code: answer },
+      });
   }
 
   #confirm(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'confirm' }>): void {
     const { zone, number } = effect;
     const logger = this.#up(name);
     if (logger === undefined) this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'lost' } });
-    else if (effect.epoch < logger.fence) this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'refused', code: 'fenced' } });
+    else if (effect.epoch < logger.fence)
+      this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'refused', code: 'fenced' } });
     else this.event(gateway, { event: 'confirmed', logger: name, zone, number });
   }
 
   #seal(gateway: number, name: Uuid, zone: ZoneId, sealing: Epoch): void {
     const answer = this.#up(name)?.seal(zone, sealing);
-    const told = typeof answer === 'object' ? answer : answer === undefined ? ({ kind: 'lost' } as const) : ({ kind: 'refused', code: answer } as const);
+    const told =
+      typeof answer === 'object'
+        ? answer
+        : answer === undefined
+          ? ({ kind: 'lost' } as const)
+          : ({ kind: 'refused', code: answer } as const);
     this.event(gateway, { event: 'sealed', logger: name, zone, epoch: epoch(sealing), answer: told });
   }
 
@@ -377,7 +425,10 @@ export class Cluster {
     const applied = apply();
     const lost = this.loseAnswer;
     this.loseAnswer = false;
-    this.event(gateway, { event: 'transacted', result: lost ? { kind: 'unknown' } : applied ? { kind: 'applied', revision: this.#revision } : { kind: 'refused' } });
+    this.event(gateway, {
+      event: 'transacted',
+      result: lost ? { kind: 'unknown' } : applied ? { kind: 'applied', revision: this.#revision } : { kind: 'refused' },
+    });
     if (applied) this.news();
   }
 

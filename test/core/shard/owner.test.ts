@@ -152,7 +152,10 @@ test('S15 a repetition of a write in flight waits for it', () => {
   cluster.release();
   assert.equal(first.result?.kind, 'put');
   assert.deepEqual(again.result, first.result);
-  assert.equal(cluster.committed.reduce((sum, batch) => sum + batch.recordCount, 0), 2);
+  assert.equal(
+    cluster.committed.reduce((sum, batch) => sum + batch.recordCount, 0),
+    2,
+  );
 });
 
 test('S15 numbers below the first incomplete one are refused', () => {
@@ -191,7 +194,8 @@ test('S6 nothing is committed or confirmed while the change is under way, also w
   assert.ok(append?.effect === 'append');
   cluster.loggerDown(2);
   const read = cluster.read(0, 'a');
-  for (const number of [0, 1, 2]) cluster.event(0, { event: 'appended', logger: loggerName(number), zone, end: append.offset + append.bytes.length });
+  for (const number of [0, 1, 2])
+    cluster.event(0, { event: 'appended', logger: loggerName(number), zone, end: append.offset + append.bytes.length });
   for (const number of [0, 1, 2]) cluster.event(0, { event: 'confirmed', logger: loggerName(number), zone, number: 1_000 });
   cluster.run();
   assert.equal(outcome.result, undefined);
@@ -283,7 +287,8 @@ test('a replica that never answers leaves the zone after the deadline', () => {
   cluster.run();
   const append = cluster.held[0]?.effect;
   assert.ok(append?.effect === 'append');
-  for (const number of [0, 1]) cluster.event(0, { event: 'appended', logger: loggerName(number), zone: append.zone, end: append.offset + append.bytes.length });
+  for (const number of [0, 1])
+    cluster.event(0, { event: 'appended', logger: loggerName(number), zone: append.zone, end: append.offset + append.bytes.length });
   cluster.hold = () => false;
   cluster.pass(2_500);
   assert.equal(resultOf(outcome)?.kind, 'put');

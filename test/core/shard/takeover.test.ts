@@ -7,7 +7,10 @@ import { Cluster, loggerName, resultOf } from './harness.ts';
 
 function keys(cluster: Cluster, gateway: number): string[] {
   const { index } = cluster.gateway(gateway).state;
-  return index.entries(0, 10_000).map((id) => Buffer.from(index.keyOf(id)).toString()).sort();
+  return index
+    .entries(0, 10_000)
+    .map((id) => Buffer.from(index.keyOf(id)).toString())
+    .sort();
 }
 
 test('a gateway that restarted claims a new epoch and finds everything acknowledged (S2)', () => {
@@ -181,20 +184,31 @@ test('a gateway without any snapshot rebuilds once-only results and index from t
 
 // --- S9: the length ----------------------------------------------------------------------------------------------------------
 
-const answer = (length: number, seen: number, doubtful = false): SealAnswer => ({ length, seen, doubtful, tail: doubtful ? 'damaged' : 'clean' });
+const answer = (length: number, seen: number, doubtful = false): SealAnswer => ({
+  length,
+  seen,
+  doubtful,
+  tail: doubtful ? 'damaged' : 'clean',
+});
 const answers = (...list: SealAnswer[]): Map<Uuid, SealAnswer> => new Map(list.map((one, number) => [loggerName(number), one]));
 const none: ReadonlySet<Uuid> = new Set();
 
 test('S9 the length is the smallest that is not doubtful', () => {
   assert.deepEqual(sealLength(answers(answer(300, 100), answer(200, 200), answer(250, 100)), none, 0, true), {
-    kind: 'length', length: 200, holders: [loggerName(0), loggerName(1), loggerName(2)],
+    kind: 'length',
+    length: 200,
+    holders: [loggerName(0), loggerName(1), loggerName(2)],
   });
 });
 
 test('S9 an answer below the watermark or below a committed length that any answer saw is doubtful', () => {
   const decision = sealLength(answers(answer(100, 100), answer(300, 200)), none, 0, false);
   assert.deepEqual(decision, { kind: 'length', length: 300, holders: [loggerName(1)] });
-  assert.deepEqual(sealLength(answers(answer(100, 100), answer(300, 100)), none, 150, false), { kind: 'length', length: 300, holders: [loggerName(1)] });
+  assert.deepEqual(sealLength(answers(answer(100, 100), answer(300, 100)), none, 150, false), {
+    kind: 'length',
+    length: 300,
+    holders: [loggerName(1)],
+  });
 });
 
 test('S9 all doubtful and one replica silent: the shard waits', () => {
@@ -202,7 +216,11 @@ test('S9 all doubtful and one replica silent: the shard waits', () => {
 });
 
 test('S9 all doubtful and all answered: the largest, unless it lies below what was committed', () => {
-  assert.deepEqual(sealLength(answers(answer(100, 90, true), answer(150, 90, true)), none, 0, true), { kind: 'length', length: 150, holders: [loggerName(1)] });
+  assert.deepEqual(sealLength(answers(answer(100, 90, true), answer(150, 90, true)), none, 0, true), {
+    kind: 'length',
+    length: 150,
+    holders: [loggerName(1)],
+  });
   assert.equal(sealLength(answers(answer(100, 200, true), answer(150, 90, true)), none, 0, true).kind, 'wait');
 });
 

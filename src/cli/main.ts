@@ -67,11 +67,14 @@ function supervisorLink(): SupervisorLink {
       if (process.connected) process.send?.(message);
     },
     onStop: (callback) => {
-      process.on('message', () => callback('the supervisor asks for it'));
-      process.on('disconnect', () => {
+      const onGone = (): void => {
         callback('the supervisor is gone');
         environment.clock.after(orphanMs, () => process.exit(exitCodes.failed));
-      });
+      };
+      process.on('message', () => callback('the supervisor asks for it'));
+      process.on('disconnect', onGone);
+      // It may have gone while this process was loading its modules: nobody heard that.
+      if (!process.connected) onGone();
     },
   };
 }

@@ -101,16 +101,11 @@ export class UpProcess {
   }
 }
 
+/** Sources need their loader, which the supervisor hands on to its processes. */
+const loader = mainModule.endsWith('.ts') ? ['--import', 'tsx'] : [];
+
 export function startUp(dir: string, ...args: readonly string[]): UpProcess {
-  return new UpProcess(process.execPath, [
-    ...process.execArgv.filter((argument) => !argument.startsWith('--test')),
-    mainModule,
-    'up',
-    '--dir',
-    dir,
-    '--json',
-    ...args,
-  ]);
+  return new UpProcess(process.execPath, [...loader, mainModule, 'up', '--dir', dir, '--json', ...args]);
 }
 
 export function isRunning(pid: number): boolean {

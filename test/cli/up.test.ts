@@ -69,6 +69,19 @@ test('up: what is killed comes back, a killed supervisor takes all with it, the 
   assert.deepEqual([stopped.supervisor, stopped.processes.map(({ state }) => state)], [0, ['stopped', 'stopped', 'stopped', 'stopped']]);
 });
 
+test('processes that still load their modules when their supervisor is killed end as well', async (context) => {
+  const dir = path.join(await folderFor(context), 'data');
+  await writeCluster(dir, 1, 2);
+  const up = stopAfter(context, startUp(dir));
+  await up.event(({ event, name }) => event === 'started' && name === 'gateway 0');
+  up.child.kill('SIGKILL');
+  await up.exited;
+  const pids = up.events.filter(({ event }) => event === 'started').map(({ pid }) => pid ?? 0);
+  assert.equal(pids.length, 3);
+  // Nobody tells of their end but the system; the runner's limit ends a wait in vain.
+  while (pids.some(isRunning)) await new Promise((resolve) => setTimeout(resolve, 50));
+});
+
 test('up --no-restart leaves dead what dies, and says so', async (context) => {
   const dir = path.join(await folderFor(context), 'data');
   await writeCluster(dir, 1, 1);

@@ -56,8 +56,8 @@ interface Row {
   readonly revision: number;
 }
 
-/** Statements return untyped rows: hence the cast; their shape is that of the SELECTs below. */
 function rows(statement: Database.Statement, ...parameters: readonly unknown[]): Row[] {
+  // Statements return untyped rows: hence the cast; their shape is that of the SELECTs below.
   return statement.all(...parameters) as Row[];
 }
 
@@ -303,8 +303,8 @@ function prepareAll(database: Database.Database) {
   };
 }
 
-/** A pragma's row is untyped as well: hence the cast. */
 function number(database: Database.Database, name: string, prepared?: Database.Statement): number {
+  // A pragma's row is untyped as well: hence the cast.
   const row = (prepared ?? database.prepare(`PRAGMA ${name}`)).get() as Readonly<Record<string, unknown>>;
   const value = row[name];
   return typeof value === 'number' ? value : 0;

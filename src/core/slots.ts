@@ -4,7 +4,7 @@
  */
 import { assert } from '../base/assert.ts';
 import type { ShardId, SlotId } from '../base/ids.ts';
-import { shardId } from '../base/ids.ts';
+import { shardId, slotId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 
 const polynomial = 0x1021;
@@ -31,7 +31,7 @@ export function slotOfKey(bytes: Uint8Array, start = 0, length = bytes.length): 
   for (let at = from; at < to; at++) {
     crc = ((crc << 8) & 0xffff) ^ (table[((crc >> 8) ^ (bytes[at] ?? 0)) & 0xff] ?? 0);
   }
-  return (crc % limits.slotCount) as SlotId;
+  return slotId(crc % limits.slotCount);
 }
 
 /** Like `indexOf`, but looks no further than `end`: a key may lie in a large buffer. */
@@ -42,7 +42,7 @@ function indexWithin(bytes: Uint8Array, byte: number, start: number, end: number
 
 /** Shard `s` of `shardCount` has the slots from ceil(s * 16384 / count) up to the next shard's first. */
 export function shardOfSlot(slot: SlotId, shardCount: number): ShardId {
-  return Math.floor((slot * shardCount) / limits.slotCount) as ShardId;
+  return shardId(Math.floor((slot * shardCount) / limits.slotCount));
 }
 
 /** First slot of a shard, and of the one after it. */
@@ -53,5 +53,5 @@ export function slotsOfShard(shard: ShardId, shardCount: number): { readonly fir
 
 /** The shard of a key. */
 export function shardOfKey(bytes: Uint8Array, start: number, length: number, shardCount: number): ShardId {
-  return shardId(shardOfSlot(slotOfKey(bytes, start, length), shardCount));
+  return shardOfSlot(slotOfKey(bytes, start, length), shardCount);
 }

@@ -1,4 +1,5 @@
 /** The gateway's UUID, in its folder. What a gateway holds can be rebuilt from the logs, so a lost folder is only a new name. */
+import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
 import { uuid } from '../base/ids.ts';
@@ -37,20 +38,22 @@ async function readText(files: Files, path: string): Promise<string | undefined>
   }
 }
 
+const shape = z.object({ format: z.int().min(1), cluster: z.string(), uuid: z.string().regex(/^[0-9a-f]{32}$/) });
+
 function parse(text: string, path: string, cluster: Uuid): Uuid {
-  let fields: Record<string, unknown>;
+  const way = "remove the gateway's folder to begin with a new identity";
+  let json: unknown;
   try {
-    fields = Object.fromEntries(Object.entries(JSON.parse(text) as object));
+    json = JSON.parse(text);
   } catch (error) {
-    throw new KvError('data-damaged', `${path} is not JSON; remove the gateway's folder to begin with a new identity`, { cause: error });
+    throw new KvError('data-damaged', `${path} is not JSON; ${way}`, { cause: error });
   }
-  if (typeof fields['format'] === 'number' && fields['format'] > format) {
-    throw new KvError('newer-format', `${path} has format ${fields['format']}; this version knows formats up to ${format}`);
+  const parsed = shape.safeParse(json);
+  if (!parsed.success) throw new KvError('data-damaged', `${path} is malformed at ${parsed.error.issues[0]?.path.join('.') ?? ''}; ${way}`);
+  if (parsed.data.format > format) {
+    throw new KvError('newer-format', `${path} has format ${parsed.data.format}; this version knows formats up to ${format}`);
   }
-  if (fields['cluster'] !== cluster)
-    throw new KvError('wrong-cluster', `${path} belongs to cluster ${String(fields['cluster'])}, not ${cluster}`);
-  const node = fields['uuid'];
-  if (typeof node !== 'string' || !/^[0-9a-f]{32}$/.test(node))
-    throw new KvError('data-damaged', `${path} has no UUID; remove the gateway's folder to begin with a new identity`);
-  return uuid(node);
+  if (parsed.data.cluster !== cluster)
+    throw new KvError('wrong-cluster', `${path} belongs to cluster ${parsed.data.cluster}, not ${cluster}`);
+  return uuid(parsed.data.uuid);
 }

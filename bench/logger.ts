@@ -62,7 +62,12 @@ async function serve({ folder, strategy }: ServerData): Promise<void> {
   const files = strategy === 'main' ? syncingHere(environment.files) : environment.files;
   const node = await startLogger(
     {
-      id: 0, folder, cluster, zoneSize, readAddress: '127.0.0.1:0', writeAddress: '127.0.0.1:0',
+      id: 0,
+      folder,
+      cluster,
+      zoneSize,
+      readAddress: '127.0.0.1:0',
+      writeAddress: '127.0.0.1:0',
       device: { capacityBytes: 8 * KIB * KIB * KIB, alignment: 512 },
     },
     { ...environment, files, coordinator: new MemoryCoordinator().client(), log: silent },
@@ -127,14 +132,30 @@ class Appender {
 
   #batch(place: ZonePlace, offset: number): Buffer {
     const record = {
-      kind: recordKind.put, source: this.#value, keyStart: 0, keyLength: 10, valueStart: 10, valueLength: this.#value.length - 10,
-      client: clientId(0), number: requestNumber(0), firstIncomplete: requestNumber(0),
+      kind: recordKind.put,
+      source: this.#value,
+      keyStart: 0,
+      keyLength: 10,
+      valueStart: 10,
+      valueLength: this.#value.length - 10,
+      client: clientId(0),
+      number: requestNumber(0),
+      firstIncomplete: requestNumber(0),
     };
     const recordsLength = recordLength(record);
     const { headerLength, totalLength } = batchLayout(offset, recordsLength, 512);
     const bytes = Buffer.alloc(totalLength);
     encodeRecord(bytes, headerLength, record, this.#seed, offset + headerLength);
-    const header = { ...place, offset, headerLength, recordsLength, totalLength, recordCount: 1, committedLength: 0, shardTimeMs: millis(1) };
+    const header = {
+      ...place,
+      offset,
+      headerLength,
+      recordsLength,
+      totalLength,
+      recordCount: 1,
+      committedLength: 0,
+      shardTimeMs: millis(1),
+    };
     sealBatch(bytes, 0, header, this.#seed);
     return bytes;
   }
@@ -188,11 +209,19 @@ async function start(strategy: ServerData['strategy']): Promise<Running> {
     child.once('exit', () => reject(new Error('the logger did not start')));
   });
   const { network, clock } = realEnvironment();
-  const handler = { onRequest: () => undefined, onNotice: () => undefined, onOpen: () => undefined, onClose: () => undefined, onDrain: () => undefined };
+  const handler = {
+    onRequest: () => undefined,
+    onNotice: () => undefined,
+    onOpen: () => undefined,
+    onClose: () => undefined,
+    onDrain: () => undefined,
+  };
   const open = (address: string): RpcChannel => openChannel(network.connect(address), clock, clientOptions(), handler);
   const channels = { write: open(addresses.writeAddress), read: open(addresses.readAddress) };
   return {
-    strategy, client: new LoggerClient(uuid(addresses.uuid), channels), zone: 0,
+    strategy,
+    client: new LoggerClient(uuid(addresses.uuid), channels),
+    zone: 0,
     stop: async () => {
       channels.write.close('done');
       channels.read.close('done');

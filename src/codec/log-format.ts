@@ -38,6 +38,9 @@ import { checksum } from '../base/checksum.ts';
 import type { ClientId, Epoch, Millis, RequestNumber, ShardId, Uuid, Version, ZoneId } from '../base/ids.ts';
 import { clientId, epoch as toEpoch, millis, requestNumber, shardId, uuid, version as toVersion, zoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { asBuffer, isZero } from './bytes.ts';
+
+export { asBuffer, isZero };
 
 export const formatVersion = 1;
 export const zoneHeaderBytes = 64;
@@ -486,20 +489,4 @@ export function checkBatchBody(bytes: Buffer, start: number, header: BatchHeader
     at = end;
   }
   return missing ? 'torn' : 'good';
-}
-
-const zeros = Buffer.alloc(64 * 1024);
-
-/** Whether all of `bytes` are zero: never written, on a device that hands out zeroed space. */
-export function isZero(bytes: Uint8Array): boolean {
-  for (let at = 0; at < bytes.length; at += zeros.length) {
-    const piece = bytes.subarray(at, at + zeros.length);
-    if (Buffer.compare(piece, piece.length === zeros.length ? zeros : zeros.subarray(0, piece.length)) !== 0) return false;
-  }
-  return true;
-}
-
-/** The same memory as a Buffer. */
-export function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

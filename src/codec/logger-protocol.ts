@@ -99,7 +99,9 @@ export interface ReadItem {
   readonly length: number;
 }
 
-export type ReadAnswer = { readonly kind: 'ok'; readonly value: Uint8Array } | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
+export type ReadAnswer =
+  | { readonly kind: 'ok'; readonly value: Uint8Array }
+  | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
 /** A zone as a logger reports it. */
 export interface ZoneStatus {
@@ -226,7 +228,7 @@ export function skipRest(reader: MessageReader, count: number): void {
   for (let left = count; left > 0; left -= 1) reader.skip();
 }
 
-function readCode(reader: MessageReader, code: string): LoggerRefusalCode {
+export function readCode(reader: MessageReader, code: string): LoggerRefusalCode {
   if (isRefusalCode(code)) return code;
   return malformed(reader, `unknown refusal '${code}'`);
 }
@@ -252,7 +254,8 @@ export function readRefusal(error: MessageReader): LoggerRefusal | LoggerLost {
   const value = error.value();
   if (!Array.isArray(value)) return { kind: 'lost', message: `the logger answered with an error: ${String(value)}` };
   const [code, message, detail] = value as readonly unknown[];
-  if (typeof code !== 'string' || !isRefusalCode(code)) return { kind: 'lost', message: `the logger refused for an unknown reason: ${String(code)}` };
+  if (typeof code !== 'string' || !isRefusalCode(code))
+    return { kind: 'lost', message: `the logger refused for an unknown reason: ${String(code)}` };
   return refusal(code, typeof message === 'string' ? message : '', typeof detail === 'number' ? detail : 0);
 }
 
@@ -284,7 +287,13 @@ export function readAppend(params: MessageReader): AppendRequest {
   const items: AppendItem[] = [];
   for (let count = params.array(); count > 0; count -= 1) {
     const more = arrayOf(params, 5, 'an append');
-    items.push({ shard: readShard(params), zone: readZone(params), epoch: readEpoch(params), offset: readBytesCount(params, 'offset'), bytes: params.binary() });
+    items.push({
+      shard: readShard(params),
+      zone: readZone(params),
+      epoch: readEpoch(params),
+      offset: readBytesCount(params, 'offset'),
+      bytes: params.binary(),
+    });
     skipRest(params, more);
   }
   skipRest(params, rest);
@@ -408,7 +417,12 @@ function readTail(reader: MessageReader): TailState {
 
 export function readSealAnswer(result: MessageReader): SealAnswer {
   const rest = arrayOf(result, 4, 'the answer to Seal');
-  const answer = { length: readBytesCount(result, 'length'), seen: readBytesCount(result, 'seen'), doubtful: result.boolean(), tail: readTail(result) };
+  const answer = {
+    length: readBytesCount(result, 'length'),
+    seen: readBytesCount(result, 'seen'),
+    doubtful: result.boolean(),
+    tail: readTail(result),
+  };
   skipRest(result, rest);
   return answer;
 }
@@ -441,57 +455,4 @@ export function readReset(params: MessageReader): ResetRequest {
   const request = { logger: params.text(), shard: readShard(params), zone: readZone(params), generation: params.text() };
   skipRest(params, rest);
   return request;
-}
-
-// --- Read ----------------------------------------------------------------------------------------------------------------
-
-export function writeRead(out: MessageWriter, logger: Uuid, items: readonly ReadItem[]): void {
-  out.array(2);
-  out.text(logger);
-  out.array(items.length);
-  for (const item of items) {
-    out.array(4);
-    out.integer(item.shard);
-    out.integer(item.zone);
-    out.integer(item.offset);
-    out.integer(item.length);
-  }
-}
-
-export interface ReadRequest {
-  readonly logger: string;
-  readonly items: readonly ReadItem[];
-}
-
-export function readRead(params: MessageReader): ReadRequest {
-  const rest = arrayOf(params, 2, 'Read');
-  const logger = params.text();
-  const items: ReadItem[] = [];
-  for (let count = params.array(); count > 0; count -= 1) {
-    const more = arrayOf(params, 4, 'a range to read');
-    items.push({ shard: readShard(params), zone: readZone(params), offset: readBytesCount(params, 'offset'), length: readBytesCount(params, 'length') });
-    skipRest(params, more);
-  }
-  skipRest(params, rest);
-  return { logger, items };
-}
-
-export function writeReadAnswer(out: MessageWriter, answers: readonly ReadAnswer[]): void {
-  out.array(answers.length);
-  for (const answer of answers) {
-    if (answer.kind === 'ok') out.binary(answer.value);
-    else out.text(answer.code);
-  }
-}
-
-/** The bytes are views of the message. */
-export function readReadAnswer(result: MessageReader): ReadAnswer[] {
-  const answers: ReadAnswer[] = [];
-  for (let count = result.array(); count > 0; count -= 1) {
-    const value = result.value();
-    if (value instanceof Uint8Array) answers.push({ kind: 'ok', value });
-    else if (typeof value === 'string') answers.push({ kind: 'refused', code: readCode(result, value) });
-    else malformed(result, 'the answer to a read is neither bytes nor a refusal');
-  }
-  return answers;
 }

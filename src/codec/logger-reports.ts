@@ -50,7 +50,8 @@ export function readReportAnswer(result: MessageReader): ZoneStatus[] {
 
 function zoneStatus(reader: MessageReader, map: Fields): ZoneStatus {
   const state = textField(reader, map, 'state');
-  if (state !== 'open' && state !== 'restarted' && state !== 'sealed' && state !== 'finished') return malformed(reader, `unknown zone state '${state}'`);
+  if (state !== 'open' && state !== 'restarted' && state !== 'sealed' && state !== 'finished')
+    return malformed(reader, `unknown zone state '${state}'`);
   return {
     shard: shardId(numberField(reader, map, 'shard')),
     zone: zoneId(numberField(reader, map, 'zone', 1)),
@@ -104,13 +105,15 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function fields(reader: MessageReader): Fields {
   const value = reader.value();
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) return malformed(reader, 'a map is expected');
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
+    return malformed(reader, 'a map is expected');
   return value as Fields;
 }
 
 function numberField(reader: MessageReader, map: Fields, name: string, least = 0): number {
   const value = map[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least) return malformed(reader, `field '${name}' is no number of at least ${least}`);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least)
+    return malformed(reader, `field '${name}' is no number of at least ${least}`);
   return value;
 }
 

@@ -6,7 +6,8 @@ import type { Log } from '../base/log.ts';
 import type { ShardId, ZoneId } from '../base/ids.ts';
 import { loggerRefusals, refusal } from '../codec/logger-protocol.ts';
 import type { ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../codec/logger-protocol.ts';
-import type { Comparison, LoggerMachine, MachineAnswer, MachineEffect, MachineEvent, PendingWrite, Readable } from '../core/logger/logger-machine.ts';
+import type { LoggerMachine, Readable } from '../core/logger/logger-machine.ts';
+import type { Comparison, MachineAnswer, MachineEffect, MachineEvent, PendingWrite } from '../core/logger/machine-events.ts';
 import type { Clock } from '../env/clock.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { CacheGuess } from './cache-guess.ts';
@@ -98,14 +99,19 @@ export class LogStore {
 
   #attempt(effect: Exclude<Effect, { readonly kind: 'answer' }>): void {
     switch (effect.kind) {
-      case 'write': return this.#write(effect.write);
-      case 'compare': return this.#compare(effect.comparison);
-      case 'persist': return this.#guarded(() => this.#parts.metadata.persist(effect.entries));
-      case 'finish-zone': return this.#guarded(() => this.#finishZone(effect.deviceZone, effect.length));
+      case 'write':
+        return this.#write(effect.write);
+      case 'compare':
+        return this.#compare(effect.comparison);
+      case 'persist':
+        return this.#guarded(() => this.#parts.metadata.persist(effect.entries));
+      case 'finish-zone':
+        return this.#guarded(() => this.#finishZone(effect.deviceZone, effect.length));
       case 'reset-zone':
         this.#parts.cache.forget(effect.deviceZone);
         return this.#guarded(() => this.#parts.device.reset(effect.deviceZone));
-      case 'sync': return this.#sync();
+      case 'sync':
+        return this.#sync();
     }
   }
 
@@ -167,7 +173,9 @@ export class LogStore {
 
   #fail(error: Error): void {
     if (this.failed) return;
-    this.#parts.log('error', 'the device failed: this logger answers for nothing new until it is restarted (S17)', { message: error.message });
+    this.#parts.log('error', 'the device failed: this logger answers for nothing new until it is restarted (S17)', {
+      message: error.message,
+    });
     this.#run(this.#parts.machine.step({ kind: 'device-failed' }));
     this.#onFailed(error);
   }

@@ -97,7 +97,12 @@ async function lockFolder(folder: string, world: LoggerWorld): Promise<FolderLoc
 }
 
 async function openDevice(options: LoggerOptions, world: LoggerWorld): Promise<LoggerDevice> {
-  return openFileDevice(world.files, `${options.folder}/device`, { ...options.device, zoneCapacity: options.zoneSize, random: world.random }, world.clock);
+  return openFileDevice(
+    world.files,
+    `${options.folder}/device`,
+    { ...options.device, zoneCapacity: options.zoneSize, random: world.random },
+    world.clock,
+  );
 }
 
 class RunningLogger implements LoggerNode {
@@ -162,8 +167,13 @@ class RunningLogger implements LoggerNode {
 
   status(): LoggerStatus {
     return {
-      logger: this.uuid, instance: this.instance, cluster: this.#options.cluster, state: this.#open.store.failed ? 'failed' : 'ready',
-      deviceCapacity: this.#device.capacityBytes, deviceOccupied: this.#device.occupiedBytes, zones: this.#open.store.zoneCount,
+      logger: this.uuid,
+      instance: this.instance,
+      cluster: this.#options.cluster,
+      state: this.#open.store.failed ? 'failed' : 'ready',
+      deviceCapacity: this.#device.capacityBytes,
+      deviceOccupied: this.#device.occupiedBytes,
+      zones: this.#open.store.zoneCount,
       alignment: this.#device.geometry.alignment,
     };
   }
@@ -207,16 +217,32 @@ function asKvError(error: unknown, folder: string): unknown {
 }
 
 const deviceCodes: Readonly<Record<DeviceError['code'], ErrorCode>> = {
-  full: 'disk-full', io: 'device-failed', failed: 'device-failed', invalid: 'settings-differ', locked: 'folder-in-use', foreign: 'data-damaged',
-  'newer-format': 'newer-format', damaged: 'data-damaged',
+  full: 'disk-full',
+  io: 'device-failed',
+  failed: 'device-failed',
+  invalid: 'settings-differ',
+  locked: 'folder-in-use',
+  foreign: 'data-damaged',
+  'newer-format': 'newer-format',
+  damaged: 'data-damaged',
 };
 
 const filesCodes: Readonly<Record<FilesError['code'], ErrorCode>> = {
-  'not-found': 'bad-argument', exists: 'folder-in-use', full: 'disk-full', io: 'device-failed', locked: 'folder-in-use', permission: 'bad-argument',
+  'not-found': 'bad-argument',
+  exists: 'folder-in-use',
+  full: 'disk-full',
+  io: 'device-failed',
+  locked: 'folder-in-use',
+  permission: 'bad-argument',
   closed: 'closed',
 };
 
 const networkCodes: Readonly<Record<NetworkError['code'], ErrorCode>> = {
-  'address-in-use': 'port-in-use', refused: 'address-invalid', reset: 'address-invalid', 'bad-address': 'address-invalid', timeout: 'address-invalid',
-  permission: 'address-invalid', io: 'address-invalid',
+  'address-in-use': 'port-in-use',
+  refused: 'address-invalid',
+  reset: 'address-invalid',
+  'bad-address': 'address-invalid',
+  timeout: 'address-invalid',
+  permission: 'address-invalid',
+  io: 'address-invalid',
 };

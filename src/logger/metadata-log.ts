@@ -25,7 +25,13 @@ export interface LoggerIdentity {
 /** What an existing device says. `generation`: of the newest checkpoint, 0 when there is none. */
 export type FoundMetadata =
   | { readonly kind: 'empty' }
-  | { readonly kind: 'found'; readonly identity: LoggerIdentity; readonly frames: readonly Frame[]; readonly generation: number; readonly zone: number };
+  | {
+      readonly kind: 'found';
+      readonly identity: LoggerIdentity;
+      readonly frames: readonly Frame[];
+      readonly generation: number;
+      readonly zone: number;
+    };
 
 /** A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more of the first two. */
 const grownBytes = 256 * 1024;
@@ -42,14 +48,20 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
   for (const zone of metadataZones) {
     const result = readMetadataZone(await readAll(device, zone), zone);
     if (result.kind === 'newer-format') {
-      throw new KvError('newer-format', `${where}: the logger's metadata has format ${result.format}; this version reads up to ${metadataFormatVersion}`);
+      throw new KvError(
+        'newer-format',
+        `${where}: the logger's metadata has format ${result.format}; this version reads up to ${metadataFormatVersion}`,
+      );
     }
     if (result.kind === 'state' && (best === undefined || result.generation > best.generation)) best = { ...result, zone };
     if (result.kind === 'damaged' && (damaged === undefined || result.generation > damaged.generation)) damaged = { ...result, zone };
   }
   // Damage in an older generation is of no importance: the newer checkpoint holds everything.
   if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0)) {
-    throw new KvError('data-damaged', `${where}: acknowledged metadata is damaged in device zone ${damaged.zone} at offset ${damaged.offset}; ${advice}`);
+    throw new KvError(
+      'data-damaged',
+      `${where}: acknowledged metadata is damaged in device zone ${damaged.zone} at offset ${damaged.offset}; ${advice}`,
+    );
   }
   const first = best?.frames[0];
   if (best === undefined || first === undefined) {
@@ -164,10 +176,18 @@ export class MetadataLog {
 
   #write(kind: 'checkpoint' | 'changes', entries: readonly MetadataEntry[]): void {
     assert(entries.length > 0 || kind === 'checkpoint', 'a frame of changes has some');
-    const frame = encodeFrame({
-      kind, ...this.#identity, alignment: this.#device.geometry.alignment, deviceZone: this.#zone, generation: this.#generation,
-      offset: this.#end, stable: this.#stable,
-    }, entries);
+    const frame = encodeFrame(
+      {
+        kind,
+        ...this.#identity,
+        alignment: this.#device.geometry.alignment,
+        deviceZone: this.#zone,
+        generation: this.#generation,
+        offset: this.#end,
+        stable: this.#stable,
+      },
+      entries,
+    );
     this.#device.write(this.#zone, this.#end, frame);
     this.#end += frame.length;
   }

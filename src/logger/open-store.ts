@@ -43,7 +43,12 @@ export interface OpenStore {
  * Nothing is answered before everything that the device holds is stable. `onFailed`: see LogStore.
  * @throws KvError `wrong-cluster`, `settings-differ`, `newer-format`, `data-damaged`; DeviceError
  */
-export async function openStore(device: LoggerDevice, options: StoreOptions, world: StoreWorld, onFailed: (error: Error) => void): Promise<OpenStore> {
+export async function openStore(
+  device: LoggerDevice,
+  options: StoreOptions,
+  world: StoreWorld,
+  onFailed: (error: Error) => void,
+): Promise<OpenStore> {
   const { clock, random, log } = world;
   const found = await findMetadata(device, options.folder);
   const identity = identify(found, options, world);
@@ -51,7 +56,10 @@ export async function openStore(device: LoggerDevice, options: StoreOptions, wor
   const { geometry } = device;
   const machine = new LoggerMachine<OnMachineAnswer>(
     {
-      cluster: identity.cluster, zoneSize: identity.zoneSize, alignment: geometry.alignment, deviceZones: dataZones(device),
+      cluster: identity.cluster,
+      zoneSize: identity.zoneSize,
+      alignment: geometry.alignment,
+      deviceZones: dataZones(device),
       drawGeneration: () => randomHex(random, 8),
     },
     restored,
@@ -71,8 +79,10 @@ function identify(found: FoundMetadata, options: StoreOptions, world: StoreWorld
     return identity;
   }
   const { identity } = found;
-  if (identity.cluster !== options.cluster) throw new KvError('wrong-cluster', `${options.folder} belongs to cluster ${identity.cluster}, not to ${options.cluster}`);
-  if (identity.zoneSize !== options.zoneSize) throw new KvError('settings-differ', `${options.folder} has zones of ${identity.zoneSize} bytes, not ${options.zoneSize}`);
+  if (identity.cluster !== options.cluster)
+    throw new KvError('wrong-cluster', `${options.folder} belongs to cluster ${identity.cluster}, not to ${options.cluster}`);
+  if (identity.zoneSize !== options.zoneSize)
+    throw new KvError('settings-differ', `${options.folder} has zones of ${identity.zoneSize} bytes, not ${options.zoneSize}`);
   return identity;
 }
 

@@ -23,7 +23,10 @@ export async function restoreZones(device: ZonedDevice, found: FoundMetadata, lo
   const zones: RestoredZone[] = [];
   for (const entry of recorded.zones) {
     const report = reports.get(entry.deviceZone);
-    const zone = entry.state === 'finished' ? await restoreFinished(device, entry, report) : await restoreOpen(device, found.identity, entry, report, log);
+    const zone =
+      entry.state === 'finished'
+        ? await restoreFinished(device, entry, report)
+        : await restoreOpen(device, found.identity, entry, report, log);
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
@@ -31,7 +34,12 @@ export async function restoreZones(device: ZonedDevice, found: FoundMetadata, lo
 }
 
 /** Written by an append that was never answered, or reset by an order whose entry survived: in either case nobody's. */
-async function dropOrphans(device: ZonedDevice, reports: ReadonlyMap<number, ZoneReport>, zones: readonly ZoneEntry[], log: Log): Promise<void> {
+async function dropOrphans(
+  device: ZonedDevice,
+  reports: ReadonlyMap<number, ZoneReport>,
+  zones: readonly ZoneEntry[],
+  log: Log,
+): Promise<void> {
   const owned = new Set<number>([...metadataZones, ...zones.map((zone) => zone.deviceZone)]);
   let dropped = 0;
   for (const report of reports.values()) {
@@ -55,12 +63,19 @@ async function restoreFinished(device: ZonedDevice, entry: ZoneEntry, report: Zo
 }
 
 async function restoreOpen(
-  device: ZonedDevice, identity: LoggerIdentity, entry: ZoneEntry, report: ZoneReport | undefined, log: Log,
+  device: ZonedDevice,
+  identity: LoggerIdentity,
+  entry: ZoneEntry,
+  report: ZoneReport | undefined,
+  log: Log,
 ): Promise<RestoredZone | undefined> {
   if (report === undefined || report.state === 'empty') return undefined;
   const scan = await scanDeviceZone(device, identity, entry, report.writePointer);
   if (scan.kind === 'newer-format') {
-    throw new KvError('newer-format', `shard ${entry.shard} zone ${entry.zone} has log format ${scan.format}; this version reads up to ${formatVersion}`);
+    throw new KvError(
+      'newer-format',
+      `shard ${entry.shard} zone ${entry.zone} has log format ${scan.format}; this version reads up to ${formatVersion}`,
+    );
   }
   if (scan.length === 0 && scan.tail === 'clean') {
     device.reset(entry.deviceZone);
@@ -76,14 +91,25 @@ async function restoreOpen(
 
 function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' | 'batches' | 'tail'>): RestoredZone {
   return {
-    shard: entry.shard, zone: entry.zone, epoch: entry.epoch, deviceZone: entry.deviceZone, generation: entry.generation,
-    finished: entry.state === 'finished', length: found.length, seen: found.seen, batches: found.batches, tail: found.tail,
+    shard: entry.shard,
+    zone: entry.zone,
+    epoch: entry.epoch,
+    deviceZone: entry.deviceZone,
+    generation: entry.generation,
+    finished: entry.state === 'finished',
+    length: found.length,
+    seen: found.seen,
+    batches: found.batches,
+    tail: found.tail,
   };
 }
 
 /** Scans [0, bound) of the device zone in chunks. */
 export async function scanDeviceZone(
-  device: ZonedDevice, identity: LoggerIdentity, entry: Pick<ZoneEntry, 'shard' | 'zone' | 'epoch' | 'deviceZone'>, bound: number,
+  device: ZonedDevice,
+  identity: LoggerIdentity,
+  entry: Pick<ZoneEntry, 'shard' | 'zone' | 'epoch' | 'deviceZone'>,
+  bound: number,
 ): Promise<ZoneScan> {
   const place = { cluster: identity.cluster, shard: entry.shard, zone: entry.zone, epoch: entry.epoch };
   const scan = scanZone({ place, zoneSize: identity.zoneSize, bound, alignment: device.geometry.alignment });

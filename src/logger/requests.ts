@@ -14,19 +14,18 @@ import {
   readAppend,
   readConfirm,
   readFinish,
-  readRead,
   readReset,
   readSeal,
   refusal,
   writeAppendAnswer,
   writeConfirmAnswer,
-  writeReadAnswer,
   writeRefusal,
   writeSealAnswer,
 } from '../codec/logger-protocol.ts';
+import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
-import type { MachineAnswer } from '../core/logger/logger-machine.ts';
+import type { MachineAnswer } from '../core/logger/machine-events.ts';
 import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
 import type { LogStore, OnMachineAnswer } from './log-store.ts';
 import type { ZoneReader } from './zone-reader.ts';
@@ -48,7 +47,8 @@ export function requestHandler(port: Port, parts: RequestParts, channels: Set<Rp
   const requests = new Requests(parts);
   return {
     onRequest: (channel, id, method, params) => {
-      if (!requests.handle(port, channel, id, method, params)) channel.answerErrorText(id, `unknown method '${method}' on the ${port} port of a logger`);
+      if (!requests.handle(port, channel, id, method, params))
+        channel.answerErrorText(id, `unknown method '${method}' on the ${port} port of a logger`);
     },
     onNotice: () => undefined,
     onOpen: () => undefined,
@@ -74,12 +74,23 @@ class Requests {
 
   #write(channel: RpcChannel, id: number, method: string, params: MessageReader): boolean {
     switch (method) {
-      case loggerMethods.append: this.#append(channel, id, params); return true;
-      case loggerMethods.confirm: this.#confirm(channel, id, params); return true;
-      case loggerMethods.seal: this.#seal(channel, id, params); return true;
-      case loggerMethods.finish: this.#finish(channel, id, params); return true;
-      case loggerMethods.reset: this.#reset(channel, id, params); return true;
-      default: return false;
+      case loggerMethods.append:
+        this.#append(channel, id, params);
+        return true;
+      case loggerMethods.confirm:
+        this.#confirm(channel, id, params);
+        return true;
+      case loggerMethods.seal:
+        this.#seal(channel, id, params);
+        return true;
+      case loggerMethods.finish:
+        this.#finish(channel, id, params);
+        return true;
+      case loggerMethods.reset:
+        this.#reset(channel, id, params);
+        return true;
+      default:
+        return false;
     }
   }
 
@@ -125,12 +136,14 @@ class Requests {
 
   #finish(channel: RpcChannel, id: number, params: MessageReader): void {
     const { logger, shard, zone, length } = readFinish(params);
-    if (this.#accepts(channel, id, logger)) this.#parts.store.request({ kind: 'finish', ticket: answerTo(channel, id), shard, zone, length });
+    if (this.#accepts(channel, id, logger))
+      this.#parts.store.request({ kind: 'finish', ticket: answerTo(channel, id), shard, zone, length });
   }
 
   #reset(channel: RpcChannel, id: number, params: MessageReader): void {
     const { logger, shard, zone, generation } = readReset(params);
-    if (this.#accepts(channel, id, logger)) this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, generation });
+    if (this.#accepts(channel, id, logger))
+      this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, generation });
   }
 
   #readRanges(channel: RpcChannel, id: number, params: MessageReader): void {
@@ -138,7 +151,8 @@ class Requests {
     if (!this.#accepts(channel, id, logger, items.length, limits.readItemsMax)) return;
     let bytes = 0;
     for (const item of items) bytes += item.length;
-    if (bytes > limits.readBytesMax) return refuse(channel, id, refusal('too-large', `a read of ${bytes} bytes; at most ${limits.readBytesMax}`, limits.readBytesMax));
+    if (bytes > limits.readBytesMax)
+      return refuse(channel, id, refusal('too-large', `a read of ${bytes} bytes; at most ${limits.readBytesMax}`, limits.readBytesMax));
     this.#parts.reader.read(items, (answers) => {
       writeReadAnswer(channel.beginAnswer(id), answers);
       channel.endAnswer();

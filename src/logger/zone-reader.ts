@@ -72,7 +72,13 @@ export class ZoneReader {
   /** A read that failed is one bad range of the medium: the other replicas have it. It says nothing about what was synced (S17). */
   #unreadable(error: unknown, item: ReadItem): ReadAnswer {
     if (!(error instanceof DeviceError)) throw error;
-    this.#log('error', 'a read failed', { shard: item.shard, zone: item.zone, offset: item.offset, length: item.length, message: error.message });
+    this.#log('error', 'a read failed', {
+      shard: item.shard,
+      zone: item.zone,
+      offset: item.offset,
+      length: item.length,
+      message: error.message,
+    });
     return failed('device-failed');
   }
 

@@ -26,16 +26,15 @@ import {
   loggerMethods,
   readAppendAnswer,
   readConfirmAnswer,
-  readReadAnswer,
   readRefusal,
   readSealAnswer,
   writeAppend,
   writeConfirm,
   writeFinish,
-  writeRead,
   writeReset,
   writeSeal,
 } from '../codec/logger-protocol.ts';
+import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
@@ -82,7 +81,8 @@ export class LoggerClient {
     const read = (result: MessageReader): ConfirmAnswer => {
       const answer = readConfirmAnswer(result);
       counted(answer.refusals, items.length, result);
-      if (answer.number !== number) throw new MessageFormatError(`S7: an answer to confirmation ${answer.number}, not ${number}`, result.position);
+      if (answer.number !== number)
+        throw new MessageFormatError(`S7: an answer to confirmation ${answer.number}, not ${number}`, result.position);
       return answer;
     };
     call(this.#channels.write, loggerMethods.confirm, (out) => writeConfirm(out, this.logger, number, items), read, onAnswer);
@@ -110,7 +110,13 @@ export class LoggerClient {
   }
 
   reportZones(shard: ShardId | undefined, digests: readonly DigestItem[], onAnswer: OnAnswer<readonly ZoneStatus[]>): void {
-    call(this.#channels.read, loggerMethods.reportZones, (out) => writeReport(out, this.logger, shard, digests), readReportAnswer, onAnswer);
+    call(
+      this.#channels.read,
+      loggerMethods.reportZones,
+      (out) => writeReport(out, this.logger, shard, digests),
+      readReportAnswer,
+      onAnswer,
+    );
   }
 
   /** Asks whoever listens there: compare `logger` of the answer. Answered also while a sync hangs. */
@@ -141,7 +147,11 @@ function call<T>(
   channel.request(method, write, (failure, result) => onAnswer(answerOf(failure, result, read)));
 }
 
-function answerOf<T>(failure: RpcFailure | undefined, result: MessageReader | undefined, read: (result: MessageReader) => T): LoggerAnswer<T> {
+function answerOf<T>(
+  failure: RpcFailure | undefined,
+  result: MessageReader | undefined,
+  read: (result: MessageReader) => T,
+): LoggerAnswer<T> {
   try {
     if (failure?.kind === 'error') return readRefusal(failure.error);
     if (failure !== undefined || result === undefined) return { kind: 'lost', message: failure?.message ?? 'no answer' };
@@ -164,7 +174,8 @@ function counted<T>(list: readonly T[], count: number, result: MessageReader): r
 function checkedRead(answers: readonly ReadAnswer[], items: readonly ReadItem[], result: MessageReader): readonly ReadAnswer[] {
   counted(answers, items.length, result);
   for (const [index, answer] of answers.entries()) {
-    if (answer.kind === 'ok' && answer.value.length !== items[index]?.length) throw new MessageFormatError('a read gave another length than asked for', result.position);
+    if (answer.kind === 'ok' && answer.value.length !== items[index]?.length)
+      throw new MessageFormatError('a read gave another length than asked for', result.position);
   }
   return answers;
 }

@@ -4,7 +4,12 @@ import { batchLayout, encodeRecord, encodeZoneHeader, recordKind, recordLength, 
 import type { RecordInput } from '../../src/codec/log-format.ts';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, version, zoneId } from '../../src/base/ids.ts';
 
-export const place: ZonePlace = { cluster: uuid('00112233445566778899aabbccddeeff'), shard: shardId(5), zone: zoneId(2 ** 33 + 7), epoch: epoch(2 ** 34 + 9) };
+export const place: ZonePlace = {
+  cluster: uuid('00112233445566778899aabbccddeeff'),
+  shard: shardId(5),
+  zone: zoneId(2 ** 33 + 7),
+  epoch: epoch(2 ** 34 + 9),
+};
 export const zoneSize = 256 * 1024;
 export const seed = zoneSeed(place);
 const time = millis(1_763_980_000_123);
@@ -12,8 +17,16 @@ const time = millis(1_763_980_000_123);
 function record(kind: RecordInput['kind'], key: string, value: Uint8Array, more: Partial<RecordInput> = {}): RecordInput {
   const keyBytes = Buffer.from(key);
   return {
-    kind, source: Buffer.concat([keyBytes, value]), keyStart: 0, keyLength: keyBytes.length, valueStart: keyBytes.length, valueLength: value.length,
-    client: clientId(0), number: requestNumber(0), firstIncomplete: requestNumber(0), ...more,
+    kind,
+    source: Buffer.concat([keyBytes, value]),
+    keyStart: 0,
+    keyLength: keyBytes.length,
+    valueStart: keyBytes.length,
+    valueLength: value.length,
+    client: clientId(0),
+    number: requestNumber(0),
+    firstIncomplete: requestNumber(0),
+    ...more,
   };
 }
 
@@ -25,7 +38,12 @@ export const batches: readonly (readonly RecordInput[])[] = [
     record(recordKind.put, 'empty value', Buffer.alloc(0), numbered),
     record(recordKind.put, 'moved', Buffer.from('m'), { version: version(2 ** 45 + 3) }),
     record(recordKind.put, 'expires', Buffer.from('e'), { expiresAt: millis(1_763_999_999_999) }),
-    record(recordKind.put, 'all', Buffer.from('a'), { ...numbered, version: version(77), expiresAt: millis(1), reply: Buffer.from('reply') }),
+    record(recordKind.put, 'all', Buffer.from('a'), {
+      ...numbered,
+      version: version(77),
+      expiresAt: millis(1),
+      reply: Buffer.from('reply'),
+    }),
     record(recordKind.delete, 'gone', Buffer.alloc(0), numbered),
     record(recordKind.refusal, 'refused', Buffer.alloc(0), { ...numbered, reply: Buffer.alloc(0) }),
     record(recordKind.floor, '\x01\x02\x03\x04\x05\0\0\0', Buffer.alloc(0)),
@@ -53,7 +71,16 @@ function encodeBatch(records: readonly RecordInput[], offset: number, alignment:
   const bytes = Buffer.alloc(totalLength);
   let at = headerLength;
   for (const item of records) at = encodeRecord(bytes, at, item, seed, offset + at);
-  const header = { ...place, offset, headerLength, recordsLength, totalLength, recordCount: records.length, committedLength: offset, shardTimeMs: time };
+  const header = {
+    ...place,
+    offset,
+    headerLength,
+    recordsLength,
+    totalLength,
+    recordCount: records.length,
+    committedLength: offset,
+    shardTimeMs: time,
+  };
   sealBatch(bytes, 0, header, seed);
   return bytes;
 }

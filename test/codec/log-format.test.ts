@@ -9,8 +9,18 @@ import { checksum } from '../../src/base/checksum.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { DecodedRecord, ZonePlace } from '../../src/codec/log-format.ts';
 import {
-  batchHeaderBytes, batchLayout, checkBatchBody, decodeBatchHeader, decodeRecord, decodeZoneHeader, encodeRecord, encodeZoneHeader, isZero, recordLength,
-  sealBatch, zoneSeed,
+  batchHeaderBytes,
+  batchLayout,
+  checkBatchBody,
+  decodeBatchHeader,
+  decodeRecord,
+  decodeZoneHeader,
+  encodeRecord,
+  encodeZoneHeader,
+  isZero,
+  recordLength,
+  sealBatch,
+  zoneSeed,
 } from '../../src/codec/log-format.ts';
 import { repositoryRoot } from '../support/repository.ts';
 import { batches, goldenZone, place, seed, zoneSize } from './golden-zone.ts';
@@ -25,14 +35,25 @@ function golden(alignment: number): Buffer {
 function readZone(bytes: Buffer, at: ZonePlace = place): { readonly end: number; readonly records: DecodedRecord[] } {
   const ownSeed = zoneSeed(at);
   const head = decodeZoneHeader(bytes);
-  if (head.kind !== 'zone' || head.header.shard !== at.shard || head.header.zone !== at.zone || head.header.epoch !== at.epoch || head.header.cluster !== at.cluster) {
+  if (
+    head.kind !== 'zone' ||
+    head.header.shard !== at.shard ||
+    head.header.zone !== at.zone ||
+    head.header.epoch !== at.epoch ||
+    head.header.cluster !== at.cluster
+  ) {
     return { end: 0, records: [] };
   }
   const records: DecodedRecord[] = [];
   let end = head.length;
   for (;;) {
     const batch = decodeBatchHeader(bytes, end, end, at, ownSeed);
-    if (batch.kind !== 'batch' || end + batch.header.totalLength > bytes.length || checkBatchBody(bytes, end, batch.header, ownSeed) !== 'good') return { end, records };
+    if (
+      batch.kind !== 'batch' ||
+      end + batch.header.totalLength > bytes.length ||
+      checkBatchBody(bytes, end, batch.header, ownSeed) !== 'good'
+    )
+      return { end, records };
     let position = end + batch.header.headerLength;
     for (let left = batch.header.recordCount; left > 0; left -= 1) {
       const record = decodeRecord(bytes, position, ownSeed, position);
@@ -62,17 +83,31 @@ describe('golden files of format 1', () => {
         assert.ok(input);
         assert.deepEqual(
           {
-            kind: record.kind, version: record.version, expiresAt: record.expiresAt, client: record.client, number: record.number,
-            firstIncomplete: record.firstIncomplete, length: record.length,
+            kind: record.kind,
+            version: record.version,
+            expiresAt: record.expiresAt,
+            client: record.client,
+            number: record.number,
+            firstIncomplete: record.firstIncomplete,
+            length: record.length,
             key: bytes.subarray(record.keyStart, record.keyStart + record.keyLength).toString(),
             value: bytes.subarray(record.valueStart, record.valueStart + record.valueLength).toString('hex'),
             reply: bytes.subarray(record.replyStart, record.replyStart + record.replyLength).toString(),
           },
           {
-            kind: input.kind, version: input.version, expiresAt: input.expiresAt, client: input.client, number: input.number,
-            firstIncomplete: input.firstIncomplete, length: recordLength(input),
-            key: Buffer.from(input.source).subarray(input.keyStart, input.keyStart + input.keyLength).toString(),
-            value: Buffer.from(input.source).subarray(input.valueStart, input.valueStart + input.valueLength).toString('hex'),
+            kind: input.kind,
+            version: input.version,
+            expiresAt: input.expiresAt,
+            client: input.client,
+            number: input.number,
+            firstIncomplete: input.firstIncomplete,
+            length: recordLength(input),
+            key: Buffer.from(input.source)
+              .subarray(input.keyStart, input.keyStart + input.keyLength)
+              .toString(),
+            value: Buffer.from(input.source)
+              .subarray(input.valueStart, input.valueStart + input.valueLength)
+              .toString('hex'),
             reply: Buffer.from(input.reply ?? []).toString(),
           },
         );
@@ -127,7 +162,11 @@ describe('S16 what was changed is noticed', () => {
         const changed = Buffer.from(bytes);
         const at = record.start + Math.floor(bit / 8);
         changed[at] = (changed[at] ?? 0) ^ (1 << (bit % 8));
-        assert.notEqual(decodeRecord(changed, record.start, seed, record.start).kind, 'record', `bit ${bit} of the record at ${record.start}`);
+        assert.notEqual(
+          decodeRecord(changed, record.start, seed, record.start).kind,
+          'record',
+          `bit ${bit} of the record at ${record.start}`,
+        );
       }
     }
   });
@@ -139,7 +178,12 @@ describe('S16 what was changed is noticed', () => {
         const bytes = Buffer.from(original);
         bytes.copy(bytes, to, from, Math.min(from + length, original.length));
         const firstChange = original.findIndex((byte, index) => byte !== bytes[index]);
-        const batch = firstChange < 0 ? original.length : (batchStarts(original).filter((start) => start <= firstChange).at(-1) ?? 0);
+        const batch =
+          firstChange < 0
+            ? original.length
+            : (batchStarts(original)
+                .filter((start) => start <= firstChange)
+                .at(-1) ?? 0);
         assert.equal(readZone(bytes).end, batch);
       }),
       { seed: 1, numRuns: 2_000 },
@@ -231,7 +275,10 @@ describe('what was cut', () => {
     assert.deepEqual(decodeZoneHeader(bytes.subarray(0, 63)), { kind: 'short', needed: 64 });
     assert.deepEqual(decodeZoneHeader(bytes.subarray(0, 64)), { kind: 'short', needed: 4096 });
     const start = batchStarts(bytes)[1] ?? 0;
-    assert.deepEqual(decodeBatchHeader(bytes.subarray(start, start + batchHeaderBytes), 0, start, place, seed), { kind: 'short', needed: bytes.readUInt32LE(start + 8) });
+    assert.deepEqual(decodeBatchHeader(bytes.subarray(start, start + batchHeaderBytes), 0, start, place, seed), {
+      kind: 'short',
+      needed: bytes.readUInt32LE(start + 8),
+    });
   });
 });
 
@@ -255,7 +302,16 @@ describe('versions', () => {
 
   test('a batch header without room for its block checksums is damage', () => {
     const bytes = Buffer.alloc(64 * 1024);
-    const header = { ...place, offset: 4096, headerLength: batchHeaderBytes, recordsLength: 0, totalLength: batchHeaderBytes, recordCount: 0, committedLength: 0, shardTimeMs: 0 as never };
+    const header = {
+      ...place,
+      offset: 4096,
+      headerLength: batchHeaderBytes,
+      recordsLength: 0,
+      totalLength: batchHeaderBytes,
+      recordCount: 0,
+      committedLength: 0,
+      shardTimeMs: 0 as never,
+    };
     sealBatch(bytes, 0, header, seed);
     bytes.writeUInt32LE(32 * 1024, 16);
     bytes.writeUInt32LE(checksum(bytes.subarray(8, batchHeaderBytes), (seed ^ 4096) >>> 0), 4);
@@ -283,25 +339,39 @@ describe('any input', () => {
 
   test('what is encoded is decoded, for any lengths, alignment and offset', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 0, max: 9_000 }), { minLength: 1, maxLength: 5 }), fc.constantFrom(...alignments), fc.nat(20), (sizes, alignment, step) => {
-        const offset = step * alignment * 3;
-        const template = batches[1]?.[0];
-        assert.ok(template);
-        const records = sizes.map((size) => ({ ...template, valueLength: size, valueStart: 0, source: Buffer.alloc(9_100, size % 251) }));
-        const recordsLength = records.reduce((sum, record) => sum + recordLength(record), 0);
-        const { headerLength, totalLength } = batchLayout(offset, recordsLength, alignment);
-        assert.equal(totalLength % alignment, 0);
-        const bytes = Buffer.alloc(totalLength);
-        let at = headerLength;
-        for (const record of records) at = encodeRecord(bytes, at, record, seed, offset + at);
-        const header = { ...place, offset, headerLength, recordsLength, totalLength, recordCount: records.length, committedLength: offset, shardTimeMs: 5 as never };
-        const { cluster, ...wanted } = header;
-        sealBatch(bytes, 0, header, seed);
-        const result = decodeBatchHeader(bytes, 0, offset, place, seed);
-        assert.deepEqual(result, { kind: 'batch', header: wanted });
-        assert.equal(checkBatchBody(bytes, 0, header, seed), 'good');
-        assert.equal(cluster, place.cluster);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: 0, max: 9_000 }), { minLength: 1, maxLength: 5 }),
+        fc.constantFrom(...alignments),
+        fc.nat(20),
+        (sizes, alignment, step) => {
+          const offset = step * alignment * 3;
+          const template = batches[1]?.[0];
+          assert.ok(template);
+          const records = sizes.map((size) => ({ ...template, valueLength: size, valueStart: 0, source: Buffer.alloc(9_100, size % 251) }));
+          const recordsLength = records.reduce((sum, record) => sum + recordLength(record), 0);
+          const { headerLength, totalLength } = batchLayout(offset, recordsLength, alignment);
+          assert.equal(totalLength % alignment, 0);
+          const bytes = Buffer.alloc(totalLength);
+          let at = headerLength;
+          for (const record of records) at = encodeRecord(bytes, at, record, seed, offset + at);
+          const header = {
+            ...place,
+            offset,
+            headerLength,
+            recordsLength,
+            totalLength,
+            recordCount: records.length,
+            committedLength: offset,
+            shardTimeMs: 5 as never,
+          };
+          const { cluster, ...wanted } = header;
+          sealBatch(bytes, 0, header, seed);
+          const result = decodeBatchHeader(bytes, 0, offset, place, seed);
+          assert.deepEqual(result, { kind: 'batch', header: wanted });
+          assert.equal(checkBatchBody(bytes, 0, header, seed), 'good');
+          assert.equal(cluster, place.cluster);
+        },
+      ),
       { seed: 3, numRuns: 500 },
     );
   });

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { epoch, instanceId, lba, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import * as protocol from '../../src/codec/logger-protocol.ts';
 import type { LoggerStatus, ZoneStatus } from '../../src/codec/logger-protocol.ts';
+import * as reads from '../../src/codec/logger-reads.ts';
 import * as reports from '../../src/codec/logger-reports.ts';
 import { MessageFormatError, MessageReader } from '../../src/codec/message-reader.ts';
 import { MessageWriter } from '../../src/codec/message-writer.ts';
@@ -18,10 +19,25 @@ function encode(write: (out: MessageWriter) => void): Buffer {
 }
 
 const status: LoggerStatus = {
-  logger, instance: instanceId('2'.repeat(16)), cluster: uuid('3'.repeat(32)), state: 'ready', deviceCapacity: 2 ** 40, deviceOccupied: 5, zones: 7, alignment: 512,
+  logger,
+  instance: instanceId('2'.repeat(16)),
+  cluster: uuid('3'.repeat(32)),
+  state: 'ready',
+  deviceCapacity: 2 ** 40,
+  deviceOccupied: 5,
+  zones: 7,
+  alignment: 512,
 };
 const zone: ZoneStatus = {
-  ...place, state: 'restarted', length: 5, seen: 4, capacity: 2 ** 28, occupied: 9, generation: '0123456789abcdef', batches: 2, digest: undefined,
+  ...place,
+  state: 'restarted',
+  length: 5,
+  seen: 4,
+  capacity: 2 ** 28,
+  occupied: 9,
+  generation: '0123456789abcdef',
+  batches: 2,
+  digest: undefined,
 };
 
 interface Form {
@@ -35,33 +51,64 @@ function form<T>(name: string, write: (out: MessageWriter) => void, read: (reade
   return { name, bytes: encode(write), read, value };
 }
 
-const items = [{ ...place, offset: 0, bytes: Buffer.from('abc') }, { ...place, offset: 2 ** 31, bytes: Buffer.alloc(0) }];
+const items = [
+  { ...place, offset: 0, bytes: Buffer.from('abc') },
+  { ...place, offset: 2 ** 31, bytes: Buffer.alloc(0) },
+];
 const appendAnswers: readonly protocol.AppendAnswer[] = [{ kind: 'ok', value: lba(2 ** 52) }, protocol.refusal('fenced', 'why', 12)];
 const confirmAnswer = { number: 8, refusals: [undefined, 'fenced', undefined] as const };
 const sealAnswer = { length: 5, seen: 6, doubtful: true, tail: 'damaged' } as const;
-const reads: readonly protocol.ReadAnswer[] = [{ kind: 'ok', value: Buffer.from('xyz') }, { kind: 'refused', code: 'out-of-range' }];
+const readAnswers: readonly protocol.ReadAnswer[] = [
+  { kind: 'ok', value: Buffer.from('xyz') },
+  { kind: 'refused', code: 'out-of-range' },
+];
 
 const forms: readonly Form[] = [
   form('Append', (out) => protocol.writeAppend(out, logger, items), protocol.readAppend, { logger, items }),
   form('Append answer', (out) => protocol.writeAppendAnswer(out, appendAnswers), protocol.readAppendAnswer, [...appendAnswers]),
   form('Confirm', (out) => protocol.writeConfirm(out, logger, 9, [place]), protocol.readConfirm, { logger, number: 9, items: [place] }),
-  form('Confirm answer', (out) => protocol.writeConfirmAnswer(out, confirmAnswer), protocol.readConfirmAnswer, { number: 8, refusals: [...confirmAnswer.refusals] }),
+  form('Confirm answer', (out) => protocol.writeConfirmAnswer(out, confirmAnswer), protocol.readConfirmAnswer, {
+    number: 8,
+    refusals: [...confirmAnswer.refusals],
+  }),
   form('Seal', (out) => protocol.writeSeal(out, logger, place.shard, place.zone, place.epoch), protocol.readSeal, { logger, ...place }),
   form('Seal answer', (out) => protocol.writeSealAnswer(out, sealAnswer), protocol.readSealAnswer, sealAnswer),
-  form('Finish', (out) => protocol.writeFinish(out, logger, place.shard, place.zone, 77), protocol.readFinish, { logger, shard: place.shard, zone: place.zone, length: 77 }),
-  form('Reset', (out) => protocol.writeReset(out, logger, place.shard, place.zone, 'ab'), protocol.readReset, { logger, shard: place.shard, zone: place.zone, generation: 'ab' }),
-  form('Read', (out) => protocol.writeRead(out, logger, [{ ...place, offset: 1, length: 2 }]), protocol.readRead, {
-    logger, items: [{ shard: place.shard, zone: place.zone, offset: 1, length: 2 }],
+  form('Finish', (out) => protocol.writeFinish(out, logger, place.shard, place.zone, 77), protocol.readFinish, {
+    logger,
+    shard: place.shard,
+    zone: place.zone,
+    length: 77,
   }),
-  form('Read answer', (out) => protocol.writeReadAnswer(out, reads), protocol.readReadAnswer, [...reads]),
+  form('Reset', (out) => protocol.writeReset(out, logger, place.shard, place.zone, 'ab'), protocol.readReset, {
+    logger,
+    shard: place.shard,
+    zone: place.zone,
+    generation: 'ab',
+  }),
+  form('Read', (out) => reads.writeRead(out, logger, [{ ...place, offset: 1, length: 2 }]), reads.readRead, {
+    logger,
+    items: [{ shard: place.shard, zone: place.zone, offset: 1, length: 2 }],
+  }),
+  form('Read answer', (out) => reads.writeReadAnswer(out, readAnswers), reads.readReadAnswer, [...readAnswers]),
   form('ReportZones', (out) => reports.writeReport(out, logger, undefined, [{ ...place, length: 3 }]), reports.readReport, {
-    logger, shard: undefined, digests: [{ shard: place.shard, zone: place.zone, length: 3 }],
+    logger,
+    shard: undefined,
+    digests: [{ shard: place.shard, zone: place.zone, length: 3 }],
   }),
-  form('ReportZones of a shard', (out) => reports.writeReport(out, logger, place.shard, []), reports.readReport, { logger, shard: place.shard, digests: [] }),
-  form('ReportZones answer', (out) => reports.writeReportAnswer(out, [zone, { ...zone, digest: 'd' }]), reports.readReportAnswer, [zone, { ...zone, digest: 'd' }]),
+  form('ReportZones of a shard', (out) => reports.writeReport(out, logger, place.shard, []), reports.readReport, {
+    logger,
+    shard: place.shard,
+    digests: [],
+  }),
+  form('ReportZones answer', (out) => reports.writeReportAnswer(out, [zone, { ...zone, digest: 'd' }]), reports.readReportAnswer, [
+    zone,
+    { ...zone, digest: 'd' },
+  ]),
   form('Ping answer', (out) => reports.writeStatus(out, status), reports.readStatus, status),
   form(
-    'hello answer', (out) => reports.writeWelcome(out, { cluster: logger, logger, instance: status.instance, protocol: 1 }), reports.readWelcome,
+    'hello answer',
+    (out) => reports.writeWelcome(out, { cluster: logger, logger, instance: status.instance, protocol: 1 }),
+    reports.readWelcome,
     { cluster: logger, logger, instance: status.instance, protocol: 1 },
   ),
 ];
@@ -103,13 +150,22 @@ describe('the protocol of loggers', () => {
   });
 
   test('ids out of range are malformed', () => {
-    for (const params of [[logger, -1, 1, 1], [logger, 1_024, 1, 1], [logger, 0, 0, 1], [logger, 0, 2 ** 48, 1], [logger, 0, 1, 0]]) {
+    for (const params of [
+      [logger, -1, 1, 1],
+      [logger, 1_024, 1, 1],
+      [logger, 0, 0, 1],
+      [logger, 0, 2 ** 48, 1],
+      [logger, 0, 1, 0],
+    ]) {
       assert.throws(() => protocol.readSeal(new MessageReader(encode((out) => out.value(params)))), MessageFormatError);
     }
   });
 
   test('an error of unknown form, or with an unknown code, leaves the outcome open', () => {
     const kindOf = (error: unknown): string => protocol.readRefusal(new MessageReader(encode((out) => out.value(error)))).kind;
-    assert.deepEqual([kindOf('text'), kindOf(['new-code', 'm', 0]), kindOf([1]), kindOf(null), kindOf(['fenced', 'm', 3])], ['lost', 'lost', 'lost', 'lost', 'refused']);
+    assert.deepEqual(
+      [kindOf('text'), kindOf(['new-code', 'm', 0]), kindOf([1]), kindOf(null), kindOf(['fenced', 'm', 3])],
+      ['lost', 'lost', 'lost', 'lost', 'refused'],
+    );
   });
 });

@@ -7,11 +7,10 @@ import { describe, test } from 'node:test';
 import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
 import { KvError } from '../../src/base/errors.ts';
 import type { ZoneStatus } from '../../src/codec/logger-protocol.ts';
-import type { MachineAnswer } from '../../src/core/logger/logger-machine.ts';
+import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { below } from '../../src/env/random.ts';
 import { SimStore, simZoneSize } from './sim-store.ts';
 import { ZoneWriter } from './zone-writer.ts';
-
 
 /** What was acknowledged of a zone. */
 interface Known {
@@ -105,7 +104,9 @@ class World extends SimStore {
   }
 
   finish(shard: number): void {
-    const zone = [...this.zones.values()].find((each) => each.writer.shard === shard && each.closed && each.finished === undefined && each.acknowledged > 0);
+    const zone = [...this.zones.values()].find(
+      (each) => each.writer.shard === shard && each.closed && each.finished === undefined && each.acknowledged > 0,
+    );
     if (zone === undefined) return;
     const length = zone.acknowledged;
     this.ask({ kind: 'finish', shard: zone.writer.shard, zone: zone.writer.zone, length }, (answer) => {
@@ -132,7 +133,12 @@ class World extends SimStore {
 
   async check(): Promise<void> {
     for (const [shard, fence] of this.fences) {
-      if (fence > 1) assert.equal(this.store.confirm({ shard: shardId(shard), zone: zoneId(1_000), epoch: epoch(fence - 1) }), 'fenced', `S4 the fence of shard ${shard}`);
+      if (fence > 1)
+        assert.equal(
+          this.store.confirm({ shard: shardId(shard), zone: zoneId(1_000), epoch: epoch(fence - 1) }),
+          'fenced',
+          `S4 the fence of shard ${shard}`,
+        );
     }
     for (const { shard, zone } of this.resets) {
       const writer = new ZoneWriter({ shard, zone, epoch: 1_000, zoneSize: simZoneSize, alignment: this.alignment });
@@ -148,7 +154,10 @@ class World extends SimStore {
     zone.closed = true;
     if (zone.acknowledged === 0) return;
     assert.ok(status, `S3 zone ${zone.writer.shard}/${zone.writer.zone} is there`);
-    assert.ok(status.length >= (zone.finished ?? zone.acknowledged), `S3 ${status.length} of ${zone.acknowledged} bytes of zone ${zone.writer.shard}/${zone.writer.zone} are left`);
+    assert.ok(
+      status.length >= (zone.finished ?? zone.acknowledged),
+      `S3 ${status.length} of ${zone.acknowledged} bytes of zone ${zone.writer.shard}/${zone.writer.zone} are left`,
+    );
     if (zone.finished !== undefined) assert.deepEqual([status.state, status.length], ['finished', zone.finished]);
     const readable = this.store.readable(zone.writer.shard, zone.writer.zone, 0, status.length);
     assert.ok(readable.kind === 'ok' && this.device !== undefined);

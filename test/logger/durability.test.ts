@@ -172,7 +172,11 @@ describe('S17 a failed sync is final, by the system calls', skip, () => {
       const events = fromReady(parseTrace(readFileSync(output, 'utf8')), harness.addresses.writeAddress);
       const failure = events.findIndex((event) => event.kind === 'sync-returns' && !event.ok);
       assert.ok(failure >= 0, 'a sync failed');
-      assert.deepEqual(events.slice(failure).filter((event) => event.kind === 'sync-begins'), [], 'no sync is tried again');
+      assert.deepEqual(
+        events.slice(failure).filter((event) => event.kind === 'sync-begins'),
+        [],
+        'no sync is tried again',
+      );
       const again = await startHarness(place, 'honest');
       await talk(again, async (client) => {
         assert.ok((value(await client.report(writer.shard))[0]?.length ?? 0) >= acknowledged);

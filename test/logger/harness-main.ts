@@ -35,7 +35,10 @@ function cheating(files: Files): Files {
 
 const [folder = '', mode = 'honest'] = process.argv.slice(2);
 const environment = realEnvironment();
-const node = await startLogger(options(folder), world({ ...environment, files: mode === 'cheat' ? cheating(environment.files) : environment.files }));
+const node = await startLogger(
+  options(folder),
+  world({ ...environment, files: mode === 'cheat' ? cheating(environment.files) : environment.files }),
+);
 process.stdout.write(`${JSON.stringify({ uuid: node.uuid, readAddress: node.readAddress, writeAddress: node.writeAddress })}\n`);
 process.stdin.resume();
 process.stdin.on('end', () => void node.close().then(() => process.exit(0)));

@@ -35,8 +35,17 @@ describe('a sync that hangs', () => {
     assert.equal(sim.store.confirm(writer.place), undefined);
     assert.equal(sim.store.report(undefined)[0]?.length, stable);
     let read: readonly ReadAnswer[] = [];
-    sim.opened?.reader.read([{ ...writer.place, offset: 0, length: stable }, { ...writer.place, offset: 0, length: stable + 1 }], (got) => (read = got));
-    assert.deepEqual(read.map((item) => item.kind), ['ok', 'refused']);
+    sim.opened?.reader.read(
+      [
+        { ...writer.place, offset: 0, length: stable },
+        { ...writer.place, offset: 0, length: stable + 1 },
+      ],
+      (got) => (read = got),
+    );
+    assert.deepEqual(
+      read.map((item) => item.kind),
+      ['ok', 'refused'],
+    );
     sim.disk.releaseSyncs();
     await sim.run(100);
     assert.deepEqual(answers, ['appended', 'sealed']);
@@ -84,7 +93,8 @@ describe('a full device', () => {
       }
     }
     assert.ok(full.length > 0, 'the device became full');
-    for (let shard = 100; shard < 200; shard += 1) assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(2) }), 'sealed');
+    for (let shard = 100; shard < 200; shard += 1)
+      assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(2) }), 'sealed');
     // Several: what the metadata took of the reserve is given back to it first.
     for (const { shard, zone, offset } of writers.slice(0, 5)) {
       assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length: offset }), 'done');
@@ -123,20 +133,26 @@ describe('the metadata log', () => {
 
   test('S4 damage to acknowledged metadata stops the start with an error that says where', async () => {
     const sim = await booted(5);
-    for (let shard = 0; shard < 5; shard += 1) assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(3) }), 'sealed');
+    for (let shard = 0; shard < 5; shard += 1)
+      assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(3) }), 'sealed');
     sim.files?.kill();
     const file = await sim.wait(sim.disk.process().open(devicePath, {}));
     const bytes = asBuffer(await sim.wait(file.read(0, file.size())));
     // The newest checkpoint, and the second of the frames behind it.
     const starts = [];
     for (let start = bytes.indexOf('KVL1'); start >= 0; start = bytes.indexOf('KVL1', start + 1)) starts.push(start);
-    const checkpoint = starts.find((start) => [0, 1].some((zone) => {
-      const result = readMetadataZone(bytes.subarray(start), zone);
-      return result.kind === 'state' && result.frames.length >= 5;
-    }));
+    const checkpoint = starts.find((start) =>
+      [0, 1].some((zone) => {
+        const result = readMetadataZone(bytes.subarray(start), zone);
+        return result.kind === 'state' && result.frames.length >= 5;
+      }),
+    );
     assert.notEqual(checkpoint, undefined);
     sim.disk.rot(devicePath, (checkpoint ?? 0) + 128 + 128 + 85, 4);
-    await assert.rejects(sim.boot(), (error: unknown) => error instanceof KvError && error.code === 'data-damaged' && /offset 256/.test(error.message));
+    await assert.rejects(
+      sim.boot(),
+      (error: unknown) => error instanceof KvError && error.code === 'data-damaged' && /offset 256/.test(error.message),
+    );
   });
 
   test('S16 a device with data but without metadata does not pass for a new logger', async () => {
@@ -168,10 +184,17 @@ describe('the metadata log', () => {
     assert.ok(status.length > 0 && status.length < 5_000);
     assert.equal(status.seen, writer.committed);
     let doubtful: unknown;
-    sim.ask({ kind: 'seal', shard: writer.shard, zone: writer.zone, epoch: epoch(2) }, (answer) => (doubtful = answer.kind === 'sealed' && answer.answer.doubtful));
+    sim.ask(
+      { kind: 'seal', shard: writer.shard, zone: writer.zone, epoch: epoch(2) },
+      (answer) => (doubtful = answer.kind === 'sealed' && answer.answer.doubtful),
+    );
     await sim.run(100);
     assert.equal(doubtful, true);
-    assert.equal(sim.store.readable(writer.shard, writer.zone, writer.committed - 10, 10).kind, 'ok', 'single batches behind the damage may be read');
+    assert.equal(
+      sim.store.readable(writer.shard, writer.zone, writer.committed - 10, 10).kind,
+      'ok',
+      'single batches behind the damage may be read',
+    );
     sim.disk.crash();
     await sim.boot();
     assert.deepEqual(sim.store.report(undefined)[0]?.length, status.length, 'the evidence stays');

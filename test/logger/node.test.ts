@@ -30,12 +30,29 @@ describe('a logger over TCP', () => {
       await withLogger(folder, async (client) => {
         const writer = new ZoneWriter();
         const items = [writer.filled(100), writer.filled(70_000), writer.filled(0)];
-        assert.deepEqual(outcomes(await client.append(...items)), items.map((item) => zoneSize + item.offset));
+        assert.deepEqual(
+          outcomes(await client.append(...items)),
+          items.map((item) => zoneSize + item.offset),
+        );
         const all = Buffer.concat(items.map((item) => item.bytes));
-        const read = value(await client.read({ ...writer.place, offset: 0, length: all.length }, { ...writer.place, offset: 64, length: 0 }, { ...writer.place, offset: 1, length: all.length }));
-        assert.deepEqual(read.map((item) => (item.kind === 'ok' ? Buffer.from(item.value).equals(all.subarray(0, item.value.length)) : item.code)), [true, true, 'out-of-range']);
+        const read = value(
+          await client.read(
+            { ...writer.place, offset: 0, length: all.length },
+            { ...writer.place, offset: 64, length: 0 },
+            { ...writer.place, offset: 1, length: all.length },
+          ),
+        );
+        assert.deepEqual(
+          read.map((item) => (item.kind === 'ok' ? Buffer.from(item.value).equals(all.subarray(0, item.value.length)) : item.code)),
+          [true, true, 'out-of-range'],
+        );
         assert.deepEqual(value(await client.confirm(42, writer.place)), { number: 42, refusals: [undefined] });
-        assert.deepEqual(value(await client.seal(writer.shard, writer.zone, epoch(2))), { length: all.length, seen: 0, doubtful: false, tail: 'clean' });
+        assert.deepEqual(value(await client.seal(writer.shard, writer.zone, epoch(2))), {
+          length: all.length,
+          seen: 0,
+          doubtful: false,
+          tail: 'clean',
+        });
         assert.deepEqual(value(await client.confirm(43, writer.place)), { number: 43, refusals: ['fenced'] });
         value(await client.finish(writer.shard, writer.zone, all.length));
         const [status] = value(await client.report(writer.shard, { shard: writer.shard, zone: writer.zone, length: all.length }));
@@ -54,13 +71,29 @@ describe('a logger over TCP', () => {
         const other = new LoggerClient(uuid('e'.repeat(32)), { write: client.write, read: client.read_ });
         const writer = new ZoneWriter();
         const codes = await Promise.all([
-          new Promise<string>((done) => other.append([writer.filled(1)], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
-          new Promise<string>((done) => other.confirm(1, [writer.place], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
-          new Promise<string>((done) => other.seal(writer.shard, writer.zone, epoch(5), (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
-          new Promise<string>((done) => other.finish(writer.shard, writer.zone, 0, (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
-          new Promise<string>((done) => other.reset(writer.shard, writer.zone, '0'.repeat(16), (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
-          new Promise<string>((done) => other.read([{ ...writer.place, offset: 0, length: 1 }], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
-          new Promise<string>((done) => other.reportZones(undefined, [], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind))),
+          new Promise<string>((done) =>
+            other.append([writer.filled(1)], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
+            other.confirm(1, [writer.place], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
+            other.seal(writer.shard, writer.zone, epoch(5), (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
+            other.finish(writer.shard, writer.zone, 0, (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
+            other.reset(writer.shard, writer.zone, '0'.repeat(16), (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
+            other.read([{ ...writer.place, offset: 0, length: 1 }], (answer) =>
+              done(answer.kind === 'refused' ? answer.code : answer.kind),
+            ),
+          ),
+          new Promise<string>((done) =>
+            other.reportZones(undefined, [], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
         ]);
         assert.deepEqual(codes, Array(7).fill('wrong-logger'));
         assert.deepEqual(value(await client.confirm(1, writer.place)).refusals, [undefined], 'no fence was set');
@@ -73,18 +106,28 @@ describe('a logger over TCP', () => {
       const coordinator = new MemoryCoordinator().client();
       const writer = new ZoneWriter();
       let before = '';
-      await withLogger(folder, async (client, node) => {
-        before = node.uuid;
-        value(await client.append(writer.filled(10)));
-      }, { world: { coordinator } });
+      await withLogger(
+        folder,
+        async (client, node) => {
+          before = node.uuid;
+          value(await client.append(writer.filled(10)));
+        },
+        { world: { coordinator } },
+      );
       await withLogger(folder, async (_, node) => assert.equal(node.uuid, before), { world: { coordinator } });
       await rm(join(folder, 'device'));
-      await withLogger(folder, async (client, node) => {
-        assert.notEqual(node.uuid, before);
-        assert.deepEqual(value(await client.report(undefined)), []);
-        const { loggers } = await listMembers(coordinator);
-        assert.deepEqual(loggers, [{ number: 0, uuid: node.uuid, instance: node.instance, readAddress: node.readAddress, writeAddress: node.writeAddress }]);
-      }, { world: { coordinator } });
+      await withLogger(
+        folder,
+        async (client, node) => {
+          assert.notEqual(node.uuid, before);
+          assert.deepEqual(value(await client.report(undefined)), []);
+          const { loggers } = await listMembers(coordinator);
+          assert.deepEqual(loggers, [
+            { number: 0, uuid: node.uuid, instance: node.instance, readAddress: node.readAddress, writeAddress: node.writeAddress },
+          ]);
+        },
+        { world: { coordinator } },
+      );
     });
   });
 
@@ -117,7 +160,12 @@ describe('a logger over TCP', () => {
     await withFolder(async (folder) => {
       await withLogger(folder, async (client, node) => {
         for (const port of ['read', 'write'] as const) {
-          assert.deepEqual(value(await client.hello(port)), { cluster: testCluster, logger: node.uuid, instance: node.instance, protocol: 1 });
+          assert.deepEqual(value(await client.hello(port)), {
+            cluster: testCluster,
+            logger: node.uuid,
+            instance: node.instance,
+            protocol: 1,
+          });
           assert.deepEqual(value(await client.ping(port)), node.status());
         }
       });
@@ -128,7 +176,13 @@ describe('a logger over TCP', () => {
     await withFolder(async (folder) => {
       await withLogger(folder, async (client, node) => {
         const ask = (channel: typeof client.write, method: string, params: unknown): Promise<string> =>
-          new Promise((done) => channel.request(method, (out) => out.value(params), (failure) => done(failure?.kind === 'error' ? String(failure.error.value()) : String(failure?.kind))));
+          new Promise((done) =>
+            channel.request(
+              method,
+              (out) => out.value(params),
+              (failure) => done(failure?.kind === 'error' ? String(failure.error.value()) : String(failure?.kind)),
+            ),
+          );
         assert.match(await ask(client.write, 'Read', []), /unknown method/);
         assert.match(await ask(client.read_, 'Append', []), /unknown method/);
         assert.match(await ask(client.write, 'Append', []), /malformed/);
@@ -136,8 +190,20 @@ describe('a logger over TCP', () => {
         assert.match(await ask(client.write, 'Seal', [node.uuid, -1, 1, 1]), /malformed/);
         assert.match(await ask(client.write, 'Seal', [node.uuid, 0, 0, 1]), /malformed/);
         assert.match(await ask(client.write, 'Append', [node.uuid, [[0, 1, 1, 0, 'text']]]), /undefined|malformed/);
-        assert.match(await ask(client.write, 'Confirm', [node.uuid, 1, Array.from({ length: limits.appendItemsMax + 1 }, () => [0, 1, 1])]), /too-large/);
-        assert.match(await ask(client.read_, 'Read', [node.uuid, [[0, 1, 0, limits.readBytesMax], [0, 1, 0, 1]]]), /too-large/);
+        assert.match(
+          await ask(client.write, 'Confirm', [node.uuid, 1, Array.from({ length: limits.appendItemsMax + 1 }, () => [0, 1, 1])]),
+          /too-large/,
+        );
+        assert.match(
+          await ask(client.read_, 'Read', [
+            node.uuid,
+            [
+              [0, 1, 0, limits.readBytesMax],
+              [0, 1, 0, 1],
+            ],
+          ]),
+          /too-large/,
+        );
         assert.equal(value(await client.ping('write')).state, 'ready');
       });
     });
@@ -150,8 +216,13 @@ describe('a logger over TCP', () => {
       await withLogger(folder, async (client) => void outcomes(await client.append(...items)));
       await withLogger(folder, async (client) => {
         for (let round = 0; round < 2; round += 1) {
-          const read = value(await client.read(...items.map((item) => ({ ...writer.place, offset: item.offset, length: item.bytes.length }))));
-          assert.deepEqual(read.map((item, index) => item.kind === 'ok' && Buffer.from(item.value).equals(items[index]?.bytes ?? Buffer.alloc(0))), items.map(() => true));
+          const read = value(
+            await client.read(...items.map((item) => ({ ...writer.place, offset: item.offset, length: item.bytes.length }))),
+          );
+          assert.deepEqual(
+            read.map((item, index) => item.kind === 'ok' && Buffer.from(item.value).equals(items[index]?.bytes ?? Buffer.alloc(0))),
+            items.map(() => true),
+          );
         }
       });
     });

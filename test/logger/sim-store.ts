@@ -1,7 +1,7 @@
 /** A logger's store on a simulated disk, in simulated time, without a network. */
 import assert from 'node:assert/strict';
 import { silent } from '../../src/base/log.ts';
-import type { MachineAnswer } from '../../src/core/logger/logger-machine.ts';
+import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { openFileDevice } from '../../src/env/file-device/open.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
@@ -17,7 +17,11 @@ export const simZoneSize = 256 * 1024;
 export const devicePath = '/data/device';
 
 /** A request without its ticket. */
-export type StoreCall = StoreRequest extends infer Each ? (Each extends { readonly ticket: unknown } ? Omit<Each, 'ticket'> : never) : never;
+export type StoreCall = StoreRequest extends infer Each
+  ? Each extends { readonly ticket: unknown }
+    ? Omit<Each, 'ticket'>
+    : never
+  : never;
 
 export class SimStore {
   readonly random: SimulatedRandom;
@@ -55,10 +59,19 @@ export class SimStore {
     const files = this.disk.process();
     this.files = files;
     await this.wait(files.makeFolder('/data'));
-    const options = { capacityBytes, alignment, extentBytes: 16 * 1024, prefillBytes: 32 * 1024, zoneCapacity: simZoneSize, random: this.random };
+    const options = {
+      capacityBytes,
+      alignment,
+      extentBytes: 16 * 1024,
+      prefillBytes: 32 * 1024,
+      zoneCapacity: simZoneSize,
+      random: this.random,
+    };
     this.device = await this.wait(openFileDevice(files, devicePath, options, this.clock));
     const store = { folder: '/data', cluster: testCluster, zoneSize: simZoneSize, cacheBytes: 1024 * 1024 };
-    this.opened = await this.wait(openStore(this.device, store, { clock: this.clock, random: this.random, log: silent }, () => (this.failures += 1)));
+    this.opened = await this.wait(
+      openStore(this.device, store, { clock: this.clock, random: this.random, log: silent }, () => (this.failures += 1)),
+    );
   }
 
   /** The answer comes now or while the clock runs; a process that died must never give one. */

@@ -5,7 +5,18 @@ import { join } from 'node:path';
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { silent } from '../../src/base/log.ts';
 import type {
-  AppendAnswer, AppendItem, ConfirmAnswer, ConfirmItem, DigestItem, LoggerAnswer, LoggerStatus, LoggerWelcome, ReadAnswer, ReadItem, SealAnswer, ZoneStatus,
+  AppendAnswer,
+  AppendItem,
+  ConfirmAnswer,
+  ConfirmItem,
+  DigestItem,
+  LoggerAnswer,
+  LoggerStatus,
+  LoggerWelcome,
+  ReadAnswer,
+  ReadItem,
+  SealAnswer,
+  ZoneStatus,
 } from '../../src/codec/logger-protocol.ts';
 import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
 import type { Environment } from '../../src/env/environment.ts';
@@ -39,7 +50,11 @@ export async function withFolder(work: (folder: string) => Promise<void>): Promi
 }
 
 /** Starts a logger in the folder and a client of it; stops both. */
-export async function withLogger(folder: string, work: (client: TestClient, node: LoggerNode) => Promise<void>, changes: { readonly options?: Partial<LoggerOptions>; readonly world?: Partial<LoggerWorld> } = {}): Promise<void> {
+export async function withLogger(
+  folder: string,
+  work: (client: TestClient, node: LoggerNode) => Promise<void>,
+  changes: { readonly options?: Partial<LoggerOptions>; readonly world?: Partial<LoggerWorld> } = {},
+): Promise<void> {
   const environment = world(changes.world);
   const node = await startLogger(options(folder, changes.options), environment);
   const client = connectTo(node, environment);
@@ -51,13 +66,22 @@ export async function withLogger(folder: string, work: (client: TestClient, node
   }
 }
 
-export function connectTo(node: Pick<LoggerNode, 'uuid' | 'readAddress' | 'writeAddress'>, environment: Pick<Environment, 'network' | 'clock'>): TestClient {
+export function connectTo(
+  node: Pick<LoggerNode, 'uuid' | 'readAddress' | 'writeAddress'>,
+  environment: Pick<Environment, 'network' | 'clock'>,
+): TestClient {
   const { network, clock } = environment;
   const open = (address: string): RpcChannel => openChannel(network.connect(address), clock, clientOptions(), handler);
   return new TestClient(node.uuid, open(node.writeAddress), open(node.readAddress));
 }
 
-const handler: RpcHandler = { onRequest: () => undefined, onNotice: () => undefined, onOpen: () => undefined, onClose: () => undefined, onDrain: () => undefined };
+const handler: RpcHandler = {
+  onRequest: () => undefined,
+  onNotice: () => undefined,
+  onOpen: () => undefined,
+  onClose: () => undefined,
+  onDrain: () => undefined,
+};
 
 type Ask<T> = (onAnswer: (answer: LoggerAnswer<T>) => void) => void;
 

@@ -45,7 +45,10 @@ export async function startHarness(folder: string, mode: 'honest' | 'cheat', tra
   const main = fileURLToPath(new URL(`harness-main.${fromSource ? 'ts' : 'js'}`, import.meta.url));
   const node = [process.execPath, ...(fromSource ? ['--import', 'tsx'] : []), main, folder, mode];
   const command = trace === undefined ? node : ['strace', ...straceArguments(trace), ...node];
-  const child = spawn(command[0] ?? '', command.slice(1), { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, UV_THREADPOOL_SIZE: '1' } });
+  const child = spawn(command[0] ?? '', command.slice(1), {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, UV_THREADPOOL_SIZE: '1' },
+  });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const line = await firstLine(child, ended);
   return {
@@ -91,7 +94,10 @@ export function parseTrace(report: string): TraceEvent[] {
     const match = /^(\d+) +(.*)$/.exec(line);
     const [, thread, quoted] = match ?? [];
     if (thread === undefined || quoted === undefined) continue;
-    const rest = quoted.replace(/<((?:\\x[0-9a-f]{2})+)>/, (_, hex: string) => `<${Buffer.from(hex.replaceAll('\\x', ''), 'hex').toString()}>`);
+    const rest = quoted.replace(
+      /<((?:\\x[0-9a-f]{2})+)>/,
+      (_, hex: string) => `<${Buffer.from(hex.replaceAll('\\x', ''), 'hex').toString()}>`,
+    );
     if (/^f(data)?sync\(\d+<[^>]*\/device(\.new)?>/.test(rest)) events.push({ kind: 'sync-begins', thread });
     if (rest.endsWith('<unfinished ...>')) {
       unfinished.set(thread, rest.slice(0, -'<unfinished ...>'.length).trimEnd());
@@ -110,7 +116,10 @@ function eventOf(thread: string, call: string): TraceEvent | undefined {
   const [, name = '', target = '', , args = '', result = ''] = match ?? [];
   const isDevice = /\/device(\.new)?$/.test(target);
   if (/^f(data)?sync$/.test(name)) return isDevice ? { kind: 'sync-returns', thread, ok: result === '0' } : undefined;
-  const bytes = Buffer.from(Array.from(args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g), (piece) => (piece[1] ?? '').replaceAll('\\x', '')).join(''), 'hex');
+  const bytes = Buffer.from(
+    Array.from(args.matchAll(/"((?:\\x[0-9a-f]{2})*)"/g), (piece) => (piece[1] ?? '').replaceAll('\\x', '')).join(''),
+    'hex',
+  );
   if (isDevice && name.startsWith('pwrite')) return { kind: 'device-write', bytes };
   const socket = /TCP(?:v6)?:\[.*?:(\d+)->/.exec(call);
   if (socket === null || isDevice || Number(result) <= 0) return undefined;

@@ -11,8 +11,15 @@ export function put(key: string, value: Uint8Array): RecordInput {
   const keyBytes = Buffer.from(key);
   const source = Buffer.concat([keyBytes, value]);
   return {
-    kind: recordKind.put, source, keyStart: 0, keyLength: keyBytes.length, valueStart: keyBytes.length, valueLength: value.length,
-    client: clientId(7), number: requestNumber(3), firstIncomplete: requestNumber(1),
+    kind: recordKind.put,
+    source,
+    keyStart: 0,
+    keyLength: keyBytes.length,
+    valueStart: keyBytes.length,
+    valueLength: value.length,
+    client: clientId(7),
+    number: requestNumber(3),
+    firstIncomplete: requestNumber(1),
   };
 }
 
@@ -36,7 +43,10 @@ export class ZoneWriter {
 
   constructor(options: ZoneWriterOptions = {}) {
     this.place = {
-      cluster: options.cluster ?? testCluster, shard: shardId(options.shard ?? 0), zone: zoneId(options.zone ?? 1), epoch: epoch(options.epoch ?? 1),
+      cluster: options.cluster ?? testCluster,
+      shard: shardId(options.shard ?? 0),
+      zone: zoneId(options.zone ?? 1),
+      epoch: epoch(options.epoch ?? 1),
     };
     this.zoneSize = options.zoneSize ?? 1024 * 1024;
     this.alignment = options.alignment ?? 1;
@@ -58,7 +68,10 @@ export class ZoneWriter {
   /** The next append: one batch of these records, behind the zone header if it is the first. Moves the offset. */
   next(records: readonly RecordInput[]): AppendItem {
     const offset = this.offset;
-    const head = offset === 0 ? encodeZoneHeader({ ...this.place, alignment: this.alignment, zoneSize: this.zoneSize, createdMs: millis(1_700_000_000_000) }) : Buffer.alloc(0);
+    const head =
+      offset === 0
+        ? encodeZoneHeader({ ...this.place, alignment: this.alignment, zoneSize: this.zoneSize, createdMs: millis(1_700_000_000_000) })
+        : Buffer.alloc(0);
     const bytes = Buffer.concat([head, this.batch(offset + head.length, records)]);
     this.offset += bytes.length;
     return { shard: this.shard, zone: this.zone, epoch: this.epoch, offset, bytes };
@@ -67,7 +80,7 @@ export class ZoneWriter {
   /** A batch of one record with a value of `valueBytes` pseudo-random bytes. */
   filled(valueBytes: number, fill = this.offset): AppendItem {
     const value = Buffer.alloc(valueBytes);
-    for (let at = 0; at < valueBytes; at += 1) value[at] = (at * 31 + fill * 17 + 1) % 255 | 1;
+    for (let at = 0; at < valueBytes; at += 1) value[at] = ((at * 31 + fill * 17 + 1) % 255) | 1;
     return this.next([put(`key-${fill}`, value)]);
   }
 
@@ -79,10 +92,19 @@ export class ZoneWriter {
     let at = headerLength;
     for (const record of records) at = encodeRecord(bytes, at, record, this.#seed, offset + at);
     sealBatch(
-      bytes, 0,
+      bytes,
+      0,
       {
-        shard: this.shard, zone: this.zone, epoch: this.epoch, offset, headerLength, recordsLength, totalLength, recordCount: records.length,
-        committedLength: this.committed, shardTimeMs: millis(1_700_000_000_000),
+        shard: this.shard,
+        zone: this.zone,
+        epoch: this.epoch,
+        offset,
+        headerLength,
+        recordsLength,
+        totalLength,
+        recordCount: records.length,
+        committedLength: this.committed,
+        shardTimeMs: millis(1_700_000_000_000),
       },
       this.#seed,
     );

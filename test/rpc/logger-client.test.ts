@@ -24,7 +24,11 @@ function answering(result: unknown, failure?: RpcFailure, isOpen = true): { read
     throw new Error('not used');
   };
   const channel: RpcChannel = {
-    remote: 'test', isOpen, requestsInFlight: 0, answersOwed: 0, waitingBytes: 0,
+    remote: 'test',
+    isOpen,
+    requestsInFlight: 0,
+    answersOwed: 0,
+    waitingBytes: 0,
     request: (method, write, onAnswer) => {
       const out = new MessageWriter();
       write(out);
@@ -32,7 +36,13 @@ function answering(result: unknown, failure?: RpcFailure, isOpen = true): { read
       if (failure === undefined) onAnswer(undefined, encoded(result));
       else onAnswer(failure, undefined);
     },
-    notify: unused, beginAnswer: unused, endAnswer: unused, answerError: unused, answerErrorText: unused, flush: unused, close: unused,
+    notify: unused,
+    beginAnswer: unused,
+    endAnswer: unused,
+    answerError: unused,
+    answerErrorText: unused,
+    flush: unused,
+    close: unused,
   };
   return { channel, params };
 }
@@ -63,10 +73,16 @@ describe('a client of a logger', () => {
     each.reset(place.shard, place.zone, 'g', ignore);
     each.read([{ ...place, offset: 0, length: 1 }], ignore);
     each.reportZones(undefined, [], ignore);
-    assert.deepEqual(params.map((param) => (param as [string, string[]])[1][0]), Array(7).fill(logger));
+    assert.deepEqual(
+      params.map((param) => (param as [string, string[]])[1][0]),
+      Array(7).fill(logger),
+    );
     each.ping('read', ignore);
     each.hello('write', ignore);
-    assert.deepEqual(params.slice(7), [['Ping', []], ['hello', [{}]]]);
+    assert.deepEqual(params.slice(7), [
+      ['Ping', []],
+      ['hello', [{}]],
+    ]);
   });
 
   test('without a connection the answer is lost, at once', () => {
@@ -78,18 +94,31 @@ describe('a client of a logger', () => {
 
   test('a cut connection is lost, a refusal is a refusal, an unknown error leaves the outcome open', () => {
     assert.equal(ask((done) => client(null, { kind: 'lost', sent: true, message: 'cut' }).append([item], done)).kind, 'lost');
-    const refused = ask((done) => client(null, { kind: 'error', error: encoded(['fenced', 'm', 7]) }).seal(place.shard, place.zone, place.epoch, done));
+    const refused = ask((done) =>
+      client(null, { kind: 'error', error: encoded(['fenced', 'm', 7]) }).seal(place.shard, place.zone, place.epoch, done),
+    );
     assert.deepEqual(refused, { kind: 'refused', code: 'fenced', message: 'm', detail: 7 });
     assert.equal(ask((done) => client(null, { kind: 'error', error: encoded('text') }).append([item], done)).kind, 'lost');
   });
 
   test('S7 an answer with another number than the request confirms nothing', () => {
-    assert.deepEqual(ask((done) => client([5, [null]]).confirm(5, [place], done)), { kind: 'ok', value: { number: 5, refusals: [undefined] } });
+    assert.deepEqual(
+      ask((done) => client([5, [null]]).confirm(5, [place], done)),
+      { kind: 'ok', value: { number: 5, refusals: [undefined] } },
+    );
     assert.equal(ask((done) => client([4, [null]]).confirm(5, [place], done)).kind, 'lost');
   });
 
   test('an answer with another number of items, or with other lengths, is not believed', () => {
-    assert.equal(ask((done) => client([[null, 1], [null, 2]]).append([item], done)).kind, 'lost');
+    assert.equal(
+      ask((done) =>
+        client([
+          [null, 1],
+          [null, 2],
+        ]).append([item], done),
+      ).kind,
+      'lost',
+    );
     assert.equal(ask((done) => client([5, []]).confirm(5, [place], done)).kind, 'lost');
     assert.equal(ask((done) => client([Buffer.from('ab')]).read([{ ...place, offset: 0, length: 3 }], done)).kind, 'lost');
     assert.equal(ask((done) => client([Buffer.from('abc')]).read([{ ...place, offset: 0, length: 3 }], done)).kind, 'ok');

@@ -17,8 +17,7 @@ export interface AppendTarget {
 
 export type AppendCheck =
   /** `committed`: the highest committed length in the batches' headers (S9's `seen`). */
-  | { readonly kind: 'good'; readonly batches: number; readonly committed: number }
-  | { readonly kind: 'malformed'; readonly reason: string };
+  { readonly kind: 'good'; readonly batches: number; readonly committed: number } | { readonly kind: 'malformed'; readonly reason: string };
 
 /** Offset 0 must begin with a zone header for this place; whole batches for their places follow, at least one, and nothing else. */
 export function checkAppend(input: Uint8Array, target: AppendTarget): AppendCheck {
@@ -39,7 +38,8 @@ export function checkAppend(input: Uint8Array, target: AppendTarget): AppendChec
     if (totalLength % target.alignment !== 0) return { kind: 'malformed', reason: `byte ${at}: the batch is not aligned` };
     if (at + totalLength > bytes.length) return { kind: 'malformed', reason: `byte ${at}: the batch ends beyond the append` };
     // What is committed was acknowledged before, so it lies below. A larger one would make every seal of this zone doubtful (S9).
-    if (committedLength > offset) return { kind: 'malformed', reason: `byte ${at}: committed length ${committedLength} is beyond the batch` };
+    if (committedLength > offset)
+      return { kind: 'malformed', reason: `byte ${at}: committed length ${committedLength} is beyond the batch` };
     committed = Math.max(committed, committedLength);
     batches += 1;
     at += totalLength;

@@ -15,11 +15,14 @@ import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, Lba, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { lbaOf, zoneId } from '../../base/ids.ts';
 import { zoneSeed } from '../../codec/log-format.ts';
-import type { AppendItem, ConfirmItem, LoggerRefusal, LoggerRefusalCode, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { AppendItem, ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../../codec/logger-protocol.ts';
 import { loggerRefusals, refusal } from '../../codec/logger-protocol.ts';
 import { checkAppend } from './append-check.ts';
+import type { Comparison, MachineAnswer, MachineEffect, MachineEvent, PendingWrite } from './machine-events.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState, RestoredZone } from './restored-state.ts';
+
+export type { MachineEffect, MachineEvent };
 
 export interface MachineOptions {
   readonly cluster: Uuid;
@@ -29,54 +32,6 @@ export interface MachineOptions {
   readonly deviceZones: readonly number[];
   /** Draws a generation: 16 hexadecimal digits that name one copy of a zone (S10). */
   readonly drawGeneration: () => string;
-}
-
-export type MachineEvent<Ticket> =
-  | { readonly kind: 'append'; readonly ticket: Ticket; readonly item: AppendItem }
-  | { readonly kind: 'written'; readonly write: PendingWrite<Ticket> }
-  /** Nothing was written: the device is full. */
-  | { readonly kind: 'write-refused'; readonly write: PendingWrite<Ticket> }
-  | { readonly kind: 'compared'; readonly comparison: Comparison<Ticket>; readonly same: boolean }
-  | { readonly kind: 'seal'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly epoch: Epoch }
-  | { readonly kind: 'finish'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly length: number }
-  | { readonly kind: 'reset'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly generation: string }
-  /** Everything that arrived in this turn of the event loop has been given. */
-  | { readonly kind: 'turn-ended' }
-  | { readonly kind: 'synced' }
-  /** A write or sync failed, of data or metadata (S17). */
-  | { readonly kind: 'device-failed' };
-
-export type MachineEffect<Ticket> =
-  /** Write now, then step with `written` or `write-refused` before anything else. */
-  | { readonly kind: 'write'; readonly write: PendingWrite<Ticket> }
-  /** Compare what the device holds with the bytes, then step with `compared` before anything else. */
-  | { readonly kind: 'compare'; readonly comparison: Comparison<Ticket> }
-  /** Write these entries, together, into the metadata log. */
-  | { readonly kind: 'persist'; readonly entries: readonly MetadataEntry[] }
-  | { readonly kind: 'finish-zone'; readonly deviceZone: number; readonly length: number }
-  | { readonly kind: 'reset-zone'; readonly deviceZone: number }
-  /** Begin a sync of the device; step with `synced` or `device-failed` when it has returned. */
-  | { readonly kind: 'sync' }
-  | { readonly kind: 'answer'; readonly ticket: Ticket; readonly answer: MachineAnswer };
-
-export type MachineAnswer =
-  | { readonly kind: 'appended'; readonly lba: Lba }
-  | { readonly kind: 'sealed'; readonly answer: SealAnswer }
-  | { readonly kind: 'done' }
-  | LoggerRefusal;
-
-export interface PendingWrite<Ticket> {
-  readonly ticket: Ticket;
-  readonly item: AppendItem;
-  readonly deviceZone: number;
-  readonly batches: number;
-  readonly committed: number;
-}
-
-export interface Comparison<Ticket> {
-  readonly ticket: Ticket;
-  readonly item: AppendItem;
-  readonly deviceZone: number;
 }
 
 /** A zone that is held. Changed by the machine alone. */
@@ -98,7 +53,9 @@ type Waiter<Ticket> =
   | { readonly kind: 'seal'; readonly ticket: Ticket; readonly zone: Zone | undefined }
   | { readonly kind: 'done'; readonly ticket: Ticket };
 
-export type Readable = { readonly kind: 'ok'; readonly deviceZone: number } | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
+export type Readable =
+  | { readonly kind: 'ok'; readonly deviceZone: number }
+  | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
 /** Zone ids have up to 48 bits: no number can hold shard and zone, and a string per append would cost more than two lookups. */
 type ZonesOfShard = Map<ZoneId, Zone>;
@@ -131,8 +88,12 @@ export class LoggerMachine<Ticket> {
       assert(!used.has(zone.deviceZone), 'S11 two zones never lie in one device zone');
       used.add(zone.deviceZone);
       this.#put({
-        ...zone, seed: this.#seedOf(zone),
-        state: zone.finished ? 'finished' : 'restarted', written: zone.length, syncing: zone.length, stable: zone.length,
+        ...zone,
+        seed: this.#seedOf(zone),
+        state: zone.finished ? 'finished' : 'restarted',
+        written: zone.length,
+        syncing: zone.length,
+        stable: zone.length,
       });
     }
     this.#free = options.deviceZones.filter((zone) => !used.has(zone)).reverse();
@@ -148,17 +109,28 @@ export class LoggerMachine<Ticket> {
 
   step(event: MachineEvent<Ticket>): MachineEffect<Ticket>[] {
     switch (event.kind) {
-      case 'append': return this.#append(event.ticket, event.item);
-      case 'written': return this.#written(event.write);
-      case 'write-refused': return [refuse(event.write.ticket, 'device-full')];
-      case 'compared': return this.#compared(event.comparison, event.same);
-      case 'seal': return this.#seal(event.ticket, event.shard, event.zone, event.epoch);
-      case 'finish': return this.#finish(event.ticket, event.shard, event.zone, event.length);
-      case 'reset': return this.#reset(event.ticket, event.shard, event.zone, event.generation);
-      case 'turn-ended': return this.#startSync();
-      case 'synced': return this.#synced();
-      case 'device-failed': return this.#deviceFailed();
-      default: return unreachable(event);
+      case 'append':
+        return this.#append(event.ticket, event.item);
+      case 'written':
+        return this.#written(event.write);
+      case 'write-refused':
+        return [refuse(event.write.ticket, 'device-full')];
+      case 'compared':
+        return this.#compared(event.comparison, event.same);
+      case 'seal':
+        return this.#seal(event.ticket, event.shard, event.zone, event.epoch);
+      case 'finish':
+        return this.#finish(event.ticket, event.shard, event.zone, event.length);
+      case 'reset':
+        return this.#reset(event.ticket, event.shard, event.zone, event.generation);
+      case 'turn-ended':
+        return this.#startSync();
+      case 'synced':
+        return this.#synced();
+      case 'device-failed':
+        return this.#deviceFailed();
+      default:
+        return unreachable(event);
     }
   }
 
@@ -189,8 +161,17 @@ export class LoggerMachine<Ticket> {
     }
     zones.sort((a, b) => a.shard - b.shard || a.zone - b.zone);
     return zones.map((zone) => ({
-      shard: zone.shard, zone: zone.zone, epoch: zone.epoch, state: this.#stateOf(zone), length: zone.stable, seen: zone.seen,
-      capacity: this.#options.zoneSize, occupied: occupied(zone.deviceZone), generation: zone.generation, batches: zone.batches, digest: undefined,
+      shard: zone.shard,
+      zone: zone.zone,
+      epoch: zone.epoch,
+      state: this.#stateOf(zone),
+      length: zone.stable,
+      seen: zone.seen,
+      capacity: this.#options.zoneSize,
+      occupied: occupied(zone.deviceZone),
+      generation: zone.generation,
+      batches: zone.batches,
+      digest: undefined,
     }));
   }
 
@@ -264,8 +245,21 @@ export class LoggerMachine<Ticket> {
     assert(this.#free.at(-1) === deviceZone, 'a zone is created in the device zone that was chosen for it');
     this.#free.pop();
     const zone: Zone = {
-      shard: item.shard, zone: item.zone, epoch: item.epoch, deviceZone, generation: this.#options.drawGeneration(), seed: this.#seedOf(item), state: 'open',
-      finished: false, length: 0, tail: 'clean', written: 0, syncing: 0, stable: 0, seen: 0, batches: 0,
+      shard: item.shard,
+      zone: item.zone,
+      epoch: item.epoch,
+      deviceZone,
+      generation: this.#options.drawGeneration(),
+      seed: this.#seedOf(item),
+      state: 'open',
+      finished: false,
+      length: 0,
+      tail: 'clean',
+      written: 0,
+      syncing: 0,
+      stable: 0,
+      seen: 0,
+      batches: 0,
     };
     this.#put(zone);
     return zone;
@@ -276,7 +270,13 @@ export class LoggerMachine<Ticket> {
     const { ticket, item } = comparison;
     const zone = this.#zone(item.shard, item.zone);
     if (zone === undefined || !same) return [refuse(ticket, 'not-at-write-pointer', zone?.written ?? 0)];
-    return this.#waitOrAnswer({ kind: 'append', ticket, zone, end: item.offset + item.bytes.length, lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) });
+    return this.#waitOrAnswer({
+      kind: 'append',
+      ticket,
+      zone,
+      end: item.offset + item.bytes.length,
+      lba: lbaOf(item.zone, item.offset, this.#options.zoneSize),
+    });
   }
 
   // --- seal, finish, reset -----------------------------------------------------------------------------------------------
@@ -313,7 +313,10 @@ export class LoggerMachine<Ticket> {
     zone.stable = length;
     this.#dirty.delete(zone);
     this.#wait({ kind: 'done', ticket });
-    return [{ kind: 'persist', entries: [entryOf(zone)] }, { kind: 'finish-zone', deviceZone: zone.deviceZone, length }];
+    return [
+      { kind: 'persist', entries: [entryOf(zone)] },
+      { kind: 'finish-zone', deviceZone: zone.deviceZone, length },
+    ];
   }
 
   #reset(ticket: Ticket, shard: ShardId, id: ZoneId, generation: string): MachineEffect<Ticket>[] {
@@ -327,7 +330,10 @@ export class LoggerMachine<Ticket> {
     this.#freed.push(zone.deviceZone);
     this.#wait({ kind: 'done', ticket });
     const entries: MetadataEntry[] = [...this.#retire(shard, id), { kind: 'removed', shard, zone: id }];
-    return [{ kind: 'persist', entries }, { kind: 'reset-zone', deviceZone: zone.deviceZone }];
+    return [
+      { kind: 'persist', entries },
+      { kind: 'reset-zone', deviceZone: zone.deviceZone },
+    ];
   }
 
   // --- syncs -------------------------------------------------------------------------------------------------------------
@@ -354,7 +360,9 @@ export class LoggerMachine<Ticket> {
     }
     this.#free.push(...this.#freeing);
     this.#freeing = [];
-    const effects = this.#covered.map((waiter): MachineEffect<Ticket> => ({ kind: 'answer', ticket: waiter.ticket, answer: answerOf(waiter) }));
+    const effects = this.#covered.map(
+      (waiter): MachineEffect<Ticket> => ({ kind: 'answer', ticket: waiter.ticket, answer: answerOf(waiter) }),
+    );
     this.#covered = [];
     // What was written meanwhile does not wait for the end of the turn.
     effects.unshift(...this.#startSync());
@@ -423,8 +431,15 @@ export class LoggerMachine<Ticket> {
 function entryOf(zone: Zone): MetadataEntry {
   const finished = zone.state === 'finished';
   return {
-    kind: 'zone', shard: zone.shard, zone: zone.zone, epoch: zone.epoch, deviceZone: zone.deviceZone, generation: zone.generation,
-    state: finished ? 'finished' : 'open', length: finished ? zone.written : 0, batches: finished ? zone.batches : 0,
+    kind: 'zone',
+    shard: zone.shard,
+    zone: zone.zone,
+    epoch: zone.epoch,
+    deviceZone: zone.deviceZone,
+    generation: zone.generation,
+    state: finished ? 'finished' : 'open',
+    length: finished ? zone.written : 0,
+    batches: finished ? zone.batches : 0,
   };
 }
 
@@ -438,7 +453,10 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
       const { zone } = waiter;
       if (zone === undefined) return { kind: 'sealed', answer: { length: 0, seen: 0, doubtful: false, tail: 'clean' } };
       assert(zone.stable === zone.written, 'S3 a seal is answered when every append accepted before is stable');
-      return { kind: 'sealed', answer: { length: zone.stable, seen: zone.seen, doubtful: zone.tail === 'damaged' || zone.seen > zone.stable, tail: zone.tail } };
+      return {
+        kind: 'sealed',
+        answer: { length: zone.stable, seen: zone.seen, doubtful: zone.tail === 'damaged' || zone.seen > zone.stable, tail: zone.tail },
+      };
     }
     case 'done':
       return { kind: 'done' };

@@ -164,7 +164,12 @@ export function decodeFrame(zoneBytes: Uint8Array, offset: number, deviceZone: n
     frame: {
       kind: kind === frameKinds.checkpoint ? 'checkpoint' : 'changes',
       cluster: uuid(bytes.toString('hex', 40, 56)),
-      logger, generation, offset, deviceZone, totalLength, entries,
+      logger,
+      generation,
+      offset,
+      deviceZone,
+      totalLength,
+      entries,
       alignment: 2 ** bytes.readUInt8(11),
       stable: bytes.readUInt32LE(34),
       zoneSize: bytes.readUInt32LE(72),
@@ -198,7 +203,10 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
   const epoch = bytes.readUIntLE(start + 11, 6);
   if (epoch === 0) return undefined;
   return {
-    kind: 'zone', shard, zone: zoneId(number), epoch: toEpoch(epoch),
+    kind: 'zone',
+    shard,
+    zone: zoneId(number),
+    epoch: toEpoch(epoch),
     deviceZone: bytes.readUInt32LE(start + 17),
     generation: bytes.toString('hex', start + 21, start + 29),
     state: bytes.readUInt8(start + 29) === 1 ? 'finished' : 'open',

@@ -10,7 +10,15 @@
  */
 import { limits } from '../../base/limits.ts';
 import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
-import { asBuffer, batchHeaderBytes, checkBatchBody, decodeBatchHeader, decodeZoneHeader, isZero, zoneSeed } from '../../codec/log-format.ts';
+import {
+  asBuffer,
+  batchHeaderBytes,
+  checkBatchBody,
+  decodeBatchHeader,
+  decodeZoneHeader,
+  isZero,
+  zoneSeed,
+} from '../../codec/log-format.ts';
 import type { TailState } from '../../codec/logger-protocol.ts';
 import { samePlace } from './append-check.ts';
 
@@ -96,7 +104,14 @@ function* withoutHeader(reader: ZoneReader): Scan<ZoneScan> {
   if (touched === undefined) return { kind: 'scanned', length: 0, seen: 0, tail: 'clean', batches: 0, damage: undefined };
   if (first === undefined || touched < first) {
     const seen = yield* seenBehind(reader, 0, 0);
-    return { kind: 'scanned', length: 0, seen, tail: 'damaged', batches: 0, damage: { offset: touched, reason: 'bytes without a zone header' } };
+    return {
+      kind: 'scanned',
+      length: 0,
+      seen,
+      tail: 'damaged',
+      batches: 0,
+      damage: { offset: touched, reason: 'bytes without a zone header' },
+    };
   }
   const rest = yield* classify(reader, first, 0);
   return { kind: 'scanned', length: 0, batches: 0, seen: rest.seen, tail: rest.tail === 'clean' ? 'torn' : rest.tail, damage: rest.damage };
@@ -124,7 +139,11 @@ function* classify(reader: ZoneReader, start: number, seenBefore: number): Scan<
         at = next;
         continue;
       }
-      return { seen: yield* seenBehind(reader, at, seen), tail: 'damaged', damage: { offset: touched, reason: 'bytes behind untouched ones' } };
+      return {
+        seen: yield* seenBehind(reader, at, seen),
+        tail: 'damaged',
+        damage: { offset: touched, reason: 'bytes behind untouched ones' },
+      };
     }
     if (piece.kind === 'batch') seen = Math.max(seen, piece.header.committedLength);
     const reason = piece.kind === 'damaged' ? piece.reason : 'batch: wrong block checksum';
@@ -183,7 +202,8 @@ class ZoneReader {
   *piece(at: number): Scan<Piece> {
     if (at >= this.bound) return { kind: 'untouched' };
     const result = yield* this.#header(at);
-    if (result.kind !== 'batch') return result.kind === 'short' ? { kind: 'damaged', reason: 'batch header: longer than the zone' } : result;
+    if (result.kind !== 'batch')
+      return result.kind === 'short' ? { kind: 'damaged', reason: 'batch header: longer than the zone' } : result;
     const { header } = result;
     if (at + header.totalLength > this.#input.zoneSize) return { kind: 'damaged', reason: 'batch: longer than the zone' };
     const bytes = yield* this.view(at, header.totalLength);

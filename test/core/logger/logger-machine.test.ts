@@ -36,9 +36,15 @@ describe('S3 stable before answered', () => {
     assert.equal(rig.syncs, 1, 'one sync at a time');
     rig.synced();
     assert.equal(rig.syncs, 2, 'at once, not at the end of a turn');
-    assert.deepEqual(tickets.map((ticket) => rig.outcome(ticket)), tickets.map(() => 'ok'));
+    assert.deepEqual(
+      tickets.map((ticket) => rig.outcome(ticket)),
+      tickets.map(() => 'ok'),
+    );
     rig.synced();
-    assert.deepEqual(later.map((ticket) => rig.outcome(ticket)), ['ok', 'ok', 'ok']);
+    assert.deepEqual(
+      later.map((ticket) => rig.outcome(ticket)),
+      ['ok', 'ok', 'ok'],
+    );
     rig.endTurn();
     assert.equal(rig.syncs, 2, 'nothing to sync');
   });
@@ -105,7 +111,12 @@ describe('S4 a fence is for ever', () => {
     assert.equal(rig.confirm(0, 99, 4), 'fenced');
     const low = rig.seal(0, 1, 4);
     assert.equal(rig.outcome(low), 'fenced');
-    assert.deepEqual(rig.answers.get(low), { kind: 'refused', code: 'fenced', message: 'a higher epoch has sealed this shard here (S4); detail: that epoch', detail: 5 });
+    assert.deepEqual(rig.answers.get(low), {
+      kind: 'refused',
+      code: 'fenced',
+      message: 'a higher epoch has sealed this shard here (S4); detail: that epoch',
+      detail: 5,
+    });
     assert.equal(rig.zone(0, 1)?.state, 'sealed');
   });
 
@@ -161,7 +172,10 @@ describe('S4 a fence is for ever', () => {
     rig.append(new ZoneWriter({ epoch: 3 }).filled(10));
     assert.equal(rig.outcome(rig.seal(0, 1, 3)), 'other-epoch');
     assert.equal(rig.outcome(rig.seal(0, 1, 2)), 'other-epoch');
-    assert.deepEqual(rig.persisted.filter((entry) => entry.kind === 'fence'), []);
+    assert.deepEqual(
+      rig.persisted.filter((entry) => entry.kind === 'fence'),
+      [],
+    );
   });
 });
 
@@ -231,7 +245,10 @@ describe('S11 same offset, same bytes', () => {
     before.append(new ZoneWriter({ zone: 1 }).filled(10));
     before.append(new ZoneWriter({ shard: 1 }).filled(10));
     before.settle();
-    const rig = before.restarted({}, { '0/1': { length: 100, seen: 500, tail: 'damaged' }, '1/1': { length: 100, seen: 64, tail: 'torn' } });
+    const rig = before.restarted(
+      {},
+      { '0/1': { length: 100, seen: 500, tail: 'damaged' }, '1/1': { length: 100, seen: 64, tail: 'torn' } },
+    );
     assert.equal(rig.machine.readable(shardId(0), zoneId(1), 400, 100).kind, 'ok');
     assert.equal(rig.machine.readable(shardId(0), zoneId(1), 400, 101).kind, 'refused');
     assert.equal(rig.machine.readable(shardId(1), zoneId(1), 0, 101).kind, 'refused');
@@ -266,7 +283,11 @@ describe('what an append must be', () => {
     const item = writer.filled(10);
     assert.equal(refused(rig, { ...item, bytes: Buffer.concat([item.bytes, Buffer.alloc(1)]) }), 'malformed');
     assert.equal(refused(rig, { ...item, bytes: item.bytes.subarray(0, item.bytes.length - 1) }), 'malformed');
-    assert.equal(refused(rig, { ...item, bytes: Buffer.concat([item.bytes, item.bytes]) }), 'malformed', 'the second copy is at a wrong place');
+    assert.equal(
+      refused(rig, { ...item, bytes: Buffer.concat([item.bytes, item.bytes]) }),
+      'malformed',
+      'the second copy is at a wrong place',
+    );
     assert.equal(refused(rig, { ...item, bytes: Buffer.alloc(0) }), 'malformed');
     const twice = { ...item, bytes: Buffer.concat([item.bytes, writer.filled(10).bytes]) };
     const fine = rig.append(twice);
@@ -309,7 +330,10 @@ describe('what an append must be', () => {
     const writer = new ZoneWriter({ zoneSize: 64 * 1024 });
     rig.append(writer.filled(40_000));
     assert.equal(refused(rig, writer.filled(40_000)), 'zone-full');
-    assert.equal(refused(rig, writer.next([{ ...put('k', Buffer.alloc(1)), client: clientId(1), number: requestNumber(1) }])), 'not-at-write-pointer');
+    assert.equal(
+      refused(rig, writer.next([{ ...put('k', Buffer.alloc(1)), client: clientId(1), number: requestNumber(1) }])),
+      'not-at-write-pointer',
+    );
   });
 
   test('without space nothing changes, and a zone that could not be created is not there', () => {
@@ -427,8 +451,16 @@ describe('S17 a failed sync is final', () => {
     const waiting = rig.append(writer.filled(10));
     const seal = rig.seal(1, 1, 5);
     rig.step({ kind: 'device-failed' });
-    const later = [rig.append(writer.filled(10)), rig.seal(0, 1, 9), rig.finish(0, 1, stable), rig.reset(0, 1, rig.zone(0, 1)?.generation ?? '')];
-    assert.deepEqual([covered, waiting, seal, ...later].map((ticket) => rig.outcome(ticket)), Array(7).fill('device-failed'));
+    const later = [
+      rig.append(writer.filled(10)),
+      rig.seal(0, 1, 9),
+      rig.finish(0, 1, stable),
+      rig.reset(0, 1, rig.zone(0, 1)?.generation ?? ''),
+    ];
+    assert.deepEqual(
+      [covered, waiting, seal, ...later].map((ticket) => rig.outcome(ticket)),
+      Array(7).fill('device-failed'),
+    );
     assert.equal(rig.confirm(0, 1, 1), 'device-failed');
     rig.endTurn();
     rig.step({ kind: 'synced' });

@@ -10,14 +10,36 @@ import { decodeFrame, encodeFrame, frameLength, readMetadataZone } from '../../.
 import { foldFrames } from '../../../src/core/logger/restored-state.ts';
 import { repositoryRoot } from '../../support/repository.ts';
 
-const base = { cluster: uuid('c'.repeat(32)), logger: uuid('1'.repeat(32)), zoneSize: 1024 * 1024, alignment: 1, deviceZone: 1, generation: 7 };
-const zone: MetadataEntry = {
-  kind: 'zone', shard: shardId(3), zone: zoneId(2 ** 40), epoch: epoch(2 ** 33), deviceZone: 12, generation: '0123456789abcdef', state: 'finished', length: 2 ** 31, batches: 17,
+const base = {
+  cluster: uuid('c'.repeat(32)),
+  logger: uuid('1'.repeat(32)),
+  zoneSize: 1024 * 1024,
+  alignment: 1,
+  deviceZone: 1,
+  generation: 7,
 };
-const checkpointEntries: readonly MetadataEntry[] = [{ kind: 'fence', shard: shardId(1), epoch: epoch(9) }, { kind: 'floor', shard: shardId(1), zone: zoneId(4) }, zone];
+const zone: MetadataEntry = {
+  kind: 'zone',
+  shard: shardId(3),
+  zone: zoneId(2 ** 40),
+  epoch: epoch(2 ** 33),
+  deviceZone: 12,
+  generation: '0123456789abcdef',
+  state: 'finished',
+  length: 2 ** 31,
+  batches: 17,
+};
+const checkpointEntries: readonly MetadataEntry[] = [
+  { kind: 'fence', shard: shardId(1), epoch: epoch(9) },
+  { kind: 'floor', shard: shardId(1), zone: zoneId(4) },
+  zone,
+];
 const changes: readonly (readonly MetadataEntry[])[] = [
   [{ kind: 'fence', shard: shardId(1), epoch: epoch(10) }],
-  [{ kind: 'removed', shard: shardId(3), zone: zoneId(2 ** 40) }, { kind: 'floor', shard: shardId(3), zone: zoneId(2 ** 40) }],
+  [
+    { kind: 'removed', shard: shardId(3), zone: zoneId(2 ** 40) },
+    { kind: 'floor', shard: shardId(3), zone: zoneId(2 ** 40) },
+  ],
   [{ kind: 'fence', shard: shardId(2), epoch: epoch(1) }],
 ];
 
@@ -44,10 +66,25 @@ describe('the metadata log', () => {
       assert.equal(result.kind, 'state');
       if (result.kind !== 'state') return;
       assert.equal(result.end, golden.length);
-      assert.deepEqual(result.frames.map((frame) => frame.entries), [checkpointEntries, ...changes]);
+      assert.deepEqual(
+        result.frames.map((frame) => frame.entries),
+        [checkpointEntries, ...changes],
+      );
       const state = foldFrames(result.frames);
-      assert.deepEqual([...state.fences], [[1, 10], [2, 1]]);
-      assert.deepEqual([...state.floors], [[1, 4], [3, 2 ** 40]]);
+      assert.deepEqual(
+        [...state.fences],
+        [
+          [1, 10],
+          [2, 1],
+        ],
+      );
+      assert.deepEqual(
+        [...state.floors],
+        [
+          [1, 4],
+          [3, 2 ** 40],
+        ],
+      );
       assert.deepEqual(state.zones, []);
     });
   }
@@ -75,7 +112,11 @@ describe('the metadata log', () => {
       if (at >= (frame === 0 ? 80 + 11 + 11 + 38 : (covered[frame] ?? 0))) continue;
       const changed = Buffer.from(bytes);
       changed[at] = (changed[at] ?? 0) ^ (1 << (bit % 8));
-      assert.deepEqual(readMetadataZone(changed, 1), { kind: 'damaged', offset: frame === 0 ? 0 : ends[frame - 1], generation: 7 }, `bit ${bit % 8} of byte ${at}`);
+      assert.deepEqual(
+        readMetadataZone(changed, 1),
+        { kind: 'damaged', offset: frame === 0 ? 0 : ends[frame - 1], generation: 7 },
+        `bit ${bit % 8} of byte ${at}`,
+      );
     }
   });
 

@@ -1,6 +1,6 @@
 /** A machine with the smallest possible device: writes always succeed unless told otherwise, syncs return when the test says so. */
 import type { AppendItem } from '../../../src/codec/logger-protocol.ts';
-import type { MachineAnswer, MachineEffect, MachineEvent } from '../../../src/core/logger/logger-machine.ts';
+import type { MachineAnswer, MachineEffect, MachineEvent } from '../../../src/core/logger/machine-events.ts';
 import { LoggerMachine } from '../../../src/core/logger/logger-machine.ts';
 import type { MetadataEntry } from '../../../src/core/logger/metadata-format.ts';
 import type { RestoredState } from '../../../src/core/logger/restored-state.ts';
@@ -31,7 +31,10 @@ export class Rig {
     let generation = 0;
     this.machine = new LoggerMachine<string>(
       {
-        cluster: testCluster, zoneSize: options.zoneSize ?? 1024 * 1024, alignment: options.alignment ?? 1, deviceZones: options.deviceZones ?? [2, 3, 4, 5],
+        cluster: testCluster,
+        zoneSize: options.zoneSize ?? 1024 * 1024,
+        alignment: options.alignment ?? 1,
+        deviceZones: options.deviceZones ?? [2, 3, 4, 5],
         drawGeneration: () => (generation += 1).toString(16).padStart(16, '0'),
       },
       options.restored ?? emptyState,
@@ -92,11 +95,23 @@ export class Rig {
   }
 
   /** A machine as after a restart, with what the metadata log says and the given lengths of the zones that were open. */
-  restarted(options: RigOptions = {}, found: Readonly<Record<string, { readonly length: number; readonly seen?: number; readonly tail?: 'clean' | 'torn' | 'damaged' }>> = {}): Rig {
+  restarted(
+    options: RigOptions = {},
+    found: Readonly<Record<string, { readonly length: number; readonly seen?: number; readonly tail?: 'clean' | 'torn' | 'damaged' }>> = {},
+  ): Rig {
     const recorded = foldFrames([
       {
-        kind: 'checkpoint', cluster: testCluster, logger: testCluster, zoneSize: 0, alignment: 1, deviceZone: 0, generation: 1, offset: 0, stable: 0,
-        totalLength: 0, entries: this.persisted,
+        kind: 'checkpoint',
+        cluster: testCluster,
+        logger: testCluster,
+        zoneSize: 0,
+        alignment: 1,
+        deviceZone: 0,
+        generation: 1,
+        offset: 0,
+        stable: 0,
+        totalLength: 0,
+        entries: this.persisted,
       },
     ]);
     const zones = recorded.zones.flatMap((zone) => {

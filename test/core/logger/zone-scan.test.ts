@@ -47,7 +47,8 @@ describe('S9 what a scan finds', () => {
     const end = ends[4] ?? 0;
 
     test(`alignment ${alignment}: an intact zone is clean, whatever the bound behind it`, () => {
-      for (const bound of [end, end + 1, end + 5_000, zoneSize]) assert.deepEqual(brief(scan(built, bytes, bound)), { length: end, seen: ends[2], tail: 'clean', batches: 5 });
+      for (const bound of [end, end + 1, end + 5_000, zoneSize])
+        assert.deepEqual(brief(scan(built, bytes, bound)), { length: end, seen: ends[2], tail: 'clean', batches: 5 });
     });
 
     test(`alignment ${alignment}: whole blocks of unsynced appends missing in any subset is torn, never damaged`, () => {
@@ -59,7 +60,7 @@ describe('S9 what a scan finds', () => {
           const changed = Buffer.from(bytes);
           for (const index of blocks) {
             const from = Math.ceil(head / block) * block + index * block;
-            const to = Math.min(from + block, (ends[3] ?? 0));
+            const to = Math.min(from + block, ends[3] ?? 0);
             if (from < to) changed.fill(0, from, to);
           }
           const result = scan(built, changed);
@@ -119,10 +120,18 @@ describe('S9 what a scan finds', () => {
   test('what lies beyond the bound is not looked at', () => {
     const built = build(1, [10, 10]);
     const behind = Buffer.concat([built.bytes, Buffer.alloc(100, 1)]);
-    assert.equal(brief(scan(built, behind, built.bytes.length)) !== undefined && (scan(built, behind, built.bytes.length) as { tail: string }).tail, 'clean');
+    assert.equal(
+      brief(scan(built, behind, built.bytes.length)) !== undefined && (scan(built, behind, built.bytes.length) as { tail: string }).tail,
+      'clean',
+    );
     const ranges: number[] = [];
     const generator = scanZone({ place: built.writer.place, zoneSize, bound: built.bytes.length, alignment: 1 });
-    for (let step = generator.next(); step.done !== true; step = generator.next(behind.subarray(step.value.offset, step.value.offset + step.value.length))) ranges.push(step.value.offset + step.value.length);
+    for (
+      let step = generator.next();
+      step.done !== true;
+      step = generator.next(behind.subarray(step.value.offset, step.value.offset + step.value.length))
+    )
+      ranges.push(step.value.offset + step.value.length);
     assert.ok(ranges.every((end) => end <= built.bytes.length));
   });
 

@@ -1,0 +1,52 @@
+/** What a logger's machine is told, and what it wants done (logger-machine.ts). `Ticket` is the shell's: it says where an answer goes. */
+import type { Epoch, Lba, ShardId, ZoneId } from '../../base/ids.ts';
+import type { AppendItem, LoggerRefusal, SealAnswer } from '../../codec/logger-protocol.ts';
+import type { MetadataEntry } from './metadata-format.ts';
+
+export type MachineEvent<Ticket> =
+  | { readonly kind: 'append'; readonly ticket: Ticket; readonly item: AppendItem }
+  | { readonly kind: 'written'; readonly write: PendingWrite<Ticket> }
+  /** Nothing was written: the device is full. */
+  | { readonly kind: 'write-refused'; readonly write: PendingWrite<Ticket> }
+  | { readonly kind: 'compared'; readonly comparison: Comparison<Ticket>; readonly same: boolean }
+  | { readonly kind: 'seal'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly epoch: Epoch }
+  | { readonly kind: 'finish'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly length: number }
+  | { readonly kind: 'reset'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly generation: string }
+  /** Everything that arrived in this turn of the event loop has been given. */
+  | { readonly kind: 'turn-ended' }
+  | { readonly kind: 'synced' }
+  /** A write or sync failed, of data or metadata (S17). */
+  | { readonly kind: 'device-failed' };
+
+export type MachineEffect<Ticket> =
+  /** Write now, then step with `written` or `write-refused` before anything else. */
+  | { readonly kind: 'write'; readonly write: PendingWrite<Ticket> }
+  /** Compare what the device holds with the bytes, then step with `compared` before anything else. */
+  | { readonly kind: 'compare'; readonly comparison: Comparison<Ticket> }
+  /** Write these entries, together, into the metadata log. */
+  | { readonly kind: 'persist'; readonly entries: readonly MetadataEntry[] }
+  | { readonly kind: 'finish-zone'; readonly deviceZone: number; readonly length: number }
+  | { readonly kind: 'reset-zone'; readonly deviceZone: number }
+  /** Begin a sync of the device; step with `synced` or `device-failed` when it has returned. */
+  | { readonly kind: 'sync' }
+  | { readonly kind: 'answer'; readonly ticket: Ticket; readonly answer: MachineAnswer };
+
+export type MachineAnswer =
+  | { readonly kind: 'appended'; readonly lba: Lba }
+  | { readonly kind: 'sealed'; readonly answer: SealAnswer }
+  | { readonly kind: 'done' }
+  | LoggerRefusal;
+
+export interface PendingWrite<Ticket> {
+  readonly ticket: Ticket;
+  readonly item: AppendItem;
+  readonly deviceZone: number;
+  readonly batches: number;
+  readonly committed: number;
+}
+
+export interface Comparison<Ticket> {
+  readonly ticket: Ticket;
+  readonly item: AppendItem;
+  readonly deviceZone: number;
+}

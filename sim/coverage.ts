@@ -5,7 +5,7 @@
  * It watches the pure machines from outside: `observe` puts itself in front of `Shard.step` and `LoggerMachine.step`, which stay as they are.
  */
 import { LoggerMachine } from '../src/core/logger/logger-machine.ts';
-import type { MachineEffect, MachineEvent } from '../src/core/logger/logger-machine.ts';
+import type { MachineEffect, MachineEvent } from '../src/core/logger/machine-events.ts';
 import type { ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
 import { Shard } from '../src/core/shard/shard.ts';
 

@@ -1,0 +1,151 @@
+/**
+ * Reads the committed log of every shard from every logger that should hold it, and compares: replicas byte by byte (S11), checksums and places
+ * (S16), acknowledged writes against the records at their versions (S5), request numbers that appear twice (S15).
+ */
+import type { Uuid, ZoneId } from '../../src/base/ids.ts';
+import { lbaOf, shardId } from '../../src/base/ids.ts';
+import { limits } from '../../src/base/limits.ts';
+import type { ZonePlace } from '../../src/codec/log-format.ts';
+import { asBuffer, checkBatchBody, decodeBatchHeader, decodeRecord, decodeZoneHeader, recordKind, zoneSeed } from '../../src/codec/log-format.ts';
+import { slotOfKey, shardOfSlot } from '../../src/core/slots.ts';
+import type { HistoryEvent } from '../history.ts';
+import { decodeValue } from '../values.ts';
+import { Violation } from './violation.ts';
+
+export interface ZoneToCheck extends ZonePlace {
+  readonly length: number;
+  readonly replicas: readonly Uuid[];
+  /** Bytes in the open zone may be followed by others. */
+  readonly isOpen: boolean;
+}
+
+/** Gives [0, length) of a zone as `logger` serves it. */
+export type ReadZone = (logger: Uuid, zone: ZoneToCheck) => Promise<Uint8Array>;
+
+interface LogRecord {
+  readonly key: string;
+  readonly kind: number;
+  readonly name: string | undefined;
+  readonly lba: number;
+}
+
+/** All committed records. */
+export class CommittedLog {
+  readonly records = new Map<number, LogRecord>();
+  /** Newest put or delete of each key. */
+  readonly newest = new Map<string, LogRecord>();
+  readonly #names = new Map<string, LogRecord>();
+  readonly #numbers = new Map<string, number>();
+  readonly #zoneSize: number;
+  readonly #shardCount: number;
+  batches = 0;
+
+  constructor(zoneSize: number, shardCount: number) {
+    this.#zoneSize = zoneSize;
+    this.#shardCount = shardCount;
+  }
+
+  /** Zones of one shard in their order. @throws Violation */
+  async read(zones: readonly ZoneToCheck[], readZone: ReadZone): Promise<void> {
+    for (const zone of zones) {
+      const copies: { readonly logger: Uuid; readonly bytes: Uint8Array }[] = [];
+      for (const logger of zone.replicas) copies.push({ logger, bytes: await readZone(logger, zone) });
+      const [first, ...others] = copies;
+      if (first === undefined) throw new Violation(`S5 shard ${zone.shard} zone ${zone.zone} has no replica`);
+      for (const other of others) {
+        const at = firstDifference(first.bytes, other.bytes);
+        if (at !== -1) throw new Violation(`S11 shard ${zone.shard} zone ${zone.zone} of ${zone.length} bytes: ${first.logger} and ${other.logger} differ at ${at}`);
+      }
+      this.#scan(zone, asBuffer(first.bytes));
+    }
+  }
+
+  #scan(zone: ZoneToCheck, bytes: Buffer): void {
+    const where = `shard ${zone.shard} zone ${zone.zone}`;
+    const head = decodeZoneHeader(bytes);
+    if (head.kind !== 'zone') throw new Violation(`S10 ${where}: no zone header: ${'reason' in head ? head.reason : head.kind}`);
+    const { header } = head;
+    if (header.shard !== zone.shard || header.zone !== zone.zone || header.epoch !== zone.epoch || header.cluster !== zone.cluster) {
+      throw new Violation(`S16 ${where}: the zone header belongs to shard ${header.shard} zone ${header.zone} epoch ${header.epoch}`);
+    }
+    const seed = zoneSeed(zone);
+    let at = head.length;
+    while (at < zone.length) {
+      const result = decodeBatchHeader(bytes, at, at, zone, seed);
+      if (result.kind !== 'batch') throw new Violation(`S10 ${where}: no batch at ${at} of ${zone.length}: ${'reason' in result ? result.reason : result.kind}`);
+      const batch = result.header;
+      if (at + batch.totalLength > zone.length) throw new Violation(`${where}: the length ${zone.length} is no batch boundary`);
+      if (checkBatchBody(bytes, at, batch, seed) !== 'good') throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
+      if (batch.committedLength > at) throw new Violation(`${where}: the batch at ${at} says ${batch.committedLength} is committed`);
+      this.#records(zone, bytes, at + batch.headerLength, at + batch.headerLength + batch.recordsLength, seed, where);
+      this.batches += 1;
+      at += batch.totalLength;
+    }
+  }
+
+  #records(zone: ZoneToCheck, bytes: Buffer, start: number, end: number, seed: number, where: string): void {
+    for (let at = start; at < end; ) {
+      const result = decodeRecord(bytes, at, seed, at);
+      if (result.kind !== 'record') throw new Violation(`S10 ${where}: no record at ${at}`);
+      const { record } = result;
+      const lba = lbaOf(zone.zone, at, this.#zoneSize);
+      if (record.client !== 0) this.#once(`${zone.shard}/${record.client}/${record.number}`, lba, where);
+      if (record.kind === recordKind.put || record.kind === recordKind.delete) {
+        const key = bytes.toString('latin1', record.keyStart, record.keyStart + record.keyLength);
+        const owner = shardOfSlot(slotOfKey(Buffer.from(key, 'latin1')), this.#shardCount);
+        if (owner !== zone.shard) throw new Violation(`${where}: ${key} belongs to shard ${owner}`);
+        const value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
+        this.#add(zone, { key, kind: record.kind, name: record.kind === recordKind.put ? decodeValue(value) : undefined, lba });
+      }
+      at += record.length;
+    }
+  }
+
+  #once(number: string, lba: number, where: string): void {
+    const other = this.#numbers.get(number);
+    if (other !== undefined) throw new Violation(`S15 ${where}: request ${number} is in the log twice, at ${other} and ${lba}`);
+    this.#numbers.set(number, lba);
+  }
+
+  #add(zone: ZoneToCheck, record: LogRecord): void {
+    if (record.kind === recordKind.put) {
+      if (record.name === undefined) throw new Violation(`shard ${zone.shard}: ${record.key} at ${record.lba} has a value that nobody wrote`);
+      const other = this.#names.get(record.name);
+      if (other !== undefined) throw new Violation(`S15 ${record.name} of ${record.key} is in the log twice, at ${other.lba} and ${record.lba}`);
+      this.#names.set(record.name, record);
+    }
+    this.records.set(zone.shard * 2 ** 40 + record.lba, record);
+    this.newest.set(record.key, record);
+  }
+
+  /** Every write that a client was told of is at the version it was told; reads give what the log says. @throws Violation */
+  checkAcknowledged(events: readonly HistoryEvent[]): void {
+    for (const event of events) {
+      if (event.type !== 'ok' || event.value === null) continue;
+      const version = event.f === 'cas' ? event.newVersion : event.version;
+      const key = Buffer.from(event.key, 'latin1');
+      const record = this.records.get(shardOfSlot(slotOfKey(key), this.#shardCount) * 2 ** 40 + (version ?? 0));
+      if (record?.key === event.key && record.name === event.value) continue;
+      const found = record === undefined ? 'nothing' : `${record.key} = ${record.name ?? 'a deletion'}`;
+      throw new Violation(`S5 ${event.f} of ${event.key} = ${event.value} was answered with version ${version ?? 0}, where the log holds ${found}`);
+    }
+  }
+}
+
+function firstDifference(a: Uint8Array, b: Uint8Array): number {
+  if (Buffer.compare(a, b) === 0) return -1;
+  const end = Math.min(a.length, b.length);
+  for (let at = 0; at < end; at += 1) if (a[at] !== b[at]) return at;
+  return end;
+}
+
+/** Ranges of a zone in pieces that one request can carry. */
+export function piecesOf(length: number): { readonly offset: number; readonly length: number }[] {
+  const pieces = [];
+  for (let offset = 0; offset < length; offset += limits.readBytesMax) pieces.push({ offset, length: Math.min(limits.readBytesMax, length - offset) });
+  return pieces;
+}
+
+export function placeOf(cluster: Uuid, shard: number, zone: ZoneId, epoch: ZonePlace['epoch']): ZonePlace {
+  return { cluster, shard: shardId(shard), zone, epoch };
+}

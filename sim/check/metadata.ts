@@ -1,0 +1,119 @@
+/**
+ * Watches every change of the shards' metadata in the coordinator, the truth and not what anybody was told: one owner per epoch, one epoch
+ * per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10).
+ */
+import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
+import type { Head, SealedZone } from '../../src/core/shard/metadata.ts';
+import { decodeHead, decodeSealedZone } from '../../src/core/shard/metadata.ts';
+import { Violation } from './violation.ts';
+
+interface ShardRecord {
+  head: Head | undefined;
+  readonly zones: Map<number, SealedZone>;
+  readonly owners: Map<number, string>;
+  readonly zoneEpochs: Map<number, number>;
+}
+
+export class MetadataWatch {
+  readonly #shards = new Map<number, ShardRecord>();
+  readonly #onViolation: (violation: Violation) => void;
+  readonly #onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void;
+
+  constructor(coordinator: Coordinator, onViolation: (violation: Violation) => void, onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void) {
+    this.#onViolation = onViolation;
+    this.#onChange = onChange;
+    coordinator.watch('shard/', 0, (changes) => {
+      try {
+        this.#changed(changes);
+      } catch (error) {
+        if (!(error instanceof Violation)) throw error;
+        this.#onViolation(error);
+      }
+    });
+  }
+
+  get shards(): readonly number[] {
+    return [...this.#shards.keys()].sort((a, b) => a - b);
+  }
+
+  head(shard: number): Head | undefined {
+    return this.#shards.get(shard)?.head;
+  }
+
+  /** By id. */
+  zones(shard: number): readonly SealedZone[] {
+    return [...(this.#shards.get(shard)?.zones.values() ?? [])].sort((a, b) => a.zone - b.zone);
+  }
+
+  /** Changes of one call may be of several transactions; the revision tells them apart. */
+  #changed(changes: readonly Change[]): void {
+    for (let start = 0; start < changes.length; ) {
+      const revision = changes[start]?.revision;
+      let end = start;
+      while (changes[end]?.revision === revision && end < changes.length) end += 1;
+      this.#transaction(changes.slice(start, end));
+      start = end;
+    }
+  }
+
+  #transaction(changes: readonly Change[]): void {
+    const byShard = new Map<number, { head: Head | undefined; sealed: SealedZone[] }>();
+    for (const { key, value } of changes) {
+      const match = /^shard\/(\d+)\/(head|zone\/(\d+))$/.exec(key);
+      must(match !== null && value !== undefined, `S1 ${key} is ${value === undefined ? 'deleted' : 'nothing that is known'}`);
+      const shard = Number(match[1]);
+      let part = byShard.get(shard);
+      if (part === undefined) byShard.set(shard, (part = { head: undefined, sealed: [] }));
+      if (match[2] === 'head') part.head = decodeHead(value);
+      else part.sealed.push(decodeSealedZone(value));
+    }
+    for (const [shard, { head, sealed }] of byShard) {
+      must(head !== undefined, `S1 a transaction on shard ${shard} did not rewrite the head`);
+      this.#check(shard, head, sealed);
+      this.#onChange(shard, head, sealed);
+    }
+  }
+
+  #check(shard: number, head: Head, sealed: readonly SealedZone[]): void {
+    let record = this.#shards.get(shard);
+    if (record === undefined) this.#shards.set(shard, (record = { head: undefined, zones: new Map(), owners: new Map(), zoneEpochs: new Map() }));
+    const before = record.head;
+    const where = `shard ${shard}`;
+    must(head.change === (before?.change ?? 0) + 1, `S1 ${where}: change ${head.change} follows ${before?.change ?? 0}`);
+    const owner = `${head.owner.node}/${head.owner.instance}`;
+    const known = record.owners.get(head.epoch) ?? owner;
+    must(known === owner, `S2 ${where}: epoch ${head.epoch} has two owners, ${known} and ${owner}`);
+    record.owners.set(head.epoch, owner);
+    must(before === undefined || head.epoch === before.epoch || head.epoch === before.epoch + 1, `S2 ${where}: epoch ${head.epoch} follows ${before?.epoch}`);
+    this.#checkZones(where, record, before, head, sealed);
+    record.head = head;
+  }
+
+  #checkZones(where: string, record: ShardRecord, before: Head | undefined, head: Head, sealed: readonly SealedZone[]): void {
+    const open = head.openZone;
+    must(open.replicas.length > 0, `S5 ${where}: zone ${open.zone} has no replica`);
+    must(new Set(open.replicas).size === open.replicas.length, `S5 ${where}: zone ${open.zone} names a replica twice`);
+    must(head.nextZone > open.zone, `S2 ${where}: the next zone ${head.nextZone} is not above the open one ${open.zone}`);
+    const zoneEpoch = record.zoneEpochs.get(open.zone) ?? open.epoch;
+    must(zoneEpoch === open.epoch, `S2 ${where}: zone ${open.zone} has two epochs, ${zoneEpoch} and ${open.epoch}`);
+    record.zoneEpochs.set(open.zone, open.epoch);
+    const old = before?.openZone;
+    if (old !== undefined && old.zone !== open.zone) {
+      must(open.zone >= (before?.nextZone ?? 0), `S2 ${where}: zone ${open.zone} was used before`);
+      must(open.epoch === head.epoch, `S2 ${where}: a new zone ${open.zone} of epoch ${open.epoch} in epoch ${head.epoch}`);
+    } else if (old !== undefined) {
+      must(old.epoch === open.epoch && old.replicas.join() === open.replicas.join(), `S2 ${where}: zone ${open.zone} changed while open`);
+    }
+    for (const zone of sealed) {
+      must(!record.zones.has(zone.zone), `S10 ${where}: zone ${zone.zone} is sealed twice`);
+      must(old?.zone === zone.zone && open.zone !== zone.zone, `S8 ${where}: zone ${zone.zone} is sealed but was not the open one`);
+      must(zone.epoch === old.epoch && zone.length > 0 && zone.replicas.length > 0, `S10 ${where}: zone ${zone.zone} is sealed as ${JSON.stringify(zone)}`);
+      must(zone.replicas.every((logger) => old.replicas.includes(logger)), `S10 ${where}: zone ${zone.zone} lists loggers that never held it`);
+      record.zones.set(zone.zone, zone);
+    }
+  }
+}
+
+function must(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new Violation(message);
+}

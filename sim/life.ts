@@ -1,0 +1,207 @@
+/**
+ * One life of a cluster, from its plan to its verdict:
+ *
+ *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still -> the inside is checked -> an orderly end
+ *
+ * `crash`: an assert of the product, or any error that nothing explains. `stuck`: no progress although nothing is wrong any more, or something
+ * left behind. `wrong`: a broken promise.
+ */
+import { createHash } from 'node:crypto';
+import type { Client } from '../src/client/client.ts';
+import type { SimulatedClock } from '../src/env/simulated/clock.ts';
+import { SimulatedRandom } from '../src/env/simulated/random.ts';
+import { budget } from './budget.ts';
+import { checkHistory } from './check/linearizability.ts';
+import { checkVersions } from './check/versions.ts';
+import { Violation } from './check/violation.ts';
+import { SimulatedCluster } from './cluster.ts';
+import { Coverage, observe } from './coverage.ts';
+import { exportHistory, History } from './history.ts';
+import { Inspection } from './inspection.ts';
+import type { Plan } from './plan.ts';
+import { Transcript } from './transcript.ts';
+import { connectClient, Recorder, Workload, WrongAnswer } from './workload.ts';
+import type { SimulatedProcess } from './world.ts';
+
+export type Verdict = { readonly kind: 'ok' } | { readonly kind: 'crash' | 'stuck' | 'wrong'; readonly reason: string; readonly stack: string | undefined };
+
+export interface LifeResult {
+  readonly seed: number;
+  readonly verdict: Verdict;
+  /** Of the history and of how the world went: two runs of a plan agree. */
+  readonly hash: string;
+  readonly events: number;
+  readonly turns: number;
+  readonly simulatedMs: number;
+  readonly coverage: Readonly<Record<string, number>>;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly last: readonly string[];
+  /** JSON lines. */
+  readonly history: string;
+}
+
+class Stuck extends Error {
+  override readonly name = 'Stuck';
+}
+
+/** Turns of a life, beyond which it runs in circles. */
+const turnsMax = 3_000_000;
+/** The workload ends after so long in any case. */
+const workloadMs = 30_000;
+
+/** Runs one life. Rejects never for what happens in it. `print` gets the transcript. */
+export async function runLife(plan: Plan, print?: (line: string) => void): Promise<LifeResult> {
+  const life = new Life(plan, print);
+  return life.run();
+}
+
+class Life {
+  readonly #plan: Plan;
+  readonly #coverage = new Coverage();
+  readonly #history = new History();
+  readonly #recorder: Recorder;
+  readonly #cluster: SimulatedCluster;
+  readonly #inspection: Inspection;
+  readonly #workload: Workload;
+  readonly #faults: Record<string, number> = {};
+  #failure: { readonly error: unknown } | undefined;
+  #turns = 0;
+
+  constructor(plan: Plan, print?: (line: string) => void) {
+    this.#plan = plan;
+    const fail = (error: unknown): void => this.#fail(error);
+    this.#cluster = new SimulatedCluster(plan, (now) => new Transcript(now, print), this.#coverage, fail);
+    this.#recorder = new Recorder(this.#history, () => this.#clock.now(), (error) => {
+      if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
+      if (error.code === 'condition-failed') this.#coverage.count('condition failed');
+    });
+    this.#workload = new Workload(this.#cluster, new SimulatedRandom(plan.seed).fork('workload'), this.#recorder);
+    this.#inspection = new Inspection(this.#cluster, fail);
+  }
+
+  get #clock(): SimulatedClock {
+    return this.#cluster.clock;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+  }
+
+  async run(): Promise<LifeResult> {
+    const stop = observe(this.#coverage);
+    const onRejection = (error: unknown): void => this.#fail(error);
+    process.on('unhandledRejection', onRejection);
+    try {
+      await this.#live();
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      process.off('unhandledRejection', onRejection);
+      stop();
+    }
+    return this.#result();
+  }
+
+  async #live(): Promise<void> {
+    await this.#during(this.#cluster.start());
+    this.#workload.start((error) => this.#fail(error));
+    for (const fault of this.#plan.faults) {
+      this.#clock.after(fault.atMs, () => {
+        if (this.#healed) return;
+        this.#faults[fault.kind] = (this.#faults[fault.kind] ?? 0) + 1;
+        this.#cluster.inject(fault);
+      });
+    }
+    await this.#until(() => this.#workload.isDone, workloadMs);
+    this.#healed = true;
+    this.#workload.stop();
+    this.#cluster.heal();
+    if (!(await this.#until(() => this.#workload.isDone, this.#plan.workload.timeoutMs + budget.recoveryMs))) {
+      throw new Stuck(`${this.#history.openCalls.length} calls have not settled: ${JSON.stringify(this.#history.openCalls[0])}`);
+    }
+    if (!(await this.#until(() => this.#inspection.isServing, budget.recoveryMs))) throw new Stuck(`not every shard is served: ${this.#inspection.describe()}`);
+    await this.#readAll();
+    if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs))) throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
+    await this.#during(this.#inspection.checkLogs(this.#history.events));
+    await this.#end();
+    checkVersions(this.#history.events);
+    const result = checkHistory(this.#history.events);
+    if (result.kind === 'violation') throw new Violation(`not linearizable: key ${result.key}: ${result.explanation}`);
+  }
+
+  #healed = false;
+
+  async #readAll(): Promise<void> {
+    const process = this.#cluster.clientProcess(0, 'check-client');
+    const client = await this.#during(connectClient(process, this.#cluster.endpoints, { timeoutMs: 30_000, direct: true }));
+    this.#workload.clients.push({ process, client });
+    await this.#during(this.#workload.readAll(client));
+  }
+
+  /** All is closed in order, and then nothing may be left: no timer, no connection. */
+  async #end(): Promise<void> {
+    for (const { client } of this.#workload.clients) this.#coverage.count('retry by a client', client.status().resends);
+    await this.#during(Promise.all(this.#workload.clients.map(({ client }: { client: Client }) => client.close())));
+    const processes: SimulatedProcess[] = [
+      ...this.#workload.clients.map(({ process }) => process),
+      ...this.#cluster.nodes.flatMap((node) => (node.process === undefined ? [] : [node.process])),
+    ];
+    this.#inspection.close();
+    await this.#during(this.#cluster.close());
+    await this.#until(() => this.#cluster.network.connectionEnds === 0 && processes.every(({ clock }) => clock.timers === 0), 5_000);
+    const timers = processes.filter(({ clock }) => clock.timers > 0).map(({ host, clock }) => `${host}: ${clock.timers}`);
+    if (timers.length > 0) throw new Stuck(`timers are left after the end: ${timers.join(', ')}`);
+    if (this.#cluster.network.connectionEnds > 0) throw new Stuck(`${this.#cluster.network.connectionEnds} ends of connections are left`);
+  }
+
+  /** Runs turns until `goal` holds; false when it does not within `forMs` of simulated time. */
+  async #until(goal: () => boolean, forMs: number): Promise<boolean> {
+    const clock = this.#clock;
+    const end = clock.now() + forMs;
+    let isOver = false;
+    const timer = clock.after(forMs, () => {
+      isOver = true;
+    });
+    await clock.runUntil(() => this.#failure !== undefined || goal() || isOver || clock.now() > end, turnsMax - this.#turns);
+    timer.cancel();
+    if (this.#failure !== undefined) throw this.#failure.error;
+    if (clock.turns > turnsMax) throw new Stuck(`${turnsMax} turns`);
+    return goal();
+  }
+
+  async #during<T>(promise: Promise<T>): Promise<T> {
+    let outcome: { readonly value: T } | { readonly error: unknown } | undefined;
+    promise.then(
+      (value) => {
+        outcome = { value };
+      },
+      (error: unknown) => {
+        outcome = { error };
+      },
+    );
+    const done = await this.#until(() => outcome !== undefined, budget.recoveryMs);
+    if (!done || outcome === undefined) throw new Stuck('something that was waited for did not happen');
+    if ('error' in outcome) throw outcome.error;
+    return outcome.value;
+  }
+
+  #result(): LifeResult {
+    const history = exportHistory(this.#history.events);
+    const { transcript } = this.#cluster;
+    const hash = createHash('sha256').update(history).update(`${transcript.count} ${this.#clock.turns} ${this.#clock.now()}`).digest('hex').slice(0, 16);
+    return {
+      seed: this.#plan.seed, verdict: this.#verdict(), hash, events: this.#history.events.length, turns: this.#clock.turns, simulatedMs: this.#clock.now(),
+      coverage: this.#coverage.counts, faults: this.#faults, last: transcript.last, history,
+    };
+  }
+
+  #verdict(): Verdict {
+    if (this.#failure === undefined) return { kind: 'ok' };
+    const { error } = this.#failure;
+    const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+    const stack = error instanceof Error ? error.stack : undefined;
+    if (error instanceof Stuck) return { kind: 'stuck', reason, stack: undefined };
+    if (error instanceof Violation || error instanceof WrongAnswer) return { kind: 'wrong', reason, stack: undefined };
+    return { kind: 'crash', reason, stack };
+  }
+}

@@ -1,0 +1,169 @@
+/** Arguments, seeds one after another or in two processes, and what people are told. */
+import { execFileSync, fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { LifeResult, Verdict } from './life.ts';
+import { runLife } from './life.ts';
+import { drawPlan } from './plan.ts';
+import type { Plan } from './plan.ts';
+import { shrink } from './shrink.ts';
+import { Summary } from './summary.ts';
+import type { SeedResult } from './summary.ts';
+
+export interface ProgramIo {
+  out(text: string): void;
+  error(text: string): void;
+}
+
+export const exitCodes = { ok: 0, use: 2, crash: 3, stuck: 4, wrong: 5 } as const;
+
+const usage = `usage: npm run sim -- --seed N [--trace] [--history FILE] [--shrink]
+       npm run sim -- --seeds COUNT [--from N] [--jobs N] [--keep-going]`;
+
+interface Arguments {
+  readonly seed: number | undefined;
+  readonly seeds: number;
+  readonly from: number;
+  readonly jobs: number;
+  readonly trace: boolean;
+  readonly shrink: boolean;
+  readonly keepGoing: boolean;
+  readonly history: string | undefined;
+}
+
+function parse(args: readonly string[]): Arguments | undefined {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        seed: { type: 'string' }, seeds: { type: 'string' }, from: { type: 'string' }, jobs: { type: 'string' }, history: { type: 'string' },
+        trace: { type: 'boolean', default: false }, shrink: { type: 'boolean', default: false }, 'keep-going': { type: 'boolean', default: false },
+      },
+    });
+    const natural = (text: string | undefined, fallback: number): number => {
+      const value = text === undefined ? fallback : Number(text);
+      if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`'${text}' is not a natural number`);
+      return value;
+    };
+    if ((values.seed === undefined) === (values.seeds === undefined)) return undefined;
+    return {
+      seed: values.seed === undefined ? undefined : natural(values.seed, 0),
+      seeds: natural(values.seeds, 1), from: natural(values.from, 1), jobs: Math.max(1, natural(values.jobs, 1)),
+      trace: values.trace, shrink: values.shrink, keepGoing: values['keep-going'], history: values.history,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+export async function runProgram(args: readonly string[], io: ProgramIo): Promise<number> {
+  const parsed = parse(args);
+  if (parsed === undefined) {
+    io.error(usage);
+    return exitCodes.use;
+  }
+  if (parsed.seed !== undefined) return runOne(parsed.seed, parsed, io);
+  return parsed.jobs > 1 ? runInProcesses(parsed, io) : runSeeds(parsed, io);
+}
+
+async function runOne(seed: number, { trace, history, shrink: wantsShrink }: Arguments, io: ProgramIo): Promise<number> {
+  const plan = drawPlan(seed);
+  if (trace) io.out(describePlan(plan));
+  const result = await runLife(plan, trace ? io.out : undefined);
+  if (history !== undefined) writeFileSync(history, result.history);
+  if (result.verdict.kind === 'ok') {
+    io.out(`seed ${seed}: ok, hash ${result.hash}, ${result.events} events, ${result.turns} turns, ${(result.simulatedMs / 1000).toFixed(1)} simulated s`);
+    return exitCodes.ok;
+  }
+  io.error(describeFailure(result));
+  if (wantsShrink) io.error(describeShrunk(await shrink(plan, result.verdict, (text) => io.error(text))));
+  return exitCodes[result.verdict.kind];
+}
+
+async function runSeeds(args: Arguments, io: ProgramIo): Promise<number> {
+  const summary = new Summary(args.from, args.seeds);
+  for (let seed = args.from; seed < args.from + args.seeds; seed += 1) {
+    const result = await runLife(drawPlan(seed));
+    summary.add(seedResult(result));
+    process.send?.(seedResult(result));
+    if (result.verdict.kind === 'ok') continue;
+    io.error(describeFailure(result));
+    if (!args.keepGoing) break;
+  }
+  if (process.send === undefined) io.out(summary.text());
+  return worst(summary.verdicts);
+}
+
+/** Blocks of seeds in processes of their own, which report each life; one that dies of something else is a crash. */
+async function runInProcesses(args: Arguments, io: ProgramIo): Promise<number> {
+  const summary = new Summary(args.from, args.seeds);
+  const share = Math.ceil(args.seeds / args.jobs);
+  const codes = await Promise.all(
+    Array.from({ length: args.jobs }, (_, job) => {
+      const from = args.from + job * share;
+      const count = Math.max(0, Math.min(share, args.from + args.seeds - from));
+      if (count === 0) return 0;
+      const child = fork(fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url)), [
+        '--seeds', String(count), '--from', String(from), ...(args.keepGoing ? ['--keep-going'] : []),
+      ]);
+      child.on('message', (message) => summary.add(message as SeedResult));
+      return ended(child);
+    }),
+  );
+  io.out(summary.text());
+  if (codes.some((code) => code !== 0 && !Object.values<number>(exitCodes).includes(code))) return exitCodes.crash;
+  return worst(summary.verdicts);
+}
+
+function ended(child: ChildProcess): Promise<number> {
+  return new Promise((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
+}
+
+function seedResult({ seed, verdict, hash, events, turns, simulatedMs, coverage, faults }: LifeResult): SeedResult {
+  return { seed, kind: verdict.kind, reason: verdict.kind === 'ok' ? '' : verdict.reason, hash, events, turns, simulatedMs, coverage, faults };
+}
+
+function worst(kinds: readonly Verdict['kind'][]): number {
+  for (const kind of ['wrong', 'crash', 'stuck'] as const) if (kinds.includes(kind)) return exitCodes[kind];
+  return exitCodes.ok;
+}
+
+export function describeFailure(result: LifeResult): string {
+  const { verdict, seed, last, hash } = result;
+  if (verdict.kind === 'ok') return '';
+  return [
+    `seed ${seed}: ${verdict.kind.toUpperCase()}: ${verdict.reason}`,
+    ...(verdict.stack === undefined ? [] : [verdict.stack]),
+    'the last events:',
+    ...last.slice(-30).map((line) => `  ${line}`),
+    `at commit ${commit()}, hash ${hash}; again: npm run sim -- --seed ${seed} --trace`,
+  ].join('\n');
+}
+
+function describePlan(plan: Plan): string {
+  return [
+    `seed ${plan.seed}`,
+    `cluster  ${JSON.stringify(plan.cluster)}`,
+    `world    ${JSON.stringify(plan.world)}`,
+    `workload ${JSON.stringify(plan.workload)}`,
+    ...plan.faults.map((fault) => `fault    ${JSON.stringify(fault)}`),
+  ].join('\n');
+}
+
+function describeShrunk({ plan, result }: { readonly plan: Plan; readonly result: LifeResult }): string {
+  return [`shrunk to ${plan.faults.length} faults and ${plan.workload.operations} operations:`, describePlan(plan), describeFailure(result)].join('\n');
+}
+
+/** A seed is evidence only at its commit. */
+function commit(): string {
+  try {
+    const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    const head = git('rev-parse', '--short', 'HEAD');
+    const isChanged = git('status', '--porcelain', 'src', 'sim') !== '';
+    return isChanged ? `${head} with changes` : head;
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * Clients of the simulated cluster: the product's own SDK, driven by workers that make one call after another and record each with its
+ * outcome. A batch is as many calls at once, each a process of its own in the history.
+ */
+import type { Client } from '../src/client/client.ts';
+import { connectWith } from '../src/client/connect.ts';
+import type { Entry } from '../src/client/types.ts';
+import { KvError } from '../src/base/errors.ts';
+import { below } from '../src/env/random.ts';
+import type { SimulatedRandom } from '../src/env/simulated/random.ts';
+import { pick } from './budget.ts';
+import type { SimulatedCluster } from './cluster.ts';
+import type { History, HistoryCall, HistoryValue } from './history.ts';
+import type { OperationKind, WorkloadPlan } from './plan.ts';
+import { decodeValue, encodeValue } from './values.ts';
+import type { SimulatedProcess } from './world.ts';
+
+/** A call that was made and has not ended. */
+interface Call {
+  readonly process: number;
+  readonly f: HistoryCall;
+  readonly key: string;
+  readonly value: HistoryValue;
+  readonly version?: number;
+}
+
+/** What a client was told that cannot be: bytes that nobody wrote, an error that no fault explains. */
+export class WrongAnswer extends Error {
+  override readonly name = 'WrongAnswer';
+}
+
+/** Errors that a call may end in while things go wrong. Any other is a bug. */
+const explained: ReadonlySet<string> = new Set([
+  'timeout', 'unavailable', 'connection-lost', 'not-owner', 'overloaded', 'condition-failed', 'client-forgotten', 'request-superseded', 'window-exceeded', 'closed',
+]);
+
+export class Recorder {
+  readonly #history: History;
+  readonly #now: () => number;
+  readonly #onOutcome: (error: KvError) => void;
+  #processes = 0;
+  #values = 0;
+
+  constructor(history: History, now: () => number, onOutcome: (error: KvError) => void) {
+    this.#history = history;
+    this.#now = now;
+    this.#onOutcome = onOutcome;
+  }
+
+  /** A process that was never used. */
+  newProcess(): number {
+    return this.#processes++;
+  }
+
+  newName(): string {
+    return `v${this.#values++}`;
+  }
+
+  #record(call: Call, type: 'invoke' | 'ok' | 'fail' | 'info', more: { readonly value?: HistoryValue; readonly version?: number; readonly newVersion?: number; readonly currentVersion?: number } = {}): void {
+    this.#history.record({ ...call, ...more, type, time: this.#now() });
+  }
+
+  /** Gives the process to use for the next call: another one after an unknown outcome. */
+  async get(process: number, key: string, read: () => Promise<Entry | undefined>): Promise<{ readonly process: number; readonly version: number | undefined }> {
+    const call: Call = { process, f: 'get', key, value: null };
+    this.#record(call, 'invoke');
+    try {
+      const entry = await read();
+      this.#record(call, 'ok', { value: entry === undefined ? null : nameOf(key, entry.value), version: entry?.version ?? 0 });
+      return { process, version: entry?.version ?? 0 };
+    } catch (error) {
+      return { process: this.#failed(call, error), version: undefined };
+    }
+  }
+
+  /** `condition`: undefined, or the version that the key must have. Gives also the version that is known afterwards. */
+  async put(process: number, key: string, name: string, condition: number | undefined, write: () => Promise<{ readonly version: number }>) {
+    const call: Call = { process, f: condition === undefined ? 'put' : 'cas', key, value: name, ...(condition === undefined ? {} : { version: condition }) };
+    this.#record(call, 'invoke');
+    try {
+      const { version } = await write();
+      this.#record(call, 'ok', condition === undefined ? { version } : { newVersion: version });
+      return { process, version };
+    } catch (error) {
+      return { process: this.#failed(call, error), version: error instanceof KvError ? error.currentVersion : undefined };
+    }
+  }
+
+  async delete(process: number, key: string, condition: number | undefined, write: () => Promise<{ readonly existed: boolean; readonly version: number }>) {
+    const call: Call = { process, f: condition === undefined ? 'del' : 'cas', key, value: null, ...(condition === undefined ? {} : { version: condition }) };
+    this.#record(call, 'invoke');
+    try {
+      const { existed } = await write();
+      this.#record(call, 'ok', condition === undefined ? { version: existed ? 1 : 0 } : {});
+      return { process, version: 0 };
+    } catch (error) {
+      return { process: this.#failed(call, error), version: error instanceof KvError ? error.currentVersion : undefined };
+    }
+  }
+
+  #failed(call: Call, error: unknown): number {
+    if (error instanceof WrongAnswer) throw error;
+    if (!(error instanceof KvError) || !explained.has(error.code)) throw unexplained(call, error);
+    this.#onOutcome(error);
+    if (error.code === 'condition-failed') this.#record(call, 'fail', { currentVersion: error.currentVersion ?? 0 });
+    else if (call.f !== 'get' && error.outcome === 'unknown') this.#record(call, 'info');
+    else this.#record(call, 'fail');
+    return call.f !== 'get' && error.outcome === 'unknown' ? this.newProcess() : call.process;
+  }
+}
+
+function unexplained(call: Call, error: unknown): WrongAnswer {
+  const what = error instanceof Error ? `${error.name} ${error instanceof KvError ? error.code : ''}: ${error.message}` : String(error);
+  return new WrongAnswer(`${call.f} ${call.key} of process ${call.process} ended in ${what}`, { cause: error });
+}
+
+function nameOf(key: string, value: Uint8Array): string {
+  const name = decodeValue(value);
+  if (name === undefined) throw new WrongAnswer(`get ${key} gave ${value.length} bytes that nobody wrote: ${Buffer.from(value.subarray(0, 40)).toString('latin1')}...`);
+  return name;
+}
+
+const processHold = { hold: () => undefined, release: () => undefined };
+
+/** The SDK in a simulated process. Tries until the cluster answers. */
+export async function connectClient(process: SimulatedProcess, endpoints: readonly string[], options: { readonly timeoutMs: number; readonly direct: boolean }): Promise<Client> {
+  for (;;) {
+    try {
+      return await connectWith(process, processHold, endpoints, { ...options, connectTimeoutMs: 5_000 });
+    } catch (error) {
+      if (!(error instanceof KvError) || error.code !== 'unavailable') throw error;
+    }
+  }
+}
+
+/** All workers of all clients. */
+export class Workload {
+  readonly #cluster: SimulatedCluster;
+  readonly #plan: WorkloadPlan;
+  readonly #random: SimulatedRandom;
+  readonly #recorder: Recorder;
+  readonly keys: readonly string[];
+  #left: number;
+  #running = 0;
+  #stopped = false;
+  readonly clients: { readonly process: SimulatedProcess; readonly client: Client }[] = [];
+
+  constructor(cluster: SimulatedCluster, random: SimulatedRandom, recorder: Recorder) {
+    this.#cluster = cluster;
+    this.#plan = cluster.plan.workload;
+    this.#random = random;
+    this.#recorder = recorder;
+    this.#left = this.#plan.operations;
+    this.keys = Array.from({ length: this.#plan.keys }, (_, index) => `k${index}${index % 7 === 3 ? 'x'.repeat(index % 60) : ''}`);
+  }
+
+  /** Operations were all made and ended. */
+  get isDone(): boolean {
+    return this.#running === 0;
+  }
+
+  get operationsLeft(): number {
+    return this.#left;
+  }
+
+  /** No more operations begin. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** `onError`: of a worker, which ends. */
+  start(onError: (error: unknown) => void): void {
+    for (let id = 0; id < this.#plan.clients; id += 1) {
+      this.#running += 1;
+      this.#client(id)
+        .catch(onError)
+        .finally(() => {
+          this.#running -= 1;
+        });
+    }
+  }
+
+  async #client(id: number): Promise<void> {
+    const process = this.#cluster.clientProcess(id);
+    const endpoints = [...this.#cluster.endpoints.slice(id % this.#cluster.endpoints.length), ...this.#cluster.endpoints.slice(0, id % this.#cluster.endpoints.length)];
+    const client = await connectClient(process, endpoints, { timeoutMs: this.#plan.timeoutMs, direct: this.#plan.direct });
+    this.clients.push({ process, client });
+    await Promise.all(Array.from({ length: this.#plan.workersPerClient }, (_, worker) => this.#worker(client, process, this.#random.fork(`worker ${id} ${worker}`))));
+  }
+
+  async #worker(client: Client, { clock }: SimulatedProcess, random: SimulatedRandom): Promise<void> {
+    let process = this.#recorder.newProcess();
+    const known = new Map<string, number>();
+    while (!this.#stopped && this.#left > 0) {
+      process = await this.#operation(client, random, process, known);
+      const pauseMs = random.fraction() * this.#plan.pauseMs;
+      if (pauseMs > 0.001) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
+    }
+  }
+
+  async #operation(client: Client, random: SimulatedRandom, process: number, known: Map<string, number>): Promise<number> {
+    const kind = this.#pickKind(random);
+    if (kind === 'put-many' || kind === 'get-many') return this.#batch(client, random, process, kind);
+    this.#left -= 1;
+    const key = this.#pickKey(random);
+    const knownVersion = known.get(key) ?? 0;
+    const done = await this.#one(client, random, process, kind, key, knownVersion);
+    if (done.version === undefined) known.delete(key);
+    else known.set(key, done.version);
+    return done.process;
+  }
+
+  #one(client: Client, random: SimulatedRandom, process: number, kind: Exclude<OperationKind, 'put-many' | 'get-many'>, key: string, knownVersion: number) {
+    const recorder = this.#recorder;
+    switch (kind) {
+      case 'get': return recorder.get(process, key, () => client.get(key));
+      case 'put': case 'put-if-version': case 'put-if-absent': {
+        const name = recorder.newName();
+        const value = encodeValue(name, below(random, this.#plan.valueBytesMax));
+        if (kind === 'put') return recorder.put(process, key, name, undefined, () => client.put(key, value));
+        if (kind === 'put-if-absent') return recorder.put(process, key, name, 0, () => client.put(key, value, { ifAbsent: true }));
+        return recorder.put(process, key, name, knownVersion, () => client.put(key, value, { ifVersion: knownVersion }));
+      }
+      case 'delete': return recorder.delete(process, key, undefined, () => client.delete(key));
+      case 'delete-if-version': return recorder.delete(process, key, knownVersion, () => client.delete(key, { ifVersion: knownVersion }));
+    }
+  }
+
+  /** Through the SDK's own batches, whose results are given to the calls one by one. */
+  async #batch(client: Client, random: SimulatedRandom, process: number, kind: 'put-many' | 'get-many'): Promise<number> {
+    const count = 2 + below(random, this.#plan.batchMax);
+    const keys = Array.from({ length: count }, () => this.#pickKey(random));
+    this.#left -= count;
+    if (kind === 'get-many') {
+      const all = client.getMany(keys);
+      await Promise.all(keys.map((key, index) => this.#recorder.get(this.#recorder.newProcess(), key, async () => {
+        const result = (await all)[index];
+        if (result?.ok !== true) throw result?.error ?? new Error('getMany gives a result per key');
+        return result.entry;
+      })));
+      return process;
+    }
+    const entries = keys.map((key) => ({ key, name: this.#recorder.newName(), length: below(random, this.#plan.valueBytesMax) }));
+    const all = client.putMany(entries.map(({ key, name, length }) => [key, encodeValue(name, length)] as const));
+    await Promise.all(entries.map(({ key, name }, index) => this.#recorder.put(this.#recorder.newProcess(), key, name, undefined, async () => {
+      const result = (await all)[index];
+      if (result?.ok !== true) throw result?.error ?? new Error('putMany gives a result per entry');
+      return result;
+    })));
+    return process;
+  }
+
+  #pickKey(random: SimulatedRandom): string {
+    const { hotOneIn, hotKeys } = this.#plan;
+    const isHot = hotOneIn > 0 && below(random, hotOneIn) === 0;
+    return isHot ? pick(random, this.keys.slice(0, hotKeys)) : pick(random, this.keys);
+  }
+
+  #pickKind(random: SimulatedRandom): OperationKind {
+    const entries = Object.entries(this.#plan.weights) as [OperationKind, number][];
+    let at = below(random, entries.reduce((sum, [, weight]) => sum + weight, 0));
+    for (const [kind, weight] of entries) {
+      if (at < weight) return kind;
+      at -= weight;
+    }
+    return 'get';
+  }
+
+  /** Reads every key once, by a client that was not there before: what is left of all that was written. */
+  async readAll(client: Client): Promise<void> {
+    const process = this.#recorder.newProcess();
+    for (const key of this.keys) {
+      const { version } = await this.#recorder.get(process, key, () => client.get(key, { timeoutMs: 30_000 }));
+      if (version === undefined) throw new WrongAnswer(`${key} cannot be read though everything is healed`);
+    }
+  }
+}

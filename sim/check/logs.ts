@@ -6,7 +6,15 @@ import type { Uuid, ZoneId } from '../../src/base/ids.ts';
 import { lbaOf, shardId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { ZonePlace } from '../../src/codec/log-format.ts';
-import { asBuffer, checkBatchBody, decodeBatchHeader, decodeRecord, decodeZoneHeader, recordKind, zoneSeed } from '../../src/codec/log-format.ts';
+import {
+  asBuffer,
+  checkBatchBody,
+  decodeBatchHeader,
+  decodeRecord,
+  decodeZoneHeader,
+  recordKind,
+  zoneSeed,
+} from '../../src/codec/log-format.ts';
 import { slotOfKey, shardOfSlot } from '../../src/core/slots.ts';
 import type { HistoryEvent } from '../history.ts';
 import { decodeValue } from '../values.ts';
@@ -54,7 +62,10 @@ export class CommittedLog {
       if (first === undefined) throw new Violation(`S5 shard ${zone.shard} zone ${zone.zone} has no replica`);
       for (const other of others) {
         const at = firstDifference(first.bytes, other.bytes);
-        if (at !== -1) throw new Violation(`S11 shard ${zone.shard} zone ${zone.zone} of ${zone.length} bytes: ${first.logger} and ${other.logger} differ at ${at}`);
+        if (at !== -1)
+          throw new Violation(
+            `S11 shard ${zone.shard} zone ${zone.zone} of ${zone.length} bytes: ${first.logger} and ${other.logger} differ at ${at}`,
+          );
       }
       this.#scan(zone, asBuffer(first.bytes));
     }
@@ -72,7 +83,8 @@ export class CommittedLog {
     let at = head.length;
     while (at < zone.length) {
       const result = decodeBatchHeader(bytes, at, at, zone, seed);
-      if (result.kind !== 'batch') throw new Violation(`S10 ${where}: no batch at ${at} of ${zone.length}: ${'reason' in result ? result.reason : result.kind}`);
+      if (result.kind !== 'batch')
+        throw new Violation(`S10 ${where}: no batch at ${at} of ${zone.length}: ${'reason' in result ? result.reason : result.kind}`);
       const batch = result.header;
       if (at + batch.totalLength > zone.length) throw new Violation(`${where}: the length ${zone.length} is no batch boundary`);
       if (checkBatchBody(bytes, at, batch, seed) !== 'good') throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
@@ -109,9 +121,11 @@ export class CommittedLog {
 
   #add(zone: ZoneToCheck, record: LogRecord): void {
     if (record.kind === recordKind.put) {
-      if (record.name === undefined) throw new Violation(`shard ${zone.shard}: ${record.key} at ${record.lba} has a value that nobody wrote`);
+      if (record.name === undefined)
+        throw new Violation(`shard ${zone.shard}: ${record.key} at ${record.lba} has a value that nobody wrote`);
       const other = this.#names.get(record.name);
-      if (other !== undefined) throw new Violation(`S15 ${record.name} of ${record.key} is in the log twice, at ${other.lba} and ${record.lba}`);
+      if (other !== undefined)
+        throw new Violation(`S15 ${record.name} of ${record.key} is in the log twice, at ${other.lba} and ${record.lba}`);
       this.#names.set(record.name, record);
     }
     this.records.set(zone.shard * 2 ** 40 + record.lba, record);
@@ -127,7 +141,9 @@ export class CommittedLog {
       const record = this.records.get(shardOfSlot(slotOfKey(key), this.#shardCount) * 2 ** 40 + (version ?? 0));
       if (record?.key === event.key && record.name === event.value) continue;
       const found = record === undefined ? 'nothing' : `${record.key} = ${record.name ?? 'a deletion'}`;
-      throw new Violation(`S5 ${event.f} of ${event.key} = ${event.value} was answered with version ${version ?? 0}, where the log holds ${found}`);
+      throw new Violation(
+        `S5 ${event.f} of ${event.key} = ${event.value} was answered with version ${version ?? 0}, where the log holds ${found}`,
+      );
     }
   }
 }
@@ -142,7 +158,8 @@ function firstDifference(a: Uint8Array, b: Uint8Array): number {
 /** Ranges of a zone in pieces that one request can carry. */
 export function piecesOf(length: number): { readonly offset: number; readonly length: number }[] {
   const pieces = [];
-  for (let offset = 0; offset < length; offset += limits.readBytesMax) pieces.push({ offset, length: Math.min(limits.readBytesMax, length - offset) });
+  for (let offset = 0; offset < length; offset += limits.readBytesMax)
+    pieces.push({ offset, length: Math.min(limits.readBytesMax, length - offset) });
   return pieces;
 }
 

@@ -19,7 +19,11 @@ export class MetadataWatch {
   readonly #onViolation: (violation: Violation) => void;
   readonly #onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void;
 
-  constructor(coordinator: Coordinator, onViolation: (violation: Violation) => void, onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void) {
+  constructor(
+    coordinator: Coordinator,
+    onViolation: (violation: Violation) => void,
+    onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void,
+  ) {
     this.#onViolation = onViolation;
     this.#onChange = onChange;
     coordinator.watch('shard/', 0, (changes) => {
@@ -76,7 +80,8 @@ export class MetadataWatch {
 
   #check(shard: number, head: Head, sealed: readonly SealedZone[]): void {
     let record = this.#shards.get(shard);
-    if (record === undefined) this.#shards.set(shard, (record = { head: undefined, zones: new Map(), owners: new Map(), zoneEpochs: new Map() }));
+    if (record === undefined)
+      this.#shards.set(shard, (record = { head: undefined, zones: new Map(), owners: new Map(), zoneEpochs: new Map() }));
     const before = record.head;
     const where = `shard ${shard}`;
     must(head.change === (before?.change ?? 0) + 1, `S1 ${where}: change ${head.change} follows ${before?.change ?? 0}`);
@@ -84,7 +89,10 @@ export class MetadataWatch {
     const known = record.owners.get(head.epoch) ?? owner;
     must(known === owner, `S2 ${where}: epoch ${head.epoch} has two owners, ${known} and ${owner}`);
     record.owners.set(head.epoch, owner);
-    must(before === undefined || head.epoch === before.epoch || head.epoch === before.epoch + 1, `S2 ${where}: epoch ${head.epoch} follows ${before?.epoch}`);
+    must(
+      before === undefined || head.epoch === before.epoch || head.epoch === before.epoch + 1,
+      `S2 ${where}: epoch ${head.epoch} follows ${before?.epoch}`,
+    );
     this.#checkZones(where, record, before, head, sealed);
     record.head = head;
   }
@@ -107,8 +115,14 @@ export class MetadataWatch {
     for (const zone of sealed) {
       must(!record.zones.has(zone.zone), `S10 ${where}: zone ${zone.zone} is sealed twice`);
       must(old?.zone === zone.zone && open.zone !== zone.zone, `S8 ${where}: zone ${zone.zone} is sealed but was not the open one`);
-      must(zone.epoch === old.epoch && zone.length > 0 && zone.replicas.length > 0, `S10 ${where}: zone ${zone.zone} is sealed as ${JSON.stringify(zone)}`);
-      must(zone.replicas.every((logger) => old.replicas.includes(logger)), `S10 ${where}: zone ${zone.zone} lists loggers that never held it`);
+      must(
+        zone.epoch === old.epoch && zone.length > 0 && zone.replicas.length > 0,
+        `S10 ${where}: zone ${zone.zone} is sealed as ${JSON.stringify(zone)}`,
+      );
+      must(
+        zone.replicas.every((logger) => old.replicas.includes(logger)),
+        `S10 ${where}: zone ${zone.zone} lists loggers that never held it`,
+      );
       record.zones.set(zone.zone, zone);
     }
   }

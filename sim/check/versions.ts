@@ -50,7 +50,8 @@ function same(state: KeyState, event: HistoryEvent, version: number, name: strin
   const otherName = state.names.get(version) ?? name;
   if (otherName !== name) throw new Violation(`${describe(event)}: version ${version} is ${otherName} and ${name}`);
   const otherVersion = state.versions.get(name) ?? version;
-  if (otherVersion !== version) throw new Violation(`S15 ${describe(event)}: ${name} was applied twice, as version ${otherVersion} and ${version}`);
+  if (otherVersion !== version)
+    throw new Violation(`S15 ${describe(event)}: ${name} was applied twice, as version ${otherVersion} and ${version}`);
   state.names.set(version, name);
   state.versions.set(name, version);
 }

@@ -5,7 +5,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,6 +28,7 @@ export async function ensureBuilt({ quiet = false } = {}) {
     const start = Date.now();
     compile();
     removeOrphans();
+    linkFixtures();
     if (existsSync(executable)) chmodSync(executable, 0o755);
     writeFileSync(stampPath, fingerprint);
     if (!quiet) console.error(`built in ${((Date.now() - start) / 1000).toFixed(1)} s`);
@@ -74,6 +75,12 @@ function removeOrphans() {
       if (!existsSync(source)) rmSync(path);
     }
   }
+}
+
+/** Compiled tests find recorded files where the sources do: beside themselves. */
+function linkFixtures() {
+  const link = join(dist, 'test/fixtures');
+  if (existsSync(join(root, 'test/fixtures')) && !existsSync(link)) symlinkSync('../../test/fixtures', link);
 }
 
 export function filesBelow(folder) {

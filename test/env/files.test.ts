@@ -35,7 +35,7 @@ const block = (byte: number, length = 4096): Uint8Array => new Uint8Array(length
 
 void test('real: a lock vanishes with its process, however that dies', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'kv-lock-'));
-  const module = new URL('../../src/env/real/files.ts', import.meta.url).href;
+  const module = new URL(`../../src/env/real/files${path.extname(import.meta.url)}`, import.meta.url).href;
   const script = `import(${JSON.stringify(module)}).then(async ({ realFiles }) => { globalThis.files = realFiles();
     await globalThis.files.lock(${JSON.stringify(folder)}); console.log('locked'); setInterval(() => {}, 1000); });`;
   const holder = spawn(process.execPath, ['--import', 'tsx', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -172,7 +172,7 @@ test('connect fails with what to do: nobody there, an address that is none, anot
 
 test('connect waits for a cluster that is starting', async () => {
   const world = new World();
-  const connecting = world.connect();
+  const connecting = world.connecting();
   await world.advance(3_000);
   await world.cluster.start();
   const client = await world.run(connecting);
@@ -208,10 +208,10 @@ test('close fails what does not settle in time: of a sent write the outcome is u
   const world = await World.started();
   const client = await world.client();
   world.cluster.script = () => ({ kind: 'hang' });
-  const put = world.failure(client.put('a', '1'));
+  const put = world.failing(client.put('a', '1'));
   const before = world.clock.now();
   await world.run(client.close({ timeoutMs: 500 }));
-  assert.deepEqual([(await put).code, (await put).outcome], ['closed', 'unknown']);
+  assert.deepEqual([(await world.run(put)).code, (await put).outcome], ['closed', 'unknown']);
   assert.ok(world.clock.now() - before < 600);
 });
 

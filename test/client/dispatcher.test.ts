@@ -179,14 +179,14 @@ test('an abort settles at once: unsent not applied, sent unknown', async () => {
   assert.deepEqual([early.code, early.outcome], ['aborted', 'not-applied']);
   assert.match(String(early.cause), /why/);
   const control = new AbortController();
-  const put = world.failure(client.put('a', '1', { signal: control.signal }));
-  const get = world.failure(client.get('a', { signal: control.signal }));
+  const put = world.failing(client.put('a', '1', { signal: control.signal }));
+  const get = world.failing(client.get('a', { signal: control.signal }));
   await world.advance(5);
   const before = world.clock.now();
   control.abort();
-  const sent = await put;
+  const sent = await world.run(put);
   assert.deepEqual([sent.code, sent.outcome, world.clock.now()], ['aborted', 'unknown', before]);
-  assert.equal((await get).outcome, 'not-applied');
+  assert.equal((await world.run(get)).outcome, 'not-applied');
   assert.equal(client.status().requests, 0);
 });
 
@@ -198,7 +198,7 @@ test('S15 the window: number - first stays below it, writes beyond wait, reads d
   let hung = true;
   world.cluster.script = (call) => (hung && call.number === 1 ? hang : undefined);
   const puts = Array.from({ length: 10 }, (_, index) => client.put(`k${index}`, 'v', { timeoutMs: index === 0 ? 300 : 900 }));
-  const failed = world.failure(puts[0] ?? Promise.reject(new Error()));
+  const failed = world.failing(puts[0] ?? Promise.reject(new Error()));
   await world.advance(50);
   assert.deepEqual(
     world.cluster.calls.map((call) => call.number),
@@ -206,7 +206,7 @@ test('S15 the window: number - first stays below it, writes beyond wait, reads d
   );
   assert.equal(await world.run(client.get('zz')), undefined);
   hung = false;
-  assert.equal((await failed).outcome, 'unknown');
+  assert.equal((await world.run(failed)).outcome, 'unknown');
   await world.run(Promise.all(puts.slice(1)));
   assert.equal(world.cluster.calls.filter((call) => call.method === 'put').length, 10);
 });
@@ -215,11 +215,11 @@ test('S15 first grows as promises settle, over numbers that ended unknown too', 
   const world = await World.started();
   const client = await world.client();
   world.cluster.script = (call) => (call.key === 'stuck' ? hang : undefined);
-  const stuck = world.failure(client.put('stuck', 'v', { timeoutMs: 100 }));
+  const stuck = world.failing(client.put('stuck', 'v', { timeoutMs: 100 }));
   await world.run(client.put('a', '1'));
   await world.run(client.put('a', '2'));
   assert.equal(world.cluster.calls.at(-1)?.first, 1);
-  await stuck;
+  await world.run(stuck);
   await world.run(client.put('a', '3'));
   const last = world.cluster.calls.at(-1);
   assert.equal(last?.first, last?.number);

@@ -26,13 +26,18 @@ export class World {
     return world;
   }
 
-  connect(
+  connect(options: ClientOptions = {}, endpoints?: string | readonly string[]): Promise<Client> {
+    return this.run(this.connecting(options, endpoints));
+  }
+
+  /** Begins to connect; the test runs the world. */
+  connecting(
     options: ClientOptions = {},
     endpoints: string | readonly string[] = this.cluster.gateways.map((gateway) => gateway.address),
   ): Promise<Client> {
     const hold = { hold: () => void this.holds++, release: () => void this.holds-- };
     const { clock, network } = this;
-    return this.run(connectWith({ clock, network, random: new SimulatedRandom(1) }, hold, endpoints, options));
+    return connectWith({ clock, network, random: new SimulatedRandom(1) }, hold, endpoints, options);
   }
 
   /** Connected, and all links are up. */
@@ -55,9 +60,14 @@ export class World {
   }
 
   /** The KvError that the promise rejects with. */
-  async failure(promise: Promise<unknown>): Promise<KvError> {
+  failure(promise: Promise<unknown>): Promise<KvError> {
+    return this.run(this.failing(promise));
+  }
+
+  /** The same, for when the test runs the world: only one at a time may. */
+  async failing(promise: Promise<unknown>): Promise<KvError> {
     try {
-      await this.run(promise);
+      await promise;
     } catch (error) {
       assert.ok(error instanceof KvError, String(error));
       return error;

@@ -87,7 +87,7 @@ export class SimulatedCluster {
     this.coordinator = new MemoryCoordinator({
       clock: this.clock,
       fate: (request) => this.#fate(request),
-      watchDelayMs: () => this.#coordinatorRandom.fraction() * 20,
+      watchDelayMs: (client) => (client === 'check' ? 0 : this.#coordinatorRandom.fraction() * 20),
     });
     const { gateways, loggers } = plan.cluster;
     this.nodes = [

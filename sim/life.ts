@@ -46,6 +46,8 @@ class Stuck extends Error {
 
 /** Turns of a life, beyond which it runs in circles. */
 const turnsMax = 3_000_000;
+/** A connection whose other side vanished without a word is given up after 30 s. */
+const endMs = 65_000;
 /** The workload ends after so long in any case. */
 const workloadMs = 30_000;
 
@@ -148,7 +150,7 @@ class Life {
     ];
     this.#inspection.close();
     await this.#during(this.#cluster.close());
-    await this.#until(() => this.#cluster.network.connectionEnds === 0 && processes.every(({ clock }) => clock.timers === 0), 5_000);
+    await this.#until(() => this.#cluster.network.connectionEnds === 0 && processes.every(({ clock }) => clock.timers === 0), endMs);
     const timers = processes.filter(({ clock }) => clock.timers > 0).map(({ host, clock }) => `${host}: ${clock.timers}`);
     if (timers.length > 0) throw new Stuck(`timers are left after the end: ${timers.join(', ')}`);
     if (this.#cluster.network.connectionEnds > 0) throw new Stuck(`${this.#cluster.network.connectionEnds} ends of connections are left`);

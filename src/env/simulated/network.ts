@@ -396,7 +396,7 @@ class ConnectionEnd implements Connection {
   }
 
   onEnd(end: PipeEnd): void {
-    if (this.#state === 'closed') return;
+    if (this.#state === 'closed') return this.#answerDead();
     if (end === 'reset') return this.closed(networkError('reset', `connection with ${this.remote}: reset by the other side`));
     // Not half open: what waits here is still sent, then this side ends as well.
     this.#ended = true;

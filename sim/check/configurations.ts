@@ -6,21 +6,23 @@ import { present } from '../../src/base/assert.ts';
 import type { RegisterState } from './register.ts';
 
 const stateNumbers = 3;
+/** Of most keys a few dozen are enough. */
+const firstCapacity = 32;
 
 export class Configurations {
   readonly #words: number;
   readonly #bytesMax: number;
   #count = 0;
-  #slots = new Int32Array(1024).fill(-1);
-  #hashes = new Int32Array(512);
+  #slots = new Int32Array(2 * firstCapacity).fill(-1);
+  #hashes = new Int32Array(firstCapacity);
   #bits: Int32Array;
-  #states = new Float64Array(512 * stateNumbers);
+  #states = new Float64Array(firstCapacity * stateNumbers);
 
   /** `bytesMax` bounds what the entries take. */
   constructor(words: number, bytesMax: number) {
     this.#words = words;
     this.#bytesMax = bytesMax;
-    this.#bits = new Int32Array(512 * words);
+    this.#bits = new Int32Array(firstCapacity * words);
   }
 
   get count(): number {

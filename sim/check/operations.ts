@@ -143,7 +143,8 @@ function valueNumber(values: Map<string, number>, value: string | null): number 
 }
 
 /**
- * What was known before the event at `end`: calls that had not ended by then are open, their answers unknown.
+ * What was known before the event at `end`: calls that had not ended by then are open, their answers unknown; those that fail later are left
+ * out all the same.
  * A prefix of a linearizable history is linearizable, so a violation has a shortest one.
  */
 export function prefixOf(operations: readonly Operation[], end: number): readonly Operation[] {

@@ -6,7 +6,7 @@
  * first end that is left can be next. A call that is placed is unlinked with its end, and linked again when it is taken back.
  *
  * What makes it fast beyond that; none of it excludes an order that no other one stands for:
- * - a call that fits and changes nothing (a read) is placed at once and for good: it may come first in any order that works;
+ * - a call that fits and can only look (a read) is placed at once and for good: it may come first in any order that works;
  * - versions: a call may not raise the floor above what another one that is left needs;
  * - optional calls (outcome unknown) come last: most of them explain nothing and are never placed;
  * - an optional call is placed only where the next one looks at what it did: one that is overwritten unseen can be left out;
@@ -39,7 +39,7 @@ interface Placed {
   /** Where the search goes on when this one is taken back: an entry of the list, or beyond them an optional call. */
   readonly cursor: number;
   readonly before: RegisterState;
-  /** It changed nothing: there is no need to try others in its place. */
+  /** It only looked: there is no need to try others in its place. */
   readonly isFinal: boolean;
 }
 
@@ -237,7 +237,8 @@ class Search {
   }
 
   #place(operation: number, cursor: number, after: RegisterState): boolean {
-    const isFinal = after === this.#state;
+    // A deletion that doesn't say what it found changes nothing here, but may have to come later.
+    const isFinal = after === this.#state && !isBlind(this.#operation(operation).call);
     this.#steps++;
     this.#flip(operation);
     if (!isFinal) {

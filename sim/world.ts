@@ -141,6 +141,8 @@ export class Gate {
   }
 }
 
+const roundingMs = 1e-6;
+
 export class ProcessClock implements Clock {
   readonly #clock: SimulatedClock;
   readonly #gate: Gate;
@@ -180,7 +182,9 @@ export class ProcessClock implements Clock {
       this.#timers -= 1;
       return true;
     };
-    const timer = this.#clock.after(delayMs / this.#rate, () => {
+    // Never early by this process's own clock, whatever its rate does to the last digits.
+    const delay = delayMs > 0 ? delayMs / this.#rate + roundingMs : 0;
+    const timer = this.#clock.after(delay, () => {
       this.#gate.run(() => {
         if (done()) callback();
       });

@@ -29,6 +29,7 @@ export interface ReadBatch {
 }
 
 const chunkBytes = 1024 * 1024;
+const crossing = 'a batch crosses the sealed length';
 
 export type ReaderState = 'idle' | 'reading' | 'stuck' | 'done';
 
@@ -65,6 +66,11 @@ export class LogReader {
     return this.#failed;
   }
 
+  /** Up to here all is read and good. */
+  get position(): number {
+    return this.#at;
+  }
+
   /** REQUIRES: not reading. */
   start(segments: readonly Segment[]): void {
     assert(this.#state !== 'reading', 'one stretch is read at a time');
@@ -88,7 +94,7 @@ export class LogReader {
   }
 
   answer(request: LogRead, bytes: Uint8Array | undefined): void {
-    if (this.#request === undefined || request.number !== this.#request.number) return; // Of an earlier stretch.
+    if (this.#request === undefined || request !== this.#request) return; // Of an earlier stretch, or of a reader that is no more.
     this.#request = undefined;
     const segment = this.#segments[0];
     assert(segment !== undefined, 'what was asked for is still wanted');
@@ -164,11 +170,11 @@ export class LogReader {
     }
     while (this.#at < segment.to) {
       const result = decodeBatchHeader(bytes, start, this.#at, place, this.#seed);
-      if (result.kind === 'short') return this.#more(bytes.length - start, result.needed);
+      if (result.kind === 'short') return this.#more(segment, bytes.length - start, result.needed);
       if (result.kind !== 'batch') return result.kind === 'damaged' ? result.reason : result.kind;
       const { header } = result;
-      if (start + header.totalLength > bytes.length) return this.#more(bytes.length - start, header.totalLength);
-      if (this.#at + header.totalLength > segment.to) return 'a batch crosses the sealed length';
+      if (start + header.totalLength > bytes.length) return this.#more(segment, bytes.length - start, header.totalLength);
+      if (this.#at + header.totalLength > segment.to) return crossing;
       if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
       this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start });
       start += header.totalLength;
@@ -180,7 +186,8 @@ export class LogReader {
   }
 
   /** The next read begins at the present position; it is longer when even one batch did not fit. */
-  #more(had: number, needed: number): string | undefined {
+  #more(segment: Segment, had: number, needed: number): string | undefined {
+    if (this.#at + needed > segment.to) return crossing;
     if (had >= this.#wanted || needed > chunkBytes) this.#wanted = Math.max(chunkBytes, needed);
     return needed > limits.readBytesMax ? `a batch of ${needed} bytes` : undefined;
   }

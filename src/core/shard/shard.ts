@@ -184,6 +184,7 @@ export class Shard {
       return;
     }
     if (loaded) this.#takeover?.loaded(metadata);
+    this.#takeover?.news(metadata);
     this.#follower.metadata(metadata);
   }
 

@@ -38,8 +38,12 @@ export class Takeover {
   /** The epoch claimed; 0 before. */
   #epoch = 0;
   #answers = new Map<Uuid, SealAnswer>();
-  /** Answered, but gave bad bytes when the tail was read, or is gone (S9). */
-  #unsound = new Set<Uuid>();
+  /** Answered, but was gone when the tail was read: as if it had not answered (S9). */
+  #gone = new Set<Uuid>();
+  /** Answered, but the tail that was read of it is intact only up to here: doubtful (S9). */
+  #damaged = new Map<Uuid, number>();
+  /** The highest committed length that any answer under this claim told of. */
+  #seen = 0;
   #closedZone: { readonly zone: ZoneId; readonly loggers: readonly Uuid[] } | undefined;
   #decision: Extract<SealDecision, { kind: 'length' }> | undefined;
   #firstAnswerMs = 0;
@@ -88,6 +92,12 @@ export class Takeover {
   #again(): void {
     this.#step = 'waiting';
     this.#retryAtMs = this.#nowMs + retryMs;
+  }
+
+  /** A later claim than the own one ends the take-over in every step, also where no logger can be reached that would tell of it. */
+  news({ head }: ShardMetadata): void {
+    if (this.#epoch === 0 || head === undefined || sameOwner(head.owner, this.#self) || head.epoch < this.#epoch) return;
+    this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
   }
 
   loadFailed(): void {
@@ -171,7 +181,8 @@ export class Takeover {
     assert(head.epoch === this.#epoch && sameOwner(head.owner, this.#self), 'S8 claim before seal');
     this.#step = 'sealing';
     this.#answers.clear();
-    this.#unsound.clear();
+    this.#gone.clear();
+    this.#damaged.clear();
     this.#firstAnswerMs = 0;
     this.#sendSeals(head);
   }
@@ -190,6 +201,7 @@ export class Takeover {
       return;
     }
     this.#answers.set(logger, answer);
+    this.#seen = Math.max(this.#seen, answer.seen);
     if (this.#firstAnswerMs === 0) this.#firstAnswerMs = this.#nowMs;
     this.#consider();
   }
@@ -205,18 +217,28 @@ export class Takeover {
     if (owing.length > 0 && !waited) return;
     const { position } = this.#state;
     const watermark = position.zone === open.zone ? position.offset : 0;
-    const decision = sealLength(this.#answers, this.#unsound, watermark, owing.length === 0);
+    const decision = sealLength(this.#asRead(), this.#gone, Math.max(watermark, this.#seen), owing.length === 0 && this.#gone.size === 0);
     switch (decision.kind) {
       case 'length':
         this.#decision = decision;
         this.#readTail(watermark, decision);
         return;
       case 'wait':
-        this.#note('warn', 'take-over waits', { zone: open.zone, reason: decision.reason });
+        this.#sayWaiting(`zone ${open.zone}: ${decision.reason}`);
         return;
       default:
         unreachable(decision);
     }
+  }
+
+  /** The answers, with what reading the tail has shown since: what gave bad bytes is doubtful and ends there (S9). */
+  #asRead(): Map<Uuid, SealAnswer> {
+    const answers = new Map(this.#answers);
+    for (const [logger, answer] of answers) {
+      const intact = this.#damaged.get(logger);
+      if (intact !== undefined && intact < answer.length) answers.set(logger, { ...answer, length: intact, doubtful: true, tail: 'damaged' });
+    }
+    return answers;
   }
 
   /** Step 3: everything between the watermark and the length must be readable before the length is recorded. */
@@ -232,13 +254,16 @@ export class Takeover {
   logRead(request: LogRead, bytes: Uint8Array | undefined): void {
     if (this.#step !== 'reading') return;
     this.#tail.answer(request, bytes);
+    // S9: an answerer that turns out damaged there is a doubtful one; one that is gone is none.
+    if (this.#tail.failed.has(request.logger)) {
+      if (bytes === undefined) this.#gone.add(request.logger);
+      else this.#damaged.set(request.logger, this.#tail.position);
+    }
     this.#tailRead();
   }
 
   #tailRead(): void {
     if (this.#tail.failed.size > 0) {
-      // S9: an answerer that turns out damaged there, or gone, is a doubtful one, or none.
-      for (const logger of this.#tail.failed) this.#unsound.add(logger);
       this.#step = 'sealing';
       this.#tail.stop();
       this.#consider();
@@ -278,11 +303,15 @@ export class Takeover {
     this.#transact('closing', this.#metadata?.headRevision ?? 0, writes);
   }
 
-  /** Visible to the operator, once per reason. */
   #wait(reason: string): void {
+    this.#sayWaiting(reason);
+    this.#again();
+  }
+
+  /** Visible to the operator, once per reason. */
+  #sayWaiting(reason: string): void {
     if (this.#saidWaiting !== reason) this.#note('warn', 'take-over waits', { reason });
     this.#saidWaiting = reason;
-    this.#again();
   }
 
   #lose(reason: string): void {
@@ -300,7 +329,7 @@ export class Takeover {
       this.#load('loading');
     } else if (this.#step === 'sealing') {
       const head = this.#metadata?.head;
-      if (head !== undefined && this.#unsound.size > 0 && nowMs >= this.#sealAgainMs)
+      if (head !== undefined && this.#gone.size + this.#damaged.size > 0 && nowMs >= this.#sealAgainMs)
         this.#seal(head); // They may be sound again.
       else if (head !== undefined && nowMs >= this.#sealAgainMs) this.#sendSeals(head);
       this.#consider();

@@ -1,0 +1,139 @@
+/** Corners that a review found: each was wrong once. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Uuid } from '../../../src/base/ids.ts';
+import { epoch, millis, zoneId } from '../../../src/base/ids.ts';
+import type { CatchUp, LogRead } from '../../../src/core/shard/events.ts';
+import type { Hold } from './harness.ts';
+import { Cluster, loggerName, resultOf } from './harness.ts';
+
+function keys(cluster: Cluster, gateway: number): string[] {
+  const { index } = cluster.gateway(gateway).state;
+  return index.entries(0, 10_000).map((id) => Buffer.from(index.keyOf(id)).toString()).sort();
+}
+
+/** Flips a bit in the last byte but `back` of a logger's copy of the open zone. */
+function rot(cluster: Cluster, logger: number, back: number): void {
+  const zone = cluster.logger(logger).zones.get(cluster.head.openZone.zone);
+  assert.ok(zone);
+  const at = zone.bytes.length - 1 - back;
+  zone.bytes = Buffer.from(zone.bytes);
+  zone.bytes.writeUInt8(zone.bytes.readUInt8(at) ^ 1, at);
+}
+
+const readsOf = (logger: Uuid): Hold => ({ effect }) => effect.effect === 'read-log' && effect.request.logger === logger;
+
+function heldReads(cluster: Cluster): LogRead[] {
+  return cluster.held.flatMap(({ effect }) => (effect.effect === 'read-log' ? [effect.request] : []));
+}
+
+/** Two replicas; the last batch of the second is rotten. */
+function withRottenTail(): Cluster {
+  const cluster = new Cluster(1, 2);
+  cluster.claim(0);
+  for (const key of ['a', 'b', 'c']) assert.equal(cluster.put(0, key, 'value')?.kind, 'put');
+  rot(cluster, 1, 0);
+  return cluster;
+}
+
+test('S9 an answerer that is gone when the tail is read has not answered: the shard waits instead of taking a doubtful shorter copy', () => {
+  const cluster = withRottenTail();
+  cluster.startGateway(0);
+  cluster.hold = readsOf(loggerName(0));
+  cluster.claim(0);
+  for (let round = 0; round < 4; round++) {
+    const [request] = heldReads(cluster);
+    assert.ok(request);
+    cluster.held = [];
+    cluster.event(0, { event: 'log-read', request, bytes: undefined });
+    cluster.run();
+    assert.equal(cluster.zones.length, 0, 'no length was recorded');
+    cluster.pass(500);
+  }
+  assert.equal(cluster.gateway(0).role, 'taking');
+  cluster.release();
+  cluster.pass(500);
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.deepEqual(keys(cluster, 0), ['a', 'b', 'c']);
+});
+
+test('S9 an answerer that turns out damaged counts as doubtful with what is intact of it: of all doubtful ones the largest length is taken', () => {
+  const cluster = new Cluster(1, 2);
+  cluster.claim(0);
+  const ends: number[] = [];
+  for (const key of ['a', 'b', 'c', 'd']) {
+    cluster.put(0, key, 'value');
+    ends.push(cluster.committed.at(-1)?.end ?? 0);
+  }
+  const { zone } = cluster.head.openZone;
+  // Logger 1 knows that it is damaged from c on; logger 0 does not know that d is rotten.
+  rot(cluster, 1, (ends[3] ?? 0) - (ends[2] ?? 0));
+  const copy = cluster.logger(0).zones.get(zone);
+  assert.ok(copy);
+  cluster.startGateway(0);
+  cluster.hold = ({ effect }) => effect.effect === 'seal';
+  cluster.claim(0);
+  rot(cluster, 0, 0);
+  cluster.hold = () => false;
+  cluster.held = [];
+  cluster.event(0, { event: 'sealed', logger: loggerName(0), zone, epoch: epoch(2), answer: { length: ends[3] ?? 0, seen: ends[1] ?? 0, doubtful: false, tail: 'clean' } });
+  cluster.event(0, { event: 'sealed', logger: loggerName(1), zone, epoch: epoch(2), answer: { length: ends[1] ?? 0, seen: ends[1] ?? 0, doubtful: true, tail: 'damaged' } });
+  cluster.run();
+  assert.deepEqual(keys(cluster, 0), ['a', 'b', 'c']);
+  assert.deepEqual(cluster.zones.at(-1)?.replicas, [loggerName(0)]);
+});
+
+test('S8 a taker that reaches no replica hears of a later owner and gives up', () => {
+  const cluster = new Cluster(3, 1);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'seal';
+  cluster.claim(1);
+  cluster.held = [];
+  const write = cluster.write(1, 'put', 'b', '2');
+  cluster.claim(2);
+  assert.equal(cluster.gateway(2).role, 'owner');
+  cluster.pass(200);
+  assert.equal(cluster.gateway(1).role, 'follower');
+  const result = resultOf(write);
+  assert.ok(result?.kind === 'failed' && result.code === 'not-owner' && result.outcome === 'not-applied');
+});
+
+test('S2 a taker that closed and was superseded while it read old zones does not serve', () => {
+  const cluster = new Cluster(3, 1);
+  cluster.catchUpLost = true;
+  cluster.claim(0);
+  for (let number = 0; number < 8; number++) cluster.put(0, `key${number}`, 'x'.repeat(15_000));
+  assert.ok(cluster.zones.length > 0);
+  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'read-log' && effect.request.reader === 'heal';
+  cluster.claim(1);
+  cluster.pass(100);
+  assert.equal(cluster.gateway(1).status.step, 'done');
+  cluster.claim(2);
+  assert.equal(cluster.gateway(2).role, 'owner');
+  cluster.catchUpLost = false;
+  cluster.put(2, 'new', 'x');
+  cluster.release();
+  cluster.pass(1_000);
+  assert.equal(cluster.gateway(1).role, 'follower');
+  assert.deepEqual(keys(cluster, 1), keys(cluster, 2));
+});
+
+test('S14 a length that is no batch boundary does not make a reader ask for ever', () => {
+  const cluster = new Cluster(2, 1);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  const { position } = cluster.gateway(1).state;
+  cluster.catchUpLost = true;
+  cluster.put(0, 'b', '2');
+  for (const more of [10, 80]) {
+    const end = position.offset + more;
+    const event: CatchUp = {
+      event: 'catch-up', epoch: epoch(1), zone: zoneId(position.zone), offset: position.offset + 1, end, recordsStart: end,
+      previousZone: -1, previousLength: 0, shardTimeMs: millis(0), heads: new Uint8Array(0),
+    };
+    cluster.event(1, event);
+    cluster.run();
+  }
+  assert.deepEqual(cluster.gateway(1).state.position, position);
+});

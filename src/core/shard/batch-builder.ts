@@ -38,16 +38,18 @@ function batchBytesMax(recordsLength: number, alignment: number): number {
   return recordsLength + batchHeaderBytes + 4 * (Math.ceil(recordsLength / limits.blockBytes) + 3) + alignment;
 }
 
-/** The longest record that fits an empty zone. */
-export function recordBytesFitting(zoneSize: number, alignment: number): number {
-  const room = zoneSize - zoneHeaderLength(alignment) - batchHeaderBytes - alignment - 16;
-  return Math.floor((room * limits.blockBytes) / (limits.blockBytes + 4)) - 16;
-}
+/** Room for the owner's own record in a batch: a floor (S15). */
+const ownRecordBytes = 64;
 
-/** Whether a batch with `recordsLength` bytes of records fits behind what the zone holds. */
+/** Whether a batch with `recordsLength` bytes of clients' records fits behind what the zone holds. */
 export function fitsZone(zone: ZoneWriter, recordsLength: number, zoneSize: number): boolean {
   const header = zone.length === 0 ? zoneHeaderLength(zone.alignment) : 0;
-  return zone.length + header + batchBytesMax(recordsLength, zone.alignment) <= zoneSize;
+  return zone.length + header + batchBytesMax(recordsLength + ownRecordBytes, zone.alignment) <= zoneSize;
+}
+
+/** Whether a record fits an empty zone of this alignment. */
+export function fitsEmptyZone(recordLength: number, alignment: number, zoneSize: number): boolean {
+  return zoneHeaderLength(alignment) + batchBytesMax(recordLength + ownRecordBytes, alignment) <= zoneSize;
 }
 
 /** Decides writes in log order. Holds the newest write in flight of each key; what isn't here is as the index says. */

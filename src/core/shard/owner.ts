@@ -17,7 +17,7 @@ import { recordKind } from '../../codec/log-format.ts';
 import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { ShardState } from './apply.ts';
 import { advance } from './apply.ts';
-import { buildBatch, Decider, fitsZone, recordBytesFitting, recordBytesMax } from './batch-builder.ts';
+import { buildBatch, Decider, fitsEmptyZone, fitsZone, recordBytesMax } from './batch-builder.ts';
 import type { ShardEffect, ShardSettings } from './events.ts';
 import type { Loggers } from './loggers.ts';
 import type { Head, SealedZone, ShardMetadata } from './metadata.ts';
@@ -130,11 +130,8 @@ export class ShardOwner {
   write(write: ShardWrite): void {
     if (this.#nowMs < this.#fullUntilMs && write.operation === 'put') {
       this.#answer(write, this.#failure('disk-full', 'no logger has space left; delete keys or enlarge the devices', 'not-applied'));
-    } else if (recordBytesMax(write) > recordBytesFitting(this.#state.zoneSize, this.#zone.alignment)) {
-      this.#answer(
-        write,
-        this.#failure('value-too-large', `a record of this cluster fits one zone of ${this.#state.zoneSize} bytes`, 'not-applied'),
-      );
+    } else if (!fitsEmptyZone(recordBytesMax(write), this.#zone.alignment, this.#state.zoneSize)) {
+      this.#refuseTooLarge(write);
     } else if (!this.#queue.push(write, this.#nowMs)) {
       this.#answer(write, this.#failure('overloaded', `shard ${this.#state.shard} has ${this.#queue.count} writes waiting`, 'not-applied'));
     }
@@ -151,6 +148,11 @@ export class ShardOwner {
     } else {
       this.#newReads.push(read);
     }
+  }
+
+  #refuseTooLarge(write: ShardWrite): void {
+    const message = `a record of this cluster fits one zone of ${this.#state.zoneSize} bytes`;
+    this.#answer(write, this.#failure('value-too-large', message, 'not-applied'));
   }
 
   /** Group commit: all that arrived in this turn goes out together. */
@@ -196,9 +198,16 @@ export class ShardOwner {
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const most = recordBytesMax(next);
       if (writes.length > 0 && (bytes + most > this.#settings.batchBytesTarget || writes.length >= limits.batchRecordsMax)) break;
-      if (!fitsZone(this.#zone, bytes + most + 64, this.#state.zoneSize)) {
-        if (writes.length === 0) this.#closing = 'zone full';
-        break;
+      if (!fitsZone(this.#zone, bytes + most, this.#state.zoneSize)) {
+        if (writes.length > 0) break;
+        if (this.#zone.length > 0) {
+          this.#closing = 'zone full';
+          break;
+        }
+        // It was queued during the take-over, or for a zone of smaller alignment: no zone change would help it.
+        this.#queue.shift();
+        this.#refuseTooLarge(next);
+        continue;
       }
       this.#queue.shift();
       if (!this.#decider.decide(next, this.#effects)) continue;

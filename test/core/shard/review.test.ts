@@ -5,11 +5,14 @@ import type { Uuid } from '../../../src/base/ids.ts';
 import { epoch, millis, zoneId } from '../../../src/base/ids.ts';
 import type { CatchUp, LogRead } from '../../../src/core/shard/events.ts';
 import type { Hold } from './harness.ts';
-import { Cluster, loggerName, resultOf } from './harness.ts';
+import { Cluster, loggerName, resultOf, zoneSize } from './harness.ts';
 
 function keys(cluster: Cluster, gateway: number): string[] {
   const { index } = cluster.gateway(gateway).state;
-  return index.entries(0, 10_000).map((id) => Buffer.from(index.keyOf(id)).toString()).sort();
+  return index
+    .entries(0, 10_000)
+    .map((id) => Buffer.from(index.keyOf(id)).toString())
+    .sort();
 }
 
 /** Flips a bit in the last byte but `back` of a logger's copy of the open zone. */
@@ -21,7 +24,10 @@ function rot(cluster: Cluster, logger: number, back: number): void {
   zone.bytes.writeUInt8(zone.bytes.readUInt8(at) ^ 1, at);
 }
 
-const readsOf = (logger: Uuid): Hold => ({ effect }) => effect.effect === 'read-log' && effect.request.logger === logger;
+const readsOf =
+  (logger: Uuid): Hold =>
+  ({ effect }) =>
+    effect.effect === 'read-log' && effect.request.logger === logger;
 
 function heldReads(cluster: Cluster): LogRead[] {
   return cluster.held.flatMap(({ effect }) => (effect.effect === 'read-log' ? [effect.request] : []));
@@ -76,8 +82,20 @@ test('S9 an answerer that turns out damaged counts as doubtful with what is inta
   rot(cluster, 0, 0);
   cluster.hold = () => false;
   cluster.held = [];
-  cluster.event(0, { event: 'sealed', logger: loggerName(0), zone, epoch: epoch(2), answer: { length: ends[3] ?? 0, seen: ends[1] ?? 0, doubtful: false, tail: 'clean' } });
-  cluster.event(0, { event: 'sealed', logger: loggerName(1), zone, epoch: epoch(2), answer: { length: ends[1] ?? 0, seen: ends[1] ?? 0, doubtful: true, tail: 'damaged' } });
+  cluster.event(0, {
+    event: 'sealed',
+    logger: loggerName(0),
+    zone,
+    epoch: epoch(2),
+    answer: { length: ends[3] ?? 0, seen: ends[1] ?? 0, doubtful: false, tail: 'clean' },
+  });
+  cluster.event(0, {
+    event: 'sealed',
+    logger: loggerName(1),
+    zone,
+    epoch: epoch(2),
+    answer: { length: ends[1] ?? 0, seen: ends[1] ?? 0, doubtful: true, tail: 'damaged' },
+  });
   cluster.run();
   assert.deepEqual(keys(cluster, 0), ['a', 'b', 'c']);
   assert.deepEqual(cluster.zones.at(-1)?.replicas, [loggerName(0)]);
@@ -119,6 +137,36 @@ test('S2 a taker that closed and was superseded while it read old zones does not
   assert.deepEqual(keys(cluster, 1), keys(cluster, 2));
 });
 
+test('a record that just does not fit an empty zone is refused at once, one that just fits is taken, and neither changes zones for ever', () => {
+  for (const alignment of [1, 512, 4096]) {
+    for (let length = zoneSize - 2 * alignment - 400; length <= zoneSize; length += 7) {
+      const cluster = new Cluster(1, 1, { requestTimeoutMs: 1_000 });
+      cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment });
+      cluster.claim(0);
+      const outcome = cluster.write(0, 'put', 'k', 'x'.repeat(length - 1));
+      cluster.run();
+      const result = resultOf(outcome);
+      assert.ok(result !== undefined, `alignment ${alignment}, ${length} bytes: no answer`);
+      assert.ok(result.kind === 'put' || (result.kind === 'failed' && result.code === 'value-too-large'), JSON.stringify(result));
+      assert.ok(cluster.head.openZone.zone <= 2);
+    }
+  }
+});
+
+test('a write that fits no zone and arrives during a take-over is refused when it is over', () => {
+  const cluster = new Cluster(1, 1);
+  cluster.claim(0);
+  cluster.startGateway(0);
+  cluster.hold = ({ effect }) => effect.effect === 'seal';
+  cluster.claim(0);
+  const large = cluster.write(0, 'put', 'k', 'x'.repeat(zoneSize));
+  const small = cluster.write(0, 'put', 'k', 'x');
+  cluster.release();
+  const result = resultOf(large);
+  assert.ok(result?.kind === 'failed' && result.code === 'value-too-large' && result.outcome === 'not-applied');
+  assert.equal(resultOf(small)?.kind, 'put');
+});
+
 test('S14 a length that is no batch boundary does not make a reader ask for ever', () => {
   const cluster = new Cluster(2, 1);
   cluster.claim(0);
@@ -129,8 +177,16 @@ test('S14 a length that is no batch boundary does not make a reader ask for ever
   for (const more of [10, 80]) {
     const end = position.offset + more;
     const event: CatchUp = {
-      event: 'catch-up', epoch: epoch(1), zone: zoneId(position.zone), offset: position.offset + 1, end, recordsStart: end,
-      previousZone: -1, previousLength: 0, shardTimeMs: millis(0), heads: new Uint8Array(0),
+      event: 'catch-up',
+      epoch: epoch(1),
+      zone: zoneId(position.zone),
+      offset: position.offset + 1,
+      end,
+      recordsStart: end,
+      previousZone: -1,
+      previousLength: 0,
+      shardTimeMs: millis(0),
+      heads: new Uint8Array(0),
     };
     cluster.event(1, event);
     cluster.run();

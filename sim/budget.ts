@@ -61,6 +61,11 @@ export type Fault =
       readonly answerLost: number; readonly timeoutMs: number;
     }
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
+  /**
+   * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes on (`alive`), is
+   * `paused` or cannot be reached (`isolated`). After `forMs` the old machine's gateway is started again and the other one is the old one.
+   */
+  | { readonly kind: 'replace'; readonly atMs: number; readonly node: string; readonly old: 'alive' | 'paused' | 'isolated'; readonly forMs: number }
   | { readonly kind: 'clock-jump'; readonly atMs: number; readonly node: string; readonly byMs: number };
 
 export interface Cast {
@@ -80,7 +85,7 @@ export function drawFaults(random: SimulatedRandom, cast: Cast): readonly Fault[
 
 const kinds = [
   'kill', 'blackout', 'kill-at', 'pause', 'cut', 'block', 'partition', 'isolate', 'refuse', 'slow-syncs', 'hang-syncs', 'fail-sync', 'coordinator',
-  'coordinator-cut', 'clock-jump',
+  'coordinator-cut', 'replace', 'clock-jump',
 ] as const satisfies readonly FaultKind[];
 
 /** Each life prefers some kinds ("swarm testing"): a life of nothing but crashes reaches what a mixture never does. */
@@ -130,6 +135,7 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
       const delayMs = below(random, 1 + below(random, 400));
       return { kind, atMs, forMs, delayMs, requestLost: most(), answerLost: most(), timeoutMs: 5 + below(random, 300) };
     }
+    case 'replace': return { kind, atMs, node: pick(random, cast.gateways), old: pick(random, ['alive', 'paused', 'isolated'] as const), forMs };
     case 'clock-jump': return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
   }
 }

@@ -65,6 +65,8 @@ export class SimulatedCluster {
   readonly network: SimulatedNetwork;
   readonly coordinator: MemoryCoordinator;
   readonly nodes: readonly SimulatedNode[];
+  /** Gateways that were started in the place of others, while those may go on. */
+  readonly replacements: SimulatedNode[] = [];
   readonly transcript: Transcript;
   readonly coverage: Coverage;
   record: ClusterRecord | undefined;
@@ -144,6 +146,7 @@ export class SimulatedCluster {
   // --- life and death ------------------------------------------------------------------------------------------------------
 
   startNode(node: SimulatedNode): void {
+    if (this.replacements.includes(node) && node.starts > 0) return;
     if (node.process !== undefined || this.clock.now() < node.downUntilMs) return;
     node.starts += 1;
     const index = node.kind === 'gateway' ? node.id : this.plan.cluster.gateways + node.id;
@@ -274,6 +277,7 @@ export class SimulatedCluster {
       case 'coordinator-cut':
         this.coordinator.cut(fault.node);
         return this.#later(fault.forMs, () => this.coordinator.heal(fault.node));
+      case 'replace': return this.#replace(this.#named(fault.node), fault.old, fault.forMs);
       case 'clock-jump': {
         const process = this.#named(fault.node).process;
         if (process !== undefined) process.clock.wallOffsetMs += fault.byMs;
@@ -293,6 +297,18 @@ export class SimulatedCluster {
     return node;
   }
 
+  #replace(node: SimulatedNode, old: 'alive' | 'paused' | 'isolated', forMs: number): void {
+    const other = this.#node('gateway', node.id, `${node.host}r${this.replacements.length}`);
+    if (old === 'paused') this.#pause(node, forMs);
+    if (old === 'isolated') this.#isolate(node.host, forMs);
+    this.startNode(other);
+    this.replacements.push(other);
+    this.#later(forMs, () => {
+      this.kill(node, 'process', 1);
+      this.#later(forMs, () => this.kill(other, 'process', 1));
+    });
+  }
+
   #pause(node: SimulatedNode, forMs: number): void {
     const { process } = node;
     if (process === undefined || process.gate.isPaused) return;
@@ -301,7 +317,7 @@ export class SimulatedCluster {
   }
 
   #isolate(node: string, forMs: number): void {
-    const others = [...this.nodes.map(({ host }) => host), ...Array.from({ length: this.plan.workload.clients }, (_, id) => clientHost(id))].filter((host) => host !== node);
+    const others = [...[...this.nodes, ...this.replacements].map(({ host }) => host), ...Array.from({ length: this.plan.workload.clients }, (_, id) => clientHost(id))].filter((host) => host !== node);
     for (const other of others) this.network.partition(node, other);
     this.coordinator.cut(node);
     this.#later(forMs, () => {
@@ -342,6 +358,7 @@ export class SimulatedCluster {
     this.transcript.note('sim', 'everything is healed');
     this.#healing = true;
     this.#weather = undefined;
+    for (const other of this.replacements) this.kill(other, 'process', 1);
     for (const node of this.nodes) {
       node.doom = undefined;
       this.#normalDisk(node);

@@ -73,6 +73,9 @@ class Life {
     this.#plan = plan;
     const fail = (error: unknown): void => this.#fail(error);
     this.#cluster = new SimulatedCluster(plan, (now) => new Transcript(now, print), this.#coverage, fail);
+    this.#cluster.transcript.onNote((_who, what) => {
+      if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
+    });
     this.#recorder = new Recorder(this.#history, () => this.#clock.now(), (error) => {
       if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
       if (error.code === 'condition-failed') this.#coverage.count('condition failed');

@@ -36,7 +36,7 @@ export type Verdict =
     }
   | { readonly kind: 'gave-up'; readonly key: string; readonly reason: string };
 
-/** Of one key. A second or two at most on a common machine. */
+/** Of one search in one key: some seconds at most. */
 export const defaultSearchLimits: SearchLimits = { stepsMax: 2_000_000, configurationBytesMax: 256 * 1024 * 1024 };
 
 /**
@@ -51,7 +51,8 @@ export function checkHistory(events: readonly HistoryEvent[], limits: SearchLimi
   let steps = 0;
   for (const [key, operations] of keys) {
     const result = findOrder(operations, limits);
-    if (result.kind === 'impossible') return violation(key, operations, result, limits);
+    const found = violationOf(key, operations, result, limits);
+    if (found !== undefined) return found;
     if (result.kind === 'gave-up') gaveUp ??= { kind: 'gave-up', key, reason: result.reason ?? '' };
     count += operations.length;
     steps += result.steps;
@@ -59,23 +60,50 @@ export function checkHistory(events: readonly HistoryEvent[], limits: SearchLimi
   return gaveUp ?? { kind: 'ok', operations: count, keys: keys.size, steps };
 }
 
-/** Bisects for the shortest prefix without an order. One that takes too long to judge counts as having an order: the found one is longer then. */
-function violation(key: string, operations: readonly Operation[], whole: SearchResult, limits: SearchLimits): Verdict {
+/** Parts of a history that are tried alone when the whole is too hard: a shorter one may already be impossible, and easier to judge. */
+const partsTried = 8;
+
+function violationOf(key: string, operations: readonly Operation[], whole: SearchResult, limits: SearchLimits): Verdict | undefined {
+  if (whole.kind === 'found') return undefined;
   const ends = operations.flatMap((operation) => (operation.isRequired ? [operation.endIndex] : [])).sort((a, b) => a - b);
-  let low = 0;
-  let high = ends.length - 1;
-  let shortest = { operations, result: whole };
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const prefix = prefixOf(operations, present(ends[middle], 'end') + 1);
-    const result = findOrder(prefix, limits);
-    if (result.kind === 'impossible') {
-      high = middle;
-      shortest = { operations: prefix, result };
-    } else {
-      low = middle + 1;
-    }
+  if (whole.kind === 'impossible') return shortest(key, operations, ends, { operations, result: whole, last: ends.length - 1 }, limits);
+  for (let part = 1; part < partsTried; part++) {
+    const judged = judgePrefix(operations, ends, Math.floor((ends.length * part) / partsTried), limits);
+    if (judged.result.kind === 'impossible') return shortest(key, operations, ends, judged, limits);
+    if (judged.result.kind === 'gave-up') return undefined;
   }
-  const eventIndex = present(ends[high], 'end');
-  return { kind: 'violation', key, eventIndex, explanation: explain(key, shortest.operations, shortest.result, eventIndex) };
+  return undefined;
+}
+
+interface JudgedPrefix {
+  readonly operations: readonly Operation[];
+  readonly result: SearchResult;
+  /** Index into the ends of the last one within. */
+  readonly last: number;
+}
+
+function judgePrefix(operations: readonly Operation[], ends: readonly number[], last: number, limits: SearchLimits): JudgedPrefix {
+  const prefix = prefixOf(operations, present(ends[last], 'end') + 1);
+  return { operations: prefix, result: findOrder(prefix, limits), last };
+}
+
+/**
+ * Bisects for the shortest prefix without an order, given one that has none. One that takes too long to judge counts as having an order:
+ * what is found is longer then.
+ */
+function shortest(
+  key: string,
+  operations: readonly Operation[],
+  ends: readonly number[],
+  impossible: JudgedPrefix,
+  limits: SearchLimits,
+): Verdict {
+  let found = impossible;
+  for (let low = 0; low < found.last; ) {
+    const judged = judgePrefix(operations, ends, Math.floor((low + found.last) / 2), limits);
+    if (judged.result.kind === 'impossible') found = judged;
+    else low = judged.last + 1;
+  }
+  const eventIndex = present(ends[found.last], 'end');
+  return { kind: 'violation', key, eventIndex, explanation: explain(key, found.operations, found.result, eventIndex) };
 }

@@ -5,7 +5,7 @@
  * The calls and ends of the required operations stand in a doubly linked list in the order of the history: whatever is called before the
  * first end that is left can be next. A call that is placed is unlinked with its end, and linked again when it is taken back.
  *
- * What makes it fast beyond that; none of it excludes an order that no other one stands for:
+ * What makes it fast beyond that, and beyond what deductions.ts settles before; none of it excludes an order that no other one stands for:
  * - a call that fits and can only look (a read) is placed at once and for good: it may come first in any order that works;
  * - versions: a call may not raise the floor above what another one that is left needs;
  * - optional calls (outcome unknown) come last: most of them explain nothing and are never placed;
@@ -14,6 +14,7 @@
  */
 import { present } from '../../src/base/assert.ts';
 import { Configurations } from './configurations.ts';
+import { settleReadWrites } from './deductions.ts';
 import type { Operation } from './operations.ts';
 import { floorMax, initialState, isBlind, type RegisterState, step } from './register.ts';
 
@@ -45,7 +46,7 @@ interface Placed {
 
 /** REQUIRES: the operations are in order of invocation. */
 export function findOrder(operations: readonly Operation[], limits: SearchLimits): SearchResult {
-  return new Search(operations, limits).run();
+  return new Search(settleReadWrites(operations), limits).run();
 }
 
 const at = (array: Int32Array | Float64Array, index: number): number => present(array[index], 'entry');
@@ -90,7 +91,7 @@ class Search {
   /** Calls and ends of the required operations, in the order of the history. Entry -> operation. */
   readonly #entryOperation: Int32Array;
   readonly #isEnd: Uint8Array;
-  readonly #entryIndex: Int32Array;
+  readonly #entryIndex: Float64Array;
   readonly #callEntry: Int32Array;
   readonly #endEntry: Int32Array;
   readonly #entries: Ring;
@@ -128,7 +129,7 @@ class Search {
       .sort((a, b) => a.index - b.index);
     this.#entryOperation = Int32Array.from(marks, (mark) => mark.operation);
     this.#isEnd = Uint8Array.from(marks, (mark) => mark.isEnd);
-    this.#entryIndex = Int32Array.from(marks, (mark) => mark.index);
+    this.#entryIndex = Float64Array.from(marks, (mark) => mark.index);
     this.#callEntry = new Int32Array(count);
     this.#endEntry = new Int32Array(count);
     for (const [entry, mark] of marks.entries()) (mark.isEnd === 1 ? this.#endEntry : this.#callEntry)[mark.operation] = entry;

@@ -22,17 +22,12 @@ import type { ShardEffect, ShardSettings } from './events.ts';
 import type { Loggers } from './loggers.ts';
 import type { Head, SealedZone, ShardMetadata } from './metadata.ts';
 import { encodeMetadata, headKey, sameOwner, zoneKey } from './metadata.ts';
+import { ReadGroups } from './read-groups.ts';
 import type { Failure, ShardRead, ShardWrite, WriteResult } from './requests.ts';
 import { resultOfRecord } from './requests.ts';
 import { type WriteQueue } from './write-queue.ts';
 import type { Batch } from './zone-writer.ts';
 import { ZoneWriter } from './zone-writer.ts';
-
-interface ReadGroup {
-  number: number;
-  sentMs: Millis;
-  readonly reads: readonly ShardRead[];
-}
 
 /** A zone change under way (S6). While it is, nothing commits and nothing is confirmed. */
 interface ZoneChange {
@@ -73,7 +68,7 @@ export class ShardOwner {
   #closing: string | undefined;
   #number = 0;
   #newReads: ShardRead[] = [];
-  #groups: ReadGroup[] = [];
+  readonly #groups = new ReadGroups();
   #nowMs: Millis;
   #fullUntilMs = 0;
   #deposed = false;
@@ -170,7 +165,7 @@ export class ShardOwner {
     const reads = this.#newReads;
     this.#newReads = [];
     for (const read of reads) this.#lookUp(read);
-    this.#groups.push({ number: this.#sendConfirm(), sentMs: this.#nowMs, reads });
+    this.#groups.add({ number: this.#sendConfirm(), sentMs: this.#nowMs, reads });
   }
 
   #lookUp(read: ShardRead): void {
@@ -242,10 +237,7 @@ export class ShardOwner {
 
   /** S7: reads whose confirmation was sent after they were called and given by all replicas. */
   #release(): void {
-    const confirmed = this.#zone.confirmedByAll;
-    while (this.#groups[0] !== undefined && this.#groups[0].number <= confirmed) {
-      for (const read of this.#groups.shift()?.reads ?? []) this.#out({ effect: 'release', read });
-    }
+    for (const read of this.#groups.takeConfirmed(this.#zone.confirmedByAll)) this.#out({ effect: 'release', read });
   }
 
   /** The batch is on every replica (S5): index it; the effect answers its writes. */
@@ -292,7 +284,8 @@ export class ShardOwner {
     }
     this.#loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * avoidMs : avoidMs));
     if (reason === 'device-full' && this.#loggers.usable(this.#nowMs).length === 0) this.#fullUntilMs = this.#nowMs + fullRetryMs;
-    this.#beginChange(`replica ${logger}: ${reason}`);
+    // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it waits a moment.
+    this.#beginChange(`replica ${logger}: ${reason}`, reason !== 'lost' && this.#zone.committed === 0 ? retryMs : 0);
   }
 
   loggerDown(logger: Uuid): void {
@@ -301,11 +294,11 @@ export class ShardOwner {
 
   // --- zone change (S6) ----------------------------------------------------------------------------------------------------
 
-  #beginChange(reason: string): void {
+  #beginChange(reason: string, delayMs = 0): void {
     if (this.#change !== undefined) return;
     this.#closing = undefined;
-    this.#change = { reason, sealedLength: this.#zone.committed, step: 'waiting', retryAtMs: 0 };
-    this.#sendChange();
+    this.#change = { reason, sealedLength: this.#zone.committed, step: 'waiting', retryAtMs: this.#nowMs + delayMs };
+    if (delayMs === 0) this.#sendChange();
   }
 
   /** Sends the compare-and-set, or waits for loggers. A second one compares the same head: only one of them can be applied. */
@@ -391,17 +384,8 @@ export class ShardOwner {
       text,
       fields: { shard: this.#state.shard, zone: head.openZone.zone, replicas: head.openZone.replicas.length, reason: change.reason },
     });
-    if (this.#groups.length > 0) this.#confirmAgain();
+    if (this.#groups.oldest !== undefined) this.#groups.confirmAgain(this.#sendConfirm(), this.#nowMs);
     if (this.#nowMs < this.#fullUntilMs) this.#refuseQueuedPuts();
-  }
-
-  /** S6: reads that wait are confirmed again, by the new zone's replicas. */
-  #confirmAgain(): void {
-    const number = this.#sendConfirm();
-    for (const group of this.#groups) {
-      group.number = number;
-      group.sentMs = this.#nowMs;
-    }
   }
 
   #refuseQueuedPuts(): void {
@@ -421,7 +405,7 @@ export class ShardOwner {
       return;
     }
     const batch = this.#zone.inFlight[0];
-    const group = this.#groups[0];
+    const group = this.#groups.oldest;
     const late = nowMs - this.#settings.loggerTimeoutMs;
     if (batch !== undefined && batch.sentMs < late) this.#slow(this.#zone.missing(batch.end, 0));
     else if (group !== undefined && group.sentMs < late) this.#slow(this.#zone.missing(0, group.number));
@@ -451,15 +435,27 @@ export class ShardOwner {
         this.#failure('unavailable', `the shard could not take the write for ${this.#settings.requestTimeoutMs} ms`, 'not-applied'),
       );
     }
-    const late = this.#newReads.filter((read) => read.arrivedMs < before);
-    if (late.length === 0) return;
-    this.#newReads = this.#newReads.filter((read) => read.arrivedMs >= before);
+    const late = [...this.#groups.takeOlder(before), ...this.#newReads.filter((read) => read.arrivedMs < before)];
+    if (late.length > 0) this.#newReads = this.#newReads.filter((read) => read.arrivedMs >= before);
     for (const read of late)
       this.#out({
         effect: 'fail-read',
         read,
         failure: this.#failure('unavailable', 'the shard could not confirm the read', 'not-applied'),
       });
+    if (this.#change !== undefined) this.#giveUpSent(before);
+  }
+
+  /**
+   * Frozen for so long that nobody should wait any more for what was sent. What became of it only the next zone will show, so the outcome is
+   * unknown. Once the own change is seen none of it exists, and until then nothing is decided: a repetition is new then (S15).
+   */
+  #giveUpSent(before: number): void {
+    const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
+    if (oldest === undefined || oldest.arrivedMs >= before) return;
+    const message = `the shard's zone could not be changed for ${this.#settings.requestTimeoutMs} ms`;
+    for (const write of this.#decider.takeBack(this.#zone.inFlight.splice(0)))
+      this.#answer(write, this.#failure('unavailable', message, 'unknown'));
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------------
@@ -473,8 +469,7 @@ export class ShardOwner {
     for (const write of sent) this.#answer(write, this.#failure('not-owner', `lost the shard: ${reason}`, 'unknown'));
     for (const write of this.#queue.removeAll(() => true))
       this.#answer(write, this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied'));
-    const reads = [...this.#groups.flatMap((group) => group.reads), ...this.#newReads];
-    this.#groups = [];
+    const reads = [...this.#groups.takeAll(), ...this.#newReads];
     this.#newReads = [];
     for (const read of reads)
       this.#out({ effect: 'fail-read', read, failure: this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied') });

@@ -236,7 +236,8 @@ export class Takeover {
     const answers = new Map(this.#answers);
     for (const [logger, answer] of answers) {
       const intact = this.#damaged.get(logger);
-      if (intact !== undefined && intact < answer.length) answers.set(logger, { ...answer, length: intact, doubtful: true, tail: 'damaged' });
+      if (intact !== undefined && intact < answer.length)
+        answers.set(logger, { ...answer, length: intact, doubtful: true, tail: 'damaged' });
     }
     return answers;
   }

@@ -167,6 +167,46 @@ test('a write that fits no zone and arrives during a take-over is refused when i
   assert.equal(resultOf(small)?.kind, 'put');
 });
 
+test('S6 while all loggers are away, what was sent is answered unknown and reads fail after the request timeout; a retry is applied once', () => {
+  const cluster = new Cluster(1, 2, { requestTimeoutMs: 1_000, minReplicas: 2 });
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.hold = ({ effect }) => effect.effect === 'append' || effect.effect === 'confirm';
+  const write = cluster.write(0, 'put', 'b', '2', { client: 9, number: 1, first: 1 });
+  const again = cluster.write(0, 'put', 'b', '2', { client: 9, number: 1, first: 1 });
+  const read = cluster.read(0, 'a');
+  cluster.run();
+  cluster.held = [];
+  cluster.hold = () => false;
+  for (const logger of cluster.loggers) logger.isUp = false;
+  for (const { name } of cluster.loggers) cluster.event(0, { event: 'logger-down', logger: name });
+  cluster.pass(1_200);
+  for (const outcome of [write, again]) {
+    const result = resultOf(outcome);
+    assert.ok(result?.kind === 'failed' && result.outcome === 'unknown', JSON.stringify(result));
+  }
+  assert.ok(read.failure);
+  const retry = cluster.write(0, 'put', 'b', '2', { client: 9, number: 1, first: 1 });
+  for (const number of [0, 1]) cluster.loggerUp(number);
+  cluster.pass(500);
+  assert.equal(resultOf(retry)?.kind, 'put');
+  assert.deepEqual(keys(cluster, 0), ['a', 'b']);
+});
+
+test('a lone logger that refuses everything is not asked in a tight loop, and the write is answered in time', () => {
+  const cluster = new Cluster(1, 1, { requestTimeoutMs: 1_000 });
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.logger(0).isFull = true;
+  const { zone } = cluster.head.openZone;
+  const outcome = cluster.write(0, 'delete', 'a');
+  cluster.run();
+  cluster.pass(2_000);
+  assert.ok(cluster.head.openZone.zone <= zone + 40);
+  const result = resultOf(outcome);
+  assert.ok(result?.kind === 'failed' && result.outcome === 'unknown', JSON.stringify(result));
+});
+
 test('S14 a length that is no batch boundary does not make a reader ask for ever', () => {
   const cluster = new Cluster(2, 1);
   cluster.claim(0);

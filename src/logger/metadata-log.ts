@@ -69,7 +69,8 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
     if (inUse === undefined) return { kind: 'empty' };
     throw new KvError('data-damaged', `${where}: device zone ${inUse.zone} holds data, but no metadata says whose; ${advice}`);
   }
-  return { kind: 'found', identity: { cluster: first.cluster, logger: first.logger, zoneSize: first.zoneSize }, ...best };
+  const { frames, generation, zone } = best;
+  return { kind: 'found', identity: { cluster: first.cluster, logger: first.logger, zoneSize: first.zoneSize }, frames, generation, zone };
 }
 
 const advice = 'this logger cannot be trusted any more: move its folder away and start it again, it then joins as a new, empty one';

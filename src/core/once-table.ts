@@ -284,8 +284,8 @@ export class OnceTable<Token = unknown> {
 
   #checkUnknown(known: Client<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
     if (known.partial) return forgotten;
-    const first = Math.max(known.first, firstIncomplete);
-    return number - first < this.#limits.window && known.replyBytes <= this.#limits.replyBytesMax ? fresh : windowExceeded;
+    // Not from `known.first`: what raised it may never be logged, and standbys must let in whatever is let in here.
+    return number - firstIncomplete < this.#limits.window && known.replyBytes <= this.#limits.replyBytesMax ? fresh : windowExceeded;
   }
 
   #add(client: ClientId): Client<Token> {

@@ -5,6 +5,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clientId, lbaOf, millis, version } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import type { DecodedRecord } from '../../codec/log-format.ts';
 import { decodeRecord, recordKind } from '../../codec/log-format.ts';
 import type { KeyIndex } from '../key-index.ts';
@@ -31,6 +32,17 @@ export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeM
   state.appliedBytes += zone === state.position.zone ? end - state.position.offset : end;
   state.position = { zone, offset: end };
   if (shardTimeMs > state.shardTimeMs) state.shardTimeMs = millis(shardTimeMs);
+}
+
+/** Whether an owner could have written the record there: of what a peer says, unlike of what the log holds, that is not sure. */
+export function isApplicable(state: ShardState, zone: ZoneId, offset: number, record: DecodedRecord): boolean {
+  const { kind, client, number, firstIncomplete, keyLength } = record;
+  const address = lbaOf(zone, offset, state.zoneSize);
+  if (!Number.isSafeInteger(address) || (record.version ?? 0) > address) return false;
+  if (kind === recordKind.floor) return client === 0 && keyLength === 8;
+  if (kind === recordKind.time) return client === 0;
+  if (client !== 0 && (firstIncomplete < 1 || number - firstIncomplete >= limits.clientWindow)) return false;
+  return keyLength > 0;
 }
 
 /** Applies one record that lies at `offset` of `zone`; its fields are ranges of `bytes`. */

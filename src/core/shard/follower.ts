@@ -6,7 +6,7 @@ import type { Millis, ZoneId } from '../../base/ids.ts';
 import type { DecodedRecord } from '../../codec/log-format.ts';
 import { asBuffer, zoneSeed } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
-import { advance, applyRecord, eachRecord } from './apply.ts';
+import { advance, applyRecord, eachRecord, isApplicable } from './apply.ts';
 import type { CatchUp, LogRead, ShardEffect } from './events.ts';
 import type { ReadBatch, Segment } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
@@ -67,11 +67,13 @@ export class ShardFollower {
     const seed = zoneSeed({ ...this.#state, zone: event.zone, epoch: event.epoch });
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
+    let sound = event.shardTimeMs >= 0 && event.shardTimeMs < 2 ** 48;
     const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
+      sound &&= isApplicable(this.#state, event.zone, offset, record);
       records.push(record);
       offsets.push(offset);
     });
-    if (bad !== undefined) return false;
+    if (bad !== undefined || !sound) return false;
     for (const [at, record] of records.entries()) applyRecord(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
     return true;

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Uuid } from '../../../src/base/ids.ts';
-import { epoch, millis, zoneId } from '../../../src/base/ids.ts';
+import { clientId, epoch, millis, requestNumber, version, zoneId } from '../../../src/base/ids.ts';
+import { encodeRecord, recordKind } from '../../../src/codec/log-format.ts';
+import { OnceTable } from '../../../src/core/once-table.ts';
 import type { CatchUp, LogRead } from '../../../src/core/shard/events.ts';
 import type { Hold } from './harness.ts';
 import { Cluster, loggerName, resultOf, zoneSize } from './harness.ts';
@@ -205,6 +207,77 @@ test('a lone logger that refuses everything is not asked in a tight loop, and th
   assert.ok(cluster.head.openZone.zone <= zone + 40);
   const result = resultOf(outcome);
   assert.ok(result?.kind === 'failed' && result.outcome === 'unknown', JSON.stringify(result));
+});
+
+test('S15 a number that is let in is let in by every standby, whatever the owner forgot meanwhile', () => {
+  const owner = new OnceTable<object>();
+  const standby = new OnceTable<object>();
+  const client = clientId(9);
+  const put = { kind: recordKind.put, version: version(1), reply: undefined };
+  for (const table of [owner, standby]) table.complete(client, requestNumber(1), requestNumber(1), put);
+  // Begun with a late first number, then taken back: the log never tells of it.
+  owner.begin(client, requestNumber(5_000), requestNumber(4_999), {});
+  owner.abandon(client, requestNumber(5_000));
+  const number = requestNumber(6_000);
+  const first = requestNumber(1);
+  if (owner.check(client, number, first).kind === 'new') standby.complete(client, number, first, put);
+  assert.equal(owner.check(client, number, first).kind, 'window-exceeded');
+});
+
+// --- what a peer sends ------------------------------------------------------------------------------------------------------
+
+function headsOf(kind: number, keyLength: number, client: number, number: number, first: number): Uint8Array {
+  const out = Buffer.alloc(2_000);
+  const end = encodeRecord(
+    out,
+    0,
+    {
+      kind: recordKind.put,
+      source: Buffer.alloc(keyLength, 1),
+      keyStart: 0,
+      keyLength,
+      valueStart: keyLength,
+      valueLength: 0,
+      client: clientId(client),
+      number: requestNumber(number),
+      firstIncomplete: requestNumber(first),
+    },
+    0,
+    0,
+  );
+  out[8] = kind;
+  return out.subarray(0, end);
+}
+
+test('S14 a catch-up with impossible records ends no process; the log is read instead', () => {
+  const bad: [string, Uint8Array][] = [
+    ['a floor without a client', headsOf(recordKind.floor, 2, 0, 0, 0)],
+    ['a number far above its window', headsOf(recordKind.put, 3, 9, 100_000, 1)],
+    ['a numbered floor', headsOf(recordKind.floor, 8, 9, 1, 1)],
+    ['a numbered time', headsOf(recordKind.time, 0, 9, 1, 1)],
+    ['a put without a key', headsOf(recordKind.put, 0, 0, 0, 0)],
+    ['first number 0', headsOf(recordKind.put, 3, 9, 5, 0)],
+  ];
+  for (const [name, heads] of bad) {
+    const cluster = new Cluster(2, 1);
+    cluster.claim(0);
+    cluster.put(0, 'a', '1');
+    const { position } = cluster.gateway(1).state;
+    const event: CatchUp = {
+      event: 'catch-up',
+      epoch: epoch(1),
+      zone: zoneId(position.zone),
+      offset: position.offset,
+      end: position.offset + 1_000,
+      recordsStart: position.offset + 100,
+      previousZone: -1,
+      previousLength: 0,
+      shardTimeMs: millis(0),
+      heads,
+    };
+    assert.doesNotThrow(() => cluster.event(1, event), name);
+    assert.deepEqual(cluster.gateway(1).state.position, position, name);
+  }
 });
 
 test('S14 a length that is no batch boundary does not make a reader ask for ever', () => {

@@ -358,7 +358,11 @@ export class SimulatedCluster {
     this.transcript.note('sim', 'everything is healed');
     this.#healing = true;
     this.#weather = undefined;
-    for (const other of this.replacements) this.kill(other, 'process', 1);
+    for (const other of this.replacements) {
+      this.kill(other, 'process', 1);
+      // The members' list names the other one: whom it replaced starts anew and enters itself.
+      this.kill(this.#named(gatewayHost(other.id)), 'process', 1);
+    }
     for (const node of this.nodes) {
       node.doom = undefined;
       this.#normalDisk(node);

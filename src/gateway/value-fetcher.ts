@@ -22,13 +22,24 @@ interface ZoneInfo {
   readonly holders: readonly Uuid[];
 }
 
+/** One value's way from replica to replica. */
+interface Search {
+  readonly shard: ShardId;
+  readonly read: ShardRead;
+  readonly zone: ZoneId;
+  readonly info: ZoneInfo;
+  readonly order: readonly Uuid[];
+  /** Holders that were not connected or did not answer. */
+  silent: number;
+}
+
 export interface FetcherParts {
   readonly cluster: Uuid;
   readonly zoneSize: number;
   readonly random: Random;
   readonly log: Log;
-  readonly store: MetadataStore;
-  readonly loggers: LoggerLinks;
+  readonly store: Pick<MetadataStore, 'shard'>;
+  readonly loggers: Pick<LoggerLinks, 'isUp' | 'read'>;
   readonly cache: ValueCache;
 }
 
@@ -62,22 +73,29 @@ export class ValueFetcher {
       this.#fail(read, 'unavailable', `no replica of zone ${zone} of shard ${shard} is connected`);
       return;
     }
-    this.#ask(shard, read, zone, info, up, below(this.#parts.random, up.length), 0);
+    const first = below(this.#parts.random, up.length);
+    this.#ask({ shard, read, zone, info, order: [...up.slice(first), ...up.slice(0, first)], silent: info.holders.length - up.length }, 0);
   }
 
-  #ask(shard: ShardId, read: ShardRead, zone: ZoneId, info: ZoneInfo, up: readonly Uuid[], first: number, attempt: number): void {
-    const logger = up[(first + attempt) % up.length];
-    if (logger === undefined || attempt >= up.length) {
-      this.#fail(read, 'damaged', `no replica of shard ${shard}, zone ${zone} has an intact record at LBA ${read.lba}`);
-      return;
-    }
+  #ask(search: Search, attempt: number): void {
+    const { shard, read, zone, info } = search;
+    const logger = search.order[attempt];
+    if (logger === undefined) return this.#notFound(search);
     const offset = offsetOfLba(read.lba, this.#parts.zoneSize);
     this.#parts.loggers.read(logger, shard, zone, offset, read.recordBytes, (answer) => {
       const problem = this.#take(shard, read, info.seed, offset, answer);
       if (problem === undefined) return this.#reply(read);
+      if (answer.kind === 'lost') search.silent += 1;
       this.#parts.log('warn', 'read failed on a replica', { shard, zone, offset, logger, problem });
-      this.#ask(shard, read, zone, info, up, first, attempt + 1);
+      this.#ask(search, attempt + 1);
     });
+  }
+
+  /** Only who answered can be damaged: a replica that could not be asked may well have the record. */
+  #notFound({ shard, read, zone, silent }: Search): void {
+    const where = `no replica of shard ${shard}, zone ${zone} has an intact record at LBA ${read.lba}`;
+    if (silent > 0) this.#fail(read, 'unavailable', `${where}, and ${silent} did not answer`);
+    else this.#fail(read, 'damaged', where);
   }
 
   /** Checks what a logger gave; says what is wrong with it. */

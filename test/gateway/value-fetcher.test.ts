@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { epoch, instanceId, lbaOf, shardId, uuid, version, zoneId } from '../../src/base/ids.ts';
+import { silent } from '../../src/base/log.ts';
+import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
+import type { Lost } from '../../src/core/shard/events.ts';
+import type { ShardMetadata } from '../../src/core/shard/metadata.ts';
+import { ShardRead } from '../../src/core/shard/requests.ts';
+import { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import { ValueCache } from '../../src/gateway/value-cache.ts';
+import { ValueFetcher } from '../../src/gateway/value-fetcher.ts';
+
+const zoneSize = 64 * 1024;
+const loggers = ['1', '2'].map((digit) => uuid(digit.repeat(32)));
+const metadata: ShardMetadata = {
+  head: {
+    epoch: epoch(1),
+    owner: { gateway: 0, node: uuid('a'.repeat(32)), instance: instanceId('b'.repeat(16)) },
+    openZone: { zone: zoneId(1), epoch: epoch(1), replicas: loggers },
+    nextZone: zoneId(2),
+    change: 1,
+  },
+  headRevision: 1,
+  zones: [],
+};
+const lost: Lost = { kind: 'lost' };
+const rotten: ReadAnswer = { kind: 'ok', value: new Uint8Array(100).fill(7) };
+
+/** The error of a read whose replicas answer as told, in their order; undefined: not connected. */
+function errorOf(answers: readonly (ReadAnswer | Lost | undefined)[]): string {
+  let code = '';
+  const fetcher = new ValueFetcher({
+    cluster: uuid('c'.repeat(32)),
+    zoneSize,
+    random: new SimulatedRandom(1),
+    log: silent,
+    store: { shard: () => metadata },
+    loggers: {
+      isUp: (logger) => answers[loggers.indexOf(logger)] !== undefined,
+      read: (logger, _shard, _zone, _offset, _length, onRead) => onRead(answers[loggers.indexOf(logger)] ?? lost),
+    },
+    cache: new ValueCache(0),
+  });
+  const replyTo = {
+    found: () => assert.fail('nobody has the value'),
+    failed: (_: ShardRead, failure: { readonly code: string }) => (code = failure.code),
+  };
+  const read = new ShardRead(replyTo, 1, Buffer.from('key'), 0, 3, true, false);
+  read.version = version(lbaOf(zoneId(1), 512, zoneSize));
+  read.lba = read.version;
+  read.recordBytes = 100;
+  fetcher.fetch(shardId(0), read);
+  return code;
+}
+
+// Found by simulation, seed 4: while all replicas were restarting, reads said that the data was damaged.
+test('S9 only who answered can be damaged: a replica that is away or silent may have the record', () => {
+  assert.equal(errorOf([rotten, rotten]), 'damaged');
+  assert.equal(errorOf([rotten, lost]), 'unavailable');
+  assert.equal(errorOf([lost, lost]), 'unavailable');
+  assert.equal(errorOf([rotten, undefined]), 'unavailable');
+  assert.equal(errorOf([undefined, undefined]), 'unavailable');
+});

@@ -23,6 +23,8 @@ interface PendingRead extends ReadItem {
 }
 
 const lost: Lost = { kind: 'lost' };
+/** Of batches in one message, beside which there is room for what is said of each. The largest batch is shorter. */
+const appendBytesMax = limits.frameBytesMax - 1024 * 1024;
 
 /** Everything for one logger. */
 export class Outbox {
@@ -61,13 +63,13 @@ export class Outbox {
   /** Sends what has gathered. Answers come as events of the shards. */
   send(): void {
     if (this.#confirms.length > 0) this.#sendConfirms();
-    if (this.#appends.length > 0) this.#sendAppends();
+    // What the logger has not taken yet must not close its connection: the rest waits for a later turn, a tick's at the latest.
+    while (this.#appends.length > 0 && this.#client.waitingBytes <= limits.outputBytesPause) this.#sendAppends();
     if (this.#reads.length > 0) this.#sendReads();
   }
 
   #sendAppends(): void {
-    const items = this.#appends;
-    this.#appends = [];
+    const items = this.#appends.splice(0, this.#appendsFitting());
     this.#client.append(items, (answer) => {
       for (const [at, { shard, zone, end }] of items.entries()) {
         const result = answer.kind === 'ok' ? answer.value[at] : answer;
@@ -75,6 +77,13 @@ export class Outbox {
         else this.#dispatch(shard, { event: 'append-failed', logger: this.#client.logger, zone, reason: reasonOf(result) });
       }
     });
+  }
+
+  /** How many of the first appends fit one message; at least one. */
+  #appendsFitting(): number {
+    let bytes = 0;
+    const beyond = this.#appends.findIndex((append) => (bytes += append.bytes.length) > appendBytesMax);
+    return Math.min(limits.appendItemsMax, beyond === -1 ? this.#appends.length : Math.max(1, beyond));
   }
 
   #sendConfirms(): void {

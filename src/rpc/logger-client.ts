@@ -66,6 +66,11 @@ export class LoggerClient {
     return this.#channels.write?.isOpen === true;
   }
 
+  /** Bytes on their way to the write port that the network has not taken. */
+  get waitingBytes(): number {
+    return this.#channels.write?.waitingBytes ?? 0;
+  }
+
   get canRead(): boolean {
     return this.#channels.read?.isOpen === true;
   }

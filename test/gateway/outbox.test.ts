@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { limits } from '../../src/base/limits.ts';
+import { readAppend } from '../../src/codec/logger-protocol.ts';
+import { MessageReader } from '../../src/codec/message-reader.ts';
+import { MessageWriter } from '../../src/codec/message-writer.ts';
+import type { ShardEvent } from '../../src/core/shard/events.ts';
+import { Outbox } from '../../src/gateway/outbox.ts';
+import { LoggerClient } from '../../src/rpc/logger-client.ts';
+import type { RpcChannel } from '../../src/rpc/channel-types.ts';
+
+/** How many items each message had, and how long it was. */
+interface Sent {
+  readonly items: number;
+  readonly bytes: number;
+}
+
+function outbox(sent: Sent[], waiting = (): number => 0): Outbox {
+  const channel: Pick<RpcChannel, 'isOpen' | 'request' | 'waitingBytes'> = {
+    isOpen: true,
+    get waitingBytes(): number {
+      return waiting();
+    },
+    request: (_method, write) => {
+      const out = new MessageWriter();
+      out.mark(1);
+      write(out);
+      const bytes = Buffer.concat(out.take());
+      sent.push({ items: readAppend(new MessageReader(bytes, 0, bytes.length)).items.length, bytes: bytes.length });
+    },
+  };
+  const events: ShardEvent[] = [];
+  // Only these members are used to append.
+  const client = new LoggerClient(uuid('1'.repeat(32)), { write: channel as RpcChannel, read: undefined });
+  return new Outbox(client, (_, event) => void events.push(event));
+}
+
+function append(box: Outbox, shard: number, length: number): void {
+  box.append(shardId(shard), zoneId(1), epoch(1), 0, new Uint8Array(length));
+}
+
+test('appends that do not fit one message go out in several, in their order', () => {
+  const sent: Sent[] = [];
+  const box = outbox(sent);
+  for (let shard = 0; shard < 4; shard++) append(box, shard, limits.valueBytesMax);
+  append(box, 4, 100);
+  append(box, 5, 100);
+  box.send();
+  assert.deepEqual(
+    sent.map(({ items }) => items),
+    [1, 1, 1, 3],
+  );
+  assert.ok(sent.every(({ bytes }) => bytes < limits.frameBytesMax));
+});
+
+test('a message has no more appends than a logger takes', () => {
+  const sent: Sent[] = [];
+  const box = outbox(sent);
+  for (let number = 0; number < 2 * limits.appendItemsMax + 1; number++) append(box, number % 1_000, 10);
+  box.send();
+  assert.deepEqual(
+    sent.map(({ items }) => items),
+    [limits.appendItemsMax, limits.appendItemsMax, 1],
+  );
+});
+
+test('the appends of a turn share a message', () => {
+  const sent: Sent[] = [];
+  const box = outbox(sent);
+  for (let shard = 0; shard < 8; shard++) append(box, shard, 1_000);
+  box.send();
+  assert.deepEqual(
+    sent.map(({ items }) => items),
+    [8],
+  );
+});
+
+test('a logger that takes nothing is not sent more and more until its connection is closed for it', () => {
+  const sent: Sent[] = [];
+  let waiting = 0;
+  const box = outbox(sent, () => waiting + sent.reduce((sum, { bytes }) => sum + bytes, 0));
+  for (let shard = 0; shard < 8; shard++) append(box, shard, limits.valueBytesMax);
+  box.send();
+  const before = sent.length;
+  assert.ok(before < 8 && before * limits.valueBytesMax < limits.outputBytesMax);
+  box.send();
+  assert.equal(sent.length, before);
+  waiting = -8 * limits.frameBytesMax;
+  box.send();
+  assert.equal(sent.length, 8);
+});

@@ -1,10 +1,14 @@
 /**
  * What can be told before any search. A value that one call alone may have written, and that was read, was written by that call: so it took
  * effect, before the end of the first such read, and with the version read. Most writes of unknown outcome are settled thus, and those that
- * are left are the ones that cost time: each may stand at any place, or nowhere.
+ * are left are the ones that cost time: each may stand at any place, or nowhere. Of these, values that nobody read are all the same, so that
+ * calls which wrote them can stand for one another.
  */
 import type { Operation } from './operations.ts';
 import { absent, type RegisterCall, unknown } from './register.ts';
+
+/** Any value that nobody read. */
+export const unseen = -1;
 
 interface Reading {
   /** The first end of a read of the value. */
@@ -19,8 +23,10 @@ export function settleReadWrites(operations: readonly Operation[]): readonly Ope
   for (const { call } of operations) if (isWrite(call)) writers.set(call.value, (writers.get(call.value) ?? 0) + 1);
   return operations.map((operation) => {
     const { call } = operation;
-    const reading = isWrite(call) && writers.get(call.value) === 1 ? readings.get(call.value) : undefined;
-    if (reading === undefined || !isWrite(call)) return operation;
+    if (!isWrite(call)) return operation;
+    const reading = readings.get(call.value);
+    if (reading === undefined) return { ...operation, call: { ...call, value: unseen } };
+    if (writers.get(call.value) !== 1) return operation;
     const version = call.version === unknown ? reading.version : call.version;
     // Just before the end of the read: the ends of others stay where they are.
     const endIndex = Math.min(operation.endIndex, reading.end - 0.5);

@@ -1,6 +1,7 @@
 /** Why a history is not linearizable, in lines for people. */
 import { present, unreachable } from '../../src/base/assert.ts';
 import type { HistoryEvent, HistoryValue } from '../history.ts';
+import { unseen } from './deductions.ts';
 import type { Operation } from './operations.ts';
 import { absent, type RegisterState, unknown } from './register.ts';
 import type { SearchResult } from './search.ts';
@@ -92,7 +93,8 @@ function describeState(state: RegisterState, operations: readonly Operation[]): 
   const seen = state.floor === 0 ? '' : ` (versions up to ${state.floor} were given)`;
   if (state.value === absent) return `no value${seen}`;
   const version = state.version === unknown ? 'a version nobody was told' : `version ${state.version}`;
-  return `the value ${describeValue(valueOf(state.value, operations))} of ${version}${seen}`;
+  const value = state.value === unseen ? 'a value that nobody read' : `the value ${describeValue(valueOf(state.value, operations))}`;
+  return `${value} of ${version}${seen}`;
 }
 
 /** The text of a value's number. */

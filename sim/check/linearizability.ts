@@ -51,28 +51,12 @@ export function checkHistory(events: readonly HistoryEvent[], limits: SearchLimi
   let steps = 0;
   for (const [key, operations] of keys) {
     const result = findOrder(operations, limits);
-    const found = violationOf(key, operations, result, limits);
-    if (found !== undefined) return found;
+    if (result.kind === 'impossible') return violation(key, operations, result, limits);
     if (result.kind === 'gave-up') gaveUp ??= { kind: 'gave-up', key, reason: result.reason ?? '' };
     count += operations.length;
     steps += result.steps;
   }
   return gaveUp ?? { kind: 'ok', operations: count, keys: keys.size, steps };
-}
-
-/** Parts of a history that are tried alone when the whole is too hard: a shorter one may already be impossible, and easier to judge. */
-const partsTried = 8;
-
-function violationOf(key: string, operations: readonly Operation[], whole: SearchResult, limits: SearchLimits): Verdict | undefined {
-  if (whole.kind === 'found') return undefined;
-  const ends = operations.flatMap((operation) => (operation.isRequired ? [operation.endIndex] : [])).sort((a, b) => a - b);
-  if (whole.kind === 'impossible') return shortest(key, operations, ends, { operations, result: whole, last: ends.length - 1 }, limits);
-  for (let part = 1; part < partsTried; part++) {
-    const judged = judgePrefix(operations, ends, Math.floor((ends.length * part) / partsTried), limits);
-    if (judged.result.kind === 'impossible') return shortest(key, operations, ends, judged, limits);
-    if (judged.result.kind === 'gave-up') return undefined;
-  }
-  return undefined;
 }
 
 interface JudgedPrefix {
@@ -88,17 +72,12 @@ function judgePrefix(operations: readonly Operation[], ends: readonly number[], 
 }
 
 /**
- * Bisects for the shortest prefix without an order, given one that has none. One that takes too long to judge counts as having an order:
+ * Bisects for the shortest prefix without an order. One that takes too long to judge counts as having an order:
  * what is found is longer then.
  */
-function shortest(
-  key: string,
-  operations: readonly Operation[],
-  ends: readonly number[],
-  impossible: JudgedPrefix,
-  limits: SearchLimits,
-): Verdict {
-  let found = impossible;
+function violation(key: string, operations: readonly Operation[], whole: SearchResult, limits: SearchLimits): Verdict {
+  const ends = operations.flatMap((operation) => (operation.isRequired ? [operation.endIndex] : [])).sort((a, b) => a - b);
+  let found: JudgedPrefix = { operations, result: whole, last: ends.length - 1 };
   for (let low = 0; low < found.last; ) {
     const judged = judgePrefix(operations, ends, Math.floor((low + found.last) / 2), limits);
     if (judged.result.kind === 'impossible') found = judged;

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import type { Head, SealedZone } from '../../../src/core/shard/metadata.ts';
+import { decodeHead, decodeSealedZone, encodeMetadata, sameOwner, zoneKey } from '../../../src/core/shard/metadata.ts';
+
+const logger = uuid('1'.repeat(32));
+const head: Head = {
+  epoch: epoch(3),
+  owner: { gateway: 1, node: uuid('a'.repeat(32)), instance: instanceId('b'.repeat(16)) },
+  openZone: { zone: zoneId(9), epoch: epoch(3), replicas: [logger] },
+  nextZone: zoneId(10),
+  change: 17,
+};
+const sealed: SealedZone = { zone: zoneId(8), epoch: epoch(2), length: 4_096, replicas: [logger], former: [] };
+
+test('heads and zones come back as they were written', () => {
+  assert.deepEqual(decodeHead(encodeMetadata(head)), head);
+  assert.deepEqual(decodeSealedZone(encodeMetadata(sealed)), sealed);
+});
+
+test('what is no head or zone is refused, never guessed', () => {
+  for (const text of [
+    '',
+    '[]',
+    'null',
+    '{"epoch": 0}',
+    JSON.stringify({ ...head, epoch: 1.5 }),
+    JSON.stringify({ ...head, owner: { ...head.owner, node: 'x' } }),
+  ]) {
+    assert.throws(() => decodeHead(Buffer.from(text)), text);
+  }
+  assert.throws(() => decodeSealedZone(Buffer.from(JSON.stringify({ ...sealed, replicas: 'all' }))), TypeError);
+});
+
+test('S1 an owner is a process: the same gateway started again is another', () => {
+  assert.ok(sameOwner(head.owner, { ...head.owner, gateway: 5 }));
+  assert.ok(!sameOwner(head.owner, { ...head.owner, instance: instanceId('c'.repeat(16)) }));
+});
+
+test('zones sort by their ids in the coordinator', () => {
+  const keys = [9, 10, 100, 2 ** 40].map((zone) => zoneKey(shardId(0), zoneId(zone)));
+  assert.deepEqual([...keys].sort(), keys);
+});

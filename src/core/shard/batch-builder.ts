@@ -156,7 +156,6 @@ export class Decider {
     const writes: ShardWrite[] = [];
     for (const batch of batches) {
       for (const write of batch.writes) {
-        if (write.client !== 0) this.#state.once.abandon(write.client, write.number);
         this.settled(write);
         const repetitions = write.repetitions;
         write.repetitions = undefined;
@@ -164,6 +163,8 @@ export class Decider {
         if (repetitions !== undefined) writes.push(...repetitions);
       }
     }
+    // Floors among them, too: their clients can be named again.
+    this.#state.once.abandonAll();
     assert(this.#newest.size === 0, 'S6 nothing is in flight any more');
     return writes;
   }

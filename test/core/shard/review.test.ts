@@ -224,6 +224,32 @@ test('S15 a number that is let in is let in by every standby, whatever the owner
   assert.equal(owner.check(client, number, first).kind, 'window-exceeded');
 });
 
+test('S15 a client whose floor record was taken back by a zone change is forgotten later', () => {
+  const cluster = new Cluster(1, 2, { regrowDelayMs: 1_000_000 });
+  const once = new OnceTable({ window: 16, clientsMax: 2, bytesMax: 1 << 20, replyBytesMax: 1_000 });
+  cluster.startGateway(0, { ...cluster.emptyState(), once });
+  cluster.claim(0);
+  let client = 0;
+  const put = (): void => {
+    client++;
+    cluster.write(0, 'put', `key${client}`, 'x', { client, number: 1, first: 1 });
+    cluster.run();
+  };
+  for (let round = 0; round < 8; round++) {
+    for (let more = 0; more < 3; more++) put();
+    // The batch with the next floor is lost with its zone.
+    cluster.hold = ({ effect }) => effect.effect === 'append';
+    put();
+    cluster.held = [];
+    cluster.hold = () => false;
+    const { zone } = cluster.head.openZone;
+    cluster.event(0, { event: 'append-failed', logger: loggerName(0), zone, reason: { kind: 'lost' } });
+    cluster.pass(6_000);
+  }
+  for (let more = 0; more < 4; more++) put();
+  assert.ok(once.clientCount <= 4, `${once.clientCount} clients are remembered`);
+});
+
 // --- what a peer sends ------------------------------------------------------------------------------------------------------
 
 function headsOf(kind: number, keyLength: number, client: number, number: number, first: number): Uint8Array {

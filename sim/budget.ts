@@ -79,7 +79,10 @@ export function drawFaults(random: SimulatedRandom, cast: Cast): readonly Fault[
   if (below(random, budget.calmOneIn) === 0) return [];
   const weights = drawWeights(random);
   const count = 1 + below(random, budget.faultsMax);
-  const faults = Array.from({ length: count }, () => drawFault(random, cast, weights));
+  // All over the life, or one upon the other: what matters mostly needs two of them at once.
+  const spanMs = pick(random, [budget.windowMs, 3_000, 600]);
+  const fromMs = below(random, budget.windowMs - spanMs + 1);
+  const faults = Array.from({ length: count }, () => drawFault(random, cast, weights, fromMs + below(random, spanMs)));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }
 
@@ -105,10 +108,9 @@ function pickKind(random: SimulatedRandom, weights: ReadonlyMap<FaultKind, numbe
   return 'kill';
 }
 
-function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<FaultKind, number>): Fault {
+function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<FaultKind, number>, atMs: number): Fault {
   const kind = pickKind(random, weights);
   const nodes = [...cast.gateways, ...cast.loggers];
-  const atMs = below(random, budget.windowMs);
   const node = pick(random, nodes);
   const logger = pick(random, cast.loggers);
   const forMs = 1 + below(random, below(random, 3) === 0 ? budget.lastingMsMax : 600);

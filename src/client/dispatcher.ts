@@ -342,7 +342,11 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#pending.forEach((request) => {
       const owner = this.#gateways.ownerOf(request.slot);
       const moved = request.state === 'sent' && request.sentAtMs < this.#mapChangedMs && request.link?.gateway !== owner;
-      if (!moved || !this.#gateways.isReady(owner)) return;
+      if (!moved) return;
+      if (!this.#gateways.isReady(owner)) {
+        this.#mapIsNew = true; // It may be reached at a later tick.
+        return;
+      }
       const link = this.#gateways.choose(request, false);
       if (link !== undefined) this.#send(request, link);
     });

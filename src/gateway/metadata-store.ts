@@ -26,7 +26,8 @@ export class MetadataStore {
   readonly #shards: readonly ShardRecord[];
   readonly #gateways = new Map<number, GatewayMember>();
   readonly #loggers = new Map<number, LoggerMember>();
-  #mapRevision = 1;
+  /** The coordinator's, up to which the watch has told: gateways' maps can be compared by it, also after a restart. */
+  #mapRevision = 0;
   #map: ShardMap | undefined;
   #watch: Watch | undefined;
 
@@ -44,6 +45,7 @@ export class MetadataStore {
   async open(listener: MetadataListener): Promise<void> {
     const { entries, revision } = await this.#coordinator.list('');
     for (const entry of entries) this.#set(entry.key, entry.value, entry.revision);
+    this.#mapRevision = revision;
     this.#watch = this.#coordinator.watch('', revision, (changes) => this.#changed(changes, listener));
   }
 
@@ -67,6 +69,10 @@ export class MetadataStore {
       zones: [...record.zones.values()].sort((a, b) => a.zone - b.zone),
     };
     return record.view;
+  }
+
+  get shardCount(): number {
+    return this.#shards.length;
   }
 
   /** The number of the gateway that owns the shard, -1 when nobody does. */
@@ -113,7 +119,9 @@ export class MetadataStore {
       const kind = this.#set(change.key, change.value, change.revision);
       if (kind === 'member') members = true;
       else if (kind !== undefined) shards.add(kind);
+      this.#mapRevision = Math.max(this.#mapRevision, change.revision);
     }
+    this.#map = undefined;
     if (members) listener.onMembers();
     for (const shard of shards) listener.onShard(shard);
   }
@@ -136,7 +144,7 @@ export class MetadataStore {
       record.zones.set(Number(match[2]), decodeSealedZone(value));
     }
     record.view = undefined;
-    this.#newMap();
+    this.#map = undefined;
     return shardId(shard);
   }
 
@@ -150,13 +158,8 @@ export class MetadataStore {
   ): 'member' {
     if (value === undefined) members.delete(Number(key.slice(prefix.length)));
     else members.set(Number(key.slice(prefix.length)), parse({ key, value, revision }));
-    this.#newMap();
-    return 'member';
-  }
-
-  #newMap(): void {
     this.#map = undefined;
-    this.#mapRevision += 1;
+    return 'member';
   }
 }
 

@@ -19,7 +19,7 @@ export class Reconciler {
   loggerUp(logger: Uuid): void {
     this.#loggers.reportZones(logger, (zones) => {
       for (const zone of zones) {
-        if (zone.state !== 'finished') this.#consider(logger, zone);
+        if (zone.state !== 'finished' && zone.shard < this.#store.shardCount) this.#consider(logger, zone);
       }
     });
   }

@@ -167,7 +167,7 @@ function writeAnswer(isPut: boolean, failure: RpcFailure | undefined, result: Me
     result.array();
     return { kind: 'deleted', existed: result.boolean(), version: version(result.integer()) };
   } catch (error) {
-    if (!(error instanceof MessageFormatError)) throw error;
+    if (!(error instanceof MessageFormatError || error instanceof RangeError)) throw error;
     return failed('protocol-error', `the owner's answer is malformed: ${error.message}`, 'unknown');
   }
 }
@@ -215,7 +215,7 @@ function readAnswer(read: ShardRead, failure: RpcFailure | undefined, result: Me
     else read.valueLength = result.integer();
     return undefined;
   } catch (error) {
-    if (!(error instanceof MessageFormatError)) throw error;
+    if (!(error instanceof MessageFormatError || error instanceof RangeError)) throw error;
     return failed('protocol-error', `the owner's answer is malformed: ${error.message}`);
   }
 }

@@ -292,6 +292,21 @@ test('a hung owner whose shard moved: what it holds is sent to the new owner', a
   assert.deepEqual([...world.cluster.applied.values()], [1]);
 });
 
+test('a hung owner whose shard moved to a gateway that is not connected: it is asked once it is', async () => {
+  const world = await World.started();
+  const client = await world.client();
+  world.cluster.script = (call) => (call.gateway === 0 ? { kind: 'apply-and-hang' } : undefined);
+  await world.cluster.gateways[1]?.stop();
+  const put = client.put(keyOfShard(0), 'v');
+  await world.advance(10);
+  world.cluster.changeMap([1, 1, 2]);
+  await world.advance(200);
+  await world.cluster.gateways[1]?.start();
+  await world.run(put);
+  assert.ok(world.clock.now() < 2_000, `${world.clock.now()} ms`);
+  assert.deepEqual([...world.cluster.applied.values()], [1]);
+});
+
 test('a gateway that answers nothing at all is left for another', async () => {
   const world = await World.started();
   const client = await world.client();

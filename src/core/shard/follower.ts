@@ -39,6 +39,7 @@ export class ShardFollower {
   }
 
   metadata(metadata: ShardMetadata): void {
+    if (metadata.headRevision < (this.#metadata?.headRevision ?? 0)) return; // Read before what the watch has told since.
     this.#metadata = metadata;
     this.#heal();
   }
@@ -47,8 +48,9 @@ export class ShardFollower {
     const { position } = this.#state;
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
     if (this.#follows(event) && this.#applyHeads(event)) return;
-    if (this.#target === undefined || event.zone > this.#target.zone || event.end > this.#target.end)
-      this.#target = { zone: event.zone, end: event.end };
+    const { zone, end } = event;
+    if (this.#target === undefined || zone > this.#target.zone || (zone === this.#target.zone && end > this.#target.end))
+      this.#target = { zone, end };
     this.#heal();
   }
 

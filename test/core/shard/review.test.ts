@@ -5,7 +5,7 @@ import type { Uuid } from '../../../src/base/ids.ts';
 import { clientId, epoch, millis, requestNumber, version, zoneId } from '../../../src/base/ids.ts';
 import { encodeRecord, recordKind } from '../../../src/codec/log-format.ts';
 import { OnceTable } from '../../../src/core/once-table.ts';
-import type { CatchUp, LogRead } from '../../../src/core/shard/events.ts';
+import type { CatchUp, LogPosition, LogRead } from '../../../src/core/shard/events.ts';
 import type { Hold } from './harness.ts';
 import { Cluster, loggerName, resultOf, zoneSize } from './harness.ts';
 
@@ -303,6 +303,40 @@ test('S14 a catch-up with impossible records ends no process; the log is read in
     };
     assert.doesNotThrow(() => cluster.event(1, event), name);
     assert.deepEqual(cluster.gateway(1).state.position, position, name);
+  }
+});
+
+test('S14 metadata and words of commits that come late do not make a standby forget newer ones', () => {
+  for (const late of ['word', 'metadata'] as const) {
+    const cluster = new Cluster(2, 1);
+    cluster.claim(0);
+    cluster.put(0, 'a', '1');
+    const before = cluster.metadata();
+    cluster.catchUpLost = true;
+    for (let number = 0; number < 9; number++) cluster.put(0, `key${number}`, 'x'.repeat(15_000));
+    cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'read-log';
+    const word = ({ zone, offset: end }: LogPosition): CatchUp => ({
+      event: 'catch-up',
+      epoch: epoch(1),
+      zone: zoneId(zone),
+      offset: end,
+      end,
+      recordsStart: end,
+      previousZone: -1,
+      previousLength: 0,
+      shardTimeMs: millis(0),
+      heads: new Uint8Array(0),
+    });
+    cluster.event(1, word(cluster.gateway(0).state.position));
+    cluster.put(0, 'last', 'x');
+    const { position } = cluster.gateway(0).state;
+    const [first] = cluster.zones;
+    assert.ok(first !== undefined && first.length > position.offset && first.zone < position.zone);
+    cluster.event(1, word(position));
+    if (late === 'word') cluster.event(1, word({ zone: first.zone, offset: first.length }));
+    else cluster.event(1, { event: 'metadata', metadata: before, loaded: false });
+    cluster.release();
+    assert.deepEqual(cluster.gateway(1).state.position, position, late);
   }
 });
 

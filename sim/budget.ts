@@ -25,8 +25,6 @@ export const budget = {
   downMsMax: 4_000,
   /** Partitions, pauses and slowness end by themselves. */
   lastingMsMax: 5_000,
-  /** All faults begin within this time of the workload's start. */
-  windowMs: 12_000,
   /** One life in so many has none at all. */
   calmOneIn: 8,
   /** After everything is healed: how long until every shard serves, and until nothing is under way any more. Simulated time. */
@@ -74,14 +72,14 @@ export interface Cast {
   readonly clients: readonly string[];
 }
 
-/** Faults of one life, by time. */
-export function drawFaults(random: SimulatedRandom, cast: Cast): readonly Fault[] {
+/** Faults of one life, by time: all begin within `windowMs` of the workload's start. */
+export function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
   if (below(random, budget.calmOneIn) === 0) return [];
   const weights = drawWeights(random);
   const count = 1 + below(random, budget.faultsMax);
   // All over the life, or one upon the other: what matters mostly needs two of them at once.
-  const spanMs = pick(random, [budget.windowMs, 3_000, 600]);
-  const fromMs = below(random, budget.windowMs - spanMs + 1);
+  const spanMs = Math.min(windowMs, pick(random, [windowMs, 2_000, 400]));
+  const fromMs = below(random, windowMs - spanMs + 1);
   const faults = Array.from({ length: count }, () => drawFault(random, cast, weights, fromMs + below(random, spanMs)));
   return faults.sort((a, b) => a.atMs - b.atMs);
 }

@@ -54,8 +54,10 @@ export interface WorkloadPlan {
   readonly weights: Readonly<Record<OperationKind, number>>;
   readonly valueBytesMax: number;
   readonly batchMax: number;
-  /** Between two operations of one worker, at most. */
-  readonly pauseMs: number;
+  /** How long all operations take together when nothing delays them: faults happen in this time. */
+  readonly durationMs: number;
+  /** Of the pauses between a worker's operations, so many of a hundred are none: it comes in bursts. */
+  readonly burstPercent: number;
   readonly timeoutMs: number;
   /** Clients go straight to owners, or leave the forwarding to one gateway. */
   readonly direct: boolean;
@@ -93,7 +95,7 @@ export function drawPlan(seed: number): Plan {
     loggers: names(cluster.loggers, loggerHost),
     clients: names(workload.clients, clientHost),
   };
-  return { seed, cluster, world, workload, faults: drawFaults(random.fork('faults'), cast) };
+  return { seed, cluster, world, workload, faults: drawFaults(random.fork('faults'), cast, workload.durationMs + 500) };
 }
 
 function names(count: number, name: (id: number) => string): string[] {
@@ -155,8 +157,8 @@ function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): WorkloadPl
     },
     valueBytesMax: pick(random, [40, 400, 4_000, Math.min(20_000, Math.floor(cluster.zoneSize / 4))]),
     batchMax: pick(random, [2, 8]),
-    // Spread over the time in which faults happen.
-    pauseMs: pick(random, [0, 5, 40]) * clients * workersPerClient * 0.6,
+    durationMs: pick(random, [800, 2_500, 2_500, 8_000]),
+    burstPercent: pick(random, [0, 50, 95]),
     timeoutMs: pick(random, [400, 2_000, 10_000]),
     direct: below(random, 4) !== 0,
   };

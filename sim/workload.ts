@@ -191,10 +191,12 @@ export class Workload {
   async #worker(client: Client, { clock }: SimulatedProcess, random: SimulatedRandom): Promise<void> {
     let process = this.#recorder.newProcess();
     const known = new Map<string, number>();
+    const { durationMs, burstPercent, clients, workersPerClient, operations } = this.#plan;
+    const pausesEach = (operations / (clients * workersPerClient)) * (1 - burstPercent / 100);
     while (!this.#stopped && this.#left > 0) {
       process = await this.#operation(client, random, process, known);
-      const pauseMs = random.fraction() * this.#plan.pauseMs;
-      if (pauseMs > 0.001) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
+      const pauseMs = (2 * random.fraction() * durationMs) / pausesEach;
+      if (below(random, 100) >= burstPercent) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
     }
   }
 

@@ -384,7 +384,8 @@ export class SimulatedCluster {
   }
 }
 
-const deviceBytes = 1024 * 1024 * 1024;
+/** More than a life can write; a larger one has a larger map, which every start reads. */
+const deviceBytes = 96 * 1024 * 1024;
 
 function worldOf({ clock, random, files, network, coordinator }: SimulatedProcess) {
   return { clock, random, files, network, coordinator };

@@ -1,0 +1,165 @@
+/**
+ * Deliberate faults, each one edit of a compiled file in a copy of the build: the product has no switches for them. `find` must occur exactly
+ * once, so that a mutant cannot silently change nothing when the product changes.
+ */
+export interface Mutant {
+  readonly name: string;
+  /** The rule of DESIGN.md section 7 that it breaks. */
+  readonly rule: string;
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const machine = 'src/core/logger/logger-machine.js';
+const owner = 'src/core/shard/owner.js';
+const takeover = 'src/core/shard/takeover.js';
+const decider = 'src/core/shard/batch-builder.js';
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'ack before sync', rule: 'S3', file: machine,
+    find: "        this.#wait({ kind: 'append', ticket, zone, end: zone.written, lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) });",
+    replace:
+      "        this.#unsynced = true; zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) } });",
+  },
+  {
+    name: 'ack before all replicas', rule: 'S5', file: 'src/core/shard/zone-writer.js',
+    find: 'Math.min(...this.#acknowledged) < batch.end', replace: 'Math.max(...this.#acknowledged) < batch.end',
+  },
+  {
+    name: 'confirmation from one replica only', rule: 'S7', file: 'src/core/shard/zone-writer.js',
+    find: 'return Math.min(...this.#confirmed);', replace: 'return Math.max(...this.#confirmed);',
+  },
+  {
+    name: 'confirmation sent before the read was called', rule: 'S7', file: owner,
+    find: 'this.#groups.add({ number: this.#sendConfirm(), sentMs: this.#nowMs, reads });',
+    replace: 'this.#groups.add({ number: this.#number, sentMs: this.#nowMs, reads }); this.#sendConfirm(); this.#release();',
+  },
+  {
+    name: 'fence does not stop confirmations', rule: 'S4', file: machine,
+    find: '        if (this.#fenceOf(item.shard) > item.epoch)\n            return \'fenced\';', replace: '',
+  },
+  {
+    name: 'fence does not stop appends', rule: 'S4', file: machine,
+    find: "        if (fence > item.epoch)\n            return [refuse(ticket, 'fenced', fence)];", replace: '',
+  },
+  {
+    name: 'fence not durable', rule: 'S4', file: machine,
+    find: "            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });", replace: '',
+  },
+  {
+    name: 'seal answered with an append still queued', rule: 'S3', file: machine,
+    find: "        return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone })];",
+    replace: "        return [...effects, { kind: 'answer', ticket, answer: answerOf({ kind: 'seal', ticket, zone }) }];",
+  },
+  {
+    name: 'epoch resumed after a restart', rule: 'S2', file: takeover,
+    find: '        const mine = head !== undefined &&',
+    replace: '        if (head !== undefined && head.owner.node === this.#self.node) { this.#epoch = head.epoch; this.#self = head.owner; }\n        const mine = head !== undefined &&',
+  },
+  {
+    name: 'open zone continued by a restarted logger', rule: 'S3', file: machine,
+    find: "state: zone.finished ? 'finished' : 'restarted',", replace: "state: zone.finished ? 'finished' : 'open',",
+  },
+  {
+    name: 'unacknowledged tail not made stable after a restart', rule: 'S3', file: 'src/logger/recovery.js',
+    find: "    if (report.state !== 'full')\n        await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length)",
+    replace: "    if (report.state !== 'full')\n        await device.recover(entry.deviceZone, scan.length",
+  },
+  {
+    name: 'torn tail taken for a record', rule: 'S9', file: 'src/core/logger/zone-scan.js',
+    find: "        if (piece.kind !== 'batch' || piece.body !== 'good')\n            break;\n        seen",
+    replace: "        if (piece.kind !== 'batch')\n            break;\n        seen",
+  },
+  {
+    name: 'failed sync taken for a good one', rule: 'S17', file: 'src/logger/log-store.js',
+    find: '(error) => this.#fail(error instanceof Error ? error : new Error(String(error))));',
+    replace: "() => { this.#guarded(() => metadata.synced()); this.#run(machine.step({ kind: 'synced' })); });",
+  },
+  {
+    name: 'new zone not entered in the metadata log', rule: 'S3', file: machine,
+    find: "            effects.push({ kind: 'persist', entries: [...this.#retire(item.shard, item.zone - 1), entryOf(zone)] });", replace: '',
+  },
+  {
+    name: 'restart overwrites the newest metadata', rule: 'S3', file: 'src/logger/metadata-log.js',
+    find: "this.#zone = found.kind === 'found' ? found.zone : metadataZones[1];", replace: 'this.#zone = metadataZones[1];',
+  },
+  {
+    name: 'commits go on while a zone is changed', rule: 'S6', file: owner,
+    find: '        if (zone !== this.#zone.zone || this.#change !== undefined || this.#deposed)\n            return; // S6: frozen.\n        this.#zone.acknowledged',
+    replace: '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        this.#zone.acknowledged',
+  },
+  {
+    name: 'waiting reads are not confirmed again by a new zone', rule: 'S6', file: owner,
+    find: '        if (this.#groups.oldest !== undefined)\n            this.#groups.confirmAgain(this.#sendConfirm(), this.#nowMs);',
+    replace: '        if (this.#groups.oldest !== undefined) { this.#groups.confirmAgain(0, this.#nowMs); this.#release(); }',
+  },
+  {
+    name: 'records in flight answered but not appended again', rule: 'S6', file: owner,
+    find: '        this.#queue.unshift(again);',
+    replace:
+      "        for (const write of again) this.#answer(write, { kind: 'put', version: lbaOf(old.zone, write.recordOffset, this.#state.zoneSize) });",
+  },
+  {
+    name: 'take-over records the longest length, not the smallest', rule: 'S9', file: 'src/core/shard/seal-length.js',
+    find: 'return decided(Math.min(...sound', replace: 'return decided(Math.max(...sound',
+  },
+  {
+    name: 'take-over records what was seen committed, not what all hold', rule: 'S9', file: 'src/core/shard/seal-length.js',
+    find: "    return { kind: 'length', length, holders };", replace: "    return { kind: 'length', length: seen, holders };",
+  },
+  {
+    name: 'take-over does not apply the tail', rule: 'S8', file: takeover,
+    find: 'from: watermark, to: decision.length, holders: decision.holders }]);', replace: 'from: decision.length, to: decision.length, holders: decision.holders }]);',
+  },
+  {
+    name: 'take-over without seals', rule: 'S8', file: takeover,
+    find: '        else {\n            this.#seal(head);\n        }',
+    replace: "        else {\n            this.#decision = { kind: 'length', length: this.#state.position.zone === head.openZone.zone ? this.#state.position.offset : 0, holders: head.openZone.replicas };\n            this.#close();\n        }",
+  },
+  {
+    name: 'answer of a transaction trusted: a lost claim goes on', rule: 'S1', file: takeover,
+    find: 'if (this.#epoch !== 0 && head.epoch >= this.#epoch && !sameOwner(head.owner, this.#self))', replace: 'if (false)',
+  },
+  {
+    name: 'request number not remembered', rule: 'S15', file: owner,
+    find: '            if (write.client !== 0)\n                once.complete(', replace: '            if (false)\n                once.complete(',
+  },
+  {
+    name: 'request numbers in the log not remembered', rule: 'S15', file: 'src/core/shard/apply.js',
+    find: '    if (record.client !== 0) {', replace: '    if (false) {',
+  },
+  {
+    name: 'repetition of a write in flight applied again', rule: 'S15', file: decider,
+    find: '                (seen.token.repetitions ??= []).push(write);\n                return false;', replace: '                return true;',
+  },
+  {
+    name: 'refusal answered at once', rule: 'S7', file: decider,
+    find: '        this.#choose(write, pending, exists, current);\n        return true;',
+    replace:
+      "        this.#choose(write, pending, exists, current);\n        if (write.kind === recordKind.refusal && write.condition !== -1 && write.decidedOn === undefined && pending === undefined) { out.push({ effect: 'answer-write', write, result: { kind: 'refused', currentVersion: current } }); return false; }\n        return true;",
+  },
+  {
+    name: 'condition decided without what is in flight', rule: 'S12', file: decider,
+    find: '        const pending = this.#newest.get(write.keyText);\n', replace: '        const pending = undefined;\n',
+  },
+  {
+    name: 'gaps not noticed by standbys', rule: 'S14', file: 'src/core/shard/follower.js',
+    find: '        if (event.previousZone === -1 || (zone === event.zone && offset > 0))\n            return false;', replace: '        if (true)\n            return true;',
+  },
+  {
+    name: 'older record wins', rule: 'S12', file: 'src/core/key-index.js',
+    find: '            if (version < this.#entries.version(id))\n                return false;', replace: '            if (version > this.#entries.version(id) && version % 7 === 0)\n                return false;',
+  },
+  {
+    name: 'values cached by shard, address without its zone', rule: 'S16', file: 'src/gateway/value-fetcher.js',
+    find: '        const cached = this.#parts.cache.get(shard, read.lba);',
+    replace: '        const cached = this.#parts.cache.get(shard, read.lba) ?? this.#parts.cache.get(shard, read.lba - this.#parts.zoneSize);',
+  },
+  {
+    name: 'client sends a repetition under a new number', rule: 'S15', file: 'src/client/dispatcher.js',
+    find: '        const delayMs = Math.min(delayMaxMs,',
+    replace: '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(delayMaxMs,',
+  },
+];

@@ -1,0 +1,116 @@
+/**
+ * The mutation check: every deliberate fault of mutant-list.ts must be found by the simulator within the stated number of seeds, with the product's
+ * own asserts on and, in a second column, switched off.
+ *
+ *   npm run sim:mutants -- [--seeds 300] [--only TEXT] [--asserts on|off|both]
+ *
+ * Each mutant is a copy of the build with one edit, run in a process of its own. Exit code 1 when one was not found.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { fork } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import * as path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Mutant } from './mutant-list.ts';
+import { mutants } from './mutant-list.ts';
+import type { SeedResult } from './summary.ts';
+
+/** A life that takes longer than this has no end. */
+const silenceMaxMs = 120_000;
+const build = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
+
+interface Outcome {
+  readonly seeds: number;
+  readonly kind: string;
+  readonly reason: string;
+}
+
+const { values } = parseArgs({
+  options: { seeds: { type: 'string', default: '300' }, only: { type: 'string', default: '' }, asserts: { type: 'string', default: 'both' } },
+});
+const seeds = Number(values.seeds);
+const columns = values.asserts === 'both' ? [true, false] : [values.asserts !== 'off'];
+process.exitCode = (await runAll()) ? 0 : 1;
+
+async function runAll(): Promise<boolean> {
+  let allFound = true;
+  say(`| mutant | rule | ${columns.map((on) => (on ? 'asserts on' : 'asserts off')).join(' | ')} |`);
+  say(`|---|---|${columns.map(() => '---').join('|')}|`);
+  for (const mutant of mutants.filter(({ name }) => name.includes(values.only))) {
+    const cells: string[] = [];
+    for (const asserts of columns) {
+      const outcome = await runMutant(mutant, asserts);
+      if (outcome === undefined) allFound = false;
+      cells.push(outcome === undefined ? `**not found in ${seeds}**` : `${outcome.seeds}: ${outcome.kind}`);
+      if (outcome !== undefined) process.stderr.write(`  ${mutant.name}: seed ${outcome.seeds}: ${outcome.reason.slice(0, 160)}\n`);
+    }
+    say(`| ${mutant.name} | ${mutant.rule} | ${cells.join(' | ')} |`);
+  }
+  return allFound;
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** Undefined: not found. */
+async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | undefined> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'kv-filelog-mutant-'));
+  try {
+    copyBuild(folder);
+    edit(path.join(folder, mutant.file), mutant.find, mutant.replace, mutant.name);
+    if (!asserts) edit(path.join(folder, 'src/base/assert.js'), 'if (!condition)\n        throw new AssertionFailure(rule);', '', 'asserts off');
+    return await firstFailure(path.join(folder, 'sim/main.js'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Only what the simulator runs, and the packages it imports. */
+function copyBuild(folder: string): void {
+  for (const part of ['src', 'sim']) {
+    mkdirSync(path.join(folder, part));
+    cpSync(path.join(build, part), path.join(folder, part), { recursive: true, filter: (name) => !/\.(map|d\.ts)$/.test(name) });
+  }
+  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }\n');
+  for (let at = build; ; at = path.dirname(at)) {
+    const packages = path.join(at, 'node_modules');
+    if (existsSync(packages)) return symlinkSync(packages, path.join(folder, 'node_modules'));
+    if (at === path.dirname(at)) throw new Error('node_modules was not found');
+  }
+}
+
+function edit(file: string, find: string, replace: string, name: string): void {
+  const text = readFileSync(file, 'utf8');
+  const parts = text.split(find);
+  if (parts.length !== 2) throw new Error(`mutant '${name}': its text occurs ${parts.length - 1} times in ${file}`);
+  writeFileSync(file, parts.join(replace));
+}
+
+function firstFailure(program: string): Promise<Outcome | undefined> {
+  return new Promise((resolve) => {
+    const child = fork(program, ['--seeds', String(seeds)], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    let lives = 0;
+    let found: Outcome | undefined;
+    let timer = watch(child);
+    child.on('message', (message) => {
+      const result = message as SeedResult;
+      lives += 1;
+      clearTimeout(timer);
+      timer = watch(child);
+      if (result.kind !== 'ok') found ??= { seeds: result.seed, kind: result.kind, reason: result.reason };
+    });
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer);
+      if (found === undefined && (code !== 0 || signal !== null)) found = { seeds: lives + 1, kind: signal === null ? 'crash' : 'stuck', reason: `the process ended with ${signal ?? code}` };
+      resolve(found);
+    });
+  });
+}
+
+function watch(child: ChildProcess): NodeJS.Timeout {
+  // A real process is watched by the real clock.
+  return globalThis.setTimeout(() => child.kill('SIGKILL'), silenceMaxMs);
+}

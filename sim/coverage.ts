@@ -19,7 +19,9 @@ export const situations = [
   'write queued during a take-over', 'read queued during a take-over', 'batch of many writes', 'record larger than a batch', 'gap healed', 'catch-up applied',
   'device failed', 'unknown outcome told to a client', 'retry by a client', 'condition failed', 'start failed', 'coordinator unknown',
 ] as const;
-export type Situation = (typeof situations)[number] | (typeof guards)[number];
+/** Counted, and not wanted. */
+export const unwanted = ['history too hard to judge'] as const;
+export type Situation = (typeof situations)[number] | (typeof guards)[number] | (typeof unwanted)[number];
 
 export class Coverage {
   readonly #counts = new Map<Situation, number>();

@@ -1,6 +1,6 @@
 /** What many lives reached, in numbers. */
 import type { Verdict } from './life.ts';
-import { situations } from './coverage.ts';
+import { guards, situations, unwanted } from './coverage.ts';
 
 export interface SeedResult {
   readonly seed: number;
@@ -17,7 +17,8 @@ export interface SeedResult {
 export class Summary {
   readonly #from: number;
   readonly #wanted: number;
-  readonly #startedMs = performance.now();
+  readonly #startedMs = realMs();
+  readonly #startedCpu = process.cpuUsage();
   readonly #failures: SeedResult[] = [];
   readonly #coverage = new Map<string, { lives: number; times: number }>();
   readonly #faults = new Map<string, { lives: number; times: number }>();
@@ -46,16 +47,18 @@ export class Summary {
   }
 
   text(): string {
-    const seconds = (performance.now() - this.#startedMs) / 1000;
+    const seconds = (realMs() - this.#startedMs) / 1000;
     const failures = this.#failures.map(({ seed, kind, reason }) => `  seed ${seed}: ${kind}: ${reason.slice(0, 200)}`);
     return [
       'situation                                  lives      times',
       ...situations.map((name) => row(name, this.#coverage.get(name))),
+      ...[...guards, ...unwanted].filter((name) => this.#coverage.has(name)).map((name) => row(name, this.#coverage.get(name))),
       'fault                                      lives      times',
       ...[...this.#faults.keys()].sort().map((name) => row(name, this.#faults.get(name))),
       `${this.#lives} of ${this.#wanted} lives from seed ${this.#from} in ${seconds.toFixed(1)} s: ${((60 * this.#lives) / seconds).toFixed(0)} lives a minute, ` +
         `${(this.#events / this.#lives / 2).toFixed(0)} calls a life, ${(this.#turns / seconds).toFixed(0)} turns a second, ` +
         `${(this.#simulatedMs / 1000 / seconds).toFixed(0)} simulated seconds a second`,
+      `processor time of this process: ${cpuSeconds(this.#startedCpu).toFixed(1)} s`,
       `${this.#failures.length} failed`,
       ...failures,
     ].join('\n');
@@ -74,4 +77,14 @@ function addAll(sums: Map<string, { lives: number; times: number }>, counts: Rea
 
 function row(name: string, sum: { readonly lives: number; readonly times: number } | undefined): string {
   return `  ${name.padEnd(38)} ${String(sum?.lives ?? 0).padStart(7)} ${String(sum?.times ?? 0).padStart(10)}`;
+}
+
+/** Speed is about real time. */
+function realMs(): number {
+  return Number(process.hrtime.bigint() / 1_000_000n);
+}
+
+function cpuSeconds(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1_000_000;
 }

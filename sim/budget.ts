@@ -43,6 +43,8 @@ export type Fault =
   | {
       readonly kind: 'kill-at'; readonly atMs: number; readonly node: string; readonly how: 'process' | 'power'; readonly downMs: number;
       readonly site: 'transact' | 'sync'; readonly count: number;
+      /** Who loses power with it. */
+      readonly others: readonly string[];
     }
   | { readonly kind: 'pause'; readonly atMs: number; readonly node: string; readonly forMs: number }
   | { readonly kind: 'cut'; readonly atMs: number; readonly from: string; readonly to: string }
@@ -61,9 +63,13 @@ export type Fault =
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
   /**
    * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes on (`alive`), is
-   * `paused` or cannot be reached (`isolated`). After `forMs` the old machine's gateway is started again and the other one is the old one.
+   * `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out of its reach (`uninformed`). The new one
+   * does not reach the loggers `unreached`. After `forMs` the old machine's gateway is started again and the other one is the old one.
    */
-  | { readonly kind: 'replace'; readonly atMs: number; readonly node: string; readonly old: 'alive' | 'paused' | 'isolated'; readonly forMs: number }
+  | {
+      readonly kind: 'replace'; readonly atMs: number; readonly node: string; readonly old: 'alive' | 'paused' | 'isolated' | 'uninformed';
+      readonly unreached: readonly string[]; readonly forMs: number;
+    }
   | { readonly kind: 'clock-jump'; readonly atMs: number; readonly node: string; readonly byMs: number };
 
 export interface Cast {
@@ -120,7 +126,7 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'kill': return { kind, atMs, node, how, downMs };
     case 'kill-at': {
       const site = below(random, 2) === 0 ? 'transact' : 'sync';
-      return { kind, atMs, node: site === 'sync' ? logger : pick(random, cast.gateways), how, downMs, site, count: 1 + below(random, 6) };
+      return { kind, atMs, node: site === 'sync' ? logger : pick(random, cast.gateways), how, downMs, site, count: 1 + below(random, 6), others: pick(random, [[], [], cast.loggers, nodes]) };
     }
     case 'blackout': return { kind, atMs, nodes: below(random, 2) === 0 ? cast.loggers : nodes, downMs };
     case 'pause': return { kind, atMs, node, forMs };
@@ -133,9 +139,13 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'coordinator': {
       const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
       const delayMs = below(random, 1 + below(random, 400));
-      return { kind, atMs, forMs, delayMs, requestLost: most(), answerLost: most(), timeoutMs: 5 + below(random, 300) };
+      return { kind, atMs, forMs: 200 + below(random, budget.lastingMsMax), delayMs, requestLost: most(), answerLost: most(), timeoutMs: 5 + below(random, 300) };
     }
-    case 'replace': return { kind, atMs, node: pick(random, cast.gateways), old: pick(random, ['alive', 'paused', 'isolated'] as const), forMs };
+    case 'replace': {
+      const unreached = below(random, 2) === 0 ? [] : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
+      const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'uninformed'] as const);
+      return { kind, atMs, node: pick(random, cast.gateways), old, unreached, forMs: 300 + below(random, 2_000) };
+    }
     case 'clock-jump': return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
   }
 }

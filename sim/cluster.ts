@@ -42,7 +42,7 @@ export class SimulatedNode {
   /** Not to be started before this. */
   downUntilMs = 0;
   /** Dies when this has counted down. */
-  doom: { readonly site: 'transact' | 'sync'; left: number; readonly how: 'process' | 'power'; readonly downMs: number } | undefined;
+  doom: (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number }) | undefined;
 
   constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk) {
     this.kind = kind;
@@ -237,7 +237,11 @@ export class SimulatedCluster {
     if (doom.left > 0) return;
     node.doom = undefined;
     // After this turn, or a little later: before the answer, or behind it.
-    this.clock.after(this.#random.fraction() * 2, () => this.kill(node, doom.how, doom.downMs));
+    this.clock.after(this.#random.fraction() * 2, () => {
+      if (this.#healing) return;
+      this.kill(node, doom.how, doom.downMs);
+      for (const other of doom.others) if (other !== node.host) this.kill(this.#named(other), 'power', doom.downMs);
+    });
   }
 
   // --- faults --------------------------------------------------------------------------------------------------------------
@@ -251,7 +255,7 @@ export class SimulatedCluster {
         for (const name of fault.nodes) this.kill(this.#named(name), 'power', fault.downMs);
         return;
       case 'kill-at':
-        this.#named(fault.node).doom = { site: fault.site, left: fault.count, how: fault.how, downMs: fault.downMs };
+        this.#named(fault.node).doom = { site: fault.site, left: fault.count, how: fault.how, downMs: fault.downMs, others: fault.others };
         return;
       case 'pause': return this.#pause(this.#named(fault.node), fault.forMs);
       case 'cut':
@@ -277,7 +281,7 @@ export class SimulatedCluster {
       case 'coordinator-cut':
         this.coordinator.cut(fault.node);
         return this.#later(fault.forMs, () => this.coordinator.heal(fault.node));
-      case 'replace': return this.#replace(this.#named(fault.node), fault.old, fault.forMs);
+      case 'replace': return this.#replace(this.#named(fault.node), fault);
       case 'clock-jump': {
         const process = this.#named(fault.node).process;
         if (process !== undefined) process.clock.wallOffsetMs += fault.byMs;
@@ -297,10 +301,18 @@ export class SimulatedCluster {
     return node;
   }
 
-  #replace(node: SimulatedNode, old: 'alive' | 'paused' | 'isolated', forMs: number): void {
+  #replace(node: SimulatedNode, { old, unreached, forMs }: Extract<Fault, { kind: 'replace' }>): void {
     const other = this.#node('gateway', node.id, `${node.host}r${this.replacements.length}`);
     if (old === 'paused') this.#pause(node, forMs);
     if (old === 'isolated') this.#isolate(node.host, forMs);
+    if (old === 'uninformed') {
+      this.coordinator.cut(node.host);
+      this.#later(forMs, () => this.coordinator.heal(node.host));
+    }
+    for (const logger of unreached) {
+      this.network.partition(other.host, logger);
+      this.#later(forMs, () => this.network.heal(other.host, logger));
+    }
     this.startNode(other);
     this.replacements.push(other);
     this.#later(forMs, () => {

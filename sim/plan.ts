@@ -59,8 +59,8 @@ export interface WorkloadPlan {
   /** Of the pauses between a worker's operations, so many of a hundred are none: it comes in bursts. */
   readonly burstPercent: number;
   readonly timeoutMs: number;
-  /** Clients go straight to owners, or leave the forwarding to one gateway. */
-  readonly direct: boolean;
+  /** Of so many clients each goes straight to the owners; the others stay with the gateways they were told of, which forward. */
+  readonly directClients: number;
 }
 
 export type OperationKind = 'get' | 'put' | 'delete' | 'put-if-version' | 'put-if-absent' | 'delete-if-version' | 'put-many' | 'get-many';
@@ -160,6 +160,6 @@ function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): WorkloadPl
     durationMs: pick(random, [800, 2_500, 2_500, 8_000]),
     burstPercent: pick(random, [0, 50, 95]),
     timeoutMs: pick(random, [400, 2_000, 10_000]),
-    direct: below(random, 4) !== 0,
+    directClients: pick(random, [clients, clients, below(random, clients + 1)]),
   };
 }

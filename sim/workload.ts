@@ -183,7 +183,7 @@ export class Workload {
   async #client(id: number): Promise<void> {
     const process = this.#cluster.clientProcess(id);
     const endpoints = [...this.#cluster.endpoints.slice(id % this.#cluster.endpoints.length), ...this.#cluster.endpoints.slice(0, id % this.#cluster.endpoints.length)];
-    const client = await connectClient(process, endpoints, { timeoutMs: this.#plan.timeoutMs, direct: this.#plan.direct });
+    const client = await connectClient(process, endpoints, { timeoutMs: this.#plan.timeoutMs, direct: id < this.#plan.directClients });
     this.clients.push({ process, client });
     await Promise.all(Array.from({ length: this.#plan.workersPerClient }, (_, worker) => this.#worker(client, process, this.#random.fork(`worker ${id} ${worker}`))));
   }

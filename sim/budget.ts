@@ -41,8 +41,13 @@ export type Fault =
   | { readonly kind: 'blackout'; readonly atMs: number; readonly nodes: readonly string[]; readonly downMs: number }
   /** Dies at its `count`th transaction or sync from then on: in the middle of what matters. */
   | {
-      readonly kind: 'kill-at'; readonly atMs: number; readonly node: string; readonly how: 'process' | 'power'; readonly downMs: number;
-      readonly site: 'transact' | 'sync'; readonly count: number;
+      readonly kind: 'kill-at';
+      readonly atMs: number;
+      readonly node: string;
+      readonly how: 'process' | 'power';
+      readonly downMs: number;
+      readonly site: 'transact' | 'sync';
+      readonly count: number;
       /** Who loses power with it. */
       readonly others: readonly string[];
     }
@@ -57,8 +62,13 @@ export type Fault =
   | { readonly kind: 'fail-sync'; readonly atMs: number; readonly node: string; readonly downMs: number }
   /** Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. */
   | {
-      readonly kind: 'coordinator'; readonly atMs: number; readonly forMs: number; readonly delayMs: number; readonly requestLost: number;
-      readonly answerLost: number; readonly timeoutMs: number;
+      readonly kind: 'coordinator';
+      readonly atMs: number;
+      readonly forMs: number;
+      readonly delayMs: number;
+      readonly requestLost: number;
+      readonly answerLost: number;
+      readonly timeoutMs: number;
     }
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
   /**
@@ -67,8 +77,12 @@ export type Fault =
    * does not reach the loggers `unreached`. After `forMs` the old machine's gateway is started again and the other one is the old one.
    */
   | {
-      readonly kind: 'replace'; readonly atMs: number; readonly node: string; readonly old: 'alive' | 'paused' | 'isolated' | 'uninformed';
-      readonly unreached: readonly string[]; readonly forMs: number;
+      readonly kind: 'replace';
+      readonly atMs: number;
+      readonly node: string;
+      readonly old: 'alive' | 'paused' | 'isolated' | 'uninformed';
+      readonly unreached: readonly string[];
+      readonly forMs: number;
     }
   | { readonly kind: 'clock-jump'; readonly atMs: number; readonly node: string; readonly byMs: number };
 
@@ -91,8 +105,22 @@ export function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number
 }
 
 const kinds = [
-  'kill', 'blackout', 'kill-at', 'pause', 'cut', 'block', 'partition', 'isolate', 'refuse', 'slow-syncs', 'hang-syncs', 'fail-sync', 'coordinator',
-  'coordinator-cut', 'replace', 'clock-jump',
+  'kill',
+  'blackout',
+  'kill-at',
+  'pause',
+  'cut',
+  'block',
+  'partition',
+  'isolate',
+  'refuse',
+  'slow-syncs',
+  'hang-syncs',
+  'fail-sync',
+  'coordinator',
+  'coordinator-cut',
+  'replace',
+  'clock-jump',
 ] as const satisfies readonly FaultKind[];
 
 /** Each life prefers some kinds ("swarm testing"): a life of nothing but crashes reaches what a mixture never does. */
@@ -121,32 +149,65 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
   const downMs = 1 + below(random, below(random, 3) === 0 ? budget.downMsMax : 500);
   const how = below(random, 2) === 0 ? 'process' : 'power';
   const from = pick(random, [...nodes, ...cast.clients]);
-  const to = pick(random, nodes.filter((name) => name !== from));
+  const to = pick(
+    random,
+    nodes.filter((name) => name !== from),
+  );
   switch (kind) {
-    case 'kill': return { kind, atMs, node, how, downMs };
+    case 'kill':
+      return { kind, atMs, node, how, downMs };
     case 'kill-at': {
       const site = below(random, 2) === 0 ? 'transact' : 'sync';
-      return { kind, atMs, node: site === 'sync' ? logger : pick(random, cast.gateways), how, downMs, site, count: 1 + below(random, 6), others: pick(random, [[], [], cast.loggers, nodes]) };
+      return {
+        kind,
+        atMs,
+        node: site === 'sync' ? logger : pick(random, cast.gateways),
+        how,
+        downMs,
+        site,
+        count: 1 + below(random, 6),
+        others: pick(random, [[], [], cast.loggers, nodes]),
+      };
     }
-    case 'blackout': return { kind, atMs, nodes: below(random, 2) === 0 ? cast.loggers : nodes, downMs };
-    case 'pause': return { kind, atMs, node, forMs };
-    case 'cut': return { kind, atMs, from, to };
-    case 'block': case 'partition': return { kind, atMs, from, to, forMs };
-    case 'isolate': case 'refuse': case 'coordinator-cut': return { kind, atMs, node, forMs };
-    case 'slow-syncs': return { kind, atMs, node: logger, delayMs: 1 + below(random, 1 + below(random, 1_500)), forMs };
-    case 'hang-syncs': return { kind, atMs, node: logger, forMs };
-    case 'fail-sync': return { kind, atMs, node: logger, downMs };
+    case 'blackout':
+      return { kind, atMs, nodes: below(random, 2) === 0 ? cast.loggers : nodes, downMs };
+    case 'pause':
+      return { kind, atMs, node, forMs };
+    case 'cut':
+      return { kind, atMs, from, to };
+    case 'block':
+    case 'partition':
+      return { kind, atMs, from, to, forMs };
+    case 'isolate':
+    case 'refuse':
+    case 'coordinator-cut':
+      return { kind, atMs, node, forMs };
+    case 'slow-syncs':
+      return { kind, atMs, node: logger, delayMs: 1 + below(random, 1 + below(random, 1_500)), forMs };
+    case 'hang-syncs':
+      return { kind, atMs, node: logger, forMs };
+    case 'fail-sync':
+      return { kind, atMs, node: logger, downMs };
     case 'coordinator': {
       const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
       const delayMs = below(random, 1 + below(random, 400));
-      return { kind, atMs, forMs: 200 + below(random, budget.lastingMsMax), delayMs, requestLost: most(), answerLost: most(), timeoutMs: 5 + below(random, 300) };
+      return {
+        kind,
+        atMs,
+        forMs: 200 + below(random, budget.lastingMsMax),
+        delayMs,
+        requestLost: most(),
+        answerLost: most(),
+        timeoutMs: 5 + below(random, 300),
+      };
     }
     case 'replace': {
       const unreached = below(random, 2) === 0 ? [] : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
       const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'uninformed'] as const);
       return { kind, atMs, node: pick(random, cast.gateways), old, unreached, forMs: 300 + below(random, 2_000) };
     }
-    case 'clock-jump': return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
+    case 'clock-jump':
+      return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
   }
 }
 

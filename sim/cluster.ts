@@ -85,7 +85,12 @@ export class SimulatedCluster {
     this.#random = new SimulatedRandom(plan.seed).fork('life');
     this.#coordinatorRandom = this.#random.fork('coordinator');
     const { delayMinMs, delayMaxMs, splitProbability, joinProbability } = plan.world;
-    this.network = new SimulatedNetwork(this.clock, this.#random.fork('network'), { delayMinMs, delayMaxMs, splitProbability, joinProbability });
+    this.network = new SimulatedNetwork(this.clock, this.#random.fork('network'), {
+      delayMinMs,
+      delayMaxMs,
+      splitProbability,
+      joinProbability,
+    });
     this.coordinator = new MemoryCoordinator({
       clock: this.clock,
       fate: (request) => this.#fate(request),
@@ -136,11 +141,22 @@ export class SimulatedCluster {
     return this.#process(name, new SimulatedDisk({ random: this.#random, clock: this.clock }), { rate: 1, wallOffsetMs: 0 }, 0);
   }
 
-  #process(host: string, disk: SimulatedDisk, clockFault: { readonly rate: number; readonly wallOffsetMs: number }, start: number, node?: SimulatedNode): SimulatedProcess {
+  #process(
+    host: string,
+    disk: SimulatedDisk,
+    clockFault: { readonly rate: number; readonly wallOffsetMs: number },
+    start: number,
+    node?: SimulatedNode,
+  ): SimulatedProcess {
     const common = { host, clock: this.clock, network: this.network, coordinator: this.coordinator, disk, clockFault };
     const random = this.#random.fork(`${host} ${start}`);
     if (node === undefined) return new SimulatedProcess({ ...common, random });
-    return new SimulatedProcess({ ...common, random, onTransact: () => this.#reached(node, 'transact'), onSync: () => this.#reached(node, 'sync') });
+    return new SimulatedProcess({
+      ...common,
+      random,
+      onTransact: () => this.#reached(node, 'transact'),
+      onSync: () => this.#reached(node, 'sync'),
+    });
   }
 
   // --- life and death ------------------------------------------------------------------------------------------------------
@@ -168,13 +184,23 @@ export class SimulatedCluster {
     if (record === undefined) throw new Error('the cluster has a record');
     const gateway = await startGateway(
       {
-        id: node.id, gatewayCount: cluster.gateways, folder: '/data', cluster: record,
-        clientAddress: `${node.host}:${ports.client}`, peerAddress: `${node.host}:${ports.peer}`,
-        replicas: cluster.replicas, minReplicas: cluster.minReplicas, valueCacheBytes: cluster.valueCacheBytes,
-        snapshotEveryBytes: cluster.snapshotEveryBytes, loggerTimeoutMs: cluster.loggerTimeoutMs,
+        id: node.id,
+        gatewayCount: cluster.gateways,
+        folder: '/data',
+        cluster: record,
+        clientAddress: `${node.host}:${ports.client}`,
+        peerAddress: `${node.host}:${ports.peer}`,
+        replicas: cluster.replicas,
+        minReplicas: cluster.minReplicas,
+        valueCacheBytes: cluster.valueCacheBytes,
+        snapshotEveryBytes: cluster.snapshotEveryBytes,
+        loggerTimeoutMs: cluster.loggerTimeoutMs,
         shardSettings: {
-          sealWaitMs: cluster.sealWaitMs, coldSealWaitMs: cluster.coldSealWaitMs, regrowDelayMs: cluster.regrowDelayMs,
-          batchesInFlightMax: cluster.batchesInFlightMax, batchBytesTarget: cluster.batchBytesTarget,
+          sealWaitMs: cluster.sealWaitMs,
+          coldSealWaitMs: cluster.coldSealWaitMs,
+          regrowDelayMs: cluster.regrowDelayMs,
+          batchesInFlightMax: cluster.batchesInFlightMax,
+          batchBytesTarget: cluster.batchBytesTarget,
         },
       },
       { ...worldOf(process), log: this.transcript.log(node.host) },
@@ -188,10 +214,17 @@ export class SimulatedCluster {
     if (record === undefined) throw new Error('the cluster has a record');
     const logger = await startLogger(
       {
-        id: node.id, folder: '/data', cluster: record.cluster, zoneSize: record.zoneSize,
-        readAddress: `${node.host}:${ports.read}`, writeAddress: `${node.host}:${ports.write}`,
+        id: node.id,
+        folder: '/data',
+        cluster: record.cluster,
+        zoneSize: record.zoneSize,
+        readAddress: `${node.host}:${ports.read}`,
+        writeAddress: `${node.host}:${ports.write}`,
         device: {
-          capacityBytes: deviceBytes, alignment: cluster.alignment, extentBytes: cluster.extentBytes, prefillBytes: cluster.prefillBytes,
+          capacityBytes: deviceBytes,
+          alignment: cluster.alignment,
+          extentBytes: cluster.extentBytes,
+          prefillBytes: cluster.prefillBytes,
         },
       },
       { ...worldOf(process), log: this.transcript.log(node.host) },
@@ -208,7 +241,9 @@ export class SimulatedCluster {
     if (!process.isAlive) return;
     this.coverage.count('start failed');
     this.transcript.note(node.host, 'did not start', { error: error instanceof Error ? error.message : String(error) });
-    const explained = error instanceof CoordinatorError || (error instanceof KvError && (error.code === 'device-failed' || error.code === 'coordinator-unavailable'));
+    const explained =
+      error instanceof CoordinatorError ||
+      (error instanceof KvError && (error.code === 'device-failed' || error.code === 'coordinator-unavailable'));
     if (!explained) {
       this.#onFailure(error);
       return;
@@ -250,14 +285,16 @@ export class SimulatedCluster {
     const { kind, atMs: _atMs, ...fields } = fault;
     this.transcript.note('fault', kind, Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)])));
     switch (fault.kind) {
-      case 'kill': return this.kill(this.#named(fault.node), fault.how, fault.downMs);
+      case 'kill':
+        return this.kill(this.#named(fault.node), fault.how, fault.downMs);
       case 'blackout':
         for (const name of fault.nodes) this.kill(this.#named(name), 'power', fault.downMs);
         return;
       case 'kill-at':
         this.#named(fault.node).doom = { site: fault.site, left: fault.count, how: fault.how, downMs: fault.downMs, others: fault.others };
         return;
-      case 'pause': return this.#pause(this.#named(fault.node), fault.forMs);
+      case 'pause':
+        return this.#pause(this.#named(fault.node), fault.forMs);
       case 'cut':
         this.network.cut(fault.from, fault.to);
         return;
@@ -267,12 +304,16 @@ export class SimulatedCluster {
       case 'partition':
         this.network.partition(fault.from, fault.to);
         return this.#later(fault.forMs, () => this.network.heal(fault.from, fault.to));
-      case 'isolate': return this.#isolate(fault.node, fault.forMs);
+      case 'isolate':
+        return this.#isolate(fault.node, fault.forMs);
       case 'refuse':
         this.network.refuse(fault.node);
         this.network.cut(fault.node);
         return this.#later(fault.forMs, () => this.network.refuse(fault.node, false));
-      case 'slow-syncs': case 'hang-syncs': case 'fail-sync': return this.#diskFault(this.#named(fault.node), fault);
+      case 'slow-syncs':
+      case 'hang-syncs':
+      case 'fail-sync':
+        return this.#diskFault(this.#named(fault.node), fault);
       case 'coordinator':
         this.#weather = fault;
         return this.#later(fault.forMs, () => {
@@ -281,7 +322,8 @@ export class SimulatedCluster {
       case 'coordinator-cut':
         this.coordinator.cut(fault.node);
         return this.#later(fault.forMs, () => this.coordinator.heal(fault.node));
-      case 'replace': return this.#replace(this.#named(fault.node), fault);
+      case 'replace':
+        return this.#replace(this.#named(fault.node), fault);
       case 'clock-jump': {
         const process = this.#named(fault.node).process;
         if (process !== undefined) process.clock.wallOffsetMs += fault.byMs;
@@ -329,7 +371,10 @@ export class SimulatedCluster {
   }
 
   #isolate(node: string, forMs: number): void {
-    const others = [...[...this.nodes, ...this.replacements].map(({ host }) => host), ...Array.from({ length: this.plan.workload.clients }, (_, id) => clientHost(id))].filter((host) => host !== node);
+    const others = [
+      ...[...this.nodes, ...this.replacements].map(({ host }) => host),
+      ...Array.from({ length: this.plan.workload.clients }, (_, id) => clientHost(id)),
+    ].filter((host) => host !== node);
     for (const other of others) this.network.partition(node, other);
     this.coordinator.cut(node);
     this.#later(forMs, () => {

@@ -10,14 +10,47 @@ import type { ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
 import { Shard } from '../src/core/shard/shard.ts';
 
 export const situations = [
-  'zone change', 'zone change with records in flight', 'zone change with reads waiting', 'zone change of unknown outcome', 'zone full',
-  'replica left the zone', 'replicas regrown', 'take-over', 'take-over with a tail to read', 'take-over that waited', 'claim of unknown outcome',
-  'close of unknown outcome', 'take-over lost', 'seal of an unseen zone', 'seal of a zone with bytes', 'doubtful seal', 'seal lengths differ', 'torn tail',
-  'damaged tail', 'open zone found empty after a restart', 'fenced append', 'fenced confirm', 'deposed', 'deposed with records in flight',
-  'stale confirmation discarded', 'refusal decided on a record in flight', 'repetition of a write in flight', 'repetition answered from memory',
+  'zone change',
+  'zone change with records in flight',
+  'zone change with reads waiting',
+  'zone change of unknown outcome',
+  'zone full',
+  'replica left the zone',
+  'replicas regrown',
+  'take-over',
+  'take-over with a tail to read',
+  'take-over that waited',
+  'claim of unknown outcome',
+  'close of unknown outcome',
+  'take-over lost',
+  'seal of an unseen zone',
+  'seal of a zone with bytes',
+  'doubtful seal',
+  'seal lengths differ',
+  'torn tail',
+  'damaged tail',
+  'open zone found empty after a restart',
+  'fenced append',
+  'fenced confirm',
+  'deposed',
+  'deposed with records in flight',
+  'stale confirmation discarded',
+  'refusal decided on a record in flight',
+  'repetition of a write in flight',
+  'repetition answered from memory',
   'request superseded',
-  'write queued during a take-over', 'read queued during a take-over', 'batch of many writes', 'record larger than a batch', 'gap healed', 'catch-up applied',
-  'device failed', 'unknown outcome told to a client', 'retry by a client', 'condition failed', 'start failed', 'coordinator unknown',
+  'write queued during a take-over',
+  'read queued during a take-over',
+  'batch of many writes',
+  'record larger than a batch',
+  'gap healed',
+  'catch-up applied',
+  'device failed',
+  'unknown outcome told to a client',
+  'retry by a client',
+  'condition failed',
+  'start failed',
+  'coordinator unknown',
 ] as const;
 /** Counted, and not wanted. */
 export const unwanted = ['history too hard to judge'] as const;
@@ -39,11 +72,19 @@ export class Coverage {
  * Kept as guards in the product and not reachable by its own gateways, which send no append twice and leave a zone as soon as a replica of it
  * was away: the refusals `restarted`, `sealed` and `not-at-write-pointer`, and repeated appends; a client that was forgotten needs 10,000 others.
  */
-export const guards = ['append after a restart refused', 'append to a sealed zone refused', 'duplicate append', 'append not at the write pointer', 'client forgotten'] as const;
+export const guards = [
+  'append after a restart refused',
+  'append to a sealed zone refused',
+  'duplicate append',
+  'append not at the write pointer',
+  'client forgotten',
+] as const;
 
-/** How a machine behaved; the world behind it is unchanged. */
+// Called with the machine as `this`, below.
+/* eslint-disable @typescript-eslint/unbound-method */
 const shardStep = Shard.prototype.step;
 const loggerStep = LoggerMachine.prototype.step;
+/* eslint-enable @typescript-eslint/unbound-method */
 
 /** Counts into `coverage` until the returned function is called. One at a time. */
 export function observe(coverage: Coverage): () => void {
@@ -57,7 +98,7 @@ export function observe(coverage: Coverage): () => void {
     return effects;
   };
   LoggerMachine.prototype.step = function step<T>(this: LoggerMachine<T>, event: MachineEvent<T>): MachineEffect<T>[] {
-    const effects = loggerStep.call(this, event as MachineEvent<unknown>) as MachineEffect<T>[];
+    const effects = loggerStep.call(this, event) as MachineEffect<T>[];
     watchLogger(coverage, event, effects);
     return effects;
   };
@@ -119,7 +160,8 @@ class ShardWatch {
     if (answer.tail === 'torn') this.#coverage.count('torn tail');
     if (answer.tail === 'damaged') this.#coverage.count('damaged tail');
     if (answer.doubtful) this.#coverage.count('doubtful seal');
-    if (this.#sealAnswers.length > 0 && this.#sealAnswers.some((length) => length !== answer.length)) this.#coverage.count('seal lengths differ');
+    if (this.#sealAnswers.length > 0 && this.#sealAnswers.some((length) => length !== answer.length))
+      this.#coverage.count('seal lengths differ');
     this.#sealAnswers.push(answer.length);
   }
 
@@ -157,7 +199,8 @@ class ShardWatch {
         }
         return;
       case 'transact':
-        this.#transaction = shard.role === 'owner' ? 'change' : effect.writes.length > 1 || shard.status.step === 'closing' ? 'close' : 'claim';
+        this.#transaction =
+          shard.role === 'owner' ? 'change' : effect.writes.length > 1 || shard.status.step === 'closing' ? 'close' : 'claim';
         return;
       case 'answer-write':
         this.#answered(effect.result);

@@ -26,7 +26,11 @@ export class Inspection {
     this.#metadata = new MetadataWatch(this.#coordinator, onViolation, (shard, head, sealed) => {
       const closed = sealed.map(({ zone, length, replicas }) => `${zone}@${length}x${replicas.length}`).join();
       cluster.transcript.note('metadata', `shard ${shard}`, {
-        epoch: head.epoch, gateway: head.owner.gateway, open: head.openZone.zone, replicas: head.openZone.replicas.length, sealed: closed === '' ? undefined : closed,
+        epoch: head.epoch,
+        gateway: head.owner.gateway,
+        open: head.openZone.zone,
+        replicas: head.openZone.replicas.length,
+        sealed: closed === '' ? undefined : closed,
       });
     });
   }
@@ -60,7 +64,10 @@ export class Inspection {
     const down = this.#cluster.nodes.filter((node) => !node.isUp).map(({ host }) => `${host} is down`);
     const shards = this.#cluster.gateways.flatMap((gateway) => {
       const { gateway: id, shards: lines } = gateway.status();
-      return lines.map((line) => `gateway${id} shard ${line.shard}: ${line.role} ${line.step} queued ${line.queued} lag ${line.lag} keys ${line.keys} ${line.changing}`);
+      return lines.map(
+        (line) =>
+          `gateway${id} shard ${line.shard}: ${line.role} ${line.step} queued ${line.queued} lag ${line.lag} keys ${line.keys} ${line.changing}`,
+      );
     });
     return [...down, ...shards].join('; ');
   }
@@ -73,11 +80,26 @@ export class Inspection {
     this.#process = this.#cluster.clientProcess(0, 'check-logs');
     const readers = await this.#openReaders(this.#process);
     for (const shard of this.#metadata.shards) {
-      const zones: ZoneToCheck[] = this.#metadata.zones(shard).map((zone) => ({ ...placeOf(record.cluster, shard, zone.zone, zone.epoch), ...zone, isOpen: false }));
+      const zones: ZoneToCheck[] = this.#metadata
+        .zones(shard)
+        .map((zone) => ({ ...placeOf(record.cluster, shard, zone.zone, zone.epoch), ...zone, isOpen: false }));
       const head = this.#metadata.head(shard);
-      const committed = Math.max(0, ...this.#cluster.gateways.flatMap((gateway) => gateway.status().shards.filter((line) => line.shard === shard && line.role === 'owner').map((line) => line.committedLength)));
+      const committed = Math.max(
+        0,
+        ...this.#cluster.gateways.flatMap((gateway) =>
+          gateway
+            .status()
+            .shards.filter((line) => line.shard === shard && line.role === 'owner')
+            .map((line) => line.committedLength),
+        ),
+      );
       if (head !== undefined && committed > 0) {
-        zones.push({ ...placeOf(record.cluster, shard, head.openZone.zone, head.openZone.epoch), length: committed, replicas: head.openZone.replicas, isOpen: true });
+        zones.push({
+          ...placeOf(record.cluster, shard, head.openZone.zone, head.openZone.epoch),
+          length: committed,
+          replicas: head.openZone.replicas,
+          isOpen: true,
+        });
       }
       await log.read(zones, (logger, zone) => readZone(readers.get(logger), logger, zone));
     }
@@ -109,7 +131,9 @@ async function readZone(reader: LoggerClient | undefined, logger: Uuid, zone: Zo
     });
     const answer = answers.kind === 'ok' ? answers.value[0] : undefined;
     if (answer?.kind !== 'ok') {
-      throw new Violation(`S10 logger ${logger} does not give [0, ${zone.length}) of shard ${zone.shard} zone ${zone.zone}: ${answer?.kind === 'refused' ? answer.code : answers.kind}`);
+      throw new Violation(
+        `S10 logger ${logger} does not give [0, ${zone.length}) of shard ${zone.shard} zone ${zone.zone}: ${answer?.kind === 'refused' ? answer.code : answers.kind}`,
+      );
     }
     pieces.push(answer.value);
   }

@@ -23,7 +23,9 @@ import { Transcript } from './transcript.ts';
 import { connectClient, Recorder, Workload, WrongAnswer } from './workload.ts';
 import type { SimulatedProcess } from './world.ts';
 
-export type Verdict = { readonly kind: 'ok' } | { readonly kind: 'crash' | 'stuck' | 'wrong'; readonly reason: string; readonly stack: string | undefined };
+export type Verdict =
+  | { readonly kind: 'ok' }
+  | { readonly kind: 'crash' | 'stuck' | 'wrong'; readonly reason: string; readonly stack: string | undefined };
 
 export interface LifeResult {
   readonly seed: number;
@@ -76,10 +78,14 @@ class Life {
     this.#cluster.transcript.onNote((_who, what) => {
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
-    this.#recorder = new Recorder(this.#history, () => this.#clock.now(), (error) => {
-      if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
-      if (error.code === 'condition-failed') this.#coverage.count('condition failed');
-    });
+    this.#recorder = new Recorder(
+      this.#history,
+      () => this.#clock.now(),
+      (error) => {
+        if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
+        if (error.code === 'condition-failed') this.#coverage.count('condition failed');
+      },
+    );
     this.#workload = new Workload(this.#cluster, new SimulatedRandom(plan.seed).fork('workload'), this.#recorder);
     this.#inspection = new Inspection(this.#cluster, fail);
   }
@@ -124,9 +130,11 @@ class Life {
     if (!(await this.#until(() => this.#workload.isDone, this.#plan.workload.timeoutMs + budget.recoveryMs))) {
       throw new Stuck(`${this.#history.openCalls.length} calls have not settled: ${JSON.stringify(this.#history.openCalls[0])}`);
     }
-    if (!(await this.#until(() => this.#inspection.isServing, budget.recoveryMs))) throw new Stuck(`not every shard is served: ${this.#inspection.describe()}`);
+    if (!(await this.#until(() => this.#inspection.isServing, budget.recoveryMs)))
+      throw new Stuck(`not every shard is served: ${this.#inspection.describe()}`);
     await this.#readAll();
-    if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs))) throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
+    if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs)))
+      throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
     await this.#during(this.#inspection.checkLogs(this.#history.events));
     await this.#end();
     checkVersions(this.#history.events);
@@ -194,10 +202,22 @@ class Life {
   #result(): LifeResult {
     const history = exportHistory(this.#history.events);
     const { transcript } = this.#cluster;
-    const hash = createHash('sha256').update(history).update(`${transcript.count} ${this.#clock.turns} ${this.#clock.now()}`).digest('hex').slice(0, 16);
+    const hash = createHash('sha256')
+      .update(history)
+      .update(`${transcript.count} ${this.#clock.turns} ${this.#clock.now()}`)
+      .digest('hex')
+      .slice(0, 16);
     return {
-      seed: this.#plan.seed, verdict: this.#verdict(), hash, events: this.#history.events.length, turns: this.#clock.turns, simulatedMs: this.#clock.now(),
-      coverage: this.#coverage.counts, faults: this.#faults, last: transcript.last, history,
+      seed: this.#plan.seed,
+      verdict: this.#verdict(),
+      hash,
+      events: this.#history.events.length,
+      turns: this.#clock.turns,
+      simulatedMs: this.#clock.now(),
+      coverage: this.#coverage.counts,
+      faults: this.#faults,
+      last: transcript.last,
+      history,
     };
   }
 

@@ -28,7 +28,11 @@ interface Outcome {
 }
 
 const { values } = parseArgs({
-  options: { seeds: { type: 'string', default: '300' }, only: { type: 'string', default: '' }, asserts: { type: 'string', default: 'both' } },
+  options: {
+    seeds: { type: 'string', default: '300' },
+    only: { type: 'string', default: '' },
+    asserts: { type: 'string', default: 'both' },
+  },
 });
 const seeds = Number(values.seeds);
 const columns = values.asserts === 'both' ? [true, false] : [values.asserts !== 'off'];
@@ -61,7 +65,8 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
   try {
     copyBuild(folder);
     edit(path.join(folder, mutant.file), mutant.find, mutant.replace, mutant.name);
-    if (!asserts) edit(path.join(folder, 'src/base/assert.js'), 'if (!condition)\n        throw new AssertionFailure(rule);', '', 'asserts off');
+    if (!asserts)
+      edit(path.join(folder, 'src/base/assert.js'), 'if (!condition)\n        throw new AssertionFailure(rule);', '', 'asserts off');
     return await firstFailure(path.join(folder, 'sim/main.js'));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -104,7 +109,8 @@ function firstFailure(program: string): Promise<Outcome | undefined> {
     });
     child.on('exit', (code, signal) => {
       clearTimeout(timer);
-      if (found === undefined && (code !== 0 || signal !== null)) found = { seeds: lives + 1, kind: signal === null ? 'crash' : 'stuck', reason: `the process ended with ${signal ?? code}` };
+      if (found === undefined && (code !== 0 || signal !== null))
+        found = { seeds: lives + 1, kind: signal === null ? 'crash' : 'stuck', reason: `the process ended with ${signal ?? code}` };
       resolve(found);
     });
   });

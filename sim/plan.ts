@@ -107,7 +107,9 @@ function drawCluster(random: SimulatedRandom): ClusterPlan {
   const replicas = Math.min(loggers, pick(random, [1, 2, 2, 3, 3, 3]));
   const gateways = pick(random, [1, 2, 2, 3]);
   return {
-    gateways, loggers, replicas,
+    gateways,
+    loggers,
+    replicas,
     shards: pick(random, [gateways, gateways, 1, 2, 4]),
     minReplicas: below(random, 4) === 0 ? replicas : 1,
     zoneSize: pick(random, [64, 64, 128, 256]) * KIB,
@@ -146,14 +148,21 @@ function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): WorkloadPl
   const clients = 1 + below(random, 3);
   const workersPerClient = 1 + below(random, 6);
   return {
-    clients, workersPerClient,
+    clients,
+    workersPerClient,
     operations: 1_000,
     keys: pick(random, [1, 3, 10, 40, 200]),
     hotOneIn: pick(random, [0, 2, 3]),
     hotKeys: pick(random, [1, 2]),
     weights: {
-      get: pick(random, [2, 4, 8]), put: pick(random, [3, 6]), delete: some(), 'put-if-version': some(), 'put-if-absent': some(), 'delete-if-version': some(),
-      'put-many': pick(random, [0, 0, 1]), 'get-many': pick(random, [0, 0, 1]),
+      get: pick(random, [2, 4, 8]),
+      put: pick(random, [3, 6]),
+      delete: some(),
+      'put-if-version': some(),
+      'put-if-absent': some(),
+      'delete-if-version': some(),
+      'put-many': pick(random, [0, 0, 1]),
+      'get-many': pick(random, [0, 0, 1]),
     },
     valueBytesMax: pick(random, [40, 400, 4_000, Math.min(20_000, Math.floor(cluster.zoneSize / 4))]),
     batchMax: pick(random, [2, 8]),

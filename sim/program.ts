@@ -38,8 +38,14 @@ function parse(args: readonly string[]): Arguments | undefined {
     const { values } = parseArgs({
       args: [...args],
       options: {
-        seed: { type: 'string' }, seeds: { type: 'string' }, from: { type: 'string' }, jobs: { type: 'string' }, history: { type: 'string' },
-        trace: { type: 'boolean', default: false }, shrink: { type: 'boolean', default: false }, 'keep-going': { type: 'boolean', default: false },
+        seed: { type: 'string' },
+        seeds: { type: 'string' },
+        from: { type: 'string' },
+        jobs: { type: 'string' },
+        history: { type: 'string' },
+        trace: { type: 'boolean', default: false },
+        shrink: { type: 'boolean', default: false },
+        'keep-going': { type: 'boolean', default: false },
       },
     });
     const natural = (text: string | undefined, fallback: number): number => {
@@ -50,8 +56,13 @@ function parse(args: readonly string[]): Arguments | undefined {
     if ((values.seed === undefined) === (values.seeds === undefined)) return undefined;
     return {
       seed: values.seed === undefined ? undefined : natural(values.seed, 0),
-      seeds: natural(values.seeds, 1), from: natural(values.from, 1), jobs: Math.max(1, natural(values.jobs, 1)),
-      trace: values.trace, shrink: values.shrink, keepGoing: values['keep-going'], history: values.history,
+      seeds: natural(values.seeds, 1),
+      from: natural(values.from, 1),
+      jobs: Math.max(1, natural(values.jobs, 1)),
+      trace: values.trace,
+      shrink: values.shrink,
+      keepGoing: values['keep-going'],
+      history: values.history,
     };
   } catch {
     return undefined;
@@ -71,10 +82,12 @@ export async function runProgram(args: readonly string[], io: ProgramIo): Promis
 async function runOne(seed: number, { trace, history, shrink: wantsShrink }: Arguments, io: ProgramIo): Promise<number> {
   const plan = drawPlan(seed);
   if (trace) io.out(describePlan(plan));
-  const result = await runLife(plan, trace ? io.out : undefined);
+  const result = await runLife(plan, trace ? (line) => io.out(line) : undefined);
   if (history !== undefined) writeFileSync(history, result.history);
   if (result.verdict.kind === 'ok') {
-    io.out(`seed ${seed}: ok, hash ${result.hash}, ${result.events} events, ${result.turns} turns, ${(result.simulatedMs / 1000).toFixed(1)} simulated s`);
+    io.out(
+      `seed ${seed}: ok, hash ${result.hash}, ${result.events} events, ${result.turns} turns, ${(result.simulatedMs / 1000).toFixed(1)} simulated s`,
+    );
     return exitCodes.ok;
   }
   io.error(describeFailure(result));
@@ -104,9 +117,13 @@ async function runInProcesses(args: Arguments, io: ProgramIo): Promise<number> {
     Array.from({ length: args.jobs }, (_, job) => {
       const from = args.from + job * share;
       const count = Math.max(0, Math.min(share, args.from + args.seeds - from));
-      if (count === 0) return 0;
+      if (count === 0) return Promise.resolve<number>(exitCodes.ok);
       const child = fork(fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url)), [
-        '--seeds', String(count), '--from', String(from), ...(args.keepGoing ? ['--keep-going'] : []),
+        '--seeds',
+        String(count),
+        '--from',
+        String(from),
+        ...(args.keepGoing ? ['--keep-going'] : []),
       ]);
       child.on('message', (message) => summary.add(message as SeedResult));
       return ended(child);
@@ -122,7 +139,17 @@ function ended(child: ChildProcess): Promise<number> {
 }
 
 function seedResult({ seed, verdict, hash, events, turns, simulatedMs, coverage, faults }: LifeResult): SeedResult {
-  return { seed, kind: verdict.kind, reason: verdict.kind === 'ok' ? '' : verdict.reason, hash, events, turns, simulatedMs, coverage, faults };
+  return {
+    seed,
+    kind: verdict.kind,
+    reason: verdict.kind === 'ok' ? '' : verdict.reason,
+    hash,
+    events,
+    turns,
+    simulatedMs,
+    coverage,
+    faults,
+  };
 }
 
 function worst(kinds: readonly Verdict['kind'][]): number {
@@ -153,7 +180,11 @@ function describePlan(plan: Plan): string {
 }
 
 function describeShrunk({ plan, result }: { readonly plan: Plan; readonly result: LifeResult }): string {
-  return [`shrunk to ${plan.faults.length} faults and ${plan.workload.operations} operations:`, describePlan(plan), describeFailure(result)].join('\n');
+  return [
+    `shrunk to ${plan.faults.length} faults and ${plan.workload.operations} operations:`,
+    describePlan(plan),
+    describeFailure(result),
+  ].join('\n');
 }
 
 /** A seed is evidence only at its commit. */

@@ -31,7 +31,16 @@ export class WrongAnswer extends Error {
 
 /** Errors that a call may end in while things go wrong. Any other is a bug. */
 const explained: ReadonlySet<string> = new Set([
-  'timeout', 'unavailable', 'connection-lost', 'not-owner', 'overloaded', 'condition-failed', 'client-forgotten', 'request-superseded', 'window-exceeded', 'closed',
+  'timeout',
+  'unavailable',
+  'connection-lost',
+  'not-owner',
+  'overloaded',
+  'condition-failed',
+  'client-forgotten',
+  'request-superseded',
+  'window-exceeded',
+  'closed',
 ]);
 
 export class Recorder {
@@ -56,12 +65,20 @@ export class Recorder {
     return `v${this.#values++}`;
   }
 
-  #record(call: Call, type: 'invoke' | 'ok' | 'fail' | 'info', more: { readonly value?: HistoryValue; readonly version?: number; readonly newVersion?: number; readonly currentVersion?: number } = {}): void {
+  #record(
+    call: Call,
+    type: 'invoke' | 'ok' | 'fail' | 'info',
+    more: { readonly value?: HistoryValue; readonly version?: number; readonly newVersion?: number; readonly currentVersion?: number } = {},
+  ): void {
     this.#history.record({ ...call, ...more, type, time: this.#now() });
   }
 
   /** Gives the process to use for the next call: another one after an unknown outcome. */
-  async get(process: number, key: string, read: () => Promise<Entry | undefined>): Promise<{ readonly process: number; readonly version: number | undefined }> {
+  async get(
+    process: number,
+    key: string,
+    read: () => Promise<Entry | undefined>,
+  ): Promise<{ readonly process: number; readonly version: number | undefined }> {
     const call: Call = { process, f: 'get', key, value: null };
     this.#record(call, 'invoke');
     try {
@@ -75,7 +92,13 @@ export class Recorder {
 
   /** `condition`: undefined, or the version that the key must have. Gives also the version that is known afterwards. */
   async put(process: number, key: string, name: string, condition: number | undefined, write: () => Promise<{ readonly version: number }>) {
-    const call: Call = { process, f: condition === undefined ? 'put' : 'cas', key, value: name, ...(condition === undefined ? {} : { version: condition }) };
+    const call: Call = {
+      process,
+      f: condition === undefined ? 'put' : 'cas',
+      key,
+      value: name,
+      ...(condition === undefined ? {} : { version: condition }),
+    };
     this.#record(call, 'invoke');
     try {
       const { version } = await write();
@@ -86,8 +109,19 @@ export class Recorder {
     }
   }
 
-  async delete(process: number, key: string, condition: number | undefined, write: () => Promise<{ readonly existed: boolean; readonly version: number }>) {
-    const call: Call = { process, f: condition === undefined ? 'del' : 'cas', key, value: null, ...(condition === undefined ? {} : { version: condition }) };
+  async delete(
+    process: number,
+    key: string,
+    condition: number | undefined,
+    write: () => Promise<{ readonly existed: boolean; readonly version: number }>,
+  ) {
+    const call: Call = {
+      process,
+      f: condition === undefined ? 'del' : 'cas',
+      key,
+      value: null,
+      ...(condition === undefined ? {} : { version: condition }),
+    };
     this.#record(call, 'invoke');
     try {
       const { existed } = await write();
@@ -116,14 +150,21 @@ function unexplained(call: Call, error: unknown): WrongAnswer {
 
 function nameOf(key: string, value: Uint8Array): string {
   const name = decodeValue(value);
-  if (name === undefined) throw new WrongAnswer(`get ${key} gave ${value.length} bytes that nobody wrote: ${Buffer.from(value.subarray(0, 40)).toString('latin1')}...`);
+  if (name === undefined)
+    throw new WrongAnswer(
+      `get ${key} gave ${value.length} bytes that nobody wrote: ${Buffer.from(value.subarray(0, 40)).toString('latin1')}...`,
+    );
   return name;
 }
 
 const processHold = { hold: () => undefined, release: () => undefined };
 
 /** The SDK in a simulated process. Tries until the cluster answers. */
-export async function connectClient(process: SimulatedProcess, endpoints: readonly string[], options: { readonly timeoutMs: number; readonly direct: boolean }): Promise<Client> {
+export async function connectClient(
+  process: SimulatedProcess,
+  endpoints: readonly string[],
+  options: { readonly timeoutMs: number; readonly direct: boolean },
+): Promise<Client> {
   for (;;) {
     try {
       return await connectWith(process, processHold, endpoints, { ...options, connectTimeoutMs: 5_000 });
@@ -182,10 +223,17 @@ export class Workload {
 
   async #client(id: number): Promise<void> {
     const process = this.#cluster.clientProcess(id);
-    const endpoints = [...this.#cluster.endpoints.slice(id % this.#cluster.endpoints.length), ...this.#cluster.endpoints.slice(0, id % this.#cluster.endpoints.length)];
+    const endpoints = [
+      ...this.#cluster.endpoints.slice(id % this.#cluster.endpoints.length),
+      ...this.#cluster.endpoints.slice(0, id % this.#cluster.endpoints.length),
+    ];
     const client = await connectClient(process, endpoints, { timeoutMs: this.#plan.timeoutMs, direct: id < this.#plan.directClients });
     this.clients.push({ process, client });
-    await Promise.all(Array.from({ length: this.#plan.workersPerClient }, (_, worker) => this.#worker(client, process, this.#random.fork(`worker ${id} ${worker}`))));
+    await Promise.all(
+      Array.from({ length: this.#plan.workersPerClient }, (_, worker) =>
+        this.#worker(client, process, this.#random.fork(`worker ${id} ${worker}`)),
+      ),
+    );
   }
 
   async #worker(client: Client, { clock }: SimulatedProcess, random: SimulatedRandom): Promise<void> {
@@ -212,19 +260,31 @@ export class Workload {
     return done.process;
   }
 
-  #one(client: Client, random: SimulatedRandom, process: number, kind: Exclude<OperationKind, 'put-many' | 'get-many'>, key: string, knownVersion: number) {
+  #one(
+    client: Client,
+    random: SimulatedRandom,
+    process: number,
+    kind: Exclude<OperationKind, 'put-many' | 'get-many'>,
+    key: string,
+    knownVersion: number,
+  ) {
     const recorder = this.#recorder;
     switch (kind) {
-      case 'get': return recorder.get(process, key, () => client.get(key));
-      case 'put': case 'put-if-version': case 'put-if-absent': {
+      case 'get':
+        return recorder.get(process, key, () => client.get(key));
+      case 'put':
+      case 'put-if-version':
+      case 'put-if-absent': {
         const name = recorder.newName();
         const value = encodeValue(name, below(random, this.#plan.valueBytesMax));
         if (kind === 'put') return recorder.put(process, key, name, undefined, () => client.put(key, value));
         if (kind === 'put-if-absent') return recorder.put(process, key, name, 0, () => client.put(key, value, { ifAbsent: true }));
         return recorder.put(process, key, name, knownVersion, () => client.put(key, value, { ifVersion: knownVersion }));
       }
-      case 'delete': return recorder.delete(process, key, undefined, () => client.delete(key));
-      case 'delete-if-version': return recorder.delete(process, key, knownVersion, () => client.delete(key, { ifVersion: knownVersion }));
+      case 'delete':
+        return recorder.delete(process, key, undefined, () => client.delete(key));
+      case 'delete-if-version':
+        return recorder.delete(process, key, knownVersion, () => client.delete(key, { ifVersion: knownVersion }));
     }
   }
 
@@ -235,20 +295,28 @@ export class Workload {
     this.#left -= count;
     if (kind === 'get-many') {
       const all = client.getMany(keys);
-      await Promise.all(keys.map((key, index) => this.#recorder.get(this.#recorder.newProcess(), key, async () => {
-        const result = (await all)[index];
-        if (result?.ok !== true) throw result?.error ?? new Error('getMany gives a result per key');
-        return result.entry;
-      })));
+      await Promise.all(
+        keys.map((key, index) =>
+          this.#recorder.get(this.#recorder.newProcess(), key, async () => {
+            const result = (await all)[index];
+            if (result?.ok !== true) throw result?.error ?? new Error('getMany gives a result per key');
+            return result.entry;
+          }),
+        ),
+      );
       return process;
     }
     const entries = keys.map((key) => ({ key, name: this.#recorder.newName(), length: below(random, this.#plan.valueBytesMax) }));
     const all = client.putMany(entries.map(({ key, name, length }) => [key, encodeValue(name, length)] as const));
-    await Promise.all(entries.map(({ key, name }, index) => this.#recorder.put(this.#recorder.newProcess(), key, name, undefined, async () => {
-      const result = (await all)[index];
-      if (result?.ok !== true) throw result?.error ?? new Error('putMany gives a result per entry');
-      return result;
-    })));
+    await Promise.all(
+      entries.map(({ key, name }, index) =>
+        this.#recorder.put(this.#recorder.newProcess(), key, name, undefined, async () => {
+          const result = (await all)[index];
+          if (result?.ok !== true) throw result?.error ?? new Error('putMany gives a result per entry');
+          return result;
+        }),
+      ),
+    );
     return process;
   }
 
@@ -260,7 +328,10 @@ export class Workload {
 
   #pickKind(random: SimulatedRandom): OperationKind {
     const entries = Object.entries(this.#plan.weights) as [OperationKind, number][];
-    let at = below(random, entries.reduce((sum, [, weight]) => sum + weight, 0));
+    let at = below(
+      random,
+      entries.reduce((sum, [, weight]) => sum + weight, 0),
+    );
     for (const [kind, weight] of entries) {
       if (at < weight) return kind;
       at -= weight;

@@ -35,6 +35,11 @@ test('different seeds give different lives', async () => {
 
 test('every mutant still fits the compiled product', (context) => {
   if (!existsSync(program)) return context.skip('not built');
-  const counts = mutants.map(({ name, file, find }) => [name, readFileSync(path.join(repositoryRoot, 'dist', file), 'utf8').split(find).length - 1] as const);
-  assert.deepEqual(counts.filter(([, count]) => count !== 1), []);
+  const counts = mutants.map(
+    ({ name, file, find }) => [name, readFileSync(path.join(repositoryRoot, 'dist', file), 'utf8').split(find).length - 1] as const,
+  );
+  assert.deepEqual(
+    counts.filter(([, count]) => count !== 1),
+    [],
+  );
 });

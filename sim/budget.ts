@@ -92,10 +92,16 @@ export interface Cast {
   readonly clients: readonly string[];
 }
 
-/** Faults of one life, by time: all begin within `windowMs` of the workload's start. */
-export function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
+/** Faults of one life, by time: all begin within `windowMs` of the workload's start. `wanted`: relative frequencies, when they are not drawn. */
+export function drawFaults(
+  random: SimulatedRandom,
+  cast: Cast,
+  windowMs: number,
+  wanted?: Readonly<Partial<Record<FaultKind, number>>>,
+): readonly Fault[] {
   if (below(random, budget.calmOneIn) === 0) return [];
-  const weights = drawWeights(random);
+  const drawn = drawWeights(random);
+  const weights = wanted === undefined ? drawn : new Map(kinds.map((kind) => [kind, wanted[kind] ?? 0]));
   const count = 1 + below(random, budget.faultsMax);
   // All over the life, or one upon the other: what matters mostly needs two of them at once.
   const spanMs = Math.min(windowMs, pick(random, [windowMs, 2_000, 400]));

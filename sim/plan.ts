@@ -4,7 +4,7 @@
  */
 import { below } from '../src/env/random.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Fault } from './budget.ts';
+import type { Fault, FaultKind } from './budget.ts';
 import { drawFaults, pick } from './budget.ts';
 
 const KIB = 1024;
@@ -85,17 +85,58 @@ export function clientHost(id: number): string {
   return `client${id}`;
 }
 
+/** Most lives are anything; some are made for what anything rarely reaches. */
+export type Theme = 'anything' | 'usurper' | 'blackout';
+
 export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
-  const cluster = drawCluster(random.fork('cluster'));
-  const world = drawWorld(random.fork('world'), cluster);
-  const workload = drawWorkload(random.fork('workload'), cluster);
+  const theme = pick(random, ['anything', 'anything', 'anything', 'anything', 'usurper', 'blackout'] as const);
+  const cluster = { ...drawCluster(random.fork('cluster')), ...themeCluster(theme, random) };
+  const world = { ...drawWorld(random.fork('world'), cluster), ...(theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {}) };
+  const workload = { ...drawWorkload(random.fork('workload'), cluster), ...themeWorkload(theme, random) };
   const cast = {
     gateways: names(cluster.gateways, gatewayHost),
     loggers: names(cluster.loggers, loggerHost),
     clients: names(workload.clients, clientHost),
   };
-  return { seed, cluster, world, workload, faults: drawFaults(random.fork('faults'), cast, workload.durationMs + 500) };
+  return { seed, cluster, world, workload, faults: drawFaults(random.fork('faults'), cast, workload.durationMs + 500, themeFaults[theme]) };
+}
+
+const themeFaults: Readonly<Record<Theme, Readonly<Partial<Record<FaultKind, number>>> | undefined>> = {
+  anything: undefined,
+  usurper: { replace: 6, pause: 1, block: 1, 'coordinator-cut': 1, cut: 1, 'slow-syncs': 1 },
+  blackout: { 'kill-at': 6, blackout: 3, 'slow-syncs': 1, kill: 1 },
+};
+
+/** Usurpers: an owner that does not know that it is deposed, replicas that do not know it either, and clients on both sides. */
+function themeCluster(theme: Theme, random: SimulatedRandom): Partial<ClusterPlan> {
+  if (theme !== 'usurper') return {};
+  const loggers = pick(random, [2, 2, 3]);
+  return {
+    gateways: 2,
+    loggers,
+    replicas: loggers,
+    minReplicas: 1,
+    shards: pick(random, [1, 2]),
+    coldSealWaitMs: 100,
+    sealWaitMs: pick(random, [1, 50]),
+  };
+}
+
+function themeWorkload(theme: Theme, random: SimulatedRandom): Partial<WorkloadPlan> {
+  if (theme === 'blackout') return { durationMs: pick(random, [800, 2_500]), valueBytesMax: pick(random, [400, 4_000, 15_000]) };
+  if (theme !== 'usurper') return {};
+  const clients = pick(random, [3, 4]);
+  return {
+    clients,
+    workersPerClient: pick(random, [1, 2]),
+    directClients: pick(random, [1, 2]),
+    keys: pick(random, [1, 2, 4]),
+    durationMs: pick(random, [4_000, 8_000]),
+    burstPercent: pick(random, [0, 50]),
+    operations: pick(random, [300, 1_000]),
+    timeoutMs: pick(random, [2_000, 10_000]),
+  };
 }
 
 function names(count: number, name: (id: number) => string): string[] {

@@ -25,7 +25,15 @@ export class ShardFollower {
 
   constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
     this.#state = state;
-    this.#reader = new LogReader('heal', state, loggers, effects, (batch) => this.#apply(batch));
+    this.#reader = new LogReader(
+      'heal',
+      state,
+      loggers,
+      effects,
+      (batch) => this.#apply(batch),
+      // The watermark comes to the end also when no batch brought it there.
+      ({ zone, to }) => advance(state, zone, to, state.shardTimeMs),
+    );
   }
 
   /** Nothing that is known to be committed is missing: all sealed zones are applied. */

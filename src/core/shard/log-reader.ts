@@ -39,6 +39,7 @@ export class LogReader {
   readonly #loggers: Loggers;
   readonly #effects: ShardEffect[];
   readonly #visit: (batch: ReadBatch) => void;
+  readonly #onEnd: (segment: Segment) => void;
   #segments: Segment[] = [];
   #at = 0;
   #seed = 0;
@@ -49,12 +50,21 @@ export class LogReader {
   #failed = new Set<Uuid>();
   #state: ReaderState = 'idle';
 
-  constructor(name: ReaderName, identity: ShardIdentity, loggers: Loggers, effects: ShardEffect[], visit: (batch: ReadBatch) => void) {
+  /** `onEnd`: all of the segment was read, which may hold no batch at all: a zone header alone. */
+  constructor(
+    name: ReaderName,
+    identity: ShardIdentity,
+    loggers: Loggers,
+    effects: ShardEffect[],
+    visit: (batch: ReadBatch) => void,
+    onEnd: (segment: Segment) => void,
+  ) {
     this.#name = name;
     this.#identity = identity;
     this.#loggers = loggers;
     this.#effects = effects;
     this.#visit = visit;
+    this.#onEnd = onEnd;
   }
 
   get state(): ReaderState {
@@ -112,6 +122,7 @@ export class LogReader {
     }
     if (this.#at >= segment.to) {
       this.#segments.shift();
+      this.#onEnd(segment);
       this.#enter();
     }
     this.#ask();

@@ -69,7 +69,14 @@ export class Takeover {
     this.#settings = settings;
     this.#loggers = loggers;
     this.#effects = effects;
-    this.#tail = new LogReader('tail', state, loggers, effects, () => undefined);
+    this.#tail = new LogReader(
+      'tail',
+      state,
+      loggers,
+      effects,
+      () => undefined,
+      () => undefined,
+    );
     this.#nowMs = nowMs;
     this.#load('loading');
   }

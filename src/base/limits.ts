@@ -51,6 +51,9 @@ export const limits = {
   requestHeldMs: 3_000,
   /** Bytes queued towards one peer gateway for catch-up; what does not fit is dropped and healed from the log (S14). */
   catchupBytesMax: 64 * MIB,
+  /** Catch-up waits so long for more, but not beyond so many bytes. */
+  catchupDelayMs: 5,
+  catchupBytesGathered: 256 * KIB,
 
   /** A client's window of request numbers: number - first incomplete number is below it (S15). */
   clientWindow: 4_096,

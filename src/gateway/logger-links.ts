@@ -122,6 +122,7 @@ export class LoggerLinks {
   /** By number of the configuration. */
   readonly #byNumber = new Map<number, LoggerLink>();
   readonly #byName = new Map<Uuid, LoggerLink>();
+  #sendScheduled = false;
 
   constructor(options: LoggerLinksOptions) {
     this.#options = options;
@@ -169,8 +170,12 @@ export class LoggerLinks {
 
   read(logger: Uuid, shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void {
     const link = this.#byName.get(logger);
-    if (link === undefined) onRead(lost);
-    else link.outbox.read(shard, zone, offset, length, onRead);
+    if (link === undefined) return onRead(lost);
+    link.outbox.read(shard, zone, offset, length, onRead);
+    // A read that is tried again on another replica comes between turns of the shards.
+    if (this.#sendScheduled) return;
+    this.#sendScheduled = true;
+    this.#options.world.clock.endOfTurn(() => this.send());
   }
 
   seal(logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void {
@@ -195,7 +200,9 @@ export class LoggerLinks {
     });
   }
 
+  /** Everything that has gathered goes out now. */
   send(): void {
+    this.#sendScheduled = false;
     for (const link of this.#byNumber.values()) link.send();
   }
 

@@ -4,6 +4,7 @@ import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import type { GatewayMember } from '../coordinator/members.ts';
 import type { CatchUp } from '../core/shard/events.ts';
+import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
 import type { RpcChannel } from '../rpc/channel-types.ts';
 import { Link } from '../rpc/link.ts';
@@ -16,6 +17,9 @@ export class PeerLinks {
   readonly #self: number;
   readonly #links = new Map<number, Link>();
   #dropped = 0;
+  #pending: { readonly shard: ShardId; readonly event: CatchUp }[] = [];
+  #pendingBytes = 0;
+  #timer: Timer | undefined;
 
   constructor(world: Environment, log: Log, self: number) {
     this.#world = world;
@@ -63,17 +67,36 @@ export class PeerLinks {
     return this.#links.get(gateway)?.channel;
   }
 
-  /** To all others; nobody waits for them, and a queue that is too long takes no more. */
+  /**
+   * To all others. Nobody waits for it, so it goes out a few milliseconds later together with what follows: each message wakes every other
+   * gateway, which on a small machine takes the processor from the next batch (docs/performance.md).
+   */
   catchUp(shard: ShardId, event: CatchUp): void {
+    this.#pending.push({ shard, event });
+    this.#pendingBytes += event.heads.length;
+    if (this.#pendingBytes >= limits.catchupBytesGathered) this.#flush();
+    else this.#timer ??= this.#world.clock.after(limits.catchupDelayMs, () => this.#flush());
+  }
+
+  /** A queue that is too long takes no more (S14: a gap is read from the log). */
+  #flush(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const pending = this.#pending;
+    this.#pending = [];
+    this.#pendingBytes = 0;
     for (const link of this.#links.values()) {
       const { channel } = link;
       if (channel === undefined) continue;
-      if (channel.waitingBytes > limits.catchupBytesMax) this.#dropped += 1;
-      else channel.notify(catchUpMethod, (out) => writeCatchUp(out, shard, event));
+      for (const { shard, event } of pending) {
+        if (channel.waitingBytes > limits.catchupBytesMax) this.#dropped += 1;
+        else channel.notify(catchUpMethod, (out) => writeCatchUp(out, shard, event));
+      }
     }
   }
 
   close(): void {
+    this.#flush();
     for (const link of this.#links.values()) link.close();
   }
 }

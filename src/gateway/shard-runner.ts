@@ -55,11 +55,16 @@ export class ShardRunner {
   dispatch(shard: ShardId, event: ShardEvent): void {
     const machine = this.shards[shard];
     if (this.#closed || machine === undefined) return;
-    if (!this.#turnScheduled) {
-      this.#turnScheduled = true;
-      this.#parts.clock.endOfTurn(() => this.#endTurn());
-    }
-    for (const effect of machine.step(event)) this.#perform(shard, machine, effect);
+    const effects = machine.step(event);
+    // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn would act on.
+    if (event.event !== 'turn-ended' && (effects.length > 0 || event.event === 'write' || event.event === 'read')) this.#scheduleTurn();
+    for (const effect of effects) this.#perform(shard, machine, effect);
+  }
+
+  #scheduleTurn(): void {
+    if (this.#turnScheduled) return;
+    this.#turnScheduled = true;
+    this.#parts.clock.endOfTurn(() => this.#endTurn());
   }
 
   dispatchAll(event: ShardEvent): void {
@@ -70,8 +75,8 @@ export class ShardRunner {
   #endTurn(): void {
     const { clock } = this.#parts;
     const event = { event: 'turn-ended', nowMs: clock.now(), wallMs: clock.wall() } as const;
-    this.dispatchAll(event); // Still in this turn: what it asks for is sent below.
     this.#turnScheduled = false;
+    this.dispatchAll(event);
     this.#parts.loggers.send();
   }
 
@@ -132,12 +137,11 @@ export class ShardRunner {
   }
 
   #committed(shard: ShardId, machine: Shard, effect: Committed): void {
-    const { peers, values } = this.#parts;
+    const { peers } = this.#parts;
     const { zoneSize } = machine.state;
     for (const write of effect.writes) {
       const address = lbaOf(effect.zone, write.recordOffset, zoneSize);
       const result = writeResult(write, version(address));
-      if (result.kind === 'put') values.written(shard, address, write);
       write.replyTo.written(write, result);
       for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
     }

@@ -10,7 +10,7 @@ import { asBuffer, decodeRecord, recordKind, zoneSeed } from '../codec/log-forma
 import type { ReadAnswer } from '../codec/logger-protocol.ts';
 import type { Lost } from '../core/shard/events.ts';
 import type { ShardMetadata } from '../core/shard/metadata.ts';
-import type { Failure, ShardRead, ShardWrite } from '../core/shard/requests.ts';
+import type { Failure, ShardRead } from '../core/shard/requests.ts';
 import type { Random } from '../env/random.ts';
 import { below } from '../env/random.ts';
 import type { LoggerLinks } from './logger-links.ts';
@@ -50,12 +50,6 @@ export class ValueFetcher {
 
   constructor(parts: FetcherParts) {
     this.#parts = parts;
-  }
-
-  /** A PUT leaves its value here for the reads to come. */
-  written(shard: ShardId, lba: number, write: ShardWrite): void {
-    const { cache } = this.#parts;
-    if (cache.capacity > 0) cache.set(shard, lba, write.source.subarray(write.valueStart, write.valueStart + write.valueLength));
   }
 
   /** Puts the value into `read.value`, or fails the read when no replica has it intact. */

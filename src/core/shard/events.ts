@@ -155,7 +155,7 @@ export const shardDefaults = {
   coldSealWaitMs: 3_000,
   regrowDelayMs: 1_000,
   requestTimeoutMs: 10_000,
-  batchesInFlightMax: 2,
+  batchesInFlightMax: 1,
   batchBytesTarget: 1024 * 1024,
 } as const;
 

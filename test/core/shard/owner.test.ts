@@ -333,7 +333,7 @@ test('one logger full: it leaves the open zone and nobody notices', () => {
 });
 
 test('a forming batch is bounded, and at most two are in flight', () => {
-  const cluster = new Cluster(1, 3, { batchBytesTarget: 4_096 });
+  const cluster = new Cluster(1, 3, { batchBytesTarget: 4_096, batchesInFlightMax: 2 });
   cluster.claim(0);
   cluster.hold = ({ effect }) => effect.effect === 'append';
   const outcomes = Array.from({ length: 20 }, (_, number) => cluster.write(0, 'put', `k${number}`, 'x'.repeat(1_000)));

@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly sizes: readonly number[];
   readonly inFlight: readonly number[];
   readonly warmUpMs: number;
+  /** Before the cells of an operation: 64 in flight for so long, so that all processes have compiled their code. */
+  readonly compileMs: number;
   readonly measuredMs: number;
   readonly keys: number;
   readonly connectionsPerGateway: number;
@@ -106,6 +108,8 @@ async function runCells(
       if (operations.some((operation) => operation !== 'put')) await fill(clients, keys, value);
       for (const operation of operations) {
         const request = requestOf(operation, clients, keys, value);
+        // Fresh processes run at half their speed until their code is compiled, which a cell with one request in flight would take minutes for.
+        if (valueBytes === options.sizes[0]) await runLoad({ inFlight: 64, warmUpMs: 0, measuredMs: options.compileMs, request });
         for (const inFlight of options.inFlight) onCell(await measure(options, { operation, valueBytes, inFlight }, processes, request));
       }
     }

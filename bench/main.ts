@@ -87,6 +87,7 @@ const result = await runBench(
     sizes: numbers('sizes', values.sizes ?? (values.quick ? '1024' : '100,1024,4096')),
     inFlight: numbers('in-flight', values['in-flight'] ?? '1,16,64,256'),
     warmUpMs: Math.min(1_000, seconds * 300),
+    compileMs: values.quick ? 4_000 : 15_000,
     measuredMs: seconds * 1_000,
     keys: number('keys', values.keys),
     connectionsPerGateway: number('connections', values.connections),

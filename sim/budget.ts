@@ -73,14 +73,15 @@ export type Fault =
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
   /**
    * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes on (`alive`), is
-   * `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out of its reach (`uninformed`). The new one
+   * `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out of its reach (`uninformed`), or first one
+   * and then the other (`stunned`): what its clients asked meanwhile it answers in its old belief. The new one
    * does not reach the loggers `unreached`. After `forMs` the old machine's gateway is started again and the other one is the old one.
    */
   | {
       readonly kind: 'replace';
       readonly atMs: number;
       readonly node: string;
-      readonly old: 'alive' | 'paused' | 'isolated' | 'uninformed';
+      readonly old: 'alive' | 'paused' | 'isolated' | 'uninformed' | 'stunned';
       readonly unreached: readonly string[];
       readonly forMs: number;
     }
@@ -209,7 +210,7 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     }
     case 'replace': {
       const unreached = below(random, 2) === 0 ? [] : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
-      const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'uninformed'] as const);
+      const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'stunned', 'stunned'] as const);
       return { kind, atMs, node: pick(random, cast.gateways), old, unreached, forMs: 300 + below(random, 2_000) };
     }
     case 'clock-jump':

@@ -346,8 +346,9 @@ export class SimulatedCluster {
   #replace(node: SimulatedNode, { old, unreached, forMs }: Extract<Fault, { kind: 'replace' }>): void {
     const other = this.#node('gateway', node.id, `${node.host}r${this.replacements.length}`);
     if (old === 'paused') this.#pause(node, forMs);
+    if (old === 'stunned') this.#pause(node, forMs * 0.7);
     if (old === 'isolated') this.#isolate(node.host, forMs);
-    if (old === 'uninformed') {
+    if (old === 'uninformed' || old === 'stunned') {
       this.coordinator.cut(node.host);
       this.#later(forMs, () => this.coordinator.heal(node.host));
     }

@@ -52,7 +52,7 @@ export interface GatewayOptions {
   readonly minReplicas: number;
   /** 0: no value cache. */
   readonly valueCacheBytes: number;
-  /** A snapshot of a shard's index is taken each time so many bytes of log have been applied. */
+  /** A snapshot of a shard's index is taken when so many bytes of log have been applied, earlier when the index is smaller. */
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
   readonly shardSettings?: Partial<ShardSettings>;

@@ -17,6 +17,7 @@ import type { GatewayOptions, GatewayWorld } from './gateway.ts';
 
 const pieceBytes = 1024 * 1024;
 const checkEveryMs = 500;
+const dueBytesMin = 16 * 1024 * 1024;
 
 export class Snapshots {
   readonly #options: GatewayOptions;
@@ -102,10 +103,13 @@ export class Snapshots {
   #check(): void {
     if (this.#closed) return;
     this.#timer = this.#world.clock.after(checkEveryMs, () => this.#check());
-    const due = this.#shards.find(
-      ({ state }) => state.appliedBytes - (this.#appliedAt.get(state.shard) ?? 0) >= this.#options.snapshotEveryBytes,
-    );
+    const due = this.#shards.find(({ state }) => state.appliedBytes - (this.#appliedAt.get(state.shard) ?? 0) >= this.#dueBytes(state));
     if (due !== undefined && this.#writing === undefined) this.#begin(due.state);
+  }
+
+  /** A small index is cheap to write, so that its tail is kept shorter: a snapshot costs no more than the log that it replaces, up to the setting. */
+  #dueBytes(state: ShardState): number {
+    return Math.min(this.#options.snapshotEveryBytes, Math.max(dueBytesMin, state.index.memoryBytes));
   }
 
   /** A background task: its failure is said and tried again when the next one is due. */

@@ -15,3 +15,15 @@ export function isZero(bytes: Uint8Array): boolean {
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
+
+/** Writes a safe integer as a little-endian u64. */
+export function writeU64(bytes: Buffer, value: number, offset: number): void {
+  bytes.writeUInt32LE(value % 2 ** 32, offset);
+  bytes.writeUInt32LE(Math.floor(value / 2 ** 32), offset + 4);
+}
+
+/** Reads a little-endian u64; NaN when it is no safe integer (its upper half is 2^21 or more), which is damage. */
+export function readU64(bytes: Buffer, offset: number): number {
+  const high = bytes.readUInt32LE(offset + 4);
+  return high < 2 ** 21 ? high * 2 ** 32 + bytes.readUInt32LE(offset) : Number.NaN;
+}

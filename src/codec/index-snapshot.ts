@@ -24,7 +24,8 @@ import { checksum } from '../base/checksum.ts';
 import type { Millis, ShardId, Uuid } from '../base/ids.ts';
 import { clientId, millis, shardId, uuid, version } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { asBuffer, recordKind } from './log-format.ts';
+import { asBuffer, readU64, writeU64 } from './bytes.ts';
+import { recordKind } from './log-format.ts';
 import type { RecordKind } from './log-format.ts';
 
 export const snapshotFormat = 1;
@@ -75,17 +76,6 @@ export interface OnceState {
 
 /** Whether this machine's typed arrays have the byte order of the format. */
 export const hostIsLittleEndian: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
-
-function writeU64(bytes: Buffer, value: number, at: number): void {
-  bytes.writeUInt32LE(value % 2 ** 32, at);
-  bytes.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
-}
-
-/** NaN when it is no safe integer. */
-function readU64(bytes: Buffer, at: number): number {
-  const high = bytes.readUInt32LE(at + 4);
-  return high < 2 ** 21 ? high * 2 ** 32 + bytes.readUInt32LE(at) : Number.NaN;
-}
 
 // --- chunks --------------------------------------------------------------------------------------------------------------
 

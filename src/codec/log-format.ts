@@ -38,7 +38,7 @@ import { checksum } from '../base/checksum.ts';
 import type { ClientId, Epoch, Millis, RequestNumber, ShardId, Uuid, Version, ZoneId } from '../base/ids.ts';
 import { clientId, epoch as toEpoch, millis, requestNumber, shardId, uuid, version as toVersion, zoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { asBuffer, isZero } from './bytes.ts';
+import { asBuffer, isZero, readU64, writeU64 } from './bytes.ts';
 
 export { asBuffer, isZero };
 
@@ -65,6 +65,11 @@ export interface ZonePlace {
   readonly epoch: Epoch;
 }
 
+/** Whether `a` and `b` name the same place (S16). */
+export function samePlace(a: ZonePlace, b: ZonePlace): boolean {
+  return a.cluster === b.cluster && a.shard === b.shard && a.zone === b.zone && a.epoch === b.epoch;
+}
+
 /** The part of a checksum's seed that all of a zone's bytes share. */
 export function zoneSeed(place: ZonePlace): number {
   return checksum(Buffer.from(`${place.cluster}/${place.shard}/${place.zone}/${place.epoch}`, 'latin1'));
@@ -77,17 +82,6 @@ export function aligned(length: number, alignment: number): number {
 
 function writeU48(bytes: Buffer, value: number, offset: number): void {
   bytes.writeUIntLE(value, offset, 6);
-}
-
-function writeU64(bytes: Buffer, value: number, offset: number): void {
-  bytes.writeUInt32LE(value % 2 ** 32, offset);
-  bytes.writeUInt32LE(Math.floor(value / 2 ** 32), offset + 4);
-}
-
-/** REQUIRES: the upper half is below 2^21 (a safe integer); a larger one is damage and reads as NaN. */
-function readU64(bytes: Buffer, offset: number): number {
-  const high = bytes.readUInt32LE(offset + 4);
-  return high < 2 ** 21 ? high * 2 ** 32 + bytes.readUInt32LE(offset) : Number.NaN;
 }
 
 // --- zone header ---------------------------------------------------------------------------------------------------------

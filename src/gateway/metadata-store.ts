@@ -1,5 +1,5 @@
 /** What the coordinator holds about shards and members, as this gateway last saw it: kept up to date by a watch. */
-import type { ShardId, Uuid } from '../base/ids.ts';
+import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
@@ -161,9 +161,4 @@ export class MetadataStore {
     this.#map = undefined;
     return 'member';
   }
-}
-
-/** Every logger that a shard's metadata names. */
-export function loggersOf(metadata: ShardMetadata): Set<Uuid> {
-  return new Set([...(metadata.head?.openZone.replicas ?? []), ...metadata.zones.flatMap((zone) => [...zone.replicas, ...zone.former])]);
 }

@@ -3,7 +3,7 @@
  * over every byte on the path of every write; whoever reads them checks them.
  */
 import type { ZonePlace } from '../../codec/log-format.ts';
-import { asBuffer, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../codec/log-format.ts';
+import { asBuffer, decodeBatchHeader, decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
 
 /** Where an append goes and what its device wants. */
 export interface AppendTarget {
@@ -56,13 +56,4 @@ function zoneHeaderFor(bytes: Buffer, target: AppendTarget): number | string {
   if (header.zoneSize !== target.zoneSize) return `zone header: zone size ${header.zoneSize}, not ${target.zoneSize}`;
   if (header.alignment % target.alignment !== 0) return `zone header: alignment ${header.alignment} on a device of ${target.alignment}`;
   return result.length;
-}
-
-/** Whether `a` and `b` name the same place (S16). */
-export function samePlace(a: ZonePlace, b: ZonePlace): boolean {
-  return a.cluster === b.cluster && a.shard === b.shard && a.zone === b.zone && a.epoch === b.epoch;
-}
-
-export function targetOf(place: ZonePlace, offset: number, zoneSize: number, alignment: number): AppendTarget {
-  return { place, seed: zoneSeed(place), offset, zoneSize, alignment };
 }

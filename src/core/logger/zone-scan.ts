@@ -17,10 +17,10 @@ import {
   decodeBatchHeader,
   decodeZoneHeader,
   isZero,
+  samePlace,
   zoneSeed,
 } from '../../codec/log-format.ts';
 import type { TailState } from '../../codec/logger-protocol.ts';
-import { samePlace } from './append-check.ts';
 
 export interface ScanRange {
   readonly offset: number;

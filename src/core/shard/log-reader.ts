@@ -6,7 +6,7 @@ import { assert } from '../../base/assert.ts';
 import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { BatchHeader } from '../../codec/log-format.ts';
-import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../codec/log-format.ts';
+import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from './events.ts';
 import type { Loggers } from './loggers.ts';
 
@@ -169,14 +169,7 @@ export class LogReader {
     if (this.#at === 0) {
       const header = decodeZoneHeader(bytes);
       if (header.kind !== 'zone') return `zone header: ${header.kind === 'damaged' ? header.reason : header.kind}`;
-      if (
-        header.header.zone !== segment.zone ||
-        header.header.epoch !== segment.epoch ||
-        header.header.cluster !== this.#identity.cluster ||
-        header.header.shard !== this.#identity.shard
-      ) {
-        return 'zone header: of another zone';
-      }
+      if (!samePlace(header.header, place)) return 'zone header: of another zone';
       start = this.#at = header.length;
     }
     while (this.#at < segment.to) {

@@ -15,6 +15,7 @@ import type { ShardSettings } from '../core/shard/events.ts';
 import { shardDefaults } from '../core/shard/events.ts';
 import type { Owner } from '../core/shard/metadata.ts';
 import { Shard } from '../core/shard/shard.ts';
+import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
 import { FilesError } from '../env/files.ts';
 import type { Address, Connection, Listener } from '../env/network.ts';
@@ -68,6 +69,9 @@ export interface GatewayNode {
   close(): Promise<void>;
 }
 
+/** When the own shards are not served by then (no logger can be reached), the others' are loaded all the same. */
+const standbysWaitMs = 2_000;
+
 export type GatewayWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
 
 /**
@@ -110,25 +114,16 @@ class Gateway implements GatewayNode {
   readonly #listeners: Listener[] = [];
   readonly #doors: ClientDoor[] = [];
   readonly #release: () => Promise<void>;
+  readonly #self: Owner;
   #router: Router | undefined;
+  #standbyTimer: Timer | undefined;
+  #standbys: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   static async start(options: GatewayOptions, world: GatewayWorld, release: () => Promise<void>): Promise<Gateway> {
     const node = await gatewayIdentity(world.files, options.folder, options.cluster.cluster, world.random);
     const instance = instanceId(randomHex(world.random, 8));
-    const snapshots = new Snapshots(options, world);
-    const states = await snapshots.load(allShards(options.cluster.shardCount));
-    const settings: ShardSettings = {
-      ...shardDefaults,
-      zoneSize: options.cluster.zoneSize,
-      replicas: options.replicas,
-      minReplicas: options.minReplicas,
-      loggerTimeoutMs: options.loggerTimeoutMs,
-      ...options.shardSettings,
-    };
-    const self: Owner = { gateway: options.id, node, instance };
-    const shards = states.map((state) => new Shard(state, self, settings, world.clock.now()));
-    const gateway = new Gateway(options, world, self, shards, snapshots, release);
+    const gateway = new Gateway(options, world, { gateway: options.id, node, instance }, release);
     try {
       await gateway.#open();
     } catch (error) {
@@ -138,23 +133,17 @@ class Gateway implements GatewayNode {
     return gateway;
   }
 
-  private constructor(
-    options: GatewayOptions,
-    world: GatewayWorld,
-    self: Owner,
-    shards: readonly Shard[],
-    snapshots: Snapshots,
-    release: () => Promise<void>,
-  ) {
-    const { cluster, zoneSize } = options.cluster;
+  private constructor(options: GatewayOptions, world: GatewayWorld, self: Owner, release: () => Promise<void>) {
+    const { cluster, zoneSize, shardCount } = options.cluster;
     const { log } = world;
     this.uuid = self.node;
     this.instance = self.instance;
     this.#options = options;
     this.#world = world;
     this.#release = release;
-    this.#snapshots = snapshots;
-    this.#store = new MetadataStore(world.coordinator, shards.length);
+    this.#self = self;
+    this.#snapshots = new Snapshots(options, world);
+    this.#store = new MetadataStore(world.coordinator, shardCount);
     this.#peers = new PeerLinks(world, log, options.id);
     this.#cache = new ValueCache(options.valueCacheBytes);
     this.#loggers = new LoggerLinks({
@@ -175,7 +164,7 @@ class Gateway implements GatewayNode {
       cache: this.#cache,
     });
     this.#reconciler = new Reconciler(this.#store, this.#loggers);
-    this.#runner = new ShardRunner(shards, {
+    this.#runner = new ShardRunner(shardCount, {
       clock: world.clock,
       log,
       coordinator: world.coordinator,
@@ -183,12 +172,15 @@ class Gateway implements GatewayNode {
       loggers: this.#loggers,
       peers: this.#peers,
       values,
+      onRole: () => this.#loadStandbysWhenServing(),
     });
   }
 
-  /** Members, ports, doors; then the shards that are this gateway's. */
+  /** The shards that are this gateway's, members, ports, doors; then their take-over, and behind it the shards of others. */
   async #open(): Promise<void> {
     const { world, options } = { world: this.#world, options: this.#options };
+    const own = ownShards(options);
+    for (const shard of own) await this.#loadShard(shard);
     const clientIds = new ClientIds(world.coordinator);
     const router = new Router(this.#runner, this.#store, this.#peers, options.id, world.clock);
     this.#router = router;
@@ -216,8 +208,48 @@ class Gateway implements GatewayNode {
     await this.#store.open({ onShard: (shard) => this.#shardChanged(shard), onMembers: () => this.#membersChanged() });
     this.#membersChanged();
     for (const shard of allShards(options.cluster.shardCount)) this.#shardChanged(shard);
-    this.#claim();
-    this.#snapshots.start(this.#runner.shards);
+    // S2: also those that it owned before it restarted are claimed anew.
+    for (const shard of own) this.#runner.dispatch(shard, { event: 'claim', nowMs: world.clock.now() });
+    this.#standbyTimer = world.clock.after(standbysWaitMs, () => this.#loadStandbys());
+    this.#loadStandbysWhenServing();
+  }
+
+  async #loadShard(shard: ShardId): Promise<void> {
+    const { cluster, replicas, minReplicas, loggerTimeoutMs, shardSettings } = this.#options;
+    const state = await this.#snapshots.load(shard);
+    if (this.#closing !== undefined) return;
+    const settings: ShardSettings = {
+      ...shardDefaults,
+      zoneSize: cluster.zoneSize,
+      replicas,
+      minReplicas,
+      loggerTimeoutMs,
+      ...shardSettings,
+    };
+    const machine = new Shard(state, this.#self, settings, this.#world.clock.now());
+    this.#runner.add(machine);
+    this.#snapshots.add(machine);
+  }
+
+  /** The shards of others are loaded behind the take-over of the own ones, which clients wait for. */
+  #loadStandbysWhenServing(): void {
+    const taking = this.#runner.shards.some((shard) => shard.role === 'taking');
+    if (this.#standbyTimer !== undefined && !taking) this.#loadStandbys();
+  }
+
+  #loadStandbys(): void {
+    if (this.#standbys !== undefined || this.#closing !== undefined) return;
+    this.#standbyTimer?.cancel();
+    this.#standbys = this.#loadOthers();
+  }
+
+  async #loadOthers(): Promise<void> {
+    for (const shard of allShards(this.#options.cluster.shardCount)) {
+      if (this.#runner.shard(shard) !== undefined || this.#closing !== undefined) continue;
+      await this.#loadShard(shard);
+      this.#loggers.forEachUp((logger, alignment) => this.#runner.dispatch(shard, { event: 'logger-up', logger, alignment }));
+      this.#shardChanged(shard);
+    }
   }
 
   async #listen(address: Address, door: ClientDoor): Promise<void> {
@@ -246,19 +278,6 @@ class Gateway implements GatewayNode {
 
   get clientAddress(): Address {
     return this.#listeners[1]?.address ?? this.#options.clientAddress;
-  }
-
-  /** Claims the shards that rendezvous hashing gives to this gateway (S2: also those that it owned before it restarted). */
-  #claim(): void {
-    const gateways = Array.from({ length: this.#options.gatewayCount }, (_, number) => String(number));
-    const owners = balancedOwners(
-      this.#runner.shards.map((shard) => String(shard.state.shard)),
-      gateways,
-    );
-    for (const { state } of this.#runner.shards) {
-      if (owners.get(String(state.shard)) !== String(this.#options.id)) continue;
-      this.#runner.dispatch(state.shard, { event: 'claim', nowMs: this.#world.clock.now() });
-    }
   }
 
   #loggerUp(logger: Uuid, alignment: number): void {
@@ -310,7 +329,17 @@ class Gateway implements GatewayNode {
     this.#store.close();
     this.#loggers.close();
     this.#peers.close();
+    this.#standbyTimer?.cancel();
+    await this.#standbys;
     await this.#snapshots.close();
     await this.#release();
   }
+}
+
+/** Those that rendezvous hashing gives to this gateway. */
+function ownShards({ id, gatewayCount, cluster }: GatewayOptions): ShardId[] {
+  const gateways = Array.from({ length: gatewayCount }, (_, number) => String(number));
+  const shards = allShards(cluster.shardCount);
+  const owners = balancedOwners(shards.map(String), gateways);
+  return shards.filter((shard) => owners.get(String(shard)) === String(id));
 }

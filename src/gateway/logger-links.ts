@@ -101,6 +101,10 @@ class LoggerLink {
     return this.#isUp;
   }
 
+  get alignment(): number {
+    return this.#alignment;
+  }
+
   /** Sends what has gathered in this turn, now. */
   send(): void {
     this.outbox.send();
@@ -152,8 +156,8 @@ export class LoggerLinks {
     return this.#byName.get(logger)?.isUp === true;
   }
 
-  get upCount(): number {
-    return [...this.#byNumber.values()].filter((link) => link.isUp).length;
+  forEachUp(visit: (logger: Uuid, alignment: number) => void): void {
+    for (const { isUp, logger, alignment } of this.#byNumber.values()) if (isUp) visit(logger, alignment);
   }
 
   append(logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch, offset: number, bytes: Uint8Array): void {

@@ -11,6 +11,7 @@ import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Failure, ShardRead, ShardWrite, WriteResult } from '../core/shard/requests.ts';
+import type { Shard } from '../core/shard/shard.ts';
 import { shardOfKey } from '../core/slots.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
@@ -86,6 +87,7 @@ export class Router {
 
   #tryRead(read: ShardRead, forward: boolean): Failure | undefined {
     const shard = this.#shardOf(read.source, read.keyStart, read.keyLength);
+    if (read.stale && this.#runner.shard(shard) === undefined) return failed('unavailable', `the index of shard ${shard} is being loaded`);
     const channel = read.stale ? undefined : this.#elsewhere(shard, forward);
     if (channel !== undefined && 'code' in channel) return channel;
     if (channel === undefined) this.#runner.dispatch(shard, read);
@@ -127,17 +129,22 @@ export class Router {
   }
 
   #shardOf(source: Uint8Array, start: number, length: number): ShardId {
-    return shardOfKey(source, start, length, this.#runner.shards.length);
+    return shardOfKey(source, start, length, this.#runner.shardCount);
   }
 
   /** The owner's connection, undefined when this gateway serves the shard, a failure when nobody can be reached. */
   #elsewhere(shard: ShardId, forward: boolean): RpcChannel | Failure | undefined {
-    if (this.#runner.shards[shard]?.role !== 'follower') return undefined;
+    if (isServedBy(this.#runner.shard(shard))) return undefined;
     const owner = this.#store.ownerOf(shard);
     if (!forward) return failed('not-owner', `gateway ${owner} owns shard ${shard}`);
     if (owner === -1 || owner === this.#self) return failed('unavailable', `shard ${shard} has no owner`);
     return this.#peers.channel(owner) ?? failed('unavailable', `gateway ${owner}, which owns shard ${shard}, is not connected`);
   }
+}
+
+/** Also one that is being taken over: it queues what it is asked. */
+function isServedBy(shard: Shard | undefined): boolean {
+  return shard !== undefined && shard.role !== 'follower';
 }
 
 function failed(code: Failure['code'], message: string, outcome: Failure['outcome'] = 'not-applied'): Failure {

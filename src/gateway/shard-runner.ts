@@ -30,20 +30,39 @@ export interface RunnerParts {
   readonly loggers: LoggerLinks;
   readonly peers: PeerLinks;
   readonly values: ValueFetcher;
+  readonly onRole: () => void;
 }
 
 export class ShardRunner {
-  readonly shards: readonly Shard[];
+  readonly shardCount: number;
   readonly #parts: RunnerParts;
+  /** In the order of their numbers. */
+  #shards: readonly Shard[] = [];
+  readonly #byNumber = new Map<ShardId, Shard>();
   #turnScheduled = false;
   #timer: Timer | undefined;
   #ticks = 0;
   #closed = false;
 
-  constructor(shards: readonly Shard[], parts: RunnerParts) {
-    this.shards = shards;
+  constructor(shardCount: number, parts: RunnerParts) {
+    this.shardCount = shardCount;
     this.#parts = parts;
     this.#tick();
+  }
+
+  /** Those whose index is loaded. */
+  get shards(): readonly Shard[] {
+    return this.#shards;
+  }
+
+  shard(number: ShardId): Shard | undefined {
+    return this.#byNumber.get(number);
+  }
+
+  /** REQUIRES: not added before. It has heard nothing yet: metadata and loggers are told next. */
+  add(shard: Shard): void {
+    this.#byNumber.set(shard.state.shard, shard);
+    this.#shards = [...this.#byNumber.values()].sort((a, b) => a.state.shard - b.state.shard);
   }
 
   close(): void {
@@ -51,9 +70,9 @@ export class ShardRunner {
     this.#timer?.cancel();
   }
 
-  /** Tells one shard what happened and does what it wants. */
+  /** Tells one shard what happened and does what it wants; nothing while it is not loaded. */
   dispatch(shard: ShardId, event: ShardEvent): void {
-    const machine = this.shards[shard];
+    const machine = this.#byNumber.get(shard);
     if (this.#closed || machine === undefined) return;
     const effects = machine.step(event);
     // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn would act on.
@@ -68,7 +87,7 @@ export class ShardRunner {
   }
 
   dispatchAll(event: ShardEvent): void {
-    for (const machine of this.shards) this.dispatch(machine.state.shard, event);
+    for (const machine of this.#shards) this.dispatch(machine.state.shard, event);
   }
 
   /** All that was ready has been handled: batches are formed and everything for one logger goes out in one message each. */
@@ -128,7 +147,8 @@ export class ShardRunner {
         return;
       }
       case 'role':
-        return this.#parts.log('info', 'role', { shard, role: effect.role });
+        this.#parts.log('info', 'role', { shard, role: effect.role });
+        return this.#parts.onRole();
       case 'note':
         return this.#parts.log(effect.level, effect.text, effect.fields);
       default:
@@ -150,7 +170,7 @@ export class ShardRunner {
 
   /** A standby that missed the last batch of a burst hears of it here. */
   #announce(): void {
-    for (const machine of this.shards) {
+    for (const machine of this.#shards) {
       const owner = machine.status.owner;
       if (owner === undefined || owner.committed === 0) continue;
       const { position, shardTimeMs } = machine.state;

@@ -24,7 +24,7 @@ export class Snapshots {
   readonly #world: GatewayWorld;
   readonly #positions = new Map<ShardId, LogPosition>();
   readonly #appliedAt = new Map<ShardId, number>();
-  #shards: readonly Shard[] = [];
+  readonly #shards: Shard[] = [];
   #timer: Timer | undefined;
   #writing: Promise<void> | undefined;
   #closed = false;
@@ -39,16 +39,12 @@ export class Snapshots {
     return this.#positions.get(shard) ?? { zone: 0, offset: 0 };
   }
 
-  /** The shards' states as their snapshots have them; empty where there is none that is whole. */
-  async load(shards: readonly ShardId[]): Promise<ShardState[]> {
-    const states: ShardState[] = [];
-    for (const shard of shards) {
-      const state = (await this.#loadOne(shard)) ?? this.#empty(shard);
-      states.push(state);
-      this.#positions.set(shard, state.position);
-      this.#appliedAt.set(shard, 0);
-    }
-    return states;
+  /** The shard's state as its snapshot has it; empty if there is none that is whole. */
+  async load(shard: ShardId): Promise<ShardState> {
+    const state = (await this.#loadOne(shard)) ?? this.#empty(shard);
+    this.#positions.set(shard, state.position);
+    this.#appliedAt.set(shard, 0);
+    return state;
   }
 
   #path(shard: ShardId): string {
@@ -94,10 +90,10 @@ export class Snapshots {
     return { cluster, shard, zoneSize, index, once, position: header.watermark, shardTimeMs: header.shardTimeMs, appliedBytes: 0 };
   }
 
-  /** Begins to take snapshots when they are due. */
-  start(shards: readonly Shard[]): void {
-    this.#shards = shards;
-    this.#check();
+  /** From now on snapshots of it are taken when they are due. */
+  add(shard: Shard): void {
+    this.#shards.push(shard);
+    if (this.#timer === undefined) this.#check();
   }
 
   #check(): void {

@@ -3,7 +3,7 @@ import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { LoggerLinks } from './logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { PeerLinks } from './peer-links.ts';
-import type { ShardRunner } from './shard-runner.ts';
+import { allShards, type ShardRunner } from './shard-runner.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { ValueCache } from './value-cache.ts';
 
@@ -98,11 +98,13 @@ export function gatewayStatus(parts: StatusParts): GatewayStatus {
   };
 }
 
+const notLoaded = { role: 'loading', step: '', keys: 0, lag: 0, owner: undefined } as const;
+
 function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
-  return runner.shards.map((machine) => {
-    const { shard, index } = machine.state;
+  return allShards(runner.shardCount).map((shard) => {
+    const machine = runner.shard(shard);
     const { head, zones } = store.shard(shard);
-    const { role, step, keys, lag, owner } = machine.status;
+    const { role, step, keys, lag, owner } = machine?.status ?? notLoaded;
     return {
       shard,
       role,
@@ -115,7 +117,7 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       replicas: head?.openZone.replicas ?? [],
       sealedZones: zones.length,
       committedLength: owner?.committed ?? 0,
-      indexBytes: index.memoryBytes,
+      indexBytes: machine?.state.index.memoryBytes ?? 0,
       queued: owner?.queued ?? 0,
       changing: owner?.changing ?? '',
       full: owner?.full ?? false,

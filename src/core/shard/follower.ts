@@ -8,7 +8,7 @@ import { asBuffer, zoneSeed } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import { advance, applyRecord, eachRecord, isApplicable } from './apply.ts';
 import type { CatchUp, LogRead, ShardEffect } from './events.ts';
-import type { ReadBatch, Segment } from './log-reader.ts';
+import type { ReadBatch, ReadTail, Segment } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
 import type { Loggers } from './loggers.ts';
 import type { ShardMetadata } from './metadata.ts';
@@ -22,6 +22,7 @@ export class ShardFollower {
   /** Committed as its owner said: read up to here when it wasn't told batch by batch. */
   #target: { readonly zone: ZoneId; readonly end: number } | undefined;
   #retryAtMs = 0;
+  #tail: ReadTail | undefined;
 
   constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
     this.#state = state;
@@ -49,6 +50,15 @@ export class ShardFollower {
   metadata(metadata: ShardMetadata): void {
     if (metadata.headRevision < (this.#metadata?.headRevision ?? 0)) return; // Read before what the watch has told since.
     this.#metadata = metadata;
+    this.#heal();
+  }
+
+  /**
+   * A stretch that a take-over has read and checked: applied when the metadata says that the zone was sealed at its end, in its place in the
+   * log. A zone is written by one epoch, each offset once (S2), so that it is what any holder would give.
+   */
+  offer(tail: ReadTail): void {
+    this.#tail = tail;
     this.#heal();
   }
 
@@ -123,8 +133,20 @@ export class ShardFollower {
 
   #heal(): void {
     if (this.#reader.state === 'reading' || this.#reader.state === 'stuck') return;
-    const missing = this.#missing();
+    let missing = this.#missing();
+    if (missing[0] !== undefined && this.#applyTail(missing[0])) missing = this.#missing();
     if (missing.length > 0) this.#reader.start(missing);
+  }
+
+  /** True when the segment was applied from what a take-over has read. */
+  #applyTail({ zone, from, to }: Segment): boolean {
+    const tail = this.#tail;
+    if (tail === undefined || tail.zone !== zone) return false;
+    this.#tail = undefined;
+    if (tail.from !== from || tail.to !== to) return false;
+    for (const batch of tail.batches) this.#apply(batch);
+    advance(this.#state, zone, to, this.#state.shardTimeMs);
+    return true;
   }
 
   logRead(request: LogRead, bytes: Uint8Array | undefined): void {

@@ -28,6 +28,14 @@ export interface ReadBatch {
   readonly start: number;
 }
 
+/** All batches of [from, to) of a zone, in order. */
+export interface ReadTail {
+  readonly zone: ZoneId;
+  readonly from: number;
+  readonly to: number;
+  readonly batches: ReadBatch[];
+}
+
 const chunkBytes = 1024 * 1024;
 const crossing = 'a batch crosses the sealed length';
 

@@ -185,6 +185,7 @@ export class Shard {
     }
     if (loaded) this.#takeover?.loaded(metadata);
     this.#takeover?.news(metadata);
+    if (this.#takeover?.tail !== undefined) this.#follower.offer(this.#takeover.tail);
     this.#follower.metadata(metadata);
   }
 

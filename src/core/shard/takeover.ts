@@ -11,9 +11,11 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
 import { epoch as toEpoch, zoneId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import type { SealAnswer } from '../../codec/logger-protocol.ts';
 import type { ShardState } from './apply.ts';
 import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from './events.ts';
+import type { ReadBatch, ReadTail } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
 import type { Loggers } from './loggers.ts';
 import type { Head, Owner, SealedZone, ShardMetadata } from './metadata.ts';
@@ -46,6 +48,8 @@ export class Takeover {
   #seen = 0;
   #closedZone: { readonly zone: ZoneId; readonly loggers: readonly Uuid[] } | undefined;
   #decision: Extract<SealDecision, { kind: 'length' }> | undefined;
+  /** The batches of the tail as they were read; undefined when they are too much to be kept. */
+  #kept: ReadTail | undefined;
   #firstAnswerMs = 0;
   #sealAgainMs = 0;
   #retryAtMs = 0;
@@ -74,7 +78,7 @@ export class Takeover {
       state,
       loggers,
       effects,
-      () => undefined,
+      (batch) => this.#keep(batch),
       () => undefined,
     );
     this.#nowMs = nowMs;
@@ -88,6 +92,11 @@ export class Takeover {
   /** When done: the metadata with the own new zone open. */
   get metadata(): ShardMetadata | undefined {
     return this.#metadata;
+  }
+
+  /** The tail that was read, once its length has been decided: it need not be read again to be applied. */
+  get tail(): ReadTail | undefined {
+    return this.#step === 'closing' || this.#step === 'close-check' || this.#step === 'done' ? this.#kept : undefined;
   }
 
   #load(step: 'loading' | 'claim-check' | 'close-check'): void {
@@ -254,9 +263,17 @@ export class Takeover {
     const open = this.#metadata?.head?.openZone;
     assert(open !== undefined, 'reading follows sealing');
     this.#step = 'reading';
+    this.#kept = { zone: open.zone, from: watermark, to: decision.length, batches: [] };
     this.#tail.stop();
     this.#tail.start([{ zone: open.zone, epoch: open.epoch, from: watermark, to: decision.length, holders: decision.holders }]);
     this.#tailRead();
+  }
+
+  #keep(batch: ReadBatch): void {
+    const kept = this.#kept;
+    if (kept === undefined) return;
+    if (batch.header.offset + batch.header.totalLength - kept.from > limits.tailKeptBytesMax) this.#kept = undefined;
+    else kept.batches.push(batch);
   }
 
   logRead(request: LogRead, bytes: Uint8Array | undefined): void {
@@ -347,5 +364,7 @@ export class Takeover {
   loggerUp(): void {
     const head = this.#metadata?.head;
     if (this.#step === 'sealing' && head !== undefined) this.#sendSeals(head);
+    // Most waits are for a logger.
+    else if (this.#step === 'waiting') this.#load('loading');
   }
 }

@@ -123,9 +123,9 @@ test('S2 a taker that closed and was superseded while it read old zones does not
   const cluster = new Cluster(3, 1);
   cluster.catchUpLost = true;
   cluster.claim(0);
+  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'read-log' && effect.request.reader === 'heal';
   for (let number = 0; number < 8; number++) cluster.put(0, `key${number}`, 'x'.repeat(15_000));
   assert.ok(cluster.zones.length > 0);
-  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'read-log' && effect.request.reader === 'heal';
   cluster.claim(1);
   cluster.pass(100);
   assert.equal(cluster.gateway(1).status.step, 'done');

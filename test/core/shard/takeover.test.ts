@@ -27,6 +27,51 @@ test('a gateway that restarted claims a new epoch and finds everything acknowled
   assert.equal(cluster.put(0, 'more', 'x')?.kind, 'put');
 });
 
+test('the tail is read once: a take-over keeps what it has checked and applies it when its close is seen', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  for (let number = 0; number < 20; number++) cluster.put(0, `key${number}`, 'value');
+  cluster.startGateway(0);
+  const readers: string[] = [];
+  cluster.hold = ({ effect }) => {
+    if (effect.effect === 'read-log') readers.push(effect.request.reader);
+    return false;
+  };
+  cluster.claim(0);
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.equal(keys(cluster, 0).length, 20);
+  assert.deepEqual(readers, ['tail']);
+});
+
+test('S14 a tail that was kept waits for the zones before it', () => {
+  const cluster = new Cluster(1, 1);
+  cluster.claim(0);
+  for (let number = 0; number < 8; number++) cluster.put(0, 'key', `${number}${'x'.repeat(15_000)}`);
+  cluster.put(0, 'last', 'value');
+  assert.ok(cluster.zones.length > 0, 'there is a sealed zone before the open one');
+  cluster.startGateway(0);
+  cluster.hold = ({ effect }) => effect.effect === 'read-log' && effect.request.reader === 'heal';
+  cluster.claim(0);
+  assert.equal(cluster.gateway(0).status.step, 'done');
+  assert.deepEqual(keys(cluster, 0), []);
+  cluster.release();
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.deepEqual(keys(cluster, 0), ['key', 'last']);
+});
+
+test('a take-over that waits for a logger goes on as soon as one is there', () => {
+  const cluster = new Cluster(1, 1);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.startGateway(0);
+  cluster.event(0, { event: 'logger-down', logger: loggerName(0) });
+  cluster.claim(0);
+  assert.equal(cluster.gateway(0).status.step, 'waiting');
+  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 512 });
+  cluster.run();
+  assert.equal(cluster.gateway(0).role, 'owner');
+});
+
 test('requests that arrive during a take-over wait for it', () => {
   const cluster = new Cluster(1, 3);
   cluster.claim(0);

@@ -1,0 +1,85 @@
+/**
+ * `npm run bench:bare`: the floor. The product's shape and nothing else, to know what Node, TCP and the disk of this machine give at this
+ * moment: a client with so many requests in flight, three gateways, three loggers, each a process. A put goes to the gateway of its key, which
+ * gathers the puts of a turn into one batch (one in flight), sends it to all loggers, and answers when all have it on stable storage. A get is
+ * answered from memory when all loggers have confirmed that they are there, one small frame for all gets of a turn.
+ *
+ * Left out, so that a product can only come near: failures of any kind (an error ends it), epochs, fences and zones, checksums, conditions,
+ * versions beside the batch's position, once-only, standbys, snapshots, recovery, limits and overload, more than one client of a gateway or a
+ * routing that changes, caches that evict, promises, copies of values for the caller (the client checks their length and first bytes where
+ * they lie), and an index beyond a Map. The log is used round and round in a file full of zeros, a value replaces the former one in its memory.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { byKind, cpuSeconds, cpuSince } from '../lib/cpu.ts';
+import { BareClient, type Operation } from './client.ts';
+
+const processesOfAKind = 3;
+const keyCount = 10_000;
+const warmUpMs = 5_000;
+const settleMs = 500;
+
+const { values: options } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '3' },
+    'value-bytes': { type: 'string', default: '1024' },
+    'in-flight': { type: 'string', default: '1,16,64,256' },
+  },
+});
+
+const processes = new Map<string, ChildProcess>();
+
+/** Resolves to its port. */
+async function start(kind: string, index: number, ...processArguments: string[]): Promise<string> {
+  const child = fork(fileURLToPath(new URL(`./${kind}.js`, import.meta.url)), processArguments);
+  processes.set(`${kind} ${index}`, child);
+  child.once('exit', (code) => {
+    if (child.connected || code !== 0) fail(`${kind} ${index} ended`);
+  });
+  const [port]: unknown[] = await once(child, 'message');
+  return String(port);
+}
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(1);
+}
+
+function startAll(kind: string, argumentsOf: (index: number) => string[]): Promise<string[]> {
+  return Promise.all(Array.from({ length: processesOfAKind }, (_, index) => start(kind, index, ...argumentsOf(index))));
+}
+
+async function measure(client: BareClient, operation: Operation, inFlight: number): Promise<void> {
+  const pids = new Map([...processes].map(([name, { pid = 0 }]) => [name, pid])).set('client', process.pid);
+  await client.run(operation, inFlight, settleMs);
+  const before = cpuSeconds(pids);
+  const { count, seconds, p50Micros, p99Micros } = await client.run(operation, inFlight, Number(options.seconds) * 1000);
+  const cpu = byKind(cpuSince(before, cpuSeconds(pids)));
+  const perOperation = Object.entries(cpu).map(([kind, used]) => [kind, (used * 1e6) / count] as const);
+  const all = perOperation.reduce((sum, [, micros]) => sum + micros, 0);
+  const columns = [(count / seconds).toFixed(0), (p50Micros / 1000).toFixed(2), (p99Micros / 1000).toFixed(2), all.toFixed(1)];
+  const kinds = perOperation.map(([kind, micros]) => `${kind} ${micros.toFixed(1)}`).join(', ');
+  console.log(
+    `${operation.padEnd(9)} ${String(inFlight).padStart(9)} ${columns.map((column) => column.padStart(9)).join(' ')}  ${kinds}`,
+  );
+}
+
+const dir = mkdtempSync(join(tmpdir(), 'kv-filelog-bare-'));
+process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const loggerPorts = await startAll('logger', (index) => [join(dir, `logger-${index}`), String(processesOfAKind)]);
+const gatewayPorts = await startAll('gateway', () => loggerPorts);
+const client = await BareClient.connect(gatewayPorts.map(Number), keyCount, Number(options['value-bytes']));
+for (const operation of ['put', 'get'] as const) await client.run(operation, 64, warmUpMs);
+console.log('operation in flight     ops/s    p50 ms    p99 ms CPU us/op  of these');
+for (const operation of ['put', 'get'] as const) {
+  for (const inFlight of options['in-flight'].split(',')) await measure(client, operation, Number(inFlight));
+}
+client.close();
+for (const child of processes.values()) child.disconnect();

@@ -1,6 +1,6 @@
-/** A gateway of the bare prototype: the owner of one shard for one client, with one batch and one confirmation in flight. */
+/** A gateway of the bare prototype: `node gateway.js REGION-BYTES LOGGER-PORT...`. The owner of one shard, for one client. */
 import type { Socket } from 'node:net';
-import { type FrameHandler, FrameWriter, connectTo, headerBytes, kinds, listen, regionBytes, serve, writeHeader } from './frames.ts';
+import { connectTo, FrameWriter, headerBytes, kinds, memoryBytes, serve, writeHeader } from './frames.ts';
 
 interface Entry {
   position: number;
@@ -12,85 +12,54 @@ interface Read {
   readonly entry: Entry;
 }
 
-const recordsStart = headerBytes + 4;
-const batchBytes = 1024 * 1024;
-
-/** Memory that is used again when all loggers have answered: then none has anything left to read from it. */
-class Batch {
-  bytes = Buffer.allocUnsafeSlow(batchBytes);
-  length = recordsStart;
-
-  add(bytes: Buffer, start: number, end: number): void {
-    const length = this.length + end - start;
-    if (length > this.bytes.length) {
-      const larger = Buffer.allocUnsafeSlow(2 * length);
-      this.bytes.copy(larger, 0, 0, this.length);
-      this.bytes = larger;
-    }
-    bytes.copy(this.bytes, this.length, start, end);
-    this.length = length;
-  }
+/** The `append` frame of a batch, in memory that is used again when all loggers have answered: none has anything left to read from it. */
+interface Batch {
+  readonly bytes: Buffer;
+  length: number;
 }
 
-class Gateway implements FrameHandler {
+const recordsStart = headerBytes + 4;
+const newBatch = (): Batch => ({ bytes: Buffer.allocUnsafeSlow(memoryBytes), length: recordsStart });
+
+class Gateway {
   readonly #index = new Map<string, Entry>();
-  readonly #client: FrameWriter;
+  readonly #regionBytes: number;
   readonly #loggers: readonly Socket[];
+  readonly #client: FrameWriter;
   #isTurnEnding = false;
 
-  #forming = new Batch();
-  #sent = new Batch();
-  #batchNumber = 0;
+  #forming = newBatch();
+  #sent = newBatch();
   #batchAnswersDue = 0;
   #writePointer = 0;
-  /** Puts that lie one behind the other in what was read last: copied at once. */
-  #runStart = 0;
-  #runEnd = 0;
 
   #reads: Read[] = [];
   #confirming: Read[] = [];
   readonly #confirm = Buffer.allocUnsafeSlow(headerBytes);
-  #confirmNumber = 0;
   #confirmAnswersDue = 0;
 
-  constructor(client: FrameWriter, loggers: readonly Socket[]) {
-    this.#client = client;
+  constructor(bytes: number, loggers: readonly Socket[], client: FrameWriter) {
+    this.#regionBytes = bytes;
     this.#loggers = loggers;
+    this.#client = client;
   }
 
-  onFrame(kind: number, number: number, bytes: Buffer, start: number, end: number): void {
+  onRequest(kind: number, number: number, bytes: Buffer, start: number, end: number): void {
     if (kind === kinds.put) {
-      if (this.#runEnd !== start - headerBytes) {
-        this.#endRun(bytes);
-        this.#runStart = start - headerBytes;
-      }
-      this.#runEnd = end;
+      const { bytes: batch, length } = this.#forming;
+      this.#forming.length += bytes.copy(batch, length, start - headerBytes, end);
     } else {
       const entry = this.#index.get(bytes.toString('latin1', start, end));
       if (entry === undefined) throw new Error('a get of a key that was never put');
       this.#reads.push({ number, entry });
     }
-  }
-
-  onPause(bytes: Buffer): void {
-    this.#endRun(bytes);
     this.#atEndOfTurn();
   }
 
-  onAnswer(kind: number, number: number): void {
-    if (kind === kinds.append) {
-      if (number !== this.#batchNumber) throw new Error('an answer to another batch');
-      if (--this.#batchAnswersDue === 0) this.#commit();
-    } else {
-      if (number !== this.#confirmNumber) throw new Error('an answer to another confirmation');
-      if (--this.#confirmAnswersDue === 0) this.#answerReads();
-    }
-  }
-
-  #endRun(bytes: Buffer): void {
-    if (this.#runEnd > this.#runStart) this.#forming.add(bytes, this.#runStart, this.#runEnd);
-    this.#runStart = 0;
-    this.#runEnd = 0;
+  /** Of a logger. One batch and one confirmation are in flight, so that the kind says it all. */
+  onAnswer(kind: number): void {
+    if (kind === kinds.append && --this.#batchAnswersDue === 0) this.#commit();
+    if (kind === kinds.confirm && --this.#confirmAnswersDue === 0) this.#answerReads();
   }
 
   #atEndOfTurn(): void {
@@ -98,21 +67,19 @@ class Gateway implements FrameHandler {
     this.#isTurnEnding = true;
     setImmediate(() => {
       this.#isTurnEnding = false;
-      if (this.#batchAnswersDue === 0 && this.#forming.length > recordsStart) this.#sendBatch();
-      if (this.#confirmAnswersDue === 0 && this.#reads.length > 0) this.#sendConfirm();
+      if (this.#batchAnswersDue === 0 && this.#forming.length > recordsStart) this.#append();
+      if (this.#confirmAnswersDue === 0 && this.#reads.length > 0) this.#askConfirmation();
     });
   }
 
-  #sendBatch(): void {
-    const batch = this.#forming;
-    this.#forming = this.#sent;
-    this.#sent = batch;
-    if (this.#writePointer + batch.length > regionBytes) this.#writePointer = 0;
-    writeHeader(batch.bytes, 0, kinds.append, ++this.#batchNumber, batch.length);
-    batch.bytes.writeUInt32LE(this.#writePointer, headerBytes);
-    const bytes = batch.bytes.subarray(0, batch.length);
-    for (const logger of this.#loggers) logger.write(bytes);
+  #append(): void {
+    const { bytes, length } = this.#forming;
+    [this.#forming, this.#sent] = [this.#sent, this.#forming];
+    if (this.#writePointer + length > this.#regionBytes) this.#writePointer = 0;
+    writeHeader(bytes, 0, kinds.append, 0, length);
+    bytes.writeUInt32LE(this.#writePointer, headerBytes);
     this.#batchAnswersDue = this.#loggers.length;
+    for (const logger of this.#loggers) logger.write(bytes.subarray(0, length));
   }
 
   #commit(): void {
@@ -131,7 +98,7 @@ class Gateway implements FrameHandler {
     this.#atEndOfTurn();
   }
 
-  /** A value takes the place of the former one if that fits. */
+  /** A value takes the place of the former one if it has its length. */
   #learn(key: string, bytes: Buffer, start: number, end: number): void {
     const entry = this.#index.get(key);
     if (entry?.value.length === end - start) {
@@ -142,12 +109,12 @@ class Gateway implements FrameHandler {
     }
   }
 
-  #sendConfirm(): void {
+  #askConfirmation(): void {
     this.#confirming = this.#reads;
     this.#reads = [];
-    writeHeader(this.#confirm, 0, kinds.confirm, ++this.#confirmNumber, headerBytes);
-    for (const logger of this.#loggers) logger.write(this.#confirm);
+    writeHeader(this.#confirm, 0, kinds.confirm, 0, headerBytes);
     this.#confirmAnswersDue = this.#loggers.length;
+    for (const logger of this.#loggers) logger.write(this.#confirm);
   }
 
   #answerReads(): void {
@@ -159,8 +126,11 @@ class Gateway implements FrameHandler {
   }
 }
 
-const ports = process.argv.slice(2).map(Number);
+const [regionBytes, ...ports] = process.argv.slice(2).map(Number);
 let gateway: Gateway | undefined;
-const answers: FrameHandler = { onFrame: (kind, number) => gateway?.onAnswer(kind, number), onPause: () => undefined };
-const loggers = await Promise.all(ports.map((port) => connectTo(port, answers)));
-serve(await listen((socket) => (gateway = new Gateway(new FrameWriter(socket), loggers))));
+const loggers = await Promise.all(ports.map((port) => connectTo(port, (kind) => gateway?.onAnswer(kind))));
+serve((socket) => {
+  const served = new Gateway(regionBytes ?? 0, loggers, new FrameWriter(socket));
+  gateway = served;
+  return (kind, number, bytes, start, end) => served.onRequest(kind, number, bytes, start, end);
+});

@@ -1,72 +1,53 @@
-/** A logger of the bare prototype: writes each batch at its position in the file, one fdatasync for what a turn brought, then answers. */
+/** A logger of the bare prototype: `node logger.js REGION-BYTES SHARDS FILE`. Writes batches, syncs what a turn brought, answers. */
 import { fdatasync, fdatasyncSync, openSync, writeSync } from 'node:fs';
-import type { FrameHandler } from './frames.ts';
-import { FrameWriter, headerBytes, kinds, listen, regionBytes, serve } from './frames.ts';
+import type { OnFrame } from './frames.ts';
+import { FrameWriter, headerBytes, kinds, serve } from './frames.ts';
 
-interface Waiting {
-  readonly writer: FrameWriter;
-  readonly number: number;
-}
-
+/** A file with a region for each shard, full of zeros at first, used round and round: a sync never has to write how long the file is. */
 class Log {
   readonly #file: number;
-  #waiting: Waiting[] = [];
+  #unsynced: (() => void)[] = [];
   #isSyncing = false;
 
-  constructor(name: string, shards: number) {
+  constructor(name: string, regionBytes: number, shards: number) {
     this.#file = openSync(name, 'w');
     const zeros = Buffer.alloc(regionBytes);
     for (let shard = 0; shard < shards; shard++) writeSync(this.#file, zeros);
     fdatasyncSync(this.#file);
   }
 
-  append(bytes: Buffer, start: number, end: number, position: number, waiting: Waiting): void {
+  append(bytes: Buffer, start: number, end: number, position: number, onStable: () => void): void {
     writeSync(this.#file, bytes, start, end - start, position);
-    if (this.#waiting.push(waiting) === 1 && !this.#isSyncing) setImmediate(() => this.#sync());
+    if (this.#unsynced.push(onStable) === 1 && !this.#isSyncing) setImmediate(() => this.#sync());
   }
 
+  /** What is written meanwhile waits for the next one. */
   #sync(): void {
-    const covered = this.#waiting;
-    this.#waiting = [];
+    const covered = this.#unsynced;
+    this.#unsynced = [];
     this.#isSyncing = true;
     fdatasync(this.#file, (error) => {
       if (error !== null) throw error;
       this.#isSyncing = false;
-      for (const { writer, number } of covered) writer.frame(kinds.append, number, 0);
-      if (this.#waiting.length > 0) this.#sync();
+      for (const onStable of covered) onStable();
+      if (this.#unsynced.length > 0) this.#sync();
     });
   }
 }
 
-class Connection implements FrameHandler {
-  readonly #writer: FrameWriter;
-  readonly #log: Log;
-  readonly #shard: number;
-  #writePointer = 0;
-
-  constructor(writer: FrameWriter, log: Log, shard: number) {
-    this.#writer = writer;
-    this.#log = log;
-    this.#shard = shard;
-  }
-
-  onFrame(kind: number, number: number, bytes: Buffer, start: number, end: number): void {
-    if (kind === kinds.confirm) this.#writer.frame(kinds.confirm, number, 0);
-    else this.#append(number, bytes, start - headerBytes, end, bytes.readUInt32LE(start));
-  }
-
-  onPause(): void {
-    // Nothing is kept from one frame to the next.
-  }
-
-  #append(number: number, bytes: Buffer, start: number, end: number, position: number): void {
-    if (position !== this.#writePointer && position !== 0) throw new Error(`an append at ${position} instead of ${this.#writePointer}`);
-    this.#writePointer = position + end - start;
-    this.#log.append(bytes, start, end, this.#shard * regionBytes + position, { writer: this.#writer, number });
-  }
+function answer(log: Log, regionStart: number, gateway: FrameWriter): OnFrame {
+  let writePointer = 0;
+  return (kind, number, bytes, start, end) => {
+    if (kind === kinds.confirm) return void gateway.frame(kinds.confirm, number, 0);
+    const position = bytes.readUInt32LE(start);
+    if (position !== writePointer && position !== 0) throw new Error(`an append at ${position} instead of ${writePointer}`);
+    const batchStart = start - headerBytes;
+    writePointer = position + end - batchStart;
+    log.append(bytes, batchStart, end, regionStart + position, () => gateway.frame(kinds.append, number, 0));
+  };
 }
 
-const [name = '', shards = ''] = process.argv.slice(2);
-const log = new Log(name, Number(shards));
+const [regionBytes, shards, name = ''] = process.argv.slice(2);
+const log = new Log(name, Number(regionBytes), Number(shards));
 let connections = 0;
-serve(await listen((socket) => new Connection(new FrameWriter(socket), log, connections++)));
+serve((socket) => answer(log, connections++ * Number(regionBytes), new FrameWriter(socket)));

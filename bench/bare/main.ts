@@ -20,6 +20,8 @@ import { byKind, cpuSeconds, cpuSince } from '../lib/cpu.ts';
 import { BareClient, type Operation } from './client.ts';
 
 const processesOfAKind = 3;
+/** A shard's part of a logger's file. */
+const regionBytes = 32 * 1024 * 1024;
 const keyCount = 10_000;
 const warmUpMs = 5_000;
 const settleMs = 500;
@@ -41,8 +43,10 @@ async function start(kind: string, index: number, ...processArguments: string[])
   child.once('exit', (code) => {
     if (child.connected || code !== 0) fail(`${kind} ${index} ended`);
   });
-  const [port]: unknown[] = await once(child, 'message');
-  return String(port);
+  const messages: unknown[] = await once(child, 'message');
+  const [address] = messages;
+  if (typeof address !== 'object' || address === null || !('port' in address)) throw new Error(`${kind} ${index} has no port`);
+  return String(address.port);
 }
 
 function fail(message: string): never {
@@ -58,23 +62,21 @@ async function measure(client: BareClient, operation: Operation, inFlight: numbe
   const pids = new Map([...processes].map(([name, { pid = 0 }]) => [name, pid])).set('client', process.pid);
   await client.run(operation, inFlight, settleMs);
   const before = cpuSeconds(pids);
-  const { count, seconds, p50Micros, p99Micros } = await client.run(operation, inFlight, Number(options.seconds) * 1000);
+  const { count, seconds, p50Ms, p99Ms } = await client.run(operation, inFlight, Number(options.seconds) * 1000);
   const cpu = byKind(cpuSince(before, cpuSeconds(pids)));
   const perOperation = Object.entries(cpu).map(([kind, used]) => [kind, (used * 1e6) / count] as const);
   const all = perOperation.reduce((sum, [, micros]) => sum + micros, 0);
-  const columns = [(count / seconds).toFixed(0), (p50Micros / 1000).toFixed(2), (p99Micros / 1000).toFixed(2), all.toFixed(1)];
+  const columns = [(count / seconds).toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), all.toFixed(1)];
   const kinds = perOperation.map(([kind, micros]) => `${kind} ${micros.toFixed(1)}`).join(', ');
-  console.log(
-    `${operation.padEnd(9)} ${String(inFlight).padStart(9)} ${columns.map((column) => column.padStart(9)).join(' ')}  ${kinds}`,
-  );
+  console.log(`${operation.padEnd(9)} ${String(inFlight).padStart(9)} ${columns.map((column) => column.padStart(9)).join(' ')}  ${kinds}`);
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'kv-filelog-bare-'));
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-const loggerPorts = await startAll('logger', (index) => [join(dir, `logger-${index}`), String(processesOfAKind)]);
-const gatewayPorts = await startAll('gateway', () => loggerPorts);
+const loggerPorts = await startAll('logger', (index) => [String(regionBytes), String(processesOfAKind), join(dir, `logger-${index}`)]);
+const gatewayPorts = await startAll('gateway', () => [String(regionBytes), ...loggerPorts]);
 const client = await BareClient.connect(gatewayPorts.map(Number), keyCount, Number(options['value-bytes']));
 for (const operation of ['put', 'get'] as const) await client.run(operation, 64, warmUpMs);
 console.log('operation in flight     ops/s    p50 ms    p99 ms CPU us/op  of these');

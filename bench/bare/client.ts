@@ -1,5 +1,4 @@
 /** The load of the bare prototype: a fixed number of requests in flight over all gateways, each followed at once by the next. */
-import type { Socket } from 'node:net';
 import { connectTo, FrameWriter, kinds } from './frames.ts';
 
 export type Operation = 'put' | 'get';
@@ -17,7 +16,6 @@ const latenciesMax = 1_000_000;
 export class BareClient {
   readonly #keys: readonly string[];
   readonly #value: Buffer;
-  #sockets: readonly Socket[] = [];
   #gateways: readonly FrameWriter[] = [];
   #keyIndex = 0;
 
@@ -38,8 +36,8 @@ export class BareClient {
   /** Resolves when every key has a value. */
   static async connect(ports: readonly number[], keyCount: number, valueBytes: number): Promise<BareClient> {
     const client = new BareClient(keyCount, valueBytes);
-    client.#sockets = await Promise.all(ports.map((port) => connectTo(port, client.#onAnswer)));
-    client.#gateways = client.#sockets.map((socket) => new FrameWriter(socket));
+    const sockets = await Promise.all(ports.map((port) => connectTo(port, client.#onAnswer)));
+    client.#gateways = sockets.map((socket) => new FrameWriter(socket));
     while (client.#keyIndex < keyCount) await client.run('put', 64, 1);
     return client;
   }
@@ -57,10 +55,6 @@ export class BareClient {
     await new Promise<void>((resolve) => (this.#onEnd = resolve));
     const seconds = (performance.now() - startMs) / 1000;
     return { count: this.#count, seconds, p50Ms: this.#percentileMs(0.5), p99Ms: this.#percentileMs(0.99) };
-  }
-
-  close(): void {
-    for (const socket of this.#sockets) socket.destroy();
   }
 
   readonly #onAnswer = (kind: number, lane: number, bytes: Buffer, start: number, end: number): void => {

@@ -8,6 +8,10 @@
  * versions beside the batch's position, once-only, standbys, snapshots, recovery, limits and overload, more than one client of a gateway or a
  * routing that changes, caches that evict, promises, copies of values for the caller (the client checks their length and first bytes where
  * they lie), and an index beyond a Map. The log is used round and round in a file full of zeros, a value replaces the former one in its memory.
+ *
+ * On a busy machine the processor time of all seven processes per operation says more than the rate. It moves too, up to a factor of two, with
+ * cold caches and the size of batches: compare with the product in turns, several times. The kernel's own threads for the disk are not in it.
+ *   npm run bench:bare -- [--seconds 3] [--value-bytes 1024] [--in-flight 1,16,64,256]
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -34,6 +38,14 @@ const { values: options } = parseArgs({
   },
 });
 
+function numbers(text: string): number[] {
+  const parsed = text.split(',').map(Number);
+  return parsed.every((number) => Number.isInteger(number) && number > 0) ? parsed : fail(`'${text}': not a whole number above 0`);
+}
+
+const [seconds = 0] = numbers(options.seconds);
+const [valueBytes = 0] = numbers(options['value-bytes']);
+const inFlights = numbers(options['in-flight']);
 const processes = new Map<string, ChildProcess>();
 
 /** Resolves to its port. */
@@ -62,11 +74,11 @@ async function measure(client: BareClient, operation: Operation, inFlight: numbe
   const pids = new Map([...processes].map(([name, { pid = 0 }]) => [name, pid])).set('client', process.pid);
   await client.run(operation, inFlight, settleMs);
   const before = cpuSeconds(pids);
-  const { count, seconds, p50Ms, p99Ms } = await client.run(operation, inFlight, Number(options.seconds) * 1000);
+  const { count, seconds: elapsed, p50Ms, p99Ms } = await client.run(operation, inFlight, seconds * 1000);
   const cpu = byKind(cpuSince(before, cpuSeconds(pids)));
   const perOperation = Object.entries(cpu).map(([kind, used]) => [kind, (used * 1e6) / count] as const);
   const all = perOperation.reduce((sum, [, micros]) => sum + micros, 0);
-  const columns = [(count / seconds).toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), all.toFixed(1)];
+  const columns = [(count / elapsed).toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), all.toFixed(1)];
   const kinds = perOperation.map(([kind, micros]) => `${kind} ${micros.toFixed(1)}`).join(', ');
   console.log(`${operation.padEnd(9)} ${String(inFlight).padStart(9)} ${columns.map((column) => column.padStart(9)).join(' ')}  ${kinds}`);
 }
@@ -77,11 +89,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 const loggerPorts = await startAll('logger', (index) => [String(regionBytes), String(processesOfAKind), join(dir, `logger-${index}`)]);
 const gatewayPorts = await startAll('gateway', () => [String(regionBytes), ...loggerPorts]);
-const client = await BareClient.connect(gatewayPorts.map(Number), keyCount, Number(options['value-bytes']));
+const client = await BareClient.connect(gatewayPorts.map(Number), keyCount, valueBytes);
 for (const operation of ['put', 'get'] as const) await client.run(operation, 64, warmUpMs);
 console.log('operation in flight     ops/s    p50 ms    p99 ms CPU us/op  of these');
 for (const operation of ['put', 'get'] as const) {
-  for (const inFlight of options['in-flight'].split(',')) await measure(client, operation, Number(inFlight));
+  for (const inFlight of inFlights) await measure(client, operation, inFlight);
 }
-client.close();
+// They end when this channel does, and this process when their connections have.
 for (const child of processes.values()) child.disconnect();

@@ -23,6 +23,11 @@ const messageShape = z.discriminatedUnion('kind', [
 ]);
 
 const trimEveryMs = 10_000;
+/**
+ * Of nodes, before what this process was given. What sockets read lies outside of V8's heap and counts against its old generation until the young one is
+ * collected: with a small young generation that is soon, and collections of everything are rare (docs/performance.md).
+ */
+const nodeFlags = ['--max-semi-space-size=2'];
 
 /** `entry`: absolute path of the program's main module. */
 export function realSpawn(entry: string, clock: Clock): Spawn {
@@ -32,7 +37,9 @@ export function realSpawn(entry: string, clock: Clock): Spawn {
 function start(entry: string, clock: Clock, program: Program, handler: ChildHandler): Child {
   trimLog(program.log);
   const log = fs.openSync(program.log, 'a');
-  const child = spawnProcess(process.execPath, [...process.execArgv, entry, ...program.args], { stdio: ['ignore', log, log, 'ipc'] });
+  const child = spawnProcess(process.execPath, [...nodeFlags, ...process.execArgv, entry, ...program.args], {
+    stdio: ['ignore', log, log, 'ipc'],
+  });
   fs.closeSync(log);
   child.on('message', (message) => {
     const parsed = messageShape.safeParse(message);

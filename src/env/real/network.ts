@@ -1,8 +1,9 @@
 /** TCP through node:net. */
-import { createServer, type Server, Socket } from 'node:net';
+import { createConnection, createServer, type OnReadOpts, type Server, Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
 import { limits } from '../../base/limits.ts';
 import { formatAddress, parseAddress } from '../address.ts';
+import { ReadSlab } from './read-slab.ts';
 import {
   type Address,
   type Connection,
@@ -32,14 +33,22 @@ export class RealNetwork implements Network {
   }
 
   connect(address: Address): Connection {
-    const socket = new Socket({ allowHalfOpen: false });
-    try {
-      const { host, port } = parseAddress(address);
-      socket.connect({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
-    } catch (error) {
-      socket.destroy(error instanceof Error ? error : new Error(String(error)));
-    }
-    return new SocketConnection(socket, address);
+    const slab = new ReadSlab();
+    const connection: SocketConnection = new SocketConnection(
+      connectSocket(address, { buffer: () => slab.room, callback: (length) => connection.received(slab.take(length)) }),
+      address,
+    );
+    return connection;
+  }
+}
+
+/** Begins to connect; what is wrong with the address is an event of the socket, like every other failure. */
+function connectSocket(address: Address, onread: OnReadOpts): Socket {
+  try {
+    const { host, port } = parseAddress(address);
+    return createConnection({ host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs, onread });
+  } catch (error) {
+    return new Socket().destroy(error instanceof Error ? error : new Error(String(error)));
   }
 }
 
@@ -86,7 +95,9 @@ class SocketConnection implements Connection {
     assert(this.#handler === undefined, 'a connection is handled once');
     this.#handler = handler;
     const socket = this.#socket;
-    socket.on('data', (bytes: Buffer) => handler.onData(bytes));
+    // One that connects reads into its slab; accepted ones can't be given memory and bring their own.
+    if (socket.connecting) socket.resume();
+    else socket.on('data', (bytes: Buffer) => handler.onData(bytes));
     socket.on('drain', () => {
       this.#full = false;
       handler.onDrain();
@@ -99,6 +110,12 @@ class SocketConnection implements Connection {
         if (!socket.destroyed) handler.onOpen();
       });
     }
+  }
+
+  /** True: reading goes on. */
+  received(bytes: Buffer): boolean {
+    this.#handler?.onData(bytes);
+    return true;
   }
 
   write(chunks: readonly Uint8Array[]): boolean {

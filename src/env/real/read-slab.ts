@@ -1,0 +1,32 @@
+/**
+ * Memory that a socket reads into: piece after piece of one slab, so that thousands of small answers cost one allocation. Left to itself
+ * node:net allocates 64 KiB for every read, however little arrives (docs/performance.md). What was read is never overwritten.
+ */
+const slabBytesMin = 8 * 1024;
+const slabBytesMax = 128 * 1024;
+/** A share of the slab that is worth a read of its own; behind it a new slab begins. */
+const roomShare = 4;
+
+export class ReadSlab {
+  #room = Buffer.allocUnsafeSlow(slabBytesMin);
+  #slabBytes = slabBytesMin;
+
+  /** Where the next read goes. */
+  get room(): Buffer {
+    return this.#room;
+  }
+
+  /** The `length` bytes that were read into `room`. */
+  take(length: number): Buffer {
+    const bytes = this.#room.subarray(0, length);
+    const left = this.#room.length - length;
+    if (left >= this.#slabBytes / roomShare) {
+      this.#room = this.#room.subarray(length);
+    } else {
+      // A connection that hears little holds little.
+      this.#slabBytes = Math.min(2 * this.#slabBytes, slabBytesMax);
+      this.#room = Buffer.allocUnsafeSlow(this.#slabBytes);
+    }
+    return bytes;
+  }
+}

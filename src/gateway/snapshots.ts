@@ -103,9 +103,9 @@ export class Snapshots {
     if (due !== undefined && this.#writing === undefined) this.#begin(due.state);
   }
 
-  /** A small index is cheap to write, so that its tail is kept shorter: a snapshot costs no more than the log that it replaces, up to the setting. */
+  /** A small index is cheap to write, so that its tail is kept shorter: a snapshot costs at most twice the log that it replaces, up to the setting. */
   #dueBytes(state: ShardState): number {
-    return Math.min(this.#options.snapshotEveryBytes, Math.max(dueBytesMin, state.index.memoryBytes));
+    return Math.min(this.#options.snapshotEveryBytes, Math.max(dueBytesMin, state.index.memoryBytes / 2));
   }
 
   /** A background task: its failure is said and tried again when the next one is due. */

@@ -52,7 +52,7 @@ export const limits = {
   /** Bytes queued towards one peer gateway for catch-up; what does not fit is dropped and healed from the log (S14). */
   catchupBytesMax: 64 * MIB,
   /** Catch-up waits so long for more, but not beyond so many bytes. */
-  catchupDelayMs: 5,
+  catchupDelayMs: 10,
   catchupBytesGathered: 256 * KIB,
 
   /** A client's window of request numbers: number - first incomplete number is below it (S15). */

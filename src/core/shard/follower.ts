@@ -2,7 +2,7 @@
  * A standby of a shard: applies what the owner tells in log order and reads from the log what it missed (S14). Nobody waits for it.
  */
 import { assert } from '../../base/assert.ts';
-import type { Millis, ZoneId } from '../../base/ids.ts';
+import type { Epoch, Millis, ZoneId } from '../../base/ids.ts';
 import type { DecodedRecord } from '../../codec/log-format.ts';
 import { asBuffer, zoneSeed } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
@@ -23,6 +23,7 @@ export class ShardFollower {
   #target: { readonly zone: ZoneId; readonly end: number } | undefined;
   #retryAtMs = 0;
   #tail: ReadTail | undefined;
+  #told: { readonly zone: ZoneId; readonly epoch: Epoch; readonly seed: number } | undefined;
 
   constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
     this.#state = state;
@@ -84,7 +85,7 @@ export class ShardFollower {
   /** All of them or none: what a peer sends is decoded before any of it is applied, and what makes no sense is read from the log instead. */
   #applyHeads(event: CatchUp): boolean {
     const bytes = asBuffer(event.heads);
-    const seed = zoneSeed({ ...this.#state, zone: event.zone, epoch: event.epoch });
+    const seed = this.#seedOf(event);
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
     let sound = event.shardTimeMs >= 0 && event.shardTimeMs < 2 ** 48;
@@ -97,6 +98,15 @@ export class ShardFollower {
     for (const [at, record] of records.entries()) applyRecord(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
     return true;
+  }
+
+  /** Of the zone that the owner writes: the same for thousands of batches. */
+  #seedOf({ zone, epoch }: CatchUp): number {
+    if (this.#told?.zone !== zone || this.#told.epoch !== epoch) {
+      const { cluster, shard } = this.#state;
+      this.#told = { zone, epoch, seed: zoneSeed({ cluster, shard, zone, epoch }) };
+    }
+    return this.#told.seed;
   }
 
   #apply(batch: ReadBatch): void {

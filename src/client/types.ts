@@ -61,7 +61,7 @@ export interface DeleteResult {
 
 /** A key's value and version. */
 export class Entry {
-  /** The caller's own: no other memory hangs on it, unless it is larger than half of what hangs on it. */
+  /** The caller's own. What hangs on it besides is at most as large as itself, or Node's pool of 8 KiB that a value below 4 KiB lies in. */
   readonly value: Uint8Array;
   readonly version: number;
 

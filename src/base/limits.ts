@@ -80,4 +80,3 @@ assert(limits.readBytesMax + 64 * KIB < limits.frameBytesMax, 'the answer of a r
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.readBytesMax, 'a record fits a read');
 assert(limits.outputBytesPause < limits.outputBytesMax, 'pausing comes before closing');
 assert(limits.frameBytesMax < limits.outputBytesPause, 'one frame never closes a connection');
-assert(limits.batchesInFlightMax >= 1, 'a batch can be in flight');

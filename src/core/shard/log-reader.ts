@@ -5,7 +5,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import type { BatchHeader } from '../../codec/log-format.ts';
+import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
 import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from './events.ts';
 import type { Loggers } from './loggers.ts';
@@ -50,6 +50,8 @@ export class LogReader {
   readonly #onEnd: (segment: Segment) => void;
   #segments: Segment[] = [];
   #at = 0;
+  /** Of the first segment. */
+  #place: ZonePlace | undefined;
   #seed = 0;
   #wanted = chunkBytes;
   #request: LogRead | undefined;
@@ -142,7 +144,9 @@ export class LogReader {
     this.#wanted = chunkBytes;
     if (segment === undefined) return;
     this.#at = segment.from;
-    this.#seed = zoneSeed({ ...this.#identity, zone: segment.zone, epoch: segment.epoch });
+    const { cluster, shard } = this.#identity;
+    this.#place = { cluster, shard, zone: segment.zone, epoch: segment.epoch };
+    this.#seed = zoneSeed(this.#place);
   }
 
   #ask(): void {
@@ -172,7 +176,8 @@ export class LogReader {
 
   /** Visits the batches that lie wholly in `bytes`, which begins at the position; moves it. Gives what is wrong, if anything. */
   #parse(segment: Segment, bytes: Buffer): string | undefined {
-    const place = { ...this.#identity, zone: segment.zone, epoch: segment.epoch };
+    const place = this.#place;
+    assert(place !== undefined, 'a segment was entered');
     let start = 0;
     if (this.#at === 0) {
       const header = decodeZoneHeader(bytes);

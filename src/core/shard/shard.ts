@@ -45,6 +45,8 @@ export class Shard {
   #nowMs: Millis;
 
   constructor(state: ShardState, self: Owner, settings: ShardSettings, nowMs: Millis) {
+    const { batchesInFlightMax } = settings;
+    assert(batchesInFlightMax >= 1 && batchesInFlightMax <= limits.batchesInFlightMax, `${batchesInFlightMax} batches in flight`);
     this.state = state;
     this.#self = self;
     this.#settings = settings;

@@ -51,6 +51,7 @@ export const situations = [
   'condition failed',
   'start failed',
   'coordinator unknown',
+  'late appends',
 ] as const;
 /** Counted, and not wanted. */
 export const unwanted = ['history too hard to judge'] as const;

@@ -12,6 +12,7 @@ import type { SimulatedClock } from '../src/env/simulated/clock.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
 import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
+import { LoggerPromises } from './check/loggers.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -21,6 +22,7 @@ import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
 import { Transcript } from './transcript.ts';
 import { connectClient, Recorder, Workload, WrongAnswer } from './workload.ts';
+import { witness } from './witness.ts';
 import type { SimulatedProcess } from './world.ts';
 
 export type Verdict =
@@ -99,7 +101,8 @@ class Life {
   }
 
   async run(): Promise<LifeResult> {
-    const stop = observe(this.#coverage);
+    const stopCounting = observe(this.#coverage);
+    const stopWatching = witness(new LoggerPromises((violation) => this.#fail(violation)), this.#cluster.lateAppends);
     const onRejection = (error: unknown): void => this.#fail(error);
     process.on('unhandledRejection', onRejection);
     try {
@@ -108,7 +111,8 @@ class Life {
       this.#fail(error);
     } finally {
       process.off('unhandledRejection', onRejection);
-      stop();
+      stopWatching();
+      stopCounting();
     }
     return this.#result();
   }

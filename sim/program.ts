@@ -171,7 +171,7 @@ export function describeFailure(result: LifeResult): string {
 
 function describePlan(plan: Plan): string {
   return [
-    `seed ${plan.seed}`,
+    `seed ${plan.seed}: ${plan.theme}`,
     `cluster  ${JSON.stringify(plan.cluster)}`,
     `world    ${JSON.stringify(plan.world)}`,
     `workload ${JSON.stringify(plan.workload)}`,

@@ -194,6 +194,8 @@ export class FileImage {
   }
 
   #tear(writes: readonly Write[], random: Random, keepOf8: number): void {
+    // Some media write whole pages or none, some sectors, some this and that.
+    const sectorsOf4 = [0, 2, 4][below(random, 3)] ?? 4;
     const byPage = new Map<number, Write[]>();
     for (const write of writes) {
       eachPage(write.offset, write.bytes.length, (page) => {
@@ -205,7 +207,7 @@ export class FileImage {
     for (const [page, list] of byPage) {
       const moment = (): number => (below(random, 8) < keepOf8 ? list.length : below(random, list.length + 1));
       const pageMoment = moment();
-      const bySector = below(random, 2) === 0;
+      const bySector = below(random, 4) < sectorsOf4;
       for (let start = page * pageBytes; start < (page + 1) * pageBytes; start += sectorBytes) {
         const kept = list.slice(0, bySector ? moment() : pageMoment);
         for (const write of kept) this.#applyPart(write, start, start + sectorBytes);

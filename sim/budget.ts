@@ -166,10 +166,7 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
   const downMs = 1 + below(random, below(random, 3) === 0 ? budget.downMsMax : 500);
   const how = below(random, 2) === 0 ? 'process' : 'power';
   const from = pick(random, [...nodes, ...cast.clients]);
-  const to = pick(
-    random,
-    nodes.filter((name) => name !== from),
-  );
+  const to = pick(random, without(nodes, from));
   switch (kind) {
     case 'kill':
       return { kind, atMs, node, how, downMs };
@@ -188,13 +185,12 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     }
     case 'blackout':
       return { kind, atMs, nodes: below(random, 2) === 0 ? cast.loggers : nodes, downMs };
-    case 'pause':
-      return { kind, atMs, node, forMs };
     case 'cut':
       return { kind, atMs, from, to };
     case 'block':
     case 'partition':
       return { kind, atMs, from, to, forMs };
+    case 'pause':
     case 'isolate':
     case 'refuse':
     case 'coordinator-cut':
@@ -228,6 +224,10 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'clock-jump':
       return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
   }
+}
+
+function without(names: readonly string[], name: string): string[] {
+  return names.filter((other) => other !== name);
 }
 
 export function pick<T>(random: SimulatedRandom, list: readonly T[]): T {

@@ -26,6 +26,8 @@ export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
     minReplicas: 1,
     shards: pick(random, [1, 1, 2]),
     zoneSize: pick(random, [128, 256]) * KIB,
+    // Batches that begin with a page: of what a power loss leaves of them, headers survive without their blocks.
+    alignment: pick(random, [1, 512, 4096, 4096]),
     // A take-over hears all loggers: one that had to wait for one that is down would not use what it held.
     coldSealWaitMs: pick(random, [100, 1_000, 1_000]),
     sealWaitMs: pick(random, [1, 50]),
@@ -64,7 +66,7 @@ export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> 
 type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
 
 export function drawStorageFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
-  const count = 2 + below(random, 4);
+  const count = 3 + below(random, 4);
   const faults = Array.from({ length: count }, () => pick(random, sequences)(random, cast, below(random, windowMs)));
   return faults
     .flat()

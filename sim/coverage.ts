@@ -53,9 +53,7 @@ export const situations = [
   'coordinator unknown',
   'late appends',
 ] as const;
-/** Counted, and not wanted. */
-export const unwanted = ['history too hard to judge'] as const;
-export type Situation = (typeof situations)[number] | (typeof guards)[number] | (typeof unwanted)[number];
+export type Situation = (typeof situations)[number] | (typeof guards)[number];
 
 export class Coverage {
   readonly #counts = new Map<Situation, number>();

@@ -17,7 +17,7 @@ export interface ProgramIo {
   error(text: string): void;
 }
 
-export const exitCodes = { ok: 0, use: 2, crash: 3, stuck: 4, wrong: 5 } as const;
+export const exitCodes = { ok: 0, use: 2, crash: 3, stuck: 4, wrong: 5, unjudged: 6 } as const;
 
 const usage = `usage: npm run sim -- --seed N [--trace] [--history FILE] [--shrink]
        npm run sim -- --seeds COUNT [--from N] [--jobs N] [--keep-going]`;
@@ -103,7 +103,7 @@ async function runSeeds(args: Arguments, io: ProgramIo): Promise<number> {
     process.send?.(seedResult(result));
     if (result.verdict.kind === 'ok') continue;
     io.error(describeFailure(result));
-    if (!args.keepGoing) break;
+    if (result.verdict.kind !== 'unjudged' && !args.keepGoing) break;
   }
   if (process.send === undefined) io.out(summary.text());
   return worst(summary.verdicts);
@@ -153,7 +153,7 @@ function seedResult({ seed, verdict, hash, events, turns, simulatedMs, coverage,
 }
 
 function worst(kinds: readonly Verdict['kind'][]): number {
-  for (const kind of ['wrong', 'crash', 'stuck'] as const) if (kinds.includes(kind)) return exitCodes[kind];
+  for (const kind of ['wrong', 'crash', 'stuck', 'unjudged'] as const) if (kinds.includes(kind)) return exitCodes[kind];
   return exitCodes.ok;
 }
 

@@ -98,7 +98,7 @@ async function runOne(plan: Plan, args: Arguments, io: ProgramIo): Promise<numbe
   if (verdict.kind === 'ok') {
     io.out(`seed ${plan.seed}: ok, hash ${hash}, ${events} events, ${turns} turns, ${(simulatedMs / 1000).toFixed(1)} simulated s`);
   } else {
-    io.error(describeFailure(result));
+    io.error(describeFailure(result, args.plan === undefined ? undefined : `--plan ${args.plan}`));
     if (args.shrink) {
       const shrunk = await shrink(plan, result, { run: runLife, say: (text) => io.error(text) });
       io.error(describeShrunk(plan, shrunk));
@@ -171,7 +171,8 @@ function worst(kinds: readonly Verdict['kind'][]): number {
   return exitCodes.ok;
 }
 
-export function describeFailure(result: LifeResult): string {
+/** `again`: the arguments that run it once more. */
+export function describeFailure(result: LifeResult, again = `--seed ${result.seed}`): string {
   const { verdict, seed, last, hash } = result;
   if (verdict.kind === 'ok') return '';
   return [
@@ -179,7 +180,7 @@ export function describeFailure(result: LifeResult): string {
     ...(verdict.stack === undefined ? [] : [verdict.stack]),
     'the last events:',
     ...last.slice(-30).map((line) => `  ${line}`),
-    `at commit ${commit()}, hash ${hash}; again: npm run sim -- --seed ${seed} --trace`,
+    `at commit ${commit()}, hash ${hash}; again: npm run sim -- ${again} --trace`,
   ].join('\n');
 }
 
@@ -198,7 +199,7 @@ function describeShrunk(before: Plan, { plan, result, lives }: Shrunk): string {
     `shrunk in ${lives} lives (--save FILE keeps the plan, --plan FILE runs it):`,
     describeReduction(before, plan),
     describePlan(plan),
-    describeFailure(result),
+    describeFailure(result, '--plan FILE'),
   ].join('\n');
 }
 

@@ -136,18 +136,17 @@ function lateAppends(random: SimulatedRandom, { loggers }: Cast, atMs: number): 
   return [restart, late, { kind: 'late-appends', atMs: atMs + below(random, 400), node }];
 }
 
+/** The weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would not even start. */
 function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: number): Fault[] {
+  const kills = gateways.map((node): Fault => ({ kind: 'kill', atMs, node, how: 'process', downMs: 1 + below(random, 20) }));
   const weather: Fault = {
     kind: 'coordinator',
-    atMs,
-    forMs: 400 + below(random, 1_000),
-    delayMs: below(random, 40),
+    atMs: atMs + 40 + below(random, 80),
+    forMs: 100 + below(random, 400),
+    delayMs: below(random, 10),
     requestLost: pick(random, [0, 0.2]),
-    answerLost: 0.3 + random.fraction() * 0.4,
-    timeoutMs: 5 + below(random, 60),
+    answerLost: 0.4 + random.fraction() * 0.4,
+    timeoutMs: 5 + below(random, 30),
   };
-  const kills = gateways.map(
-    (node): Fault => ({ kind: 'kill', atMs: atMs + below(random, 200), node, how: 'process', downMs: 1 + below(random, 50) }),
-  );
-  return [weather, ...kills];
+  return [...kills, weather];
 }

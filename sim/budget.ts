@@ -59,7 +59,16 @@ export type Fault =
   | { readonly kind: 'refuse'; readonly atMs: number; readonly node: string; readonly forMs: number }
   | { readonly kind: 'slow-syncs'; readonly atMs: number; readonly node: string; readonly delayMs: number; readonly forMs: number }
   | { readonly kind: 'hang-syncs'; readonly atMs: number; readonly node: string; readonly forMs: number }
-  | { readonly kind: 'fail-sync'; readonly atMs: number; readonly node: string; readonly downMs: number }
+  /** Its next sync fails: the logger ends (S17) and comes back. `then`: who dies a moment later, before anybody can react. */
+  | {
+      readonly kind: 'fail-sync';
+      readonly atMs: number;
+      readonly node: string;
+      readonly downMs: number;
+      readonly then?: { readonly nodes: readonly string[]; readonly how: 'process' | 'power'; readonly afterMs: number };
+    }
+  /** The last appends that were sent to the logger arrive once more, or late: now, or when it is up again. */
+  | { readonly kind: 'late-appends'; readonly atMs: number; readonly node: string }
   /** Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. */
   | {
       readonly kind: 'coordinator';
@@ -124,6 +133,7 @@ const kinds = [
   'slow-syncs',
   'hang-syncs',
   'fail-sync',
+  'late-appends',
   'coordinator',
   'coordinator-cut',
   'replace',
@@ -156,10 +166,7 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
   const downMs = 1 + below(random, below(random, 3) === 0 ? budget.downMsMax : 500);
   const how = below(random, 2) === 0 ? 'process' : 'power';
   const from = pick(random, [...nodes, ...cast.clients]);
-  const to = pick(
-    random,
-    nodes.filter((name) => name !== from),
-  );
+  const to = pick(random, without(nodes, from));
   switch (kind) {
     case 'kill':
       return { kind, atMs, node, how, downMs };
@@ -178,13 +185,12 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     }
     case 'blackout':
       return { kind, atMs, nodes: below(random, 2) === 0 ? cast.loggers : nodes, downMs };
-    case 'pause':
-      return { kind, atMs, node, forMs };
     case 'cut':
       return { kind, atMs, from, to };
     case 'block':
     case 'partition':
       return { kind, atMs, from, to, forMs };
+    case 'pause':
     case 'isolate':
     case 'refuse':
     case 'coordinator-cut':
@@ -195,6 +201,8 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
       return { kind, atMs, node: logger, forMs };
     case 'fail-sync':
       return { kind, atMs, node: logger, downMs };
+    case 'late-appends':
+      return { kind, atMs, node: logger };
     case 'coordinator': {
       const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
       const delayMs = below(random, 1 + below(random, 400));
@@ -216,6 +224,10 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'clock-jump':
       return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
   }
+}
+
+function without(names: readonly string[], name: string): string[] {
+  return names.filter((other) => other !== name);
 }
 
 export function pick<T>(random: SimulatedRandom, list: readonly T[]): T {

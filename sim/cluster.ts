@@ -18,6 +18,7 @@ import type { LoggerNode } from '../src/logger/logger.ts';
 import { startLogger } from '../src/logger/logger.ts';
 import type { Fault } from './budget.ts';
 import type { Coverage } from './coverage.ts';
+import { LateAppends } from './late-appends.ts';
 import type { Plan } from './plan.ts';
 import { clientHost, gatewayHost, loggerHost } from './plan.ts';
 import type { Transcript } from './transcript.ts';
@@ -43,6 +44,10 @@ export class SimulatedNode {
   downUntilMs = 0;
   /** Dies when this has counted down. */
   doom: (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number }) | undefined;
+  /** What happens when a sync of it has failed. */
+  failure: Extract<Fault, { kind: 'fail-sync' }> | undefined;
+  /** Appends come late as soon as it is up. */
+  owesLateAppends = false;
 
   constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk) {
     this.kind = kind;
@@ -69,7 +74,10 @@ export class SimulatedCluster {
   readonly replacements: SimulatedNode[] = [];
   readonly transcript: Transcript;
   readonly coverage: Coverage;
+  /** There when some of the plan's appends come late. */
+  readonly lateAppends: LateAppends | undefined;
   record: ClusterRecord | undefined;
+  #lateProcesses = 0;
   readonly #random: SimulatedRandom;
   readonly #coordinatorRandom: SimulatedRandom;
   #weather: CoordinatorWeather | undefined;
@@ -80,6 +88,7 @@ export class SimulatedCluster {
   constructor(plan: Plan, transcript: (now: () => number) => Transcript, coverage: Coverage, onFailure: (error: unknown) => void) {
     this.plan = plan;
     this.coverage = coverage;
+    this.lateAppends = plan.faults.some(({ kind }) => kind === 'late-appends') ? new LateAppends() : undefined;
     this.#onFailure = onFailure;
     this.transcript = transcript(() => this.clock.now());
     this.#random = new SimulatedRandom(plan.seed).fork('life');
@@ -156,6 +165,7 @@ export class SimulatedCluster {
       random,
       onTransact: () => this.#reached(node, 'transact'),
       onSync: () => this.#reached(node, 'sync'),
+      onSyncFailed: () => this.#syncFailed(node),
     });
   }
 
@@ -231,6 +241,7 @@ export class SimulatedCluster {
     );
     if (!process.isAlive) return;
     node.logger = logger;
+    if (node.owesLateAppends) this.#resendAppends(node);
     // S17: the process comes back by restart.
     logger.onFailed(() => {
       if (process.isAlive) this.clock.after(0, () => this.kill(node, 'process', restartMs, process));
@@ -261,6 +272,9 @@ export class SimulatedCluster {
       node.gateway = undefined;
       node.logger = undefined;
       node.doom = undefined;
+    } else if (how === 'power' && process === undefined) {
+      // Its process was gone already, what it had written was not.
+      node.disk.crash();
     }
     this.clock.after(node.downUntilMs - this.clock.now(), () => this.startNode(node));
   }
@@ -277,6 +291,24 @@ export class SimulatedCluster {
       this.kill(node, doom.how, doom.downMs);
       for (const other of doom.others) if (other !== node.host) this.kill(this.#named(other), 'power', doom.downMs);
     });
+  }
+
+  #syncFailed(node: SimulatedNode): void {
+    const failure = node.failure;
+    node.failure = undefined;
+    if (failure?.then === undefined) return;
+    const { nodes, how, afterMs } = failure.then;
+    this.#later(afterMs, () => {
+      for (const name of nodes) this.kill(this.#named(name), how, failure.downMs);
+    });
+  }
+
+  #resendAppends(node: SimulatedNode): void {
+    node.owesLateAppends = node.logger === undefined;
+    if (node.logger === undefined) return;
+    this.coverage.count('late appends');
+    this.#lateProcesses += 1;
+    this.lateAppends?.resend(node.logger, this.clientProcess(0, `late${this.#lateProcesses}`));
   }
 
   // --- faults --------------------------------------------------------------------------------------------------------------
@@ -314,6 +346,8 @@ export class SimulatedCluster {
       case 'hang-syncs':
       case 'fail-sync':
         return this.#diskFault(this.#named(fault.node), fault);
+      case 'late-appends':
+        return this.#resendAppends(this.#named(fault.node));
       case 'coordinator':
         this.#weather = fault;
         return this.#later(fault.forMs, () => {
@@ -388,6 +422,7 @@ export class SimulatedCluster {
     const { faults } = node.disk;
     if (fault.kind === 'fail-sync') {
       faults.failSyncs = 1;
+      node.failure = fault;
     } else if (fault.kind === 'slow-syncs') {
       faults.syncDelayMs = fault.delayMs;
       this.#later(fault.forMs, () => this.#normalDisk(node));
@@ -423,6 +458,8 @@ export class SimulatedCluster {
     }
     for (const node of this.nodes) {
       node.doom = undefined;
+      node.failure = undefined;
+      node.owesLateAppends = false;
       this.#normalDisk(node);
       node.disk.releaseSyncs();
       node.process?.gate.resume();

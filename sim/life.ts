@@ -4,7 +4,7 @@
  *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still -> the inside is checked -> an orderly end
  *
  * `crash`: an assert of the product, or any error that nothing explains. `stuck`: no progress although nothing is wrong any more, or something
- * left behind. `wrong`: a broken promise.
+ * left behind. `wrong`: a broken promise. `unjudged`: nothing was found, but the history is too hard for the check of linearizability.
  */
 import { createHash } from 'node:crypto';
 import type { Client } from '../src/client/client.ts';
@@ -12,6 +12,7 @@ import type { SimulatedClock } from '../src/env/simulated/clock.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
 import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
+import { LoggerPromises } from './check/loggers.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -21,11 +22,12 @@ import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
 import { Transcript } from './transcript.ts';
 import { connectClient, Recorder, Workload, WrongAnswer } from './workload.ts';
+import { witness } from './witness.ts';
 import type { SimulatedProcess } from './world.ts';
 
 export type Verdict =
   | { readonly kind: 'ok' }
-  | { readonly kind: 'crash' | 'stuck' | 'wrong'; readonly reason: string; readonly stack: string | undefined };
+  | { readonly kind: 'crash' | 'stuck' | 'wrong' | 'unjudged'; readonly reason: string; readonly stack: string | undefined };
 
 export interface LifeResult {
   readonly seed: number;
@@ -44,6 +46,11 @@ export interface LifeResult {
 
 class Stuck extends Error {
   override readonly name = 'Stuck';
+}
+
+/** Neither right nor wrong is known of the history. */
+class Unjudged extends Error {
+  override readonly name = 'Unjudged';
 }
 
 /** Turns of a life, beyond which it runs in circles. */
@@ -99,7 +106,8 @@ class Life {
   }
 
   async run(): Promise<LifeResult> {
-    const stop = observe(this.#coverage);
+    const stopCounting = observe(this.#coverage);
+    const stopWatching = witness(new LoggerPromises((violation) => this.#fail(violation)), this.#cluster.lateAppends);
     const onRejection = (error: unknown): void => this.#fail(error);
     process.on('unhandledRejection', onRejection);
     try {
@@ -108,7 +116,8 @@ class Life {
       this.#fail(error);
     } finally {
       process.off('unhandledRejection', onRejection);
-      stop();
+      stopWatching();
+      stopCounting();
     }
     return this.#result();
   }
@@ -139,7 +148,7 @@ class Life {
     await this.#end();
     checkVersions(this.#history.events);
     const result = checkHistory(this.#history.events);
-    if (result.kind === 'gave-up') this.#coverage.count('history too hard to judge');
+    if (result.kind === 'gave-up') throw new Unjudged(`key ${result.key}: ${result.reason}`);
     if (result.kind === 'violation') throw new Violation(`not linearizable: key ${result.key}: ${result.explanation}`);
   }
 
@@ -227,6 +236,7 @@ class Life {
     const reason = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
     const stack = error instanceof Error ? error.stack : undefined;
     if (error instanceof Stuck) return { kind: 'stuck', reason, stack: undefined };
+    if (error instanceof Unjudged) return { kind: 'unjudged', reason, stack: undefined };
     if (error instanceof Violation || error instanceof WrongAnswer) return { kind: 'wrong', reason, stack: undefined };
     return { kind: 'crash', reason, stack };
   }

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Mutant } from './mutant-list.ts';
 import { mutants } from './mutant-list.ts';
+import { exitCodes } from './program.ts';
 import type { SeedResult } from './summary.ts';
 
 /** A life that takes longer than this has no end. */
@@ -105,11 +106,11 @@ function firstFailure(program: string): Promise<Outcome | undefined> {
       lives += 1;
       clearTimeout(timer);
       timer = watch(child);
-      if (result.kind !== 'ok') found ??= { seeds: result.seed, kind: result.kind, reason: result.reason };
+      if (result.kind !== 'ok' && result.kind !== 'unjudged') found ??= { seeds: result.seed, kind: result.kind, reason: result.reason };
     });
     child.on('exit', (code, signal) => {
       clearTimeout(timer);
-      if (found === undefined && (code !== 0 || signal !== null))
+      if (found === undefined && ((code !== 0 && code !== exitCodes.unjudged) || signal !== null))
         found = { seeds: lives + 1, kind: signal === null ? 'crash' : 'stuck', reason: `the process ended with ${signal ?? code}` };
       resolve(found);
     });

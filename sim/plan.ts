@@ -6,6 +6,7 @@ import { below } from '../src/env/random.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Fault, FaultKind } from './budget.ts';
 import { drawFaults, pick } from './budget.ts';
+import { drawStorageFaults, storageCluster, storageWorkload, storageWorld } from './storage-theme.ts';
 
 const KIB = 1024;
 
@@ -67,6 +68,7 @@ export type OperationKind = 'get' | 'put' | 'delete' | 'put-if-version' | 'put-i
 
 export interface Plan {
   readonly seed: number;
+  readonly theme: Theme;
   readonly cluster: ClusterPlan;
   readonly world: WorldPlan;
   readonly workload: WorkloadPlan;
@@ -86,30 +88,42 @@ export function clientHost(id: number): string {
 }
 
 /** Most lives are anything; some are made for what anything rarely reaches. */
-export type Theme = 'anything' | 'usurper' | 'blackout';
+export type Theme = 'anything' | 'usurper' | 'blackout' | 'storage';
 
 export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
-  const theme = pick(random, ['anything', 'anything', 'anything', 'anything', 'usurper', 'blackout'] as const);
+  const theme = pick(random, ['anything', 'anything', 'anything', 'storage', 'usurper', 'blackout'] as const);
   const cluster = { ...drawCluster(random.fork('cluster')), ...themeCluster(theme, random) };
-  const world = { ...drawWorld(random.fork('world'), cluster), ...(theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {}) };
+  const world = { ...drawWorld(random.fork('world'), cluster), ...themeWorld(theme, random) };
   const workload = { ...drawWorkload(random.fork('workload'), cluster), ...themeWorkload(theme, random) };
   const cast = {
     gateways: names(cluster.gateways, gatewayHost),
     loggers: names(cluster.loggers, loggerHost),
     clients: names(workload.clients, clientHost),
   };
-  return { seed, cluster, world, workload, faults: drawFaults(random.fork('faults'), cast, workload.durationMs + 500, themeFaults[theme]) };
+  const windowMs = workload.durationMs + 500;
+  const faults =
+    theme === 'storage'
+      ? drawStorageFaults(random.fork('faults'), cast, windowMs)
+      : drawFaults(random.fork('faults'), cast, windowMs, themeFaults[theme]);
+  return { seed, theme, cluster, world, workload, faults };
 }
 
 const themeFaults: Readonly<Record<Theme, Readonly<Partial<Record<FaultKind, number>>> | undefined>> = {
   anything: undefined,
   usurper: { replace: 6, pause: 1, block: 1, 'coordinator-cut': 1, cut: 1, 'slow-syncs': 1 },
   blackout: { 'kill-at': 6, blackout: 3, 'slow-syncs': 1, kill: 1 },
+  storage: undefined,
 };
+
+function themeWorld(theme: Theme, random: SimulatedRandom): Partial<WorldPlan> {
+  if (theme === 'storage') return storageWorld(random);
+  return theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {};
+}
 
 /** Usurpers: an owner that does not know that it is deposed, replicas that do not know it either, and clients on both sides. */
 function themeCluster(theme: Theme, random: SimulatedRandom): Partial<ClusterPlan> {
+  if (theme === 'storage') return storageCluster(random);
   if (theme !== 'usurper') return {};
   const loggers = pick(random, [2, 2, 3]);
   return {
@@ -124,6 +138,7 @@ function themeCluster(theme: Theme, random: SimulatedRandom): Partial<ClusterPla
 }
 
 function themeWorkload(theme: Theme, random: SimulatedRandom): Partial<WorkloadPlan> {
+  if (theme === 'storage') return storageWorkload(random);
   if (theme === 'blackout') return { durationMs: pick(random, [800, 2_500]), valueBytesMax: pick(random, [400, 4_000, 15_000]) };
   if (theme !== 'usurper') return {};
   const clients = pick(random, [3, 4]);

@@ -1,14 +1,15 @@
 /** Arguments, seeds one after another or in two processes, and what people are told. */
 import { execFileSync, fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { LifeResult, Verdict } from './life.ts';
 import { runLife } from './life.ts';
 import { drawPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
-import { shrink } from './shrink.ts';
+import { describeReduction, shrink } from './shrink.ts';
+import type { Shrunk } from './shrink.ts';
 import { Summary } from './summary.ts';
 import type { SeedResult } from './summary.ts';
 
@@ -17,9 +18,9 @@ export interface ProgramIo {
   error(text: string): void;
 }
 
-export const exitCodes = { ok: 0, use: 2, crash: 3, stuck: 4, wrong: 5 } as const;
+export const exitCodes = { ok: 0, use: 2, crash: 3, stuck: 4, wrong: 5, unjudged: 6 } as const;
 
-const usage = `usage: npm run sim -- --seed N [--trace] [--history FILE] [--shrink]
+const usage = `usage: npm run sim -- --seed N | --plan FILE [--trace] [--history FILE] [--save FILE] [--shrink]
        npm run sim -- --seeds COUNT [--from N] [--jobs N] [--keep-going]`;
 
 interface Arguments {
@@ -31,6 +32,10 @@ interface Arguments {
   readonly shrink: boolean;
   readonly keepGoing: boolean;
   readonly history: string | undefined;
+  /** A plan that was saved, instead of one drawn from a seed. */
+  readonly plan: string | undefined;
+  /** Where the plan goes, the shrunk one if it was. */
+  readonly save: string | undefined;
 }
 
 function parse(args: readonly string[]): Arguments | undefined {
@@ -43,6 +48,8 @@ function parse(args: readonly string[]): Arguments | undefined {
         from: { type: 'string' },
         jobs: { type: 'string' },
         history: { type: 'string' },
+        plan: { type: 'string' },
+        save: { type: 'string' },
         trace: { type: 'boolean', default: false },
         shrink: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
@@ -53,7 +60,7 @@ function parse(args: readonly string[]): Arguments | undefined {
       if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`'${text}' is not a natural number`);
       return value;
     };
-    if ((values.seed === undefined) === (values.seeds === undefined)) return undefined;
+    if ([values.seed, values.seeds, values.plan].filter((value) => value !== undefined).length !== 1) return undefined;
     return {
       seed: values.seed === undefined ? undefined : natural(values.seed, 0),
       seeds: natural(values.seeds, 1),
@@ -63,6 +70,8 @@ function parse(args: readonly string[]): Arguments | undefined {
       shrink: values.shrink,
       keepGoing: values['keep-going'],
       history: values.history,
+      plan: values.plan,
+      save: values.save,
     };
   } catch {
     return undefined;
@@ -75,24 +84,29 @@ export async function runProgram(args: readonly string[], io: ProgramIo): Promis
     io.error(usage);
     return exitCodes.use;
   }
-  if (parsed.seed !== undefined) return runOne(parsed.seed, parsed, io);
+  if (parsed.plan !== undefined) return runOne(JSON.parse(readFileSync(parsed.plan, 'utf8')) as Plan, parsed, io);
+  if (parsed.seed !== undefined) return runOne(drawPlan(parsed.seed), parsed, io);
   return parsed.jobs > 1 ? runInProcesses(parsed, io) : runSeeds(parsed, io);
 }
 
-async function runOne(seed: number, { trace, history, shrink: wantsShrink }: Arguments, io: ProgramIo): Promise<number> {
-  const plan = drawPlan(seed);
-  if (trace) io.out(describePlan(plan));
-  const result = await runLife(plan, trace ? (line) => io.out(line) : undefined);
-  if (history !== undefined) writeFileSync(history, result.history);
-  if (result.verdict.kind === 'ok') {
-    io.out(
-      `seed ${seed}: ok, hash ${result.hash}, ${result.events} events, ${result.turns} turns, ${(result.simulatedMs / 1000).toFixed(1)} simulated s`,
-    );
-    return exitCodes.ok;
+async function runOne(plan: Plan, args: Arguments, io: ProgramIo): Promise<number> {
+  if (args.trace) io.out(describePlan(plan));
+  const result = await runLife(plan, args.trace ? (line) => io.out(line) : undefined);
+  if (args.history !== undefined) writeFileSync(args.history, result.history);
+  const { verdict, hash, events, turns, simulatedMs } = result;
+  let saved = plan;
+  if (verdict.kind === 'ok') {
+    io.out(`seed ${plan.seed}: ok, hash ${hash}, ${events} events, ${turns} turns, ${(simulatedMs / 1000).toFixed(1)} simulated s`);
+  } else {
+    io.error(describeFailure(result, args.plan === undefined ? undefined : `--plan ${args.plan}`));
+    if (args.shrink) {
+      const shrunk = await shrink(plan, result, { run: runLife, say: (text) => io.error(text) });
+      io.error(describeShrunk(plan, shrunk));
+      saved = shrunk.plan;
+    }
   }
-  io.error(describeFailure(result));
-  if (wantsShrink) io.error(describeShrunk(await shrink(plan, result.verdict, (text) => io.error(text))));
-  return exitCodes[result.verdict.kind];
+  if (args.save !== undefined) writeFileSync(args.save, `${JSON.stringify(saved, undefined, 2)}\n`);
+  return exitCodes[verdict.kind];
 }
 
 async function runSeeds(args: Arguments, io: ProgramIo): Promise<number> {
@@ -103,7 +117,7 @@ async function runSeeds(args: Arguments, io: ProgramIo): Promise<number> {
     process.send?.(seedResult(result));
     if (result.verdict.kind === 'ok') continue;
     io.error(describeFailure(result));
-    if (!args.keepGoing) break;
+    if (result.verdict.kind !== 'unjudged' && !args.keepGoing) break;
   }
   if (process.send === undefined) io.out(summary.text());
   return worst(summary.verdicts);
@@ -153,11 +167,12 @@ function seedResult({ seed, verdict, hash, events, turns, simulatedMs, coverage,
 }
 
 function worst(kinds: readonly Verdict['kind'][]): number {
-  for (const kind of ['wrong', 'crash', 'stuck'] as const) if (kinds.includes(kind)) return exitCodes[kind];
+  for (const kind of ['wrong', 'crash', 'stuck', 'unjudged'] as const) if (kinds.includes(kind)) return exitCodes[kind];
   return exitCodes.ok;
 }
 
-export function describeFailure(result: LifeResult): string {
+/** `again`: the arguments that run it once more. */
+export function describeFailure(result: LifeResult, again = `--seed ${result.seed}`): string {
   const { verdict, seed, last, hash } = result;
   if (verdict.kind === 'ok') return '';
   return [
@@ -165,13 +180,13 @@ export function describeFailure(result: LifeResult): string {
     ...(verdict.stack === undefined ? [] : [verdict.stack]),
     'the last events:',
     ...last.slice(-30).map((line) => `  ${line}`),
-    `at commit ${commit()}, hash ${hash}; again: npm run sim -- --seed ${seed} --trace`,
+    `at commit ${commit()}, hash ${hash}; again: npm run sim -- ${again} --trace`,
   ].join('\n');
 }
 
 function describePlan(plan: Plan): string {
   return [
-    `seed ${plan.seed}`,
+    `seed ${plan.seed}: ${plan.theme}`,
     `cluster  ${JSON.stringify(plan.cluster)}`,
     `world    ${JSON.stringify(plan.world)}`,
     `workload ${JSON.stringify(plan.workload)}`,
@@ -179,11 +194,12 @@ function describePlan(plan: Plan): string {
   ].join('\n');
 }
 
-function describeShrunk({ plan, result }: { readonly plan: Plan; readonly result: LifeResult }): string {
+function describeShrunk(before: Plan, { plan, result, lives }: Shrunk): string {
   return [
-    `shrunk to ${plan.faults.length} faults and ${plan.workload.operations} operations:`,
+    `shrunk in ${lives} lives (--save FILE keeps the plan, --plan FILE runs it):`,
+    describeReduction(before, plan),
     describePlan(plan),
-    describeFailure(result),
+    describeFailure(result, '--plan FILE'),
   ].join('\n');
 }
 

@@ -1,54 +1,223 @@
-/** Makes a failing plan smaller while it goes on to fail in the same way: fewer faults, a shorter workload, fewer clients. */
-import type { Verdict } from './life.ts';
+/**
+ * Makes a failing plan smaller while it goes on to fail in the same way: fewer faults, a shorter workload, a smaller cluster, a plainer world.
+ *
+ * What happens in a life hangs on everything in it: with one fault less another message is late. So a smaller plan that does not fail is tried
+ * with a few other seeds, and the plan that is left stands for itself: it is run from a file (`--plan`), not drawn from its seed.
+ */
+import type { Fault } from './budget.ts';
 import type { LifeResult } from './life.ts';
-import { runLife } from './life.ts';
-import type { Plan } from './plan.ts';
+import type { OperationKind, Plan, WorkloadPlan } from './plan.ts';
+import { clientHost, gatewayHost, loggerHost } from './plan.ts';
 
-/** Lives tried at most. */
-const triesMax = 150;
-
-export async function shrink(
-  plan: Plan,
-  verdict: Verdict,
-  say: (text: string) => void,
-): Promise<{ readonly plan: Plan; readonly result: LifeResult }> {
-  let best = plan;
-  let bestResult = await runLife(plan);
-  let tries = 1;
-  for (let isSmaller = true; isSmaller; ) {
-    isSmaller = false;
-    for (const candidate of candidates(best)) {
-      if (tries >= triesMax) return { plan: best, result: bestResult };
-      tries += 1;
-      const result = await runLife(candidate);
-      if (result.verdict.kind !== verdict.kind) continue;
-      say(
-        `  fails as well with ${candidate.faults.length} faults, ${candidate.workload.operations} operations, ${candidate.workload.clients} clients`,
-      );
-      best = candidate;
-      bestResult = result;
-      isSmaller = true;
-      break;
-    }
-  }
-  return { plan: best, result: bestResult };
+export interface ShrinkOptions {
+  readonly run: (plan: Plan) => Promise<LifeResult>;
+  /** Told of each step. */
+  readonly say: (text: string) => void;
+  /** Lives at most. */
+  readonly livesMax?: number;
 }
 
-/** Smaller plans, the boldest first. */
-function* candidates(plan: Plan): Generator<Plan> {
-  const { faults, workload } = plan;
-  if (faults.length > 1) {
-    const half = Math.floor(faults.length / 2);
-    yield { ...plan, faults: faults.slice(0, half) };
-    yield { ...plan, faults: faults.slice(half) };
+export interface Shrunk {
+  readonly plan: Plan;
+  readonly result: LifeResult;
+  readonly lives: number;
+}
+
+const livesMaxDefault = 400;
+/** Of each smaller plan. */
+const seedsMax = 3;
+
+/** REQUIRES: `failure` is what a run of `plan` gave, and no success. */
+export async function shrink(plan: Plan, failure: LifeResult, { run, say, livesMax = livesMaxDefault }: ShrinkOptions): Promise<Shrunk> {
+  const wanted = signatureOf(failure);
+  let best: { readonly plan: Plan; readonly result: LifeResult } = { plan, result: failure };
+  let lives = 0;
+  const fails = async (candidate: Plan): Promise<boolean> => {
+    for (let other = 0; other < seedsMax && lives < livesMax; other += 1) {
+      const seeded = other === 0 ? candidate : { ...candidate, seed: candidate.seed + other };
+      const result = await run(seeded);
+      lives += 1;
+      if (signatureOf(result) !== wanted) continue;
+      best = { plan: seeded, result };
+      return true;
+    }
+    return false;
+  };
+  for (let isSmaller = true; isSmaller && lives < livesMax; ) {
+    isSmaller = false;
+    for (const reduction of reductions) {
+      for (const edit of reduction(best.plan)) {
+        const candidate = edit(best.plan);
+        if (candidate === undefined || !(await fails(candidate))) continue;
+        say(`  life ${lives}: fails as well with ${describeSize(best.plan)}`);
+        isSmaller = true;
+      }
+    }
   }
-  for (const [index] of faults.entries()) yield { ...plan, faults: faults.toSpliced(index, 1) };
-  if (workload.operations > 20) yield { ...plan, workload: { ...workload, operations: Math.floor(workload.operations / 2) } };
-  if (workload.clients > 1) yield { ...plan, workload: { ...workload, clients: workload.clients - 1 } };
-  if (workload.workersPerClient > 1)
-    yield { ...plan, workload: { ...workload, workersPerClient: Math.ceil(workload.workersPerClient / 2) } };
-  if (workload.keys > 1) yield { ...plan, workload: { ...workload, keys: Math.ceil(workload.keys / 3) } };
-  for (const kind of Object.keys(workload.weights) as (keyof typeof workload.weights)[]) {
-    if (workload.weights[kind] > 0) yield { ...plan, workload: { ...workload, weights: { ...workload.weights, [kind]: 0 } } };
+  return { ...best, lives };
+}
+
+/** Two failures are the same when only numbers and names differ in what is said of them, but not the rule. */
+export function signatureOf({ verdict }: Pick<LifeResult, 'verdict'>): string {
+  if (verdict.kind === 'ok') return 'ok';
+  const words = verdict.reason
+    .replace(/\b[0-9a-f]{8,}\b/g, '#')
+    .replace(/\bS[0-9]+|[0-9]+/g, (found) => (found.startsWith('S') ? found : '#'));
+  return `${verdict.kind}: ${words.slice(0, 40)}`;
+}
+
+/** Makes a plan smaller. Undefined: it is as small as that already. */
+type Edit = (plan: Plan) => Plan | undefined;
+
+/** Edits for a plan like this one, the boldest first. Each is made to what the ones before it have left. */
+const reductions: readonly ((plan: Plan) => Iterable<Edit>)[] = [
+  fewerFaults,
+  () => [earlierFaults],
+  () => [shorterWorkload(0.25), shorterWorkload(0.5), shorterWorkload(0.75)],
+  () => [oneShard, fewerGateways, fewerLoggers, fewerClients, fewerWorkers],
+  () => [fewerKeys, shorterValues],
+  ({ workload }) => kindsOf(workload).map(withoutCalls),
+  () => [wholeMessages, rightClocks],
+];
+
+/** Takes stretches of the faults away, first all of them, in the end each alone. */
+function* fewerFaults({ faults }: Plan): Generator<Edit> {
+  for (let size = faults.length; size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let from = 0; from < faults.length; from += size) {
+      const taken = new Set(faults.slice(from, from + size));
+      yield (plan) => {
+        const kept = plan.faults.filter((fault) => !taken.has(fault));
+        return kept.length === plan.faults.length ? undefined : { ...plan, faults: kept };
+      };
+    }
   }
+}
+
+/** What happens before the first fault is mostly of no importance. */
+function earlierFaults(plan: Plan): Plan | undefined {
+  const byMs = Math.floor((plan.faults[0]?.atMs ?? 0) / 2);
+  return byMs < 50 ? undefined : { ...plan, faults: plan.faults.map((fault) => ({ ...fault, atMs: fault.atMs - byMs })) };
+}
+
+/** At the same pace. */
+function shorterWorkload(part: number): Edit {
+  return (plan) => {
+    const { workload } = plan;
+    const operations = Math.floor(workload.operations * part);
+    return operations < 5
+      ? undefined
+      : { ...plan, workload: { ...workload, operations, durationMs: Math.ceil(workload.durationMs * part) } };
+  };
+}
+
+function oneShard(plan: Plan): Plan | undefined {
+  return plan.cluster.shards === 1 ? undefined : { ...plan, cluster: { ...plan.cluster, shards: 1 } };
+}
+
+function fewerGateways(plan: Plan): Plan | undefined {
+  const gateways = plan.cluster.gateways - 1;
+  return gateways === 0 ? undefined : withoutNode({ ...plan, cluster: { ...plan.cluster, gateways } }, gatewayHost(gateways));
+}
+
+function fewerLoggers(plan: Plan): Plan | undefined {
+  const { cluster } = plan;
+  const loggers = cluster.loggers - 1;
+  if (loggers === 0) return undefined;
+  const replicas = Math.min(cluster.replicas, loggers);
+  const smaller = { ...cluster, loggers, replicas, minReplicas: Math.min(cluster.minReplicas, replicas) };
+  return withoutNode({ ...plan, cluster: smaller }, loggerHost(loggers));
+}
+
+function fewerClients(plan: Plan): Plan | undefined {
+  const clients = plan.workload.clients - 1;
+  return clients === 0 ? undefined : withoutNode({ ...plan, workload: { ...plan.workload, clients } }, clientHost(clients));
+}
+
+function fewerWorkers(plan: Plan): Plan | undefined {
+  const { workload } = plan;
+  if (workload.workersPerClient === 1) return undefined;
+  return { ...plan, workload: { ...workload, workersPerClient: Math.ceil(workload.workersPerClient / 2) } };
+}
+
+function fewerKeys(plan: Plan): Plan | undefined {
+  const { workload } = plan;
+  if (workload.keys === 1) return undefined;
+  const keys = Math.ceil(workload.keys / 3);
+  return { ...plan, workload: { ...workload, keys, hotKeys: Math.min(workload.hotKeys, keys) } };
+}
+
+function shorterValues(plan: Plan): Plan | undefined {
+  const { workload } = plan;
+  return workload.valueBytesMax < 80
+    ? undefined
+    : { ...plan, workload: { ...workload, valueBytesMax: Math.ceil(workload.valueBytesMax / 4) } };
+}
+
+function withoutCalls(kind: OperationKind): Edit {
+  return (plan) => {
+    const { workload } = plan;
+    return kindsOf(workload).length === 1 ? undefined : { ...plan, workload: { ...workload, weights: { ...workload.weights, [kind]: 0 } } };
+  };
+}
+
+function wholeMessages(plan: Plan): Plan | undefined {
+  const { world } = plan;
+  return world.splitProbability + world.joinProbability === 0
+    ? undefined
+    : { ...plan, world: { ...world, splitProbability: 0, joinProbability: 0 } };
+}
+
+function rightClocks(plan: Plan): Plan | undefined {
+  const { clockRates, wallOffsetsMs } = plan.world;
+  if (clockRates.every((rate) => rate === 1) && wallOffsetsMs.every((offset) => offset === 0)) return undefined;
+  return { ...plan, world: { ...plan.world, clockRates: clockRates.map(() => 1), wallOffsetsMs: wallOffsetsMs.map(() => 0) } };
+}
+
+/** No fault is of a node that is not there. */
+function withoutNode(plan: Plan, gone: string): Plan {
+  return { ...plan, faults: plan.faults.flatMap((fault) => faultWithout(fault, gone)) };
+}
+
+function faultWithout(fault: Fault, gone: string): Fault[] {
+  if ('node' in fault && fault.node === gone) return [];
+  if ('from' in fault && (fault.from === gone || fault.to === gone)) return [];
+  const others = (names: readonly string[]): string[] => names.filter((name) => name !== gone);
+  switch (fault.kind) {
+    case 'blackout':
+      return [{ ...fault, nodes: others(fault.nodes) }];
+    case 'kill-at':
+      return [{ ...fault, others: others(fault.others) }];
+    case 'replace':
+      return [{ ...fault, unreached: others(fault.unreached) }];
+    case 'fail-sync':
+      return fault.then === undefined ? [fault] : [{ ...fault, then: { ...fault.then, nodes: others(fault.then.nodes) } }];
+    default:
+      return [fault];
+  }
+}
+
+function kindsOf(workload: WorkloadPlan): OperationKind[] {
+  return (Object.keys(workload.weights) as OperationKind[]).filter((kind) => workload.weights[kind] > 0);
+}
+
+function describeSize({ faults, cluster, workload }: Plan): string {
+  return (
+    `${faults.length} faults, ${workload.operations} operations of ${kindsOf(workload).length} kinds on ${workload.keys} keys ` +
+    `by ${workload.clients} x ${workload.workersPerClient}; ${cluster.gateways} gateways, ${cluster.loggers} loggers, ${cluster.shards} shards`
+  );
+}
+
+/** What it was and what it is, for people. */
+export function describeReduction(before: Plan, after: Plan): string {
+  const taken = [...before.faults];
+  for (const { kind } of after.faults) {
+    const at = taken.findIndex((fault) => fault.kind === kind);
+    taken.splice(at, 1);
+  }
+  const calls = kindsOf(before.workload).filter((kind) => after.workload.weights[kind] === 0);
+  return [
+    `from  ${describeSize(before)}`,
+    `to    ${describeSize(after)}`,
+    `taken away: faults ${taken.map(({ kind }) => kind).join(', ') || 'none'}; calls ${calls.join(', ') || 'none'}`,
+  ].join('\n');
 }

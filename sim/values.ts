@@ -25,8 +25,12 @@ export function decodeValue(bytes: Uint8Array): string | undefined {
 function fill(bytes: Buffer, from: number): void {
   let state = bytes.length;
   for (let index = 0; index < from; index += 1) state = Math.imul(state ^ (bytes[index] ?? 0), 0x01000193);
-  for (let index = from; index < bytes.length; index += 1) {
-    if (index % 16 === 0) state = Math.imul(state ^ index, 0x01000193);
-    bytes[index] = (state >>> 8) + index;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  let index = from;
+  for (; index + 8 <= bytes.length; index += 8) {
+    state = Math.imul(state ^ index, 0x01000193);
+    view.setInt32(index, state, true);
+    view.setInt32(index + 4, ~state ^ index, true);
   }
+  for (; index < bytes.length; index += 1) bytes[index] = (state >>> 8) + index;
 }

@@ -39,6 +39,8 @@ export interface ProcessOptions {
   readonly onTransact?: () => void;
   /** Called when it begins a sync. */
   readonly onSync?: () => void;
+  /** Called when one of its syncs has failed. */
+  readonly onSyncFailed?: () => void;
 }
 
 export class SimulatedProcess implements Environment {
@@ -59,7 +61,7 @@ export class SimulatedProcess implements Environment {
     this.clock = new ProcessClock(options.clock, this.gate, options.clockFault);
     this.random = options.random;
     this.#files = options.disk.process();
-    this.files = gatedFiles(this.#files, this.gate, options.onSync);
+    this.files = gatedFiles(this.#files, this.gate, options);
     this.network = gatedNetwork(options.network.host(options.host), this.gate);
     this.coordinator = new GatedCoordinator(options.coordinator.client(options.host), this.gate, options.onTransact);
   }
@@ -276,9 +278,11 @@ class GatedConnection implements Connection {
 
 // --- files ---------------------------------------------------------------------------------------------------------------
 
-function gatedFiles(files: SimulatedFiles, gate: Gate, onSync: (() => void) | undefined): Files {
+type OnSyncs = Pick<ProcessOptions, 'onSync' | 'onSyncFailed'>;
+
+function gatedFiles(files: SimulatedFiles, gate: Gate, onSyncs: OnSyncs): Files {
   return {
-    open: async (path, options) => gatedFile(await files.open(path, options), gate, onSync),
+    open: async (path, options) => gatedFile(await files.open(path, options), gate, onSyncs),
     list: (folder) => files.list(folder),
     rename: (from, to) => files.rename(from, to),
     remove: (path) => files.remove(path),
@@ -288,14 +292,16 @@ function gatedFiles(files: SimulatedFiles, gate: Gate, onSync: (() => void) | un
   };
 }
 
-function gatedFile(file: File, gate: Gate, onSync: (() => void) | undefined): File {
+function gatedFile(file: File, gate: Gate, { onSync, onSyncFailed }: OnSyncs): File {
   return {
     write: (offset, bytes) => file.write(offset, bytes),
     readNow: (offset, length) => file.readNow(offset, length),
     read: (offset, length) => gate.settled(file.read(offset, length)),
     sync: () => {
       onSync?.();
-      return gate.settled(file.sync());
+      const done = file.sync();
+      if (onSyncFailed !== undefined) done.catch(onSyncFailed);
+      return gate.settled(done);
     },
     size: () => file.size(),
     truncate: (length) => file.truncate(length),

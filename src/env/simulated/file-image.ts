@@ -18,6 +18,10 @@ type Operation =
 
 type Write = Operation & { readonly kind: 'write' };
 
+/** Shared by all pages that were written as zeros, as most are; never changed. */
+const zeroPage = new Uint8Array(pageBytes);
+const zeros = Buffer.alloc(1024 * 1024);
+
 export class FileImage {
   #stable = new Map<number, Uint8Array>();
   /** Pages that differ from `#stable`, or may. */
@@ -26,6 +30,8 @@ export class FileImage {
   #size = 0;
   #operations: Operation[] = [];
   #number = 0;
+  /** Pages may lie beyond the end: the file was made shorter. */
+  #wasTruncated = false;
   /** Pages whose unsynced bytes a failed sync has thrown away: reads show them, a crash does not leave them. */
   #lost = new Set<number>();
 
@@ -66,16 +72,24 @@ export class FileImage {
   write(offset: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#number += 1;
+    const areZeros = bytes[0] === 0 && bytes.length <= zeros.length && Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
     // A copy: `slice` of a Buffer would be a view of what the caller may change.
-    this.#operations.push({ kind: 'write', number: this.#number, offset, bytes: new Uint8Array(bytes) });
-    eachPage(offset, bytes.length, (page, within, count, done) => {
-      this.#cachedPage(page).set(bytes.subarray(done, done + count), within);
-    });
+    const kept = areZeros ? zeros.subarray(0, bytes.length) : new Uint8Array(bytes);
+    this.#operations.push({ kind: 'write', number: this.#number, offset, bytes: kept });
+    for (let done = 0; done < kept.length; ) {
+      const page = Math.floor((offset + done) / pageBytes);
+      const within = offset + done - page * pageBytes;
+      const count = Math.min(pageBytes - within, kept.length - done);
+      if (count < pageBytes) this.#cachedPage(page).set(kept.subarray(done, done + count), within);
+      else this.#cache.set(page, areZeros ? zeroPage : kept.slice(done, done + count));
+      done += count;
+    }
     this.#size = Math.max(this.#size, offset + bytes.length);
   }
 
   truncate(length: number): void {
     this.#number += 1;
+    this.#wasTruncated = true;
     this.#operations.push({ kind: 'truncate', number: this.#number, length });
     for (const page of new Set([...this.#cache.keys(), ...this.#stable.keys()])) {
       if ((page + 1) * pageBytes > length) this.#cachedPage(page).fill(0, Math.max(0, length - page * pageBytes));
@@ -85,20 +99,38 @@ export class FileImage {
 
   /** A sync that began at `mark` succeeded. */
   settle(mark: number): void {
-    const covered = this.#operations.filter((operation) => operation.number <= mark);
-    this.#operations = this.#operations.filter((operation) => operation.number > mark);
-    for (const operation of covered) this.#apply(operation);
-    this.#healLost(covered);
+    const covered = this.#takeCovered(mark);
     const waiting = this.#touched(this.#operations);
-    for (const page of this.#touched(covered)) if (!waiting.has(page) && !this.#lost.has(page)) this.#cache.delete(page);
-    if (this.#operations.every((operation) => operation.kind === 'write')) this.#dropPagesBeyond(this.#size);
+    const touched = this.#touched(covered);
+    for (const operation of covered) {
+      // Of a page that no later operation touches, all that the cache holds is stable: that page is taken as it is.
+      if (operation.kind === 'truncate') this.#apply(operation);
+      else this.#applyBytes(operation.offset, operation.bytes, waiting);
+    }
+    for (const page of touched) this.#settlePage(page, waiting.has(page));
+    if (this.#wasTruncated && this.#operations.every((operation) => operation.kind === 'write')) {
+      this.#dropPagesBeyond(this.#size);
+      this.#wasTruncated = false;
+    }
+  }
+
+  #takeCovered(mark: number): readonly Operation[] {
+    const count = this.#operations.findIndex((operation) => operation.number > mark);
+    return this.#operations.splice(0, count === -1 ? this.#operations.length : count);
+  }
+
+  #settlePage(page: number, isWaiting: boolean): void {
+    const cached = this.#cache.get(page);
+    // A lost page that was written again is written back as a whole.
+    const wasLost = this.#lost.delete(page);
+    if (cached === undefined || (isWaiting && !wasLost)) return;
+    this.#stable.set(page, isWaiting ? cached.slice() : cached);
+    if (!isWaiting) this.#cache.delete(page);
   }
 
   /** A sync that began at `mark` failed: as on Linux, what it covered is never written, though reads show it. */
   lose(mark: number): void {
-    const covered = this.#operations.filter((operation) => operation.number <= mark);
-    this.#operations = this.#operations.filter((operation) => operation.number > mark);
-    for (const page of this.#touched(covered)) this.#lost.add(page);
+    for (const page of this.#touched(this.#takeCovered(mark))) this.#lost.add(page);
   }
 
   /** The machine lost power: unsynced operations are kept, dropped or torn, in any combination that `random` likes. */
@@ -127,8 +159,12 @@ export class FileImage {
   rot(offset: number, mask: number): void {
     const within = offset % pageBytes;
     for (const pages of [this.#stable, this.#cache]) {
-      const page = pages.get(Math.floor(offset / pageBytes));
-      if (page !== undefined) page[within] = (page[within] ?? 0) ^ mask;
+      const number = Math.floor(offset / pageBytes);
+      const page = pages.get(number);
+      if (page === undefined) continue;
+      const rotten = page.slice();
+      rotten[within] = (page[within] ?? 0) ^ mask;
+      pages.set(number, rotten);
     }
   }
 
@@ -141,8 +177,8 @@ export class FileImage {
 
   #cachedPage(page: number): Uint8Array {
     const found = this.#cache.get(page);
-    if (found !== undefined) return found;
-    const made = this.#stable.get(page)?.slice() ?? new Uint8Array(pageBytes);
+    if (found !== undefined && found !== zeroPage) return found;
+    const made = (found ?? this.#stable.get(page) ?? zeroPage).slice();
     this.#cache.set(page, made);
     return made;
   }
@@ -158,24 +194,19 @@ export class FileImage {
     }
   }
 
-  #applyBytes(offset: number, bytes: Uint8Array): void {
+  /** `only`: to these pages. */
+  #applyBytes(offset: number, bytes: Uint8Array, only?: ReadonlySet<number>): void {
+    this.#stableSize = Math.max(this.#stableSize, offset + bytes.length);
+    if (only?.size === 0) return;
     eachPage(offset, bytes.length, (page, within, count, done) => {
+      if (only?.has(page) === false) return;
       let found = this.#stable.get(page);
-      if (found === undefined) {
+      if (found === undefined || found === zeroPage) {
         found = new Uint8Array(pageBytes);
         this.#stable.set(page, found);
       }
       found.set(bytes.subarray(done, done + count), within);
     });
-    this.#stableSize = Math.max(this.#stableSize, offset + bytes.length);
-  }
-
-  /** A lost page that was written again is written back as a whole. */
-  #healLost(covered: readonly Operation[]): void {
-    for (const page of this.#touched(covered)) {
-      const cached = this.#cache.get(page);
-      if (this.#lost.delete(page) && cached !== undefined) this.#stable.set(page, cached.slice());
-    }
   }
 
   #touched(operations: readonly Operation[]): Set<number> {
@@ -194,6 +225,8 @@ export class FileImage {
   }
 
   #tear(writes: readonly Write[], random: Random, keepOf8: number): void {
+    // Some media write whole pages or none, some sectors, some this and that.
+    const sectorsOf4 = [0, 2, 4][below(random, 3)] ?? 4;
     const byPage = new Map<number, Write[]>();
     for (const write of writes) {
       eachPage(write.offset, write.bytes.length, (page) => {
@@ -205,7 +238,7 @@ export class FileImage {
     for (const [page, list] of byPage) {
       const moment = (): number => (below(random, 8) < keepOf8 ? list.length : below(random, list.length + 1));
       const pageMoment = moment();
-      const bySector = below(random, 2) === 0;
+      const bySector = below(random, 4) < sectorsOf4;
       for (let start = page * pageBytes; start < (page + 1) * pageBytes; start += sectorBytes) {
         const kept = list.slice(0, bySector ? moment() : pageMoment);
         for (const write of kept) this.#applyPart(write, start, start + sectorBytes);

@@ -265,8 +265,7 @@ class SimulatedFile implements File {
     this.#checkWritable();
     const { disk } = this.#shared;
     if (disk.faults.failWrites) throw new FilesError('io', `write ${this.#name} at ${offset}: simulated failure`);
-    const absent = this.#image.absentPages(offset, bytes.length);
-    if (absent === 0 || disk.capacityBytes === Number.POSITIVE_INFINITY || disk.usedBytes + absent * pageBytes <= disk.capacityBytes) {
+    if (disk.capacityBytes === Number.POSITIVE_INFINITY || this.#fits(offset, bytes.length)) {
       this.#image.write(offset, bytes);
       return;
     }
@@ -279,6 +278,12 @@ class SimulatedFile implements File {
       this.#image.write(offset + done, bytes.subarray(done, done + count));
       done += count;
     }
+  }
+
+  #fits(offset: number, length: number): boolean {
+    const { disk } = this.#shared;
+    const absent = this.#image.absentPages(offset, length);
+    return absent === 0 || disk.usedBytes + absent * pageBytes <= disk.capacityBytes;
   }
 
   readNow(offset: number, length: number): Uint8Array {

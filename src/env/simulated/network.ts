@@ -112,7 +112,7 @@ export class SimulatedNetwork {
   }
 
   isBlocked(from: string, to: string): boolean {
-    return this.#blocked.has(path(from, to));
+    return this.#blocked.size > 0 && this.#blocked.has(path(from, to));
   }
 
   /** Resets the connections between two hosts, or all of one. Gives how many. */

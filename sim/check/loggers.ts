@@ -1,0 +1,66 @@
+/**
+ * What a logger has said of its copy of a zone it must stand by, through restarts and power losses (S3): an acknowledged append is below the length
+ * of every seal it answers, earlier or later; two seals of one copy are answered with one length; a copy that a restart found takes no append. Only
+ * an order to finish the zone makes the copy shorter: it says what the metadata holds.
+ */
+import { Violation } from './violation.ts';
+
+/** One logger's copy of one zone, from the append that created it on. */
+export interface ZoneCopy {
+  readonly shard: number;
+  readonly zone: number;
+  /** Its name, which outlives the process (S10). */
+  readonly generation: string;
+  /** End of what was acknowledged. */
+  acknowledged: number;
+  /** What seals were answered with. */
+  sealed: number | undefined;
+  finished: boolean;
+}
+
+export class LoggerPromises {
+  readonly #onViolation: (violation: Violation) => void;
+  readonly #copies = new Map<string, ZoneCopy>();
+
+  constructor(onViolation: (violation: Violation) => void) {
+    this.#onViolation = onViolation;
+  }
+
+  created(shard: number, zone: number, generation: string): ZoneCopy {
+    const copy: ZoneCopy = { shard, zone, generation, acknowledged: 0, sealed: undefined, finished: false };
+    this.#copies.set(generation, copy);
+    return copy;
+  }
+
+  /** A copy that an earlier process created. */
+  find(generation: string): ZoneCopy | undefined {
+    return this.#copies.get(generation);
+  }
+
+  /** `isOwn`: the process that answers is the one that created the copy. */
+  appended(copy: ZoneCopy, end: number, isOwn: boolean): void {
+    if (!isOwn) this.#violated(copy, `an append up to ${end} was acknowledged by a process that had found the zone when it started`);
+    copy.acknowledged = Math.max(copy.acknowledged, end);
+    this.#compare(copy, copy.sealed);
+  }
+
+  sealed(copy: ZoneCopy, length: number): void {
+    if (copy.sealed !== undefined && copy.sealed !== length && !copy.finished)
+      this.#violated(copy, `seals were answered with ${copy.sealed} and with ${length}`);
+    copy.sealed = length;
+    this.#compare(copy, length);
+  }
+
+  finished(copy: ZoneCopy): void {
+    copy.finished = true;
+  }
+
+  #compare(copy: ZoneCopy, length: number | undefined): void {
+    if (length !== undefined && length < copy.acknowledged && !copy.finished)
+      this.#violated(copy, `a seal was answered with ${length}, though ${copy.acknowledged} bytes are acknowledged`);
+  }
+
+  #violated({ shard, zone, generation }: ZoneCopy, what: string): void {
+    this.#onViolation(new Violation(`S3 shard ${shard} zone ${zone}, copy ${generation}: ${what}`));
+  }
+}

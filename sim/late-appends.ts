@@ -1,0 +1,55 @@
+/**
+ * Appends that reach a logger late, or once more, over a connection of their own: what their owner sent, as it sent it, at a moment when the owner
+ * has gone on, the logger has restarted or another epoch has sealed. Loggers must be safe under it (S3, S4, S11); the product's own gateways,
+ * which leave a zone as soon as they lose a replica of it, never do it.
+ */
+import type { ShardId, Uuid } from '../src/base/ids.ts';
+import type { AppendItem } from '../src/codec/logger-protocol.ts';
+import type { ShardEffect } from '../src/core/shard/events.ts';
+import type { LoggerNode } from '../src/logger/logger.ts';
+import { openChannel } from '../src/rpc/channel.ts';
+import { LoggerClient } from '../src/rpc/logger-client.ts';
+import { clientOptions } from '../src/rpc/options.ts';
+import type { SimulatedProcess } from './world.ts';
+
+/** Of each logger so many are kept. */
+const keptMax = 8;
+/** A connection that has brought no answer by then brings none. */
+const patienceMs = 1_000;
+
+export class LateAppends {
+  readonly #sent = new Map<Uuid, AppendItem[]>();
+
+  /** An owner sends it now. */
+  sent(shard: ShardId, { zone, epoch, offset, bytes, loggers }: Extract<ShardEffect, { effect: 'append' }>): void {
+    const item: AppendItem = { shard, zone, epoch, offset, bytes: bytes.slice() };
+    for (const logger of loggers) {
+      let kept = this.#sent.get(logger);
+      if (kept === undefined) this.#sent.set(logger, (kept = []));
+      kept.push(item);
+      if (kept.length > keptMax) kept.shift();
+    }
+  }
+
+  /** Sends the last ones to `logger` again, in their old order, from `process`, which ends with it. */
+  resend(logger: LoggerNode, process: SimulatedProcess): void {
+    const items = this.#sent.get(logger.uuid) ?? [];
+    let isOver = items.length === 0;
+    const end = (): void => {
+      isOver = true;
+      // A turn later: the connection is not cut while it calls.
+      process.clock.after(0, () => process.kill('process'));
+    };
+    if (isOver) return end();
+    process.clock.after(patienceMs, end);
+    openChannel(process.network.connect(logger.writeAddress), process.clock, clientOptions(), {
+      onOpen: (write) => new LoggerClient(logger.uuid, { read: undefined, write }).append(items, end),
+      onClose: () => {
+        if (!isOver) end();
+      },
+      onRequest: () => undefined,
+      onNotice: () => undefined,
+      onDrain: () => undefined,
+    });
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Lives made for what loggers must keep (S3, S9, S17): long batches with a sync always under way, and faults in sequences that chance hardly ever
+ * strings together:
+ *
+ *   torn tail        everything loses power in the middle of a sync, and the loggers once more when the tail has been told of
+ *   failed tail      a sync fails and every gateway dies before it can react; the loggers lose power when the take-over has used what a scan found
+ *   failed sync      a sync fails, and the machine loses power before the process has come back
+ *   busy usurper     a gateway is replaced while it goes on writing: seals find appends in the queue
+ *   late appends     a logger restarts, and what was sent to it before arrives afterwards
+ *   unknown outcome  gateways restart while the coordinator loses requests and answers
+ */
+import { below } from '../src/env/random.ts';
+import type { SimulatedRandom } from '../src/env/simulated/random.ts';
+import type { Cast, Fault } from './budget.ts';
+import { budget, pick } from './budget.ts';
+import type { ClusterPlan, WorkloadPlan, WorldPlan } from './plan.ts';
+
+const KIB = 1024;
+
+export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
+  const loggers = pick(random, [1, 2, 2, 3]);
+  return {
+    gateways: pick(random, [1, 2, 2]),
+    loggers,
+    replicas: loggers,
+    minReplicas: 1,
+    shards: pick(random, [1, 1, 2]),
+    zoneSize: pick(random, [128, 256]) * KIB,
+    // Batches that begin with a page: of what a power loss leaves of them, headers survive without their blocks.
+    alignment: pick(random, [1, 512, 4096, 4096]),
+    // A take-over hears all loggers: one that had to wait for one that is down would not use what it held.
+    coldSealWaitMs: pick(random, [100, 1_000, 1_000]),
+    sealWaitMs: pick(random, [1, 50]),
+  };
+}
+
+export function storageWorld(random: SimulatedRandom): Partial<WorldPlan> {
+  return { syncDelayMs: pick(random, [3, 6, 10]), syncDelaySpreadMs: pick(random, [0.5, 5]), delayMaxMs: pick(random, [0.5, 0.5, 2]) };
+}
+
+export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
+  const clients = pick(random, [2, 3]);
+  return {
+    clients,
+    workersPerClient: pick(random, [2, 4]),
+    directClients: clients,
+    keys: pick(random, [3, 10, 40]),
+    weights: {
+      get: 1,
+      put: 6,
+      delete: 1,
+      'put-if-version': pick(random, [0, 1]),
+      'put-if-absent': 0,
+      'delete-if-version': 0,
+      'put-many': pick(random, [0, 1]),
+      'get-many': 0,
+    },
+    // Of several blocks: what is lost must be more than the block that the next write touches.
+    valueBytesMax: pick(random, [4_000, 15_000]),
+    durationMs: pick(random, [2_500, 4_000]),
+    burstPercent: pick(random, [0, 50]),
+    timeoutMs: pick(random, [400, 2_000]),
+  };
+}
+
+type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
+
+export function drawStorageFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
+  const count = 3 + below(random, 4);
+  const faults = Array.from({ length: count }, () => pick(random, sequences)(random, cast, below(random, windowMs)));
+  return faults
+    .flat()
+    .sort((a, b) => a.atMs - b.atMs)
+    .slice(0, budget.faultsMax);
+}
+
+const sequences: readonly Sequence[] = [tornTail, tornTail, failedTail, failedSync, busyUsurper, lateAppends, unknownOutcome];
+
+function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const downMs = 1 + below(random, 200);
+  const nodes = [...loggers, ...gateways];
+  const first: Fault = {
+    kind: 'kill-at',
+    atMs,
+    node: pick(random, loggers),
+    how: 'power',
+    downMs,
+    site: 'sync',
+    count: 1 + below(random, 4),
+    others: nodes,
+  };
+  const again: Fault = { kind: 'blackout', atMs: atMs + downMs + below(random, 800), nodes: loggers, downMs: 1 + below(random, 200) };
+  return below(random, 2) === 0 ? [first] : [first, again];
+}
+
+function failedTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  return [
+    {
+      kind: 'fail-sync',
+      atMs,
+      node,
+      downMs: 1 + below(random, 100),
+      then: { nodes: gateways, how: 'process', afterMs: random.fraction() },
+    },
+    { kind: 'blackout', atMs: atMs + 250 + below(random, 700), nodes: pick(random, [[node], loggers]), downMs: 1 + below(random, 200) },
+  ];
+}
+
+function failedSync(random: SimulatedRandom, { loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  return [
+    {
+      kind: 'fail-sync',
+      atMs,
+      node,
+      downMs: 1 + below(random, 200),
+      then: { nodes: pick(random, [[node], loggers]), how: 'power', afterMs: random.fraction() * 3 },
+    },
+  ];
+}
+
+function busyUsurper(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const forMs = 200 + below(random, 600);
+  return [
+    { kind: 'slow-syncs', atMs, node: pick(random, loggers), delayMs: 5 + below(random, 40), forMs },
+    { kind: 'replace', atMs: atMs + below(random, 50), node: pick(random, gateways), old: 'alive', unreached: [], forMs },
+  ];
+}
+
+function lateAppends(random: SimulatedRandom, { loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  const how = pick(random, ['process', 'power'] as const);
+  const restart: Fault = { kind: 'kill', atMs, node, how, downMs: 1 + below(random, 50) };
+  const late: Fault = { kind: 'late-appends', atMs: atMs + 1, node };
+  return [restart, late, { kind: 'late-appends', atMs: atMs + below(random, 400), node }];
+}
+
+/** The weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would not even start. */
+function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: number): Fault[] {
+  const kills = gateways.map((node): Fault => ({ kind: 'kill', atMs, node, how: 'process', downMs: 1 + below(random, 20) }));
+  const weather: Fault = {
+    kind: 'coordinator',
+    atMs: atMs + 40 + below(random, 80),
+    forMs: 100 + below(random, 400),
+    delayMs: below(random, 10),
+    requestLost: pick(random, [0, 0.2]),
+    answerLost: 0.4 + random.fraction() * 0.4,
+    timeoutMs: 5 + below(random, 30),
+  };
+  return [...kills, weather];
+}

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { ZoneCopy } from '../../../sim/check/loggers.ts';
+import { LoggerPromises } from '../../../sim/check/loggers.ts';
+
+/** What the check says of `events`. */
+function violations(events: (promises: LoggerPromises, copy: ZoneCopy) => void): string[] {
+  const found: string[] = [];
+  const promises = new LoggerPromises(({ message }) => found.push(message));
+  events(promises, promises.created(0, 7, 'a1'));
+  return found;
+}
+
+test('S3: appends, a restart, two seals of the same length: nothing to say', () => {
+  const found = violations((promises, copy) => {
+    promises.appended(copy, 100, true);
+    promises.appended(copy, 200, true);
+    promises.sealed(copy, 200);
+    assert.equal(promises.find('a1'), copy, 'the copy is known by its generation');
+    promises.sealed(copy, 200);
+  });
+  assert.deepEqual(found, []);
+});
+
+test('S3: a seal below what was acknowledged before', () => {
+  const found = violations((promises, copy) => {
+    promises.appended(copy, 200, true);
+    promises.sealed(copy, 100);
+  });
+  assert.match(found.join(), /^S3 shard 0 zone 7, copy a1: a seal was answered with 100, though 200 bytes are acknowledged$/);
+});
+
+test('S3: an append that was queued when the seal was answered, and is acknowledged afterwards', () => {
+  const found = violations((promises, copy) => {
+    promises.sealed(copy, 100);
+    promises.appended(copy, 200, true);
+  });
+  assert.match(found.join(), /a seal was answered with 100, though 200 bytes are acknowledged/);
+});
+
+test('S3: a tail that was told of and is gone after the next restart', () => {
+  const found = violations((promises, copy) => {
+    promises.sealed(copy, 200);
+    promises.sealed(copy, 100);
+  });
+  assert.match(found.join(), /seals were answered with 200 and with 100/);
+});
+
+test('S3: an append acknowledged by a process that found the zone open', () => {
+  const found = violations((promises, copy) => promises.appended(copy, 100, false));
+  assert.match(found.join(), /acknowledged by a process that had found the zone when it started/);
+});
+
+test('S10: an order to finish the zone makes it shorter', () => {
+  const found = violations((promises, copy) => {
+    promises.appended(copy, 200, true);
+    promises.finished(copy);
+    promises.sealed(copy, 100);
+  });
+  assert.deepEqual(found, []);
+});

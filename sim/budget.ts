@@ -71,6 +71,8 @@ export type Fault =
       readonly timeoutMs: number;
     }
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
+  /** What one process asks arrives in time, but it is told late: what it reads, after `answerMs`; news, at the end. So it acts on what was true once. */
+  | { readonly kind: 'coordinator-late'; readonly atMs: number; readonly node: string; readonly forMs: number; readonly answerMs: number }
   /**
    * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes on (`alive`), is
    * `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out of its reach (`uninformed`), or first one
@@ -126,6 +128,7 @@ const kinds = [
   'fail-sync',
   'coordinator',
   'coordinator-cut',
+  'coordinator-late',
   'replace',
   'clock-jump',
 ] as const satisfies readonly FaultKind[];
@@ -189,6 +192,8 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'refuse':
     case 'coordinator-cut':
       return { kind, atMs, node, forMs };
+    case 'coordinator-late':
+      return { kind, atMs, node: pick(random, cast.gateways), forMs, answerMs: below(random, forMs) };
     case 'slow-syncs':
       return { kind, atMs, node: logger, delayMs: 1 + below(random, 1 + below(random, 1_500)), forMs };
     case 'hang-syncs':

@@ -18,8 +18,8 @@ import type { LoggerNode } from '../src/logger/logger.ts';
 import { startLogger } from '../src/logger/logger.ts';
 import type { Fault } from './budget.ts';
 import type { Coverage } from './coverage.ts';
+import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 import type { Plan } from './plan.ts';
-import { clientHost, gatewayHost, loggerHost } from './plan.ts';
 import type { Transcript } from './transcript.ts';
 import { SimulatedProcess } from './world.ts';
 
@@ -73,6 +73,8 @@ export class SimulatedCluster {
   readonly #random: SimulatedRandom;
   readonly #coordinatorRandom: SimulatedRandom;
   #weather: CoordinatorWeather | undefined;
+  /** By host: the coordinator tells it late. */
+  readonly #late = new Map<string, { readonly untilMs: number; readonly answerMs: number }>();
   #healing = false;
   readonly #onFailure: (error: unknown) => void;
 
@@ -94,7 +96,7 @@ export class SimulatedCluster {
     this.coordinator = new MemoryCoordinator({
       clock: this.clock,
       fate: (request) => this.#fate(request),
-      watchDelayMs: (client) => (client === 'check' ? 0 : this.#coordinatorRandom.fraction() * 20),
+      watchDelayMs: (client) => (client === 'check' ? 0 : this.#newsDelayMs(client)),
     });
     const { gateways, loggers } = plan.cluster;
     this.nodes = [
@@ -322,6 +324,9 @@ export class SimulatedCluster {
       case 'coordinator-cut':
         this.coordinator.cut(fault.node);
         return this.#later(fault.forMs, () => this.coordinator.heal(fault.node));
+      case 'coordinator-late':
+        this.#late.set(fault.node, { untilMs: this.clock.now() + fault.forMs, answerMs: fault.answerMs });
+        return;
       case 'replace':
         return this.#replace(this.#named(fault.node), fault);
       case 'clock-jump': {
@@ -397,9 +402,16 @@ export class SimulatedCluster {
     }
   }
 
+  #newsDelayMs(client: string): number {
+    return Math.max(this.#coordinatorRandom.fraction() * 20, (this.#late.get(client)?.untilMs ?? 0) - this.clock.now());
+  }
+
   #fate({ client, kind }: MemoryRequest): Fate {
     const random = this.#coordinatorRandom;
     const delay = (): number => random.fraction() * 2;
+    const late = this.#late.get(client);
+    if (late !== undefined && kind !== 'transact' && this.clock.now() < late.untilMs)
+      return { kind: 'sent', requestDelayMs: delay(), answerDelayMs: late.answerMs };
     const weather = client.startsWith('check') || client === 'bootstrap' ? undefined : this.#weather;
     if (weather === undefined) return { kind: 'sent', requestDelayMs: delay(), answerDelayMs: delay() };
     const slow = (): number => delay() + random.fraction() * weather.delayMs;
@@ -416,6 +428,7 @@ export class SimulatedCluster {
     this.transcript.note('sim', 'everything is healed');
     this.#healing = true;
     this.#weather = undefined;
+    this.#late.clear();
     for (const other of this.replacements) {
       this.kill(other, 'process', 1);
       // The members' list names the other one: whom it replaced starts anew and enters itself.

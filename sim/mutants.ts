@@ -14,7 +14,7 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Mutant } from './mutant-list.ts';
-import { mutants } from './mutant-list.ts';
+import { editsOf, mutants } from './mutant-list.ts';
 import type { SeedResult } from './summary.ts';
 
 /** A life that takes longer than this has no end. */
@@ -64,7 +64,7 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
   const folder = mkdtempSync(path.join(tmpdir(), 'kv-filelog-mutant-'));
   try {
     copyBuild(folder);
-    edit(path.join(folder, mutant.file), mutant.find, mutant.replace, mutant.name);
+    for (const { file, find, replace } of editsOf(mutant)) edit(path.join(folder, file), find, replace, mutant.name);
     if (!asserts)
       edit(path.join(folder, 'src/base/assert.js'), 'if (!condition)\n        throw new AssertionFailure(rule);', '', 'asserts off');
     return await firstFailure(path.join(folder, 'sim/main.js'));

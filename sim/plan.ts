@@ -6,6 +6,8 @@ import { below } from '../src/env/random.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Fault, FaultKind } from './budget.ts';
 import { drawFaults, pick } from './budget.ts';
+import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
+import { drawRivals } from './rivals.ts';
 
 const KIB = 1024;
 
@@ -61,6 +63,18 @@ export interface WorkloadPlan {
   readonly timeoutMs: number;
   /** Of so many clients each goes straight to the owners; the others stay with the gateways they were told of, which forward. */
   readonly directClients: number;
+  readonly sides: SidesPlan | undefined;
+}
+
+/**
+ * Each client knows one gateway only, client i that of i modulo the gateways. Who had a write acknowledged tells a client of another side,
+ * which looks at once and must see it: people talk to one another, not only through the store.
+ */
+export interface SidesPlan {
+  /** The side whose clients do nothing else than to look when they are told; -1: none. */
+  readonly listening: number;
+  /** Of so many of a hundred looks each is a write instead. */
+  readonly answerPercent: number;
 }
 
 export type OperationKind = 'get' | 'put' | 'delete' | 'put-if-version' | 'put-if-absent' | 'delete-if-version' | 'put-many' | 'get-many';
@@ -73,71 +87,34 @@ export interface Plan {
   readonly faults: readonly Fault[];
 }
 
-export function gatewayHost(id: number): string {
-  return `gateway${id}`;
-}
-
-export function loggerHost(id: number): string {
-  return `logger${id}`;
-}
-
-export function clientHost(id: number): string {
-  return `client${id}`;
-}
-
 /** Most lives are anything; some are made for what anything rarely reaches. */
-export type Theme = 'anything' | 'usurper' | 'blackout';
+export type Theme = 'anything' | 'rivals' | 'blackout';
 
 export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
-  const theme = pick(random, ['anything', 'anything', 'anything', 'anything', 'usurper', 'blackout'] as const);
-  const cluster = { ...drawCluster(random.fork('cluster')), ...themeCluster(theme, random) };
+  const theme = pick(random, ['anything', 'anything', 'anything', 'anything', 'anything', 'rivals', 'rivals', 'blackout'] as const);
+  const rivals = theme === 'rivals' ? drawRivals(random.fork('rivals')) : undefined;
+  const cluster = { ...drawCluster(random.fork('cluster')), ...rivals?.cluster };
   const world = { ...drawWorld(random.fork('world'), cluster), ...(theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {}) };
-  const workload = { ...drawWorkload(random.fork('workload'), cluster), ...themeWorkload(theme, random) };
+  const workload = { ...drawWorkload(random.fork('workload'), cluster), ...blackoutWorkload(theme, random), ...rivals?.workload };
   const cast = {
     gateways: names(cluster.gateways, gatewayHost),
     loggers: names(cluster.loggers, loggerHost),
     clients: names(workload.clients, clientHost),
   };
-  return { seed, cluster, world, workload, faults: drawFaults(random.fork('faults'), cast, workload.durationMs + 500, themeFaults[theme]) };
+  const faults = rivals?.faults ?? drawFaults(random.fork('faults'), cast, workload.durationMs + 500, themeFaults[theme]);
+  return { seed, cluster, world, workload, faults };
 }
 
 const themeFaults: Readonly<Record<Theme, Readonly<Partial<Record<FaultKind, number>>> | undefined>> = {
   anything: undefined,
-  usurper: { replace: 6, pause: 1, block: 1, 'coordinator-cut': 1, cut: 1, 'slow-syncs': 1 },
+  rivals: undefined,
   blackout: { 'kill-at': 6, blackout: 3, 'slow-syncs': 1, kill: 1 },
 };
 
-/** Usurpers: an owner that does not know that it is deposed, replicas that do not know it either, and clients on both sides. */
-function themeCluster(theme: Theme, random: SimulatedRandom): Partial<ClusterPlan> {
-  if (theme !== 'usurper') return {};
-  const loggers = pick(random, [2, 2, 3]);
-  return {
-    gateways: 2,
-    loggers,
-    replicas: loggers,
-    minReplicas: 1,
-    shards: pick(random, [1, 2]),
-    coldSealWaitMs: 100,
-    sealWaitMs: pick(random, [1, 50]),
-  };
-}
-
-function themeWorkload(theme: Theme, random: SimulatedRandom): Partial<WorkloadPlan> {
-  if (theme === 'blackout') return { durationMs: pick(random, [800, 2_500]), valueBytesMax: pick(random, [400, 4_000, 15_000]) };
-  if (theme !== 'usurper') return {};
-  const clients = pick(random, [3, 4]);
-  return {
-    clients,
-    workersPerClient: pick(random, [1, 2]),
-    directClients: pick(random, [1, 2]),
-    keys: pick(random, [1, 2, 4]),
-    durationMs: pick(random, [4_000, 8_000]),
-    burstPercent: 0,
-    // Few and far between: a call that began before the old owner was deposed proves nothing.
-    operations: pick(random, [100, 200]),
-    timeoutMs: pick(random, [2_000, 10_000]),
-  };
+function blackoutWorkload(theme: Theme, random: SimulatedRandom): Partial<WorkloadPlan> {
+  if (theme !== 'blackout') return {};
+  return { durationMs: pick(random, [800, 2_500]), valueBytesMax: pick(random, [400, 4_000, 15_000]) };
 }
 
 function names(count: number, name: (id: number) => string): string[] {
@@ -212,5 +189,6 @@ function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): WorkloadPl
     burstPercent: pick(random, [0, 50, 95]),
     timeoutMs: pick(random, [400, 2_000, 10_000]),
     directClients: pick(random, [clients, clients, below(random, clients + 1)]),
+    sides: clients > 1 && cluster.gateways > 1 && below(random, 3) === 0 ? { listening: -1, answerPercent: 0 } : undefined,
   };
 }

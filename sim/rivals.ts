@@ -1,0 +1,202 @@
+/**
+ * Lives of two gateways that both believe to own a shard. Gateway X owns it; another process takes its place while X goes on in its old belief.
+ * Clients of the other gateway, Y, write and come to the new owner; clients of X are told by them of each acknowledged write and look at
+ * once. In most of these scenes a read of X that is not confirmed by the right replicas, sent at the right time, is a read of the past.
+ *
+ * Each scene is a few faults that belong together. One alone reaches nothing: it takes an owner that does not know, replicas that do not
+ * know either, and a reader who knows better, within a second.
+ */
+import { balancedOwners } from '../src/core/rendezvous.ts';
+import { below } from '../src/env/random.ts';
+import type { SimulatedRandom } from '../src/env/simulated/random.ts';
+import type { Fault } from './budget.ts';
+import { pick } from './budget.ts';
+import { gatewayHost, loggerHost } from './hosts.ts';
+import type { ClusterPlan, WorkloadPlan } from './plan.ts';
+
+const gateways = 2;
+/** Nothing happens before: keys are written, and known on both sides. */
+const calmMs = 700;
+/** Between scenes, so that X owns its shards again. */
+const pauseMs = 350;
+
+interface Cast {
+  /** The owner that is replaced, and the gateway whose clients meet its successor. */
+  readonly x: string;
+  readonly y: string;
+  readonly loggers: readonly string[];
+  readonly coldSealWaitMs: number;
+}
+
+interface Scene {
+  readonly faults: readonly Fault[];
+  readonly lengthMs: number;
+}
+
+type DrawScene = (random: SimulatedRandom, cast: Cast, atMs: number) => Scene;
+
+export interface Rivals {
+  readonly cluster: Partial<ClusterPlan>;
+  readonly workload: Partial<WorkloadPlan>;
+  readonly faults: readonly Fault[];
+}
+
+export function drawRivals(random: SimulatedRandom): Rivals {
+  const loggers = pick(random, [2, 2, 3]);
+  const shards = pick(random, [1, 1, 2, 4]);
+  const coldSealWaitMs = pick(random, [100, 100, 400]);
+  const x = ownerOfFirstShard(shards);
+  const cast: Cast = {
+    x: gatewayHost(x),
+    y: gatewayHost(1 - x),
+    loggers: Array.from({ length: loggers }, (_, id) => loggerHost(id)),
+    coldSealWaitMs,
+  };
+  const { faults, endMs } = drawScenes(random.fork('scenes'), cast);
+  return {
+    cluster: {
+      gateways,
+      loggers,
+      replicas: loggers,
+      minReplicas: 1,
+      shards,
+      zoneSize: 64 * 1024,
+      coldSealWaitMs,
+      sealWaitMs: pick(random, [1, 50]),
+      loggerTimeoutMs: pick(random, [300, 1_000, 2_000]),
+    },
+    workload: {
+      clients: 2 * gateways,
+      workersPerClient: 2,
+      directClients: 0,
+      operations: 900,
+      durationMs: endMs,
+      burstPercent: 0,
+      timeoutMs: 1_500,
+      keys: 2 * shards + pick(random, [0, 2]),
+      hotOneIn: 0,
+      valueBytesMax: pick(random, [40, 400, 2_000]),
+      weights: {
+        get: 1,
+        put: 6,
+        delete: pick(random, [0, 1]),
+        'put-if-version': 1,
+        'put-if-absent': 0,
+        'delete-if-version': 0,
+        'put-many': 0,
+        'get-many': 0,
+      },
+      sides: pick(random, [
+        { listening: x, answerPercent: 0 },
+        { listening: x, answerPercent: 10 },
+        { listening: -1, answerPercent: 0 },
+      ]),
+    },
+    faults,
+  };
+}
+
+function ownerOfFirstShard(shards: number): number {
+  const owners = balancedOwners(
+    Array.from({ length: shards }, (_, shard) => String(shard)),
+    Array.from({ length: gateways }, (_, gateway) => String(gateway)),
+  );
+  return Number(owners.get('0'));
+}
+
+const scenes: readonly DrawScene[] = [unaware, unaware, deaf, belated, belated, divided, twice, unheard];
+const scenesMax = 12;
+
+function drawScenes(random: SimulatedRandom, cast: Cast): { readonly faults: readonly Fault[]; readonly endMs: number } {
+  const faults: Fault[] = [];
+  let atMs = calmMs;
+  for (let left = scenesMax; left > 0; left -= 1) {
+    const scene = pick(random, scenes)(random, cast, atMs);
+    faults.push(...scene.faults);
+    atMs += scene.lengthMs + pauseMs;
+  }
+  return { faults: faults.sort((a, b) => a.atMs - b.atMs), endMs: atMs };
+}
+
+/** X hears nothing of its successor, which may not reach one of the replicas. */
+function unaware(random: SimulatedRandom, { x, loggers, coldSealWaitMs }: Cast, atMs: number): Scene {
+  const unreached = below(random, 2) === 0 ? [] : [pick(random, loggers)];
+  const lengthMs = 350 + below(random, 250) + (unreached.length > 0 ? coldSealWaitMs : 0);
+  return { lengthMs, faults: [{ kind: 'replace', atMs, node: x, old: 'uninformed', unreached, forMs: lengthMs }] };
+}
+
+/** As before, and what the fenced replicas say reaches X late: only the one that is not fenced answers. */
+function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
+  const { x, loggers, coldSealWaitMs } = cast;
+  const unreached = pick(random, loggers);
+  const lengthMs = 400 + below(random, 250) + coldSealWaitMs;
+  const blockedMs = 30 + below(random, 40);
+  return {
+    lengthMs,
+    faults: [
+      { kind: 'replace', atMs, node: x, old: 'uninformed', unreached: [unreached], forMs: lengthMs },
+      ...loggers
+        .filter((logger) => logger !== unreached)
+        .map((from): Fault => ({ kind: 'block', atMs: atMs + blockedMs, from, to: x, forMs: lengthMs - blockedMs })),
+    ],
+  };
+}
+
+/**
+ * X changes its zone and is told so only after another took over; meanwhile the loggers that fenced it may have been started again. What
+ * waited at X for the new zone must be confirmed by it.
+ */
+function belated(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
+  const answerMs = 650 + below(random, 200);
+  const lengthMs = answerMs + 150;
+  const restartAtMs = atMs + 200 + below(random, 150);
+  const restarts = below(random, 3) === 0 ? [] : loggers;
+  return {
+    lengthMs,
+    faults: [
+      { kind: 'coordinator-late', atMs, node: x, forMs: answerMs + 100, answerMs },
+      { kind: 'cut', atMs: atMs + 1, from: x, to: pick(random, loggers) },
+      { kind: 'replace', atMs: atMs + 2 + below(random, 20), node: x, old: 'alive', unreached: [], forMs: lengthMs },
+      ...restarts.map((node): Fault => ({ kind: 'kill', atMs: restartAtMs, node, how: 'process', downMs: 1 + below(random, 20) })),
+    ],
+  };
+}
+
+/** X is sealed while one replica has less of what is in flight than the others. */
+function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
+  const lengthMs = 350 + below(random, 250);
+  return {
+    lengthMs,
+    faults: [
+      { kind: 'block', atMs, from: x, to: pick(random, loggers), forMs: 250 },
+      { kind: 'replace', atMs: atMs + below(random, 30), node: x, old: 'uninformed', unreached: [], forMs: lengthMs },
+    ],
+  };
+}
+
+/** X is started again and another one in its place, both at once: one of the two claims is lost. */
+function twice(random: SimulatedRandom, { x }: Cast, atMs: number): Scene {
+  const lengthMs = 500 + below(random, 300);
+  const delayMs = pick(random, [0, 20, 60]);
+  return {
+    lengthMs,
+    faults: [
+      { kind: 'coordinator', atMs, forMs: lengthMs, delayMs, requestLost: 0, answerLost: 0, timeoutMs: 1_000 },
+      { kind: 'kill', atMs, node: x, how: 'process', downMs: 1 },
+      { kind: 'replace', atMs: atMs + below(random, 3), node: x, old: 'alive', unreached: [], forMs: lengthMs },
+    ],
+  };
+}
+
+/** What X says to the other gateway is lost with their connection, after X did it; and its zone changes before it is asked again. */
+function unheard(random: SimulatedRandom, { x, y, loggers }: Cast, atMs: number): Scene {
+  const forMs = 60 + below(random, 60);
+  return {
+    lengthMs: forMs + 200,
+    faults: [
+      { kind: 'block', atMs, from: x, to: y, forMs },
+      { kind: 'cut', atMs: atMs + forMs - 30, from: x, to: pick(random, loggers) },
+      { kind: 'cut', atMs: atMs + forMs - 1, from: x, to: y },
+    ],
+  };
+}

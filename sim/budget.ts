@@ -60,7 +60,10 @@ export type Fault =
   | { readonly kind: 'slow-syncs'; readonly atMs: number; readonly node: string; readonly delayMs: number; readonly forMs: number }
   | { readonly kind: 'hang-syncs'; readonly atMs: number; readonly node: string; readonly forMs: number }
   | { readonly kind: 'fail-sync'; readonly atMs: number; readonly node: string; readonly downMs: number }
-  /** Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. */
+  /**
+   * Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. `everyMs`: it takes
+   * what has arrived only so often, all at once, so that rivals are neck and neck (0: at any time).
+   */
   | {
       readonly kind: 'coordinator';
       readonly atMs: number;
@@ -69,6 +72,7 @@ export type Fault =
       readonly requestLost: number;
       readonly answerLost: number;
       readonly timeoutMs: number;
+      readonly everyMs: number;
     }
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
   /** What one process asks arrives in time, but it is told late: what it reads, after `answerMs`; news, at the end. So it acts on what was true once. */
@@ -200,19 +204,8 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
       return { kind, atMs, node: logger, forMs };
     case 'fail-sync':
       return { kind, atMs, node: logger, downMs };
-    case 'coordinator': {
-      const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
-      const delayMs = below(random, 1 + below(random, 400));
-      return {
-        kind,
-        atMs,
-        forMs: 200 + below(random, budget.lastingMsMax),
-        delayMs,
-        requestLost: most(),
-        answerLost: most(),
-        timeoutMs: 5 + below(random, 300),
-      };
-    }
+    case 'coordinator':
+      return drawWeather(random, atMs);
     case 'replace': {
       const unreached = below(random, 2) === 0 ? [] : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
       const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'stunned', 'stunned'] as const);
@@ -221,6 +214,20 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'clock-jump':
       return { kind, atMs, node, byMs: (below(random, 2) === 0 ? -1 : 1) * below(random, 3_600_000) };
   }
+}
+
+function drawWeather(random: SimulatedRandom, atMs: number): Fault {
+  const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
+  return {
+    kind: 'coordinator',
+    atMs,
+    forMs: 200 + below(random, budget.lastingMsMax),
+    delayMs: below(random, 1 + below(random, 400)),
+    requestLost: most(),
+    answerLost: most(),
+    timeoutMs: 5 + below(random, 300),
+    everyMs: pick(random, [0, 0, 0, 20]),
+  };
 }
 
 export function pick<T>(random: SimulatedRandom, list: readonly T[]): T {

@@ -415,7 +415,9 @@ export class SimulatedCluster {
     const weather = client.startsWith('check') || client === 'bootstrap' ? undefined : this.#weather;
     if (weather === undefined) return { kind: 'sent', requestDelayMs: delay(), answerDelayMs: delay() };
     const slow = (): number => delay() + random.fraction() * weather.delayMs;
-    const requestDelayMs = random.chance(weather.requestLost) ? 'lost' : slow();
+    const toNextMs = (delayMs: number): number =>
+      weather.everyMs === 0 ? delayMs : delayMs + weather.everyMs - ((this.clock.now() + delayMs) % weather.everyMs);
+    const requestDelayMs = random.chance(weather.requestLost) ? 'lost' : toNextMs(slow());
     const answerDelayMs = random.chance(weather.answerLost) ? 'lost' : slow();
     if (kind === 'transact' && (requestDelayMs === 'lost' || answerDelayMs === 'lost')) this.coverage.count('coordinator unknown');
     return { kind: 'sent', requestDelayMs, answerDelayMs, timeoutMs: weather.timeoutMs };

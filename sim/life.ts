@@ -99,7 +99,7 @@ class Life {
   }
 
   async run(): Promise<LifeResult> {
-    const stop = observe(this.#coverage);
+    const stop = observe(this.#coverage, (violation) => this.#fail(violation));
     const onRejection = (error: unknown): void => this.#fail(error);
     process.on('unhandledRejection', onRejection);
     try {

@@ -95,7 +95,11 @@ export function drawPlan(seed: number): Plan {
   const theme = pick(random, ['anything', 'anything', 'anything', 'anything', 'anything', 'rivals', 'rivals', 'blackout'] as const);
   const rivals = theme === 'rivals' ? drawRivals(random.fork('rivals')) : undefined;
   const cluster = { ...drawCluster(random.fork('cluster')), ...rivals?.cluster };
-  const world = { ...drawWorld(random.fork('world'), cluster), ...(theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {}) };
+  const world = {
+    ...drawWorld(random.fork('world'), cluster),
+    ...(theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {}),
+    ...rivals?.world,
+  };
   const workload = { ...drawWorkload(random.fork('workload'), cluster), ...blackoutWorkload(theme, random), ...rivals?.workload };
   const cast = {
     gateways: names(cluster.gateways, gatewayHost),

@@ -12,11 +12,13 @@ import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Fault } from './budget.ts';
 import { pick } from './budget.ts';
 import { gatewayHost, loggerHost } from './hosts.ts';
-import type { ClusterPlan, WorkloadPlan } from './plan.ts';
+import type { ClusterPlan, WorkloadPlan, WorldPlan } from './plan.ts';
 
 const gateways = 2;
 /** Nothing happens before: keys are written, and known on both sides. */
 const calmMs = 700;
+/** In which a taker that waits for a logger certainly reads the head once more: its pause and a tick. */
+const takerRoundMs = 110;
 /** Between scenes, so that X owns its shards again. */
 const pauseMs = 350;
 
@@ -25,6 +27,8 @@ interface Cast {
   readonly x: string;
   readonly y: string;
   readonly loggers: readonly string[];
+  /** Which successors may not reach: always the same one, since what stands on it alone can't be read then. */
+  readonly unreached: string;
   readonly coldSealWaitMs: number;
 }
 
@@ -37,6 +41,7 @@ type DrawScene = (random: SimulatedRandom, cast: Cast, atMs: number) => Scene;
 
 export interface Rivals {
   readonly cluster: Partial<ClusterPlan>;
+  readonly world: Partial<WorldPlan>;
   readonly workload: Partial<WorkloadPlan>;
   readonly faults: readonly Fault[];
 }
@@ -44,14 +49,10 @@ export interface Rivals {
 export function drawRivals(random: SimulatedRandom): Rivals {
   const loggers = pick(random, [2, 2, 3]);
   const shards = pick(random, [1, 1, 2, 4]);
-  const coldSealWaitMs = pick(random, [100, 100, 400]);
-  const x = ownerOfFirstShard(shards);
-  const cast: Cast = {
-    x: gatewayHost(x),
-    y: gatewayHost(1 - x),
-    loggers: Array.from({ length: loggers }, (_, id) => loggerHost(id)),
-    coldSealWaitMs,
-  };
+  const coldSealWaitMs = pick(random, [100, 300, 500]);
+  const x = ownerOf(below(random, shards), shards);
+  const hosts = Array.from({ length: loggers }, (_, id) => loggerHost(id));
+  const cast: Cast = { x: gatewayHost(x), y: gatewayHost(1 - x), loggers: hosts, unreached: pick(random, hosts), coldSealWaitMs };
   const { faults, endMs } = drawScenes(random.fork('scenes'), cast);
   return {
     cluster: {
@@ -65,17 +66,19 @@ export function drawRivals(random: SimulatedRandom): Rivals {
       sealWaitMs: pick(random, [1, 50]),
       loggerTimeoutMs: pick(random, [300, 1_000, 2_000]),
     },
+    // Slow ones take longer than a scene.
+    world: { delayMaxMs: pick(random, [0.5, 2]), syncDelayMs: pick(random, [0.1, 0.5]), syncDelaySpreadMs: pick(random, [0, 0.5, 3]) },
     workload: {
       clients: 2 * gateways,
       workersPerClient: 2,
       directClients: 0,
-      operations: 900,
+      operations: 750,
       durationMs: endMs,
       burstPercent: 0,
       timeoutMs: 1_500,
       keys: 2 * shards + pick(random, [0, 2]),
       hotOneIn: 0,
-      valueBytesMax: pick(random, [40, 400, 2_000]),
+      valueBytesMax: pick(random, [40, 400, 1_000]),
       weights: {
         get: 1,
         put: 6,
@@ -88,7 +91,7 @@ export function drawRivals(random: SimulatedRandom): Rivals {
       },
       sides: pick(random, [
         { listening: x, answerPercent: 0 },
-        { listening: x, answerPercent: 10 },
+        { listening: x, answerPercent: 25 },
         { listening: -1, answerPercent: 0 },
       ]),
     },
@@ -96,16 +99,16 @@ export function drawRivals(random: SimulatedRandom): Rivals {
   };
 }
 
-function ownerOfFirstShard(shards: number): number {
+function ownerOf(shard: number, shards: number): number {
   const owners = balancedOwners(
-    Array.from({ length: shards }, (_, shard) => String(shard)),
+    Array.from({ length: shards }, (_, id) => String(id)),
     Array.from({ length: gateways }, (_, gateway) => String(gateway)),
   );
-  return Number(owners.get('0'));
+  return Number(owners.get(String(shard)));
 }
 
-const scenes: readonly DrawScene[] = [unaware, unaware, deaf, belated, belated, divided, twice, unheard];
-const scenesMax = 12;
+const scenes: readonly DrawScene[] = [unaware, unaware, deaf, belated, belated, divided, twice, twice, unheard];
+const scenesMax = 9;
 
 function drawScenes(random: SimulatedRandom, cast: Cast): { readonly faults: readonly Fault[]; readonly endMs: number } {
   const faults: Fault[] = [];
@@ -119,18 +122,17 @@ function drawScenes(random: SimulatedRandom, cast: Cast): { readonly faults: rea
 }
 
 /** X hears nothing of its successor, which may not reach one of the replicas. */
-function unaware(random: SimulatedRandom, { x, loggers, coldSealWaitMs }: Cast, atMs: number): Scene {
-  const unreached = below(random, 2) === 0 ? [] : [pick(random, loggers)];
+function unaware(random: SimulatedRandom, { x, coldSealWaitMs, ...cast }: Cast, atMs: number): Scene {
+  const unreached = below(random, 2) === 0 ? [] : [cast.unreached];
   const lengthMs = 350 + below(random, 250) + (unreached.length > 0 ? coldSealWaitMs : 0);
   return { lengthMs, faults: [{ kind: 'replace', atMs, node: x, old: 'uninformed', unreached, forMs: lengthMs }] };
 }
 
 /** As before, and what the fenced replicas say reaches X late: only the one that is not fenced answers. */
 function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
-  const { x, loggers, coldSealWaitMs } = cast;
-  const unreached = pick(random, loggers);
+  const { x, loggers, unreached, coldSealWaitMs } = cast;
   const lengthMs = 400 + below(random, 250) + coldSealWaitMs;
-  const blockedMs = 30 + below(random, 40);
+  const blockedMs = 100 + below(random, 50);
   return {
     lengthMs,
     faults: [
@@ -174,16 +176,22 @@ function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): S
   };
 }
 
-/** X is started again and another one in its place, both at once: one of the two claims is lost. */
-function twice(random: SimulatedRandom, { x }: Cast, atMs: number): Scene {
-  const lengthMs = 500 + below(random, 300);
-  const delayMs = pick(random, [0, 20, 60]);
+/**
+ * X is started again and another one in its place. Both wait until they reach a logger, and then claim at once: the coordinator takes what both
+ * ask in one batch, so that both read the same head and one of the claims is lost.
+ */
+function twice(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
+  const alone = { atMs: atMs + 6, forMs: 100 + below(random, 100) };
+  const lengthMs = 900 + below(random, 200);
+  const weather = { delayMs: 0, requestLost: 0, answerLost: 0, timeoutMs: 2_000, everyMs: takerRoundMs };
   return {
     lengthMs,
     faults: [
-      { kind: 'coordinator', atMs, forMs: lengthMs, delayMs, requestLost: 0, answerLost: 0, timeoutMs: 1_000 },
       { kind: 'kill', atMs, node: x, how: 'process', downMs: 1 },
-      { kind: 'replace', atMs: atMs + below(random, 3), node: x, old: 'alive', unreached: [], forMs: lengthMs },
+      // The last to start is whom the other gateway goes to.
+      { kind: 'replace', atMs: atMs + 2 + below(random, 3), node: x, old: 'alive', unreached: [], forMs: lengthMs },
+      ...loggers.map((node): Fault => ({ kind: 'isolate', node, ...alone })),
+      { kind: 'coordinator', atMs: atMs + 50, forMs: lengthMs - 50, ...weather },
     ],
   };
 }

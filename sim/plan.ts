@@ -71,10 +71,10 @@ export interface WorkloadPlan {
  * which looks at once and must see it: people talk to one another, not only through the store.
  */
 export interface SidesPlan {
-  /** The side whose clients do nothing else than to look when they are told; -1: none. */
+  /** The side whose clients only look when they are told; -1: none. */
   readonly listening: number;
-  /** Of so many of a hundred looks each is a write instead. */
-  readonly answerPercent: number;
+  /** When they make calls of their own nevertheless. */
+  readonly speaking: readonly { readonly fromMs: number; readonly toMs: number }[];
 }
 
 export type OperationKind = 'get' | 'put' | 'delete' | 'put-if-version' | 'put-if-absent' | 'delete-if-version' | 'put-many' | 'get-many';
@@ -90,9 +90,12 @@ export interface Plan {
 /** Most lives are anything; some are made for what anything rarely reaches. */
 export type Theme = 'anything' | 'rivals' | 'blackout';
 
+/** As often as they are named. */
+const themes: readonly Theme[] = ['anything', 'anything', 'anything', 'anything', 'anything', 'rivals', 'rivals', 'blackout', 'blackout'];
+
 export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
-  const theme = pick(random, ['anything', 'anything', 'anything', 'anything', 'anything', 'rivals', 'rivals', 'blackout'] as const);
+  const theme = pick(random, themes);
   const rivals = theme === 'rivals' ? drawRivals(random.fork('rivals')) : undefined;
   const cluster = { ...drawCluster(random.fork('cluster')), ...rivals?.cluster };
   const world = {
@@ -193,6 +196,6 @@ function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): WorkloadPl
     burstPercent: pick(random, [0, 50, 95]),
     timeoutMs: pick(random, [400, 2_000, 10_000]),
     directClients: pick(random, [clients, clients, below(random, clients + 1)]),
-    sides: clients > 1 && cluster.gateways > 1 && below(random, 3) === 0 ? { listening: -1, answerPercent: 0 } : undefined,
+    sides: clients > 1 && cluster.gateways > 1 && below(random, 3) === 0 ? { listening: -1, speaking: [] } : undefined,
   };
 }

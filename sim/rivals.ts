@@ -12,7 +12,7 @@ import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Fault } from './budget.ts';
 import { pick } from './budget.ts';
 import { gatewayHost, loggerHost } from './hosts.ts';
-import type { ClusterPlan, WorkloadPlan, WorldPlan } from './plan.ts';
+import type { ClusterPlan, SidesPlan, WorkloadPlan, WorldPlan } from './plan.ts';
 
 const gateways = 2;
 /** Nothing happens before: keys are written, and known on both sides. */
@@ -27,7 +27,7 @@ interface Cast {
   readonly x: string;
   readonly y: string;
   readonly loggers: readonly string[];
-  /** Which successors may not reach: always the same one, since what stands on it alone can't be read then. */
+  /** Which successors may not reach, and which X leaves: always the same one, since what stood on it alone could not be read without it. */
   readonly unreached: string;
   readonly coldSealWaitMs: number;
 }
@@ -35,6 +35,8 @@ interface Cast {
 interface Scene {
   readonly faults: readonly Fault[];
   readonly lengthMs: number;
+  /** X's clients make calls of their own, too. */
+  readonly bothWrite?: boolean;
 }
 
 type DrawScene = (random: SimulatedRandom, cast: Cast, atMs: number) => Scene;
@@ -49,11 +51,11 @@ export interface Rivals {
 export function drawRivals(random: SimulatedRandom): Rivals {
   const loggers = pick(random, [2, 2, 3]);
   const shards = pick(random, [1, 1, 2, 4]);
-  const coldSealWaitMs = pick(random, [100, 300, 500]);
+  const coldSealWaitMs = pick(random, [300, 500]);
   const x = ownerOf(below(random, shards), shards);
   const hosts = Array.from({ length: loggers }, (_, id) => loggerHost(id));
   const cast: Cast = { x: gatewayHost(x), y: gatewayHost(1 - x), loggers: hosts, unreached: pick(random, hosts), coldSealWaitMs };
-  const { faults, endMs } = drawScenes(random.fork('scenes'), cast);
+  const { faults, speaking, endMs } = drawScenes(random.fork('scenes'), cast);
   return {
     cluster: {
       gateways,
@@ -89,11 +91,7 @@ export function drawRivals(random: SimulatedRandom): Rivals {
         'put-many': 0,
         'get-many': 0,
       },
-      sides: pick(random, [
-        { listening: x, answerPercent: 0 },
-        { listening: x, answerPercent: 25 },
-        { listening: -1, answerPercent: 0 },
-      ]),
+      sides: { listening: pick(random, [x, x, x, -1]), speaking },
     },
     faults,
   };
@@ -107,28 +105,47 @@ function ownerOf(shard: number, shards: number): number {
   return Number(owners.get(String(shard)));
 }
 
-const scenes: readonly DrawScene[] = [unaware, unaware, deaf, belated, belated, divided, twice, twice, unheard];
-const scenesMax = 9;
+/** Each once or twice in a life, in any order. */
+const scenes: readonly DrawScene[] = [unaware, contested, deaf, deaf, belated, forgotten, divided, twice, unheard];
 
-function drawScenes(random: SimulatedRandom, cast: Cast): { readonly faults: readonly Fault[]; readonly endMs: number } {
+function drawScenes(
+  random: SimulatedRandom,
+  cast: Cast,
+): Pick<Rivals, 'faults'> & Pick<SidesPlan, 'speaking'> & { readonly endMs: number } {
   const faults: Fault[] = [];
+  const speaking: { fromMs: number; toMs: number }[] = [];
   let atMs = calmMs;
-  for (let left = scenesMax; left > 0; left -= 1) {
-    const scene = pick(random, scenes)(random, cast, atMs);
+  for (const draw of shuffled(random, scenes)) {
+    const { lengthMs, ...scene } = draw(random, cast, atMs);
     faults.push(...scene.faults);
-    atMs += scene.lengthMs + pauseMs;
+    if (scene.bothWrite === true) speaking.push({ fromMs: atMs, toMs: atMs + lengthMs });
+    atMs += lengthMs + pauseMs;
   }
-  return { faults: faults.sort((a, b) => a.atMs - b.atMs), endMs: atMs };
+  return { faults: faults.sort((a, b) => a.atMs - b.atMs), speaking, endMs: atMs };
 }
 
-/** X hears nothing of its successor, which may not reach one of the replicas. */
-function unaware(random: SimulatedRandom, { x, coldSealWaitMs, ...cast }: Cast, atMs: number): Scene {
-  const unreached = below(random, 2) === 0 ? [] : [cast.unreached];
-  const lengthMs = 350 + below(random, 250) + (unreached.length > 0 ? coldSealWaitMs : 0);
-  return { lengthMs, faults: [{ kind: 'replace', atMs, node: x, old: 'uninformed', unreached, forMs: lengthMs }] };
+function shuffled<T>(random: SimulatedRandom, list: readonly T[]): T[] {
+  const left = [...list];
+  return list.flatMap(() => left.splice(below(random, left.length), 1));
 }
 
-/** As before, and what the fenced replicas say reaches X late: only the one that is not fenced answers. */
+/** X hears nothing of its successor. */
+function unaware(random: SimulatedRandom, { x }: Cast, atMs: number): Scene {
+  const lengthMs = 350 + below(random, 250);
+  return { lengthMs, faults: [{ kind: 'replace', atMs, node: x, old: 'uninformed', unreached: [], forMs: lengthMs }] };
+}
+
+/** As before, and X's clients write while its successor, which has sealed one replica, still waits for another. */
+function contested(random: SimulatedRandom, { x, unreached, coldSealWaitMs }: Cast, atMs: number): Scene {
+  const lengthMs = 350 + below(random, 250) + coldSealWaitMs;
+  return {
+    lengthMs,
+    bothWrite: true,
+    faults: [{ kind: 'replace', atMs, node: x, old: 'uninformed', unreached: [unreached], forMs: lengthMs }],
+  };
+}
+
+/** The successor does not reach one replica, and what the others, fenced ones, say reaches X late: only the one that is not fenced answers. */
 function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   const { x, loggers, unreached, coldSealWaitMs } = cast;
   const lengthMs = 400 + below(random, 250) + coldSealWaitMs;
@@ -144,24 +161,26 @@ function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   };
 }
 
-/**
- * X changes its zone and is told so only after another took over; meanwhile the loggers that fenced it may have been started again. What
- * waited at X for the new zone must be confirmed by it.
- */
-function belated(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
+/** X changes its zone and is told so only after another took over. What waited at X for the new zone must be confirmed by it. */
+function belated(random: SimulatedRandom, { x, unreached }: Cast, atMs: number): Scene {
   const answerMs = 650 + below(random, 200);
   const lengthMs = answerMs + 150;
-  const restartAtMs = atMs + 200 + below(random, 150);
-  const restarts = below(random, 3) === 0 ? [] : loggers;
   return {
     lengthMs,
     faults: [
       { kind: 'coordinator-late', atMs, node: x, forMs: answerMs + 100, answerMs },
-      { kind: 'cut', atMs: atMs + 1, from: x, to: pick(random, loggers) },
+      { kind: 'cut', atMs: atMs + 1, from: x, to: unreached },
       { kind: 'replace', atMs: atMs + 2 + below(random, 20), node: x, old: 'alive', unreached: [], forMs: lengthMs },
-      ...restarts.map((node): Fault => ({ kind: 'kill', atMs: restartAtMs, node, how: 'process', downMs: 1 + below(random, 20) })),
     ],
   };
+}
+
+/** As before, and the loggers that fenced X are started again before X hears: they must not have forgotten. */
+function forgotten(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
+  const { lengthMs, faults } = belated(random, cast, atMs);
+  const restartMs = atMs + 200 + below(random, 150);
+  const kills = cast.loggers.map((node): Fault => ({ kind: 'kill', atMs: restartMs, node, how: 'process', downMs: 1 + below(random, 20) }));
+  return { lengthMs, faults: [...faults, ...kills] };
 }
 
 /** X is sealed while one replica has less of what is in flight than the others. */
@@ -197,13 +216,13 @@ function twice(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Sce
 }
 
 /** What X says to the other gateway is lost with their connection, after X did it; and its zone changes before it is asked again. */
-function unheard(random: SimulatedRandom, { x, y, loggers }: Cast, atMs: number): Scene {
+function unheard(random: SimulatedRandom, { x, y, unreached }: Cast, atMs: number): Scene {
   const forMs = 60 + below(random, 60);
   return {
     lengthMs: forMs + 200,
     faults: [
       { kind: 'block', atMs, from: x, to: y, forMs },
-      { kind: 'cut', atMs: atMs + forMs - 30, from: x, to: pick(random, loggers) },
+      { kind: 'cut', atMs: atMs + forMs - 30, from: x, to: unreached },
       { kind: 'cut', atMs: atMs + forMs - 1, from: x, to: y },
     ],
   };

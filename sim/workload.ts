@@ -194,6 +194,7 @@ export class Workload {
   readonly keys: readonly string[];
   #left: number;
   #running = 0;
+  #startedMs = 0;
   #stopped = false;
   readonly clients: { readonly process: SimulatedProcess; readonly client: Client }[] = [];
   readonly #sides: Side[] = [];
@@ -225,6 +226,7 @@ export class Workload {
   /** `onError`: of a worker, which ends. */
   start(onError: (error: unknown) => void): void {
     this.#onError = onError;
+    this.#startedMs = this.#cluster.clock.now();
     for (let id = 0; id < this.#plan.clients; id += 1) this.#run(this.#client(id));
   }
 
@@ -245,7 +247,6 @@ export class Workload {
     this.clients.push({ process, client });
     const side = { gateway, client, looking: 0 };
     if (sides !== undefined) this.#sides.push(side);
-    if (sides?.listening === gateway) return;
     await Promise.all(
       Array.from({ length: workersPerClient }, (_, worker) => this.#worker(side, process, this.#random.fork(`worker ${id} ${worker}`))),
     );
@@ -257,7 +258,7 @@ export class Workload {
     const { durationMs, burstPercent, clients, workersPerClient, operations } = this.#plan;
     const pausesEach = (operations / (clients * workersPerClient)) * (1 - burstPercent / 100);
     while (!this.#stopped && this.#left > 0) {
-      process = await this.#operation(side, random, process, known);
+      if (this.#maySpeak(side)) process = await this.#operation(side, random, process, known);
       const pauseMs = (2 * random.fraction() * durationMs) / pausesEach;
       if (below(random, 100) >= burstPercent) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
     }
@@ -279,18 +280,23 @@ export class Workload {
 
   /** What was done or seen is told to a client of another side, which must not see less. */
   #tell(from: Side, key: string, random: SimulatedRandom): void {
-    const { sides } = this.#plan;
     const others = this.#sides.filter(({ gateway, looking }) => gateway !== from.gateway && looking < looksMax);
-    if (sides === undefined || others.length === 0 || this.#left <= 0) return;
+    if (others.length === 0 || this.#left <= 0) return;
     this.#left -= 1;
-    const kind = below(random, 100) < sides.answerPercent ? 'put' : 'get';
-    this.#run(this.#look(pick(random, others), random, kind, key));
+    this.#run(this.#look(pick(random, others), key));
   }
 
-  async #look(side: Side, random: SimulatedRandom, kind: 'get' | 'put', key: string): Promise<void> {
+  async #look(side: Side, key: string): Promise<void> {
     side.looking += 1;
-    await this.#one(side.client, random, this.#recorder.newProcess(), kind, key, 0);
+    await this.#recorder.get(this.#recorder.newProcess(), key, () => side.client.get(key));
     side.looking -= 1;
+  }
+
+  #maySpeak({ gateway }: Side): boolean {
+    const { sides } = this.#plan;
+    if (sides?.listening !== gateway) return true;
+    const nowMs = this.#cluster.clock.now() - this.#startedMs;
+    return sides.speaking.some(({ fromMs, toMs }) => nowMs >= fromMs && nowMs < toMs);
   }
 
   #one(

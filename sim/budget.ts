@@ -69,7 +69,10 @@ export type Fault =
     }
   /** The last appends that were sent to the logger arrive once more, or late: now, or when it is up again. */
   | { readonly kind: 'late-appends'; readonly atMs: number; readonly node: string }
-  /** Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. */
+  /**
+   * Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. `everyMs`: it takes
+   * what has arrived only so often, all at once, so that rivals are neck and neck (0: at any time).
+   */
   | {
       readonly kind: 'coordinator';
       readonly atMs: number;
@@ -78,8 +81,11 @@ export type Fault =
       readonly requestLost: number;
       readonly answerLost: number;
       readonly timeoutMs: number;
+      readonly everyMs: number;
     }
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
+  /** What one process asks arrives in time, but it is told late: what it reads, after `answerMs`; news, at the end. So it acts on what was true once. */
+  | { readonly kind: 'coordinator-late'; readonly atMs: number; readonly node: string; readonly forMs: number; readonly answerMs: number }
   /**
    * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes on (`alive`), is
    * `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out of its reach (`uninformed`), or first one
@@ -136,6 +142,7 @@ const kinds = [
   'late-appends',
   'coordinator',
   'coordinator-cut',
+  'coordinator-late',
   'replace',
   'clock-jump',
 ] as const satisfies readonly FaultKind[];
@@ -195,6 +202,8 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'refuse':
     case 'coordinator-cut':
       return { kind, atMs, node, forMs };
+    case 'coordinator-late':
+      return { kind, atMs, node: pick(random, cast.gateways), forMs, answerMs: below(random, forMs) };
     case 'slow-syncs':
       return { kind, atMs, node: logger, delayMs: 1 + below(random, 1 + below(random, 1_500)), forMs };
     case 'hang-syncs':
@@ -203,19 +212,8 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
       return { kind, atMs, node: logger, downMs };
     case 'late-appends':
       return { kind, atMs, node: logger };
-    case 'coordinator': {
-      const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
-      const delayMs = below(random, 1 + below(random, 400));
-      return {
-        kind,
-        atMs,
-        forMs: 200 + below(random, budget.lastingMsMax),
-        delayMs,
-        requestLost: most(),
-        answerLost: most(),
-        timeoutMs: 5 + below(random, 300),
-      };
-    }
+    case 'coordinator':
+      return drawWeather(random, atMs);
     case 'replace': {
       const unreached = below(random, 2) === 0 ? [] : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
       const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'stunned', 'stunned'] as const);
@@ -228,6 +226,20 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
 
 function without(names: readonly string[], name: string): string[] {
   return names.filter((other) => other !== name);
+}
+
+function drawWeather(random: SimulatedRandom, atMs: number): Fault {
+  const most = (): number => (below(random, 2) === 0 ? 0 : random.fraction() * 0.6);
+  return {
+    kind: 'coordinator',
+    atMs,
+    forMs: 200 + below(random, budget.lastingMsMax),
+    delayMs: below(random, 1 + below(random, 400)),
+    requestLost: most(),
+    answerLost: most(),
+    timeoutMs: 5 + below(random, 300),
+    everyMs: pick(random, [0, 0, 0, 20]),
+  };
 }
 
 export function pick<T>(random: SimulatedRandom, list: readonly T[]): T {

@@ -18,48 +18,17 @@ import type { LoggerNode } from '../src/logger/logger.ts';
 import { startLogger } from '../src/logger/logger.ts';
 import type { Fault } from './budget.ts';
 import type { Coverage } from './coverage.ts';
+import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 import { LateAppends } from './late-appends.ts';
+import type { NodeKind } from './node.ts';
+import { SimulatedNode } from './node.ts';
 import type { Plan } from './plan.ts';
-import { clientHost, gatewayHost, loggerHost } from './plan.ts';
 import type { Transcript } from './transcript.ts';
 import { SimulatedProcess } from './world.ts';
 
 /** A supervisor starts what ended again after this. */
 const restartMs = 100;
 const ports = { client: 7_001, peer: 7_002, read: 7_003, write: 7_004 } as const;
-
-export type NodeKind = 'gateway' | 'logger';
-
-export class SimulatedNode {
-  readonly kind: NodeKind;
-  readonly id: number;
-  readonly host: string;
-  readonly disk: SimulatedDisk;
-  starts = 0;
-  process: SimulatedProcess | undefined;
-  /** There once it has started. */
-  gateway: GatewayNode | undefined;
-  logger: LoggerNode | undefined;
-  /** Not to be started before this. */
-  downUntilMs = 0;
-  /** Dies when this has counted down. */
-  doom: (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number }) | undefined;
-  /** What happens when a sync of it has failed. */
-  failure: Extract<Fault, { kind: 'fail-sync' }> | undefined;
-  /** Appends come late as soon as it is up. */
-  owesLateAppends = false;
-
-  constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk) {
-    this.kind = kind;
-    this.id = id;
-    this.host = host;
-    this.disk = disk;
-  }
-
-  get isUp(): boolean {
-    return this.gateway !== undefined || this.logger !== undefined;
-  }
-}
 
 /** How requests to the coordinator fare now. */
 type CoordinatorWeather = Extract<Fault, { kind: 'coordinator' }>;
@@ -81,6 +50,8 @@ export class SimulatedCluster {
   readonly #random: SimulatedRandom;
   readonly #coordinatorRandom: SimulatedRandom;
   #weather: CoordinatorWeather | undefined;
+  /** By host: the coordinator tells it late. */
+  readonly #late = new Map<string, { readonly untilMs: number; readonly answerMs: number }>();
   #healing = false;
   readonly #onFailure: (error: unknown) => void;
 
@@ -103,7 +74,7 @@ export class SimulatedCluster {
     this.coordinator = new MemoryCoordinator({
       clock: this.clock,
       fate: (request) => this.#fate(request),
-      watchDelayMs: (client) => (client === 'check' ? 0 : this.#coordinatorRandom.fraction() * 20),
+      watchDelayMs: (client) => (client === 'check' ? 0 : this.#newsDelayMs(client)),
     });
     const { gateways, loggers } = plan.cluster;
     this.nodes = [
@@ -356,6 +327,9 @@ export class SimulatedCluster {
       case 'coordinator-cut':
         this.coordinator.cut(fault.node);
         return this.#later(fault.forMs, () => this.coordinator.heal(fault.node));
+      case 'coordinator-late':
+        this.#late.set(fault.node, { untilMs: this.clock.now() + fault.forMs, answerMs: fault.answerMs });
+        return;
       case 'replace':
         return this.#replace(this.#named(fault.node), fault);
       case 'clock-jump': {
@@ -432,13 +406,22 @@ export class SimulatedCluster {
     }
   }
 
+  #newsDelayMs(client: string): number {
+    return Math.max(this.#coordinatorRandom.fraction() * 20, (this.#late.get(client)?.untilMs ?? 0) - this.clock.now());
+  }
+
   #fate({ client, kind }: MemoryRequest): Fate {
     const random = this.#coordinatorRandom;
     const delay = (): number => random.fraction() * 2;
+    const late = this.#late.get(client);
+    if (late !== undefined && kind !== 'transact' && this.clock.now() < late.untilMs)
+      return { kind: 'sent', requestDelayMs: delay(), answerDelayMs: late.answerMs };
     const weather = client.startsWith('check') || client === 'bootstrap' ? undefined : this.#weather;
     if (weather === undefined) return { kind: 'sent', requestDelayMs: delay(), answerDelayMs: delay() };
     const slow = (): number => delay() + random.fraction() * weather.delayMs;
-    const requestDelayMs = random.chance(weather.requestLost) ? 'lost' : slow();
+    const toNextMs = (delayMs: number): number =>
+      weather.everyMs === 0 ? delayMs : delayMs + weather.everyMs - ((this.clock.now() + delayMs) % weather.everyMs);
+    const requestDelayMs = random.chance(weather.requestLost) ? 'lost' : toNextMs(slow());
     const answerDelayMs = random.chance(weather.answerLost) ? 'lost' : slow();
     if (kind === 'transact' && (requestDelayMs === 'lost' || answerDelayMs === 'lost')) this.coverage.count('coordinator unknown');
     return { kind: 'sent', requestDelayMs, answerDelayMs, timeoutMs: weather.timeoutMs };
@@ -451,6 +434,7 @@ export class SimulatedCluster {
     this.transcript.note('sim', 'everything is healed');
     this.#healing = true;
     this.#weather = undefined;
+    this.#late.clear();
     for (const other of this.replacements) {
       this.kill(other, 'process', 1);
       // The members' list names the other one: whom it replaced starts anew and enters itself.

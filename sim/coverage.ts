@@ -8,6 +8,8 @@ import { LoggerMachine } from '../src/core/logger/logger-machine.ts';
 import type { MachineEffect, MachineEvent } from '../src/core/logger/machine-events.ts';
 import type { ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
 import { Shard } from '../src/core/shard/shard.ts';
+import { SealWatch } from './check/seals.ts';
+import type { Violation } from './check/violation.ts';
 
 export const situations = [
   'zone change',
@@ -34,6 +36,10 @@ export const situations = [
   'fenced confirm',
   'deposed',
   'deposed with records in flight',
+  'read at an owner that was replaced',
+  'write at an owner that was replaced',
+  'owner that was replaced confirmed by a replica',
+  'zone change seen after the shard was lost',
   'stale confirmation discarded',
   'refusal decided on a record in flight',
   'repetition of a write in flight',
@@ -82,12 +88,13 @@ const shardStep = Shard.prototype.step;
 const loggerStep = LoggerMachine.prototype.step;
 /* eslint-enable @typescript-eslint/unbound-method */
 
-/** Counts into `coverage` until the returned function is called. One at a time. */
-export function observe(coverage: Coverage): () => void {
+/** Counts into `coverage`, and judges take-overs, until the returned function is called. One at a time. */
+export function observe(coverage: Coverage, onViolation: (violation: Violation) => void): () => void {
   const shards = new WeakMap<Shard, ShardWatch>();
+  const epochs: Epochs = new Map();
   Shard.prototype.step = function step(this: Shard, event: ShardEvent): readonly ShardEffect[] {
     let watch = shards.get(this);
-    if (watch === undefined) shards.set(this, (watch = new ShardWatch(coverage)));
+    if (watch === undefined) shards.set(this, (watch = new ShardWatch(coverage, epochs, new SealWatch(this, onViolation))));
     watch.before(this, event);
     const effects = shardStep.call(this, event);
     watch.after(this, effects);
@@ -106,8 +113,13 @@ export function observe(coverage: Coverage): () => void {
 
 const noEffects: readonly ShardEffect[] = [];
 
+/** By shard: the newest that anybody served. */
+type Epochs = Map<number, number>;
+
 class ShardWatch {
   readonly #coverage: Coverage;
+  readonly #epochs: Epochs;
+  readonly #seals: SealWatch;
   #inFlight = 0;
   #reads = 0;
   #confirmations = 0;
@@ -115,11 +127,19 @@ class ShardWatch {
   #sealAnswers: number[] = [];
   #gap = false;
 
-  constructor(coverage: Coverage) {
+  constructor(coverage: Coverage, epochs: Epochs, seals: SealWatch) {
     this.#coverage = coverage;
+    this.#epochs = epochs;
+    this.#seals = seals;
+  }
+
+  /** It serves, though another one does since. */
+  #isReplaced(shard: Shard): boolean {
+    return shard.role === 'owner' && (shard.status.owner?.epoch ?? 0) < (this.#epochs.get(shard.state.shard) ?? 0);
   }
 
   before(shard: Shard, event: ShardEvent): void {
+    this.#seals.before(event);
     const count = (situation: Situation): void => this.#coverage.count(situation);
     switch (event.event) {
       case 'transacted':
@@ -130,12 +150,15 @@ class ShardWatch {
         break;
       case 'write':
         if (shard.role === 'taking') count('write queued during a take-over');
+        else if (this.#isReplaced(shard)) count('write at an owner that was replaced');
         break;
       case 'read':
         if (shard.role === 'taking' && !event.stale) count('read queued during a take-over');
+        else if (this.#isReplaced(shard)) count('read at an owner that was replaced');
         break;
       case 'confirmed':
         if (event.number < this.#confirmations) count('stale confirmation discarded');
+        if (this.#isReplaced(shard)) count('owner that was replaced confirmed by a replica');
         break;
       case 'confirm-failed':
         if (event.reason.kind === 'refused' && event.reason.code === 'fenced') count('fenced confirm');
@@ -168,6 +191,7 @@ class ShardWatch {
 
   #effect(shard: Shard, effect: ShardEffect): void {
     const count = (situation: Situation): void => this.#coverage.count(situation);
+    this.#seals.after(effect);
     switch (effect.effect) {
       case 'append':
         this.#inFlight += 1;
@@ -209,6 +233,8 @@ class ShardWatch {
         }
         return;
       case 'note':
+        if (effect.text === 'serving') this.#epochs.set(shard.state.shard, Number(effect.fields['epoch']));
+        if (effect.text === 'zone changed' && this.#isReplaced(shard)) count('zone change seen after the shard was lost');
         this.#noted(effect.text, String(effect.fields['reason'] ?? ''));
         return;
       default:

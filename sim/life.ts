@@ -106,7 +106,7 @@ class Life {
   }
 
   async run(): Promise<LifeResult> {
-    const stopCounting = observe(this.#coverage);
+    const stopCounting = observe(this.#coverage, (violation) => this.#fail(violation));
     const stopWatching = witness(new LoggerPromises((violation) => this.#fail(violation)), this.#cluster.lateAppends);
     const onRejection = (error: unknown): void => this.#fail(error);
     process.on('unhandledRejection', onRejection);

@@ -2,9 +2,10 @@
  * The mutation check: every deliberate fault of mutant-list.ts must be found by the simulator within the stated number of seeds, with the product's
  * own asserts on and, in a second column, switched off.
  *
- *   npm run sim:mutants -- [--seeds 300] [--only TEXT] [--asserts on|off|both]
+ *   npm run sim:mutants -- [--seeds 300] [--from 1] [--only TEXT]... [--asserts on|off|both]
  *
- * Each mutant is a copy of the build with one edit, run in a process of its own. Exit code 1 when one was not found.
+ * `--only`: those whose names contain one of the texts. Each mutant is a copy of the build with its edits, run in a process of its own. Prints
+ * the table of docs/testing.md. Exit code 1 when one was not found, 2 when none has such a name.
  */
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
@@ -14,7 +15,7 @@ import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Mutant } from './mutant-list.ts';
-import { mutants } from './mutant-list.ts';
+import { editsOf, mutants } from './mutant-list.ts';
 import { exitCodes } from './program.ts';
 import type { SeedResult } from './summary.ts';
 
@@ -31,19 +32,21 @@ interface Outcome {
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '300' },
-    only: { type: 'string', default: '' },
+    from: { type: 'string', default: '1' },
+    only: { type: 'string', multiple: true, default: [''] },
     asserts: { type: 'string', default: 'both' },
   },
 });
 const seeds = Number(values.seeds);
 const columns = values.asserts === 'both' ? [true, false] : [values.asserts !== 'off'];
-process.exitCode = (await runAll()) ? 0 : 1;
+const chosen = mutants.filter(({ name }) => values.only.some((text) => name.includes(text)));
+process.exitCode = chosen.length === 0 ? 2 : (await runAll()) ? 0 : 1;
 
 async function runAll(): Promise<boolean> {
   let allFound = true;
-  say(`| mutant | rule | ${columns.map((on) => (on ? 'asserts on' : 'asserts off')).join(' | ')} |`);
+  say(`| mutant | rule | ${columns.map((on) => (on ? 'found at seed, asserts on' : 'asserts off')).join(' | ')} |`);
   say(`|---|---|${columns.map(() => '---').join('|')}|`);
-  for (const mutant of mutants.filter(({ name }) => name.includes(values.only))) {
+  for (const mutant of chosen) {
     const cells: string[] = [];
     for (const asserts of columns) {
       const outcome = await runMutant(mutant, asserts);
@@ -65,7 +68,7 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
   const folder = mkdtempSync(path.join(tmpdir(), 'kv-filelog-mutant-'));
   try {
     copyBuild(folder);
-    edit(path.join(folder, mutant.file), mutant.find, mutant.replace, mutant.name);
+    for (const { file, find, replace } of editsOf(mutant)) edit(path.join(folder, file), find, replace, mutant.name);
     if (!asserts)
       edit(path.join(folder, 'src/base/assert.js'), 'if (!condition)\n        throw new AssertionFailure(rule);', '', 'asserts off');
     return await firstFailure(path.join(folder, 'sim/main.js'));
@@ -97,7 +100,7 @@ function edit(file: string, find: string, replace: string, name: string): void {
 
 function firstFailure(program: string): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
-    const child = fork(program, ['--seeds', String(seeds)], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = fork(program, ['--seeds', String(seeds), '--from', values.from], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     let lives = 0;
     let found: Outcome | undefined;
     let timer = watch(child);
@@ -111,7 +114,11 @@ function firstFailure(program: string): Promise<Outcome | undefined> {
     child.on('exit', (code, signal) => {
       clearTimeout(timer);
       if (found === undefined && ((code !== 0 && code !== exitCodes.unjudged) || signal !== null))
-        found = { seeds: lives + 1, kind: signal === null ? 'crash' : 'stuck', reason: `the process ended with ${signal ?? code}` };
+        found = {
+          seeds: Number(values.from) + lives,
+          kind: signal === null ? 'crash' : 'stuck',
+          reason: `the process ended with ${signal ?? code}`,
+        };
       resolve(found);
     });
   });

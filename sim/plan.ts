@@ -4,8 +4,10 @@
  */
 import { below } from '../src/env/random.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Fault, FaultKind } from './budget.ts';
+import type { Cast, Fault, FaultKind } from './budget.ts';
 import { drawFaults, pick } from './budget.ts';
+import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
+import { drawRivals } from './rivals.ts';
 import { drawStorageFaults, storageCluster, storageWorkload, storageWorld } from './storage-theme.ts';
 
 const KIB = 1024;
@@ -62,6 +64,18 @@ export interface WorkloadPlan {
   readonly timeoutMs: number;
   /** Of so many clients each goes straight to the owners; the others stay with the gateways they were told of, which forward. */
   readonly directClients: number;
+  readonly sides: SidesPlan | undefined;
+}
+
+/**
+ * Each client knows one gateway only, client i that of i modulo the gateways. Who had a write acknowledged tells a client of another side,
+ * which looks at once and must see it: people talk to one another, not only through the store.
+ */
+export interface SidesPlan {
+  /** The side whose clients only look when they are told; -1: none. */
+  readonly listening: number;
+  /** When they make calls of their own nevertheless. */
+  readonly speaking: readonly { readonly fromMs: number; readonly toMs: number }[];
 }
 
 export type OperationKind = 'get' | 'put' | 'delete' | 'put-if-version' | 'put-if-absent' | 'delete-if-version' | 'put-many' | 'get-many';
@@ -75,84 +89,58 @@ export interface Plan {
   readonly faults: readonly Fault[];
 }
 
-export function gatewayHost(id: number): string {
-  return `gateway${id}`;
-}
-
-export function loggerHost(id: number): string {
-  return `logger${id}`;
-}
-
-export function clientHost(id: number): string {
-  return `client${id}`;
-}
-
 /** Most lives are anything; some are made for what anything rarely reaches. */
-export type Theme = 'anything' | 'usurper' | 'blackout' | 'storage';
+export type Theme = 'anything' | 'rivals' | 'storage' | 'blackout';
+
+/** As often as they are named. */
+const themes: readonly Theme[] = ['anything', 'anything', 'anything', 'anything', 'rivals', 'rivals', 'storage', 'storage', 'blackout'];
 
 export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
-  const theme = pick(random, ['anything', 'anything', 'anything', 'storage', 'usurper', 'blackout'] as const);
-  const cluster = { ...drawCluster(random.fork('cluster')), ...themeCluster(theme, random) };
-  const world = { ...drawWorld(random.fork('world'), cluster), ...themeWorld(theme, random) };
-  const workload = { ...drawWorkload(random.fork('workload'), cluster), ...themeWorkload(theme, random) };
+  const theme = pick(random, themes);
+  const made = drawTheme(theme, random.fork(theme));
+  const cluster = { ...drawCluster(random.fork('cluster')), ...made.cluster };
+  const world = { ...drawWorld(random.fork('world'), cluster), ...made.world };
+  const workload = { ...drawWorkload(random.fork('workload'), cluster), ...made.workload };
   const cast = {
     gateways: names(cluster.gateways, gatewayHost),
     loggers: names(cluster.loggers, loggerHost),
     clients: names(workload.clients, clientHost),
   };
   const windowMs = workload.durationMs + 500;
-  const faults =
-    theme === 'storage'
-      ? drawStorageFaults(random.fork('faults'), cast, windowMs)
-      : drawFaults(random.fork('faults'), cast, windowMs, themeFaults[theme]);
+  const faults = made.faults ?? drawThemeFaults(theme, random.fork('faults'), cast, windowMs);
   return { seed, theme, cluster, world, workload, faults };
 }
 
-const themeFaults: Readonly<Record<Theme, Readonly<Partial<Record<FaultKind, number>>> | undefined>> = {
-  anything: undefined,
-  usurper: { replace: 6, pause: 1, block: 1, 'coordinator-cut': 1, cut: 1, 'slow-syncs': 1 },
-  blackout: { 'kill-at': 6, blackout: 3, 'slow-syncs': 1, kill: 1 },
-  storage: undefined,
-};
+const blackoutFaults: Readonly<Partial<Record<FaultKind, number>>> = { 'kill-at': 6, blackout: 3, 'slow-syncs': 1, kill: 1 };
 
-function themeWorld(theme: Theme, random: SimulatedRandom): Partial<WorldPlan> {
-  if (theme === 'storage') return storageWorld(random);
-  return theme === 'blackout' ? { syncDelayMs: pick(random, [3, 10]) } : {};
+/** What a theme wants otherwise than drawn for any life. */
+interface Made {
+  readonly cluster?: Partial<ClusterPlan>;
+  readonly world?: Partial<WorldPlan>;
+  readonly workload?: Partial<WorkloadPlan>;
+  readonly faults?: readonly Fault[];
 }
 
-/** Usurpers: an owner that does not know that it is deposed, replicas that do not know it either, and clients on both sides. */
-function themeCluster(theme: Theme, random: SimulatedRandom): Partial<ClusterPlan> {
-  if (theme === 'storage') return storageCluster(random);
-  if (theme !== 'usurper') return {};
-  const loggers = pick(random, [2, 2, 3]);
-  return {
-    gateways: 2,
-    loggers,
-    replicas: loggers,
-    minReplicas: 1,
-    shards: pick(random, [1, 2]),
-    coldSealWaitMs: 100,
-    sealWaitMs: pick(random, [1, 50]),
-  };
+function drawTheme(theme: Theme, random: SimulatedRandom): Made {
+  switch (theme) {
+    case 'anything':
+      return {};
+    case 'rivals':
+      return drawRivals(random);
+    case 'storage':
+      return { cluster: storageCluster(random), world: storageWorld(random), workload: storageWorkload(random) };
+    case 'blackout':
+      return {
+        world: { syncDelayMs: pick(random, [3, 10]) },
+        workload: { durationMs: pick(random, [800, 2_500]), valueBytesMax: pick(random, [400, 4_000, 15_000]) },
+      };
+  }
 }
 
-function themeWorkload(theme: Theme, random: SimulatedRandom): Partial<WorkloadPlan> {
-  if (theme === 'storage') return storageWorkload(random);
-  if (theme === 'blackout') return { durationMs: pick(random, [800, 2_500]), valueBytesMax: pick(random, [400, 4_000, 15_000]) };
-  if (theme !== 'usurper') return {};
-  const clients = pick(random, [3, 4]);
-  return {
-    clients,
-    workersPerClient: pick(random, [1, 2]),
-    directClients: pick(random, [1, 2]),
-    keys: pick(random, [1, 2, 4]),
-    durationMs: pick(random, [4_000, 8_000]),
-    burstPercent: 0,
-    // Few and far between: a call that began before the old owner was deposed proves nothing.
-    operations: pick(random, [100, 200]),
-    timeoutMs: pick(random, [2_000, 10_000]),
-  };
+function drawThemeFaults(theme: Theme, random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
+  if (theme === 'storage') return drawStorageFaults(random, cast, windowMs);
+  return drawFaults(random, cast, windowMs, theme === 'blackout' ? blackoutFaults : undefined);
 }
 
 function names(count: number, name: (id: number) => string): string[] {
@@ -227,5 +215,6 @@ function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): WorkloadPl
     burstPercent: pick(random, [0, 50, 95]),
     timeoutMs: pick(random, [400, 2_000, 10_000]),
     directClients: pick(random, [clients, clients, below(random, clients + 1)]),
+    sides: clients > 1 && cluster.gateways > 1 && below(random, 3) === 0 ? { listening: -1, speaking: [] } : undefined,
   };
 }

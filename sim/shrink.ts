@@ -7,7 +7,7 @@
 import type { Fault } from './budget.ts';
 import type { LifeResult } from './life.ts';
 import type { OperationKind, Plan, WorkloadPlan } from './plan.ts';
-import { clientHost, gatewayHost, loggerHost } from './plan.ts';
+import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 
 export interface ShrinkOptions {
   readonly run: (plan: Plan) => Promise<LifeResult>;

@@ -147,6 +147,7 @@ function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: numbe
     requestLost: pick(random, [0, 0.2]),
     answerLost: 0.4 + random.fraction() * 0.4,
     timeoutMs: 5 + below(random, 30),
+    everyMs: 0,
   };
   return [...kills, weather];
 }

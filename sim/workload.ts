@@ -174,6 +174,17 @@ export async function connectClient(
   }
 }
 
+/** A client, and the gateway it began with: with `SidesPlan` the only one it knows. */
+interface Side {
+  readonly gateway: number;
+  readonly client: Client;
+  /** Calls that it made because it was told something. */
+  looking: number;
+}
+
+/** A client looks for so many things at once; what it is told beyond that it misses. */
+const looksMax = 2;
+
 /** All workers of all clients. */
 export class Workload {
   readonly #cluster: SimulatedCluster;
@@ -183,8 +194,11 @@ export class Workload {
   readonly keys: readonly string[];
   #left: number;
   #running = 0;
+  #startedMs = 0;
   #stopped = false;
   readonly clients: { readonly process: SimulatedProcess; readonly client: Client }[] = [];
+  readonly #sides: Side[] = [];
+  #onError: (error: unknown) => void = () => undefined;
 
   constructor(cluster: SimulatedCluster, random: SimulatedRandom, recorder: Recorder) {
     this.#cluster = cluster;
@@ -211,44 +225,47 @@ export class Workload {
 
   /** `onError`: of a worker, which ends. */
   start(onError: (error: unknown) => void): void {
-    for (let id = 0; id < this.#plan.clients; id += 1) {
-      this.#running += 1;
-      this.#client(id)
-        .catch(onError)
-        .finally(() => {
-          this.#running -= 1;
-        });
-    }
+    this.#onError = onError;
+    this.#startedMs = this.#cluster.clock.now();
+    for (let id = 0; id < this.#plan.clients; id += 1) this.#run(this.#client(id));
+  }
+
+  #run(calls: Promise<void>): void {
+    this.#running += 1;
+    calls.catch(this.#onError).finally(() => {
+      this.#running -= 1;
+    });
   }
 
   async #client(id: number): Promise<void> {
     const process = this.#cluster.clientProcess(id);
-    const endpoints = [
-      ...this.#cluster.endpoints.slice(id % this.#cluster.endpoints.length),
-      ...this.#cluster.endpoints.slice(0, id % this.#cluster.endpoints.length),
-    ];
-    const client = await connectClient(process, endpoints, { timeoutMs: this.#plan.timeoutMs, direct: id < this.#plan.directClients });
+    const { sides, timeoutMs, directClients, workersPerClient } = this.#plan;
+    const { endpoints } = this.#cluster;
+    const gateway = id % endpoints.length;
+    const known = sides === undefined ? [...endpoints.slice(gateway), ...endpoints.slice(0, gateway)] : [endpoints[gateway] ?? ''];
+    const client = await connectClient(process, known, { timeoutMs, direct: sides === undefined && id < directClients });
     this.clients.push({ process, client });
+    const side = { gateway, client, looking: 0 };
+    if (sides !== undefined) this.#sides.push(side);
     await Promise.all(
-      Array.from({ length: this.#plan.workersPerClient }, (_, worker) =>
-        this.#worker(client, process, this.#random.fork(`worker ${id} ${worker}`)),
-      ),
+      Array.from({ length: workersPerClient }, (_, worker) => this.#worker(side, process, this.#random.fork(`worker ${id} ${worker}`))),
     );
   }
 
-  async #worker(client: Client, { clock }: SimulatedProcess, random: SimulatedRandom): Promise<void> {
+  async #worker(side: Side, { clock }: SimulatedProcess, random: SimulatedRandom): Promise<void> {
     let process = this.#recorder.newProcess();
     const known = new Map<string, number>();
     const { durationMs, burstPercent, clients, workersPerClient, operations } = this.#plan;
     const pausesEach = (operations / (clients * workersPerClient)) * (1 - burstPercent / 100);
     while (!this.#stopped && this.#left > 0) {
-      process = await this.#operation(client, random, process, known);
+      if (this.#maySpeak(side)) process = await this.#operation(side, random, process, known);
       const pauseMs = (2 * random.fraction() * durationMs) / pausesEach;
       if (below(random, 100) >= burstPercent) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
     }
   }
 
-  async #operation(client: Client, random: SimulatedRandom, process: number, known: Map<string, number>): Promise<number> {
+  async #operation(side: Side, random: SimulatedRandom, process: number, known: Map<string, number>): Promise<number> {
+    const { client } = side;
     const kind = this.#pickKind(random);
     if (kind === 'put-many' || kind === 'get-many') return this.#batch(client, random, process, kind);
     this.#left -= 1;
@@ -257,7 +274,29 @@ export class Workload {
     const done = await this.#one(client, random, process, kind, key, knownVersion);
     if (done.version === undefined) known.delete(key);
     else known.set(key, done.version);
+    if (done.version !== undefined) this.#tell(side, key, random);
     return done.process;
+  }
+
+  /** What was done or seen is told to a client of another side, which must not see less. */
+  #tell(from: Side, key: string, random: SimulatedRandom): void {
+    const others = this.#sides.filter(({ gateway, looking }) => gateway !== from.gateway && looking < looksMax);
+    if (others.length === 0 || this.#left <= 0) return;
+    this.#left -= 1;
+    this.#run(this.#look(pick(random, others), key));
+  }
+
+  async #look(side: Side, key: string): Promise<void> {
+    side.looking += 1;
+    await this.#recorder.get(this.#recorder.newProcess(), key, () => side.client.get(key));
+    side.looking -= 1;
+  }
+
+  #maySpeak({ gateway }: Side): boolean {
+    const { sides } = this.#plan;
+    if (sides?.listening !== gateway) return true;
+    const nowMs = this.#cluster.clock.now() - this.#startedMs;
+    return sides.speaking.some(({ fromMs, toMs }) => nowMs >= fromMs && nowMs < toMs);
   }
 
   #one(

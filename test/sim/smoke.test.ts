@@ -6,7 +6,7 @@ import * as path from 'node:path';
 import { test } from 'node:test';
 import { describeFailure } from '../../sim/program.ts';
 import { runLife } from '../../sim/life.ts';
-import { mutants } from '../../sim/mutant-list.ts';
+import { editsOf, mutants } from '../../sim/mutant-list.ts';
 import { drawPlan } from '../../sim/plan.ts';
 import { repositoryRoot } from '../support/repository.ts';
 
@@ -35,8 +35,10 @@ test('different seeds give different lives', async () => {
 
 test('every mutant still fits the compiled product', (context) => {
   if (!existsSync(program)) return context.skip('not built');
-  const counts = mutants.map(
-    ({ name, file, find }) => [name, readFileSync(path.join(repositoryRoot, 'dist', file), 'utf8').split(find).length - 1] as const,
+  const counts = mutants.flatMap((mutant) =>
+    editsOf(mutant).map(
+      ({ file, find }) => [mutant.name, readFileSync(path.join(repositoryRoot, 'dist', file), 'utf8').split(find).length - 1] as const,
+    ),
   );
   assert.deepEqual(
     counts.filter(([, count]) => count !== 1),

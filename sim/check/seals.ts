@@ -1,0 +1,64 @@
+/**
+ * Watches take-overs from outside (S9, promise 2): after one with k sound answers to its seals, the zone must survive the loss of k - 1 of the
+ * loggers that gave them. So each of them stands in the list that the take-over wants recorded.
+ */
+import type { Uuid } from '../../src/base/ids.ts';
+import { zoneId } from '../../src/base/ids.ts';
+import type { SealAnswer } from '../../src/codec/logger-protocol.ts';
+import type { ShardEffect, ShardEvent } from '../../src/core/shard/events.ts';
+import { decodeSealedZone, zoneKey } from '../../src/core/shard/metadata.ts';
+import type { Shard } from '../../src/core/shard/shard.ts';
+import { Violation } from './violation.ts';
+
+export class SealWatch {
+  readonly #shard: Shard;
+  readonly #onViolation: (violation: Violation) => void;
+  #zone = 0;
+  #epoch = 0;
+  readonly #answers = new Map<Uuid, SealAnswer>();
+  /** Answered, but did not give the tail when it was read. */
+  readonly #unsound = new Set<string>();
+
+  constructor(shard: Shard, onViolation: (violation: Violation) => void) {
+    this.#shard = shard;
+    this.#onViolation = onViolation;
+  }
+
+  before(event: ShardEvent): void {
+    if (event.event !== 'sealed' || !('length' in event.answer)) return;
+    if (event.zone !== this.#zone || event.epoch !== this.#epoch || this.#shard.status.step !== 'sealing') return;
+    this.#answers.set(event.logger, event.answer);
+  }
+
+  after(effect: ShardEffect): void {
+    if (effect.effect === 'seal') this.#sealing(effect);
+    else if (effect.effect === 'note' && effect.text === 'log not read') this.#unsound.add(String(effect.fields['logger']));
+    else if (effect.effect === 'transact' && this.#shard.status.step === 'closing') this.#closing(effect);
+  }
+
+  /** Those who answered are asked again only when all begins anew. */
+  #sealing({ zone, epoch, loggers }: Extract<ShardEffect, { effect: 'seal' }>): void {
+    const isSame = zone === this.#zone && epoch === this.#epoch && !loggers.some((logger) => this.#answers.has(logger));
+    if (isSame) return;
+    this.#zone = zone;
+    this.#epoch = epoch;
+    this.#answers.clear();
+    this.#unsound.clear();
+  }
+
+  #closing({ writes }: Extract<ShardEffect, { effect: 'transact' }>): void {
+    const seen = Math.max(0, ...[...this.#answers.values()].map((answer) => answer.seen));
+    for (const { key, value } of writes) {
+      if (value === undefined || key !== zoneKey(this.#shard.state.shard, zoneId(this.#zone))) continue;
+      const { replicas, length } = decodeSealedZone(value);
+      for (const [logger, answer] of this.#answers) {
+        const isSound = !answer.doubtful && answer.length >= seen && !this.#unsound.has(logger);
+        if (!isSound || replicas.includes(logger)) continue;
+        const where = `shard ${this.#shard.state.shard} zone ${this.#zone}`;
+        this.#onViolation(
+          new Violation(`S9 ${where}: sealed at ${length} without logger ${logger}, which answered soundly that it holds ${answer.length}`),
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,13 @@
+/** The names of the simulated hosts. */
+
+export function gatewayHost(id: number): string {
+  return `gateway${id}`;
+}
+
+export function loggerHost(id: number): string {
+  return `logger${id}`;
+}
+
+export function clientHost(id: number): string {
+  return `client${id}`;
+}

@@ -191,9 +191,10 @@ function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): S
   const lengthMs = 350 + below(random, 250);
   return {
     lengthMs,
+    bothWrite: true,
     faults: [
-      { kind: 'block', atMs, from: x, to: pick(random, loggers), forMs: 250 },
-      { kind: 'replace', atMs: atMs + below(random, 30), node: x, old: 'uninformed', unreached: [], forMs: lengthMs },
+      { kind: 'block', atMs, from: x, to: pick(random, loggers), forMs: 300 },
+      { kind: 'replace', atMs: atMs + 20 + below(random, 40), node: x, old: 'uninformed', unreached: [], forMs: lengthMs },
     ],
   };
 }
@@ -227,6 +228,7 @@ function unheard(random: SimulatedRandom, { x, y, unreached }: Cast, atMs: numbe
       { kind: 'block', atMs, from: x, to: y, forMs },
       { kind: 'cut', atMs: atMs + forMs - 30, from: x, to: unreached },
       { kind: 'cut', atMs: atMs + forMs - 1, from: x, to: y },
+      startAgain(x, atMs + forMs + 200),
     ],
   };
 }
@@ -240,6 +242,12 @@ function overdue(random: SimulatedRandom, { x, unreached, loggerTimeoutMs }: Cas
     faults: [
       { kind: 'block', atMs, from: unreached, to: x, forMs },
       { kind: 'coordinator-late', atMs, node: x, forMs: forMs + answerMs, answerMs },
+      startAgain(x, atMs + forMs + answerMs + 100),
     ],
   };
+}
+
+/** It would avoid the replica that it left in the scenes that follow. */
+function startAgain(node: string, atMs: number): Fault {
+  return { kind: 'kill', atMs, node, how: 'process', downMs: 1 };
 }

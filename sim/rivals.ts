@@ -30,6 +30,7 @@ interface Cast {
   /** Which successors may not reach, and which X leaves: always the same one, since what stood on it alone could not be read without it. */
   readonly unreached: string;
   readonly coldSealWaitMs: number;
+  readonly loggerTimeoutMs: number;
 }
 
 interface Scene {
@@ -54,7 +55,9 @@ export function drawRivals(random: SimulatedRandom): Rivals {
   const coldSealWaitMs = pick(random, [300, 500]);
   const x = ownerOf(below(random, shards), shards);
   const hosts = Array.from({ length: loggers }, (_, id) => loggerHost(id));
-  const cast: Cast = { x: gatewayHost(x), y: gatewayHost(1 - x), loggers: hosts, unreached: pick(random, hosts), coldSealWaitMs };
+  const loggerTimeoutMs = pick(random, [300, 1_000]);
+  const unreached = pick(random, hosts);
+  const cast: Cast = { x: gatewayHost(x), y: gatewayHost(1 - x), loggers: hosts, unreached, coldSealWaitMs, loggerTimeoutMs };
   const { faults, speaking, endMs } = drawScenes(random.fork('scenes'), cast);
   return {
     cluster: {
@@ -66,7 +69,7 @@ export function drawRivals(random: SimulatedRandom): Rivals {
       zoneSize: 64 * 1024,
       coldSealWaitMs,
       sealWaitMs: pick(random, [1, 50]),
-      loggerTimeoutMs: pick(random, [300, 1_000, 2_000]),
+      loggerTimeoutMs,
     },
     // Slow ones take longer than a scene.
     world: { delayMaxMs: pick(random, [0.5, 2]), syncDelayMs: pick(random, [0.1, 0.5]), syncDelaySpreadMs: pick(random, [0, 0.5, 3]) },
@@ -106,7 +109,7 @@ function ownerOf(shard: number, shards: number): number {
 }
 
 /** Each once or twice in a life, in any order. */
-const scenes: readonly DrawScene[] = [unaware, contested, deaf, deaf, belated, forgotten, divided, twice, unheard];
+const scenes: readonly DrawScene[] = [unaware, contested, deaf, deaf, belated, forgotten, divided, twice, unheard, overdue];
 
 function drawScenes(
   random: SimulatedRandom,
@@ -188,9 +191,10 @@ function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): S
   const lengthMs = 350 + below(random, 250);
   return {
     lengthMs,
+    bothWrite: true,
     faults: [
-      { kind: 'block', atMs, from: x, to: pick(random, loggers), forMs: 250 },
-      { kind: 'replace', atMs: atMs + below(random, 30), node: x, old: 'uninformed', unreached: [], forMs: lengthMs },
+      { kind: 'block', atMs, from: x, to: pick(random, loggers), forMs: 300 },
+      { kind: 'replace', atMs: atMs + 20 + below(random, 40), node: x, old: 'uninformed', unreached: [], forMs: lengthMs },
     ],
   };
 }
@@ -224,6 +228,26 @@ function unheard(random: SimulatedRandom, { x, y, unreached }: Cast, atMs: numbe
       { kind: 'block', atMs, from: x, to: y, forMs },
       { kind: 'cut', atMs: atMs + forMs - 30, from: x, to: unreached },
       { kind: 'cut', atMs: atMs + forMs - 1, from: x, to: y },
+      startAgain(x, atMs + forMs + 200),
     ],
   };
+}
+
+/** A replica acknowledges when X has given it up and is leaving the zone, which takes long: frozen is frozen. */
+function overdue(random: SimulatedRandom, { x, unreached, loggerTimeoutMs }: Cast, atMs: number): Scene {
+  const forMs = loggerTimeoutMs + 150 + below(random, 100);
+  const answerMs = 400;
+  return {
+    lengthMs: forMs + answerMs + 100,
+    faults: [
+      { kind: 'block', atMs, from: unreached, to: x, forMs },
+      { kind: 'coordinator-late', atMs, node: x, forMs: forMs + answerMs, answerMs },
+      startAgain(x, atMs + forMs + answerMs + 100),
+    ],
+  };
+}
+
+/** It would avoid the replica that it left in the scenes that follow. */
+function startAgain(node: string, atMs: number): Fault {
+  return { kind: 'kill', atMs, node, how: 'process', downMs: 1 };
 }

@@ -2,16 +2,21 @@
  * Watches take-overs from outside (S9, promise 2): after one with k sound answers to its seals, the zone must survive the loss of k - 1 of the
  * loggers that gave them. So each of them stands in the list that the take-over wants recorded.
  */
-import type { Uuid } from '../../src/base/ids.ts';
+import type { ShardId, Uuid } from '../../src/base/ids.ts';
 import { zoneId } from '../../src/base/ids.ts';
 import type { SealAnswer } from '../../src/codec/logger-protocol.ts';
 import type { ShardEffect, ShardEvent } from '../../src/core/shard/events.ts';
 import { decodeSealedZone, zoneKey } from '../../src/core/shard/metadata.ts';
-import type { Shard } from '../../src/core/shard/shard.ts';
 import { Violation } from './violation.ts';
 
+/** What it needs of a shard: `step` is the take-over's. */
+export interface Watched {
+  readonly state: { readonly shard: ShardId };
+  readonly status: { readonly step: string };
+}
+
 export class SealWatch {
-  readonly #shard: Shard;
+  readonly #shard: Watched;
   readonly #onViolation: (violation: Violation) => void;
   #zone = 0;
   #epoch = 0;
@@ -19,7 +24,7 @@ export class SealWatch {
   /** Answered, but did not give the tail when it was read. */
   readonly #unsound = new Set<string>();
 
-  constructor(shard: Shard, onViolation: (violation: Violation) => void) {
+  constructor(shard: Watched, onViolation: (violation: Violation) => void) {
     this.#shard = shard;
     this.#onViolation = onViolation;
   }

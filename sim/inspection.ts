@@ -89,7 +89,8 @@ export class Inspection {
         ...this.#cluster.gateways.flatMap((gateway) =>
           gateway
             .status()
-            .shards.filter((line) => line.shard === shard && line.role === 'owner')
+            // Of the zone before, if the owner has not seen its change yet.
+            .shards.filter((line) => line.shard === shard && line.role === 'owner' && line.openZone === head?.openZone.zone)
             .map((line) => line.committedLength),
         ),
       );

@@ -70,6 +70,27 @@ export const mutants: readonly Mutant[] = [
     replace: '',
   },
   {
+    name: 'fence not synced before a seal is answered',
+    rule: 'S3',
+    file: machine,
+    find: "            this.#unsynced = true;\n            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
+    replace: "            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
+  },
+  {
+    name: 'place left out of the checksum',
+    rule: 'S16',
+    file: 'src/codec/log-format.js',
+    find: 'return checksum(Buffer.from(`${place.cluster}/${place.shard}/${place.zone}/${place.epoch}`',
+    replace: 'return checksum(Buffer.from(`${place.cluster}`',
+  },
+  {
+    name: 'zones read before the claim: it does not compare the head',
+    rule: 'S8',
+    file: takeover,
+    find: "this.#effects.push({ effect: 'transact', compares: [{ key: headKey(this.#state.shard), revision }], writes });",
+    replace: "this.#effects.push({ effect: 'transact', compares: [], writes });",
+  },
+  {
     name: 'fence not durable',
     rule: 'S4',
     file: machine,

@@ -43,27 +43,39 @@ interface Asked {
   readonly shard: number;
   readonly zone: number;
   readonly end: number;
+  /** Of a seal. */
+  readonly epoch: number;
 }
+
+type Watched = Pick<LoggerMachine<unknown>, 'report' | 'snapshot'>;
 
 /** One process of a logger. */
 class LoggerWitness {
-  readonly #machine: Pick<LoggerMachine<unknown>, 'report'>;
+  readonly #machine: Watched;
   readonly #promises: LoggerPromises;
   readonly #asked = new Map<unknown, Asked>();
   readonly #copies = new Map<string, { readonly copy: ZoneCopy; readonly isOwn: boolean }>();
 
-  constructor(machine: Pick<LoggerMachine<unknown>, 'report'>, promises: LoggerPromises) {
+  constructor(machine: Watched, promises: LoggerPromises) {
     this.#machine = machine;
     this.#promises = promises;
+    const state = machine.snapshot();
+    const fences = new Map(state.flatMap((entry) => (entry.kind === 'fence' ? [[entry.shard, entry.epoch] as const] : [])));
+    for (const entry of state) if (entry.kind === 'zone') promises.restarted(entry.generation, fences.get(entry.shard) ?? 0);
   }
 
   told(event: MachineEvent<unknown>): void {
     switch (event.kind) {
       case 'append':
-        this.#asked.set(event.ticket, { shard: event.item.shard, zone: event.item.zone, end: event.item.offset + event.item.bytes.length });
+        this.#asked.set(event.ticket, {
+          shard: event.item.shard,
+          zone: event.item.zone,
+          end: event.item.offset + event.item.bytes.length,
+          epoch: 0,
+        });
         return;
       case 'seal':
-        this.#asked.set(event.ticket, { shard: event.shard, zone: event.zone, end: 0 });
+        this.#asked.set(event.ticket, { shard: event.shard, zone: event.zone, end: 0, epoch: event.epoch });
         return;
       case 'written':
         if (event.write.item.offset === 0) this.#created(event.write.item);
@@ -88,7 +100,7 @@ class LoggerWitness {
     const found = answer.kind === 'appended' || answer.kind === 'sealed' ? this.#copy(asked.shard, asked.zone) : undefined;
     if (found === undefined) return;
     if (answer.kind === 'appended') this.#promises.appended(found.copy, asked.end, found.isOwn);
-    else if (answer.kind === 'sealed') this.#promises.sealed(found.copy, answer.answer.length);
+    else if (answer.kind === 'sealed') this.#promises.sealed(found.copy, answer.answer.length, asked.epoch);
   }
 
   #created({ shard, zone }: Pick<Asked, 'shard' | 'zone'>): void {

@@ -1,7 +1,7 @@
 /**
  * What a logger has said of its copy of a zone it must stand by, through restarts and power losses (S3): an acknowledged append is below the length
- * of every seal it answers, earlier or later; two seals of one copy are answered with one length; a copy that a restart found takes no append. Only
- * an order to finish the zone makes the copy shorter: it says what the metadata holds.
+ * of every seal it answers, earlier or later; two seals of one copy are answered with one length; a copy that a restart found takes no append; the
+ * fence of an answered seal stands. Only an order to finish the zone makes the copy shorter: it says what the metadata holds.
  */
 import { Violation } from './violation.ts';
 
@@ -15,6 +15,8 @@ export interface ZoneCopy {
   acknowledged: number;
   /** What seals were answered with. */
   sealed: number | undefined;
+  /** The highest epoch whose seal was answered. */
+  fence: number;
   finished: boolean;
 }
 
@@ -27,7 +29,7 @@ export class LoggerPromises {
   }
 
   created(shard: number, zone: number, generation: string): ZoneCopy {
-    const copy: ZoneCopy = { shard, zone, generation, acknowledged: 0, sealed: undefined, finished: false };
+    const copy: ZoneCopy = { shard, zone, generation, acknowledged: 0, sealed: undefined, fence: 0, finished: false };
     this.#copies.set(generation, copy);
     return copy;
   }
@@ -44,7 +46,15 @@ export class LoggerPromises {
     this.#compare(copy, copy.sealed);
   }
 
-  sealed(copy: ZoneCopy, length: number): void {
+  /** A process of the logger has started and holds the copy, with this fence for its shard. */
+  restarted(generation: string, fence: number): void {
+    const copy = this.find(generation);
+    if (copy !== undefined && fence < copy.fence)
+      this.#violated(copy, `the fence is ${fence} after a restart, though a seal of epoch ${copy.fence} was answered`);
+  }
+
+  sealed(copy: ZoneCopy, length: number, epoch: number): void {
+    copy.fence = Math.max(copy.fence, epoch);
     if (copy.sealed !== undefined && copy.sealed !== length && !copy.finished)
       this.#violated(copy, `seals were answered with ${copy.sealed} and with ${length}`);
     copy.sealed = length;

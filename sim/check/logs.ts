@@ -3,7 +3,7 @@
  * (S16), acknowledged writes against the records at their versions (S5), request numbers that appear twice (S15).
  */
 import type { Uuid, ZoneId } from '../../src/base/ids.ts';
-import { lbaOf, shardId } from '../../src/base/ids.ts';
+import { epoch, lbaOf, shardId, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { ZonePlace } from '../../src/codec/log-format.ts';
 import {
@@ -81,6 +81,7 @@ export class CommittedLog {
     }
     const seed = zoneSeed(zone);
     let at = head.length;
+    if (at < zone.length) misplace(zone, bytes, at, where);
     while (at < zone.length) {
       const result = decodeBatchHeader(bytes, at, at, zone, seed);
       if (result.kind !== 'batch')
@@ -145,6 +146,23 @@ export class CommittedLog {
         `S5 ${event.f} of ${event.key} = ${event.value} was answered with version ${version ?? 0}, where the log holds ${found}`,
       );
     }
+  }
+}
+
+/** S16: what lies in one place must not pass in another: the next zone, another epoch, another shard, a batch further on. @throws Violation */
+function misplace(zone: ZoneToCheck, bytes: Buffer, at: number, where: string): void {
+  const batch = decodeBatchHeader(bytes, at, at, zone, zoneSeed(zone));
+  if (batch.kind !== 'batch') return; // The scan says what is wrong.
+  const start = at + batch.header.headerLength;
+  const elsewhere: readonly { readonly place: ZonePlace; readonly offset: number }[] = [
+    { place: { ...zone, zone: zoneId(zone.zone + 1) }, offset: start },
+    { place: { ...zone, epoch: epoch(zone.epoch + 1) }, offset: start },
+    { place: { ...zone, shard: shardId(zone.shard + 1) }, offset: start },
+    { place: zone, offset: start + batch.header.totalLength },
+  ];
+  for (const { place, offset } of elsewhere) {
+    if (decodeRecord(bytes, start, zoneSeed(place), offset).kind === 'record')
+      throw new Violation(`S16 ${where}: the record at ${start} would pass in shard ${place.shard} zone ${place.zone} at ${offset}`);
   }
 }
 

@@ -30,9 +30,25 @@ export class SealWatch {
   }
 
   before(event: ShardEvent): void {
+    if (this.#mayBeginAnew(event)) this.#forget();
     if (event.event !== 'sealed' || !('length' in event.answer)) return;
     if (event.zone !== this.#zone || event.epoch !== this.#epoch || this.#shard.status.step !== 'sealing') return;
     this.#answers.set(event.logger, event.answer);
+  }
+
+  /**
+   * What was read from the coordinator begins the sealing, also where nobody can be asked now; and a tick does when somebody did not give the
+   * tail. Who answered before and is not asked again has answered nothing then.
+   */
+  #mayBeginAnew(event: ShardEvent): boolean {
+    const { step } = this.#shard.status;
+    if (event.event === 'metadata') return event.loaded && (step === 'loading' || step === 'claim-check');
+    return event.event === 'tick' && step === 'sealing' && this.#unsound.size > 0;
+  }
+
+  #forget(): void {
+    this.#answers.clear();
+    this.#unsound.clear();
   }
 
   after(effect: ShardEffect): void {
@@ -47,8 +63,7 @@ export class SealWatch {
     if (isSame) return;
     this.#zone = zone;
     this.#epoch = epoch;
-    this.#answers.clear();
-    this.#unsound.clear();
+    this.#forget();
   }
 
   #closing({ writes }: Extract<ShardEffect, { effect: 'transact' }>): void {

@@ -113,7 +113,7 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       lag,
       owner: store.ownerOf(shard),
       epoch: head?.epoch ?? 0,
-      openZone: head?.openZone.zone ?? 0,
+      openZone: owner?.zone ?? head?.openZone.zone ?? 0,
       replicas: head?.openZone.replicas ?? [],
       sealedZones: zones.length,
       committedLength: owner?.committed ?? 0,

@@ -15,9 +15,9 @@ test('S3: appends, a restart, two seals of the same length: nothing to say', () 
   const found = violations((promises, copy) => {
     promises.appended(copy, 100, true);
     promises.appended(copy, 200, true);
-    promises.sealed(copy, 200);
+    promises.sealed(copy, 200, 2);
     assert.equal(promises.find('a1'), copy, 'the copy is known by its generation');
-    promises.sealed(copy, 200);
+    promises.sealed(copy, 200, 2);
   });
   assert.deepEqual(found, []);
 });
@@ -25,14 +25,14 @@ test('S3: appends, a restart, two seals of the same length: nothing to say', () 
 test('S3: a seal below what was acknowledged before', () => {
   const found = violations((promises, copy) => {
     promises.appended(copy, 200, true);
-    promises.sealed(copy, 100);
+    promises.sealed(copy, 100, 2);
   });
   assert.match(found.join(), /^S3 shard 0 zone 7, copy a1: a seal was answered with 100, though 200 bytes are acknowledged$/);
 });
 
 test('S3: an append that was queued when the seal was answered, and is acknowledged afterwards', () => {
   const found = violations((promises, copy) => {
-    promises.sealed(copy, 100);
+    promises.sealed(copy, 100, 2);
     promises.appended(copy, 200, true);
   });
   assert.match(found.join(), /a seal was answered with 100, though 200 bytes are acknowledged/);
@@ -40,8 +40,8 @@ test('S3: an append that was queued when the seal was answered, and is acknowled
 
 test('S3: a tail that was told of and is gone after the next restart', () => {
   const found = violations((promises, copy) => {
-    promises.sealed(copy, 200);
-    promises.sealed(copy, 100);
+    promises.sealed(copy, 200, 2);
+    promises.sealed(copy, 100, 2);
   });
   assert.match(found.join(), /seals were answered with 200 and with 100/);
 });
@@ -55,7 +55,17 @@ test('S10: an order to finish the zone makes it shorter', () => {
   const found = violations((promises, copy) => {
     promises.appended(copy, 200, true);
     promises.finished(copy);
-    promises.sealed(copy, 100);
+    promises.sealed(copy, 100, 2);
   });
   assert.deepEqual(found, []);
+});
+
+test('S4: the fence of an answered seal stands after a restart', () => {
+  const found = violations((promises, copy) => {
+    promises.sealed(copy, 0, 3);
+    promises.restarted('a1', 3);
+    promises.restarted('another copy', 0);
+    promises.restarted('a1', 2);
+  });
+  assert.deepEqual(found, ['S3 shard 0 zone 7, copy a1: the fence is 2 after a restart, though a seal of epoch 3 was answered']);
 });

@@ -75,3 +75,20 @@ test('answers of an earlier round do not count when all are asked again', () => 
   const again = (watch: SealWatch): void => watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one, two, three] });
   assert.deepEqual(takeOver([[one, sound(8192)]], 8192, [two], again), []);
 });
+
+test('answers of an earlier round do not count when sealing begins anew, though who gave them cannot be asked again', () => {
+  const status = { step: 'sealing' };
+  const violations: Violation[] = [];
+  const watch = new SealWatch({ state: { shard }, status }, (violation) => violations.push(violation));
+  watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one] });
+  watch.before({ event: 'sealed', logger: one, zone, epoch: epoch(5), answer: sound(8192) });
+  status.step = 'loading';
+  watch.before({ event: 'metadata', metadata: { head: undefined, headRevision: 9, zones: [] }, loaded: true });
+  status.step = 'sealing';
+  watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [two] });
+  watch.before({ event: 'sealed', logger: two, zone, epoch: epoch(5), answer: sound(8192) });
+  status.step = 'closing';
+  const sealed: SealedZone = { zone, epoch: epoch(4), length: 8192, replicas: [two], former: [] };
+  watch.after({ effect: 'transact', compares: [], writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }] });
+  assert.deepEqual(violations, []);
+});

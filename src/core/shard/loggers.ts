@@ -4,7 +4,6 @@ import type { Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { rendezvousOrder } from '../rendezvous.ts';
 
 interface Known {
-  readonly alignment: number;
   readonly upSinceMs: number;
   /** It was slow, full or refused: others are preferred until then. */
   avoidUntilMs: number;
@@ -12,9 +11,12 @@ interface Known {
 
 export class Loggers {
   readonly #up = new Map<Uuid, Known>();
+  /** Also of loggers that are away: a zone may be opened on one that goes down meanwhile and is back before its first append. */
+  readonly #alignments = new Map<Uuid, number>();
 
   up(logger: Uuid, alignment: number, nowMs: Millis): void {
-    this.#up.set(logger, { alignment, upSinceMs: nowMs, avoidUntilMs: 0 });
+    this.#alignments.set(logger, alignment);
+    this.#up.set(logger, { upSinceMs: nowMs, avoidUntilMs: 0 });
   }
 
   down(logger: Uuid): void {
@@ -51,8 +53,8 @@ export class Loggers {
       .map((name) => present(byName.get(name), 'a candidate'));
   }
 
-  /** The alignment that suits all of `replicas`, which are up. */
+  /** The alignment that suits all of `replicas`, each of which was up once. */
   alignmentOf(replicas: readonly Uuid[]): number {
-    return replicas.reduce((most, logger) => Math.max(most, this.#up.get(logger)?.alignment ?? 1), 1);
+    return replicas.reduce((most, logger) => Math.max(most, this.#alignments.get(logger) ?? 1), 1);
   }
 }

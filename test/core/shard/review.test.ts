@@ -139,6 +139,23 @@ test('S2 a taker that closed and was superseded while it read old zones does not
   assert.deepEqual(keys(cluster, 1), keys(cluster, 2));
 });
 
+test('a logger that is away when its zone is opened gets appends of its alignment all the same', () => {
+  const cluster = new Cluster(1, 1);
+  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 4096 });
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.hold = ({ effect }) => effect.effect === 'transact';
+  cluster.event(0, { event: 'logger-down', logger: loggerName(0) });
+  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 4096 });
+  cluster.pass(6_000);
+  assert.equal(cluster.held.length, 1, 'the change of zones is under way');
+  cluster.event(0, { event: 'logger-down', logger: loggerName(0) });
+  cluster.release();
+  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 4096 });
+  cluster.put(0, 'b', '2');
+  assert.equal((cluster.committed.at(-1)?.end ?? 1) % 4096, 0);
+});
+
 test('a record that just does not fit an empty zone is refused at once, one that just fits is taken, and neither changes zones for ever', () => {
   for (const alignment of [1, 512, 4096]) {
     for (let length = zoneSize - 2 * alignment - 400; length <= zoneSize; length += 7) {

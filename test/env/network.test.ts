@@ -13,7 +13,7 @@ interface Subject {
   run(done: () => boolean): Promise<void>;
 }
 
-const subjects: Readonly<Record<string, () => Subject>> = {
+const subjects = {
   real: () => ({
     network: new RealNetwork(),
     run: async (done) => {
@@ -45,7 +45,7 @@ const subjects: Readonly<Record<string, () => Subject>> = {
       },
     };
   },
-};
+} satisfies Readonly<Record<string, () => Subject>>;
 
 /** What one side of a connection saw. */
 class Side {
@@ -229,6 +229,18 @@ for (const [name, make] of Object.entries(subjects)) {
     await subject.run(() => server.received === 10);
   });
 }
+
+test('real network: both sides read into slabs that small pieces share', async () => {
+  const subject = subjects.real();
+  const { client, server } = await connected(subject);
+  for (let round = 1; round <= 4; round++) {
+    client.connection.write([Buffer.alloc(100)]);
+    await subject.run(() => server.received === 100 * round);
+    server.connection.write([Buffer.alloc(100)]);
+    await subject.run(() => client.received === 100 * round);
+  }
+  for (const { pieces } of [client, server]) assert.equal(new Set(pieces.map((piece) => piece.buffer)).size, 1);
+});
 
 test('addresses are read and written, IPv6 in brackets', () => {
   assert.deepEqual(parseAddress('10.0.0.1:80'), { host: '10.0.0.1', port: 80 });

@@ -3,6 +3,7 @@ import { createConnection, createServer, type OnReadOpts, type Server, Socket } 
 import { assert } from '../../base/assert.ts';
 import { limits } from '../../base/limits.ts';
 import { formatAddress, parseAddress } from '../address.ts';
+import { readingInto } from './accepted-socket.ts';
 import { ReadSlab } from './read-slab.ts';
 import {
   type Address,
@@ -20,9 +21,17 @@ const backlog = 1024;
 export class RealNetwork implements Network {
   async listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
     const { host, port } = parseAddress(address);
-    const server = createServer({ allowHalfOpen: false, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
+    const server = createServer({
+      allowHalfOpen: false,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: keepAliveMs,
+      pauseOnConnect: true,
+    });
     server.maxConnections = limits.connectionsMax;
-    server.on('connection', (socket) => onConnection(new SocketConnection(socket, remoteOf(socket))));
+    server.on('connection', (accepted) => {
+      onConnection(SocketConnection.reading((onread) => readingInto(accepted, onread) ?? accepted, remoteOf(accepted)));
+    });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(networkError(error, `cannot listen at ${address}`)));
       server.listen({ host, port, backlog, exclusive: true }, resolve);
@@ -33,12 +42,7 @@ export class RealNetwork implements Network {
   }
 
   connect(address: Address): Connection {
-    const slab = new ReadSlab();
-    const connection: SocketConnection = new SocketConnection(
-      connectSocket(address, { buffer: () => slab.room, callback: (length) => connection.received(slab.take(length)) }),
-      address,
-    );
-    return connection;
+    return SocketConnection.reading((onread) => connectSocket(address, onread), address);
   }
 }
 
@@ -83,7 +87,18 @@ class SocketConnection implements Connection {
   #full = false;
   #ended = false;
 
-  constructor(socket: Socket, remote: string) {
+  /** Of a socket that reads into a slab. */
+  static reading(socketWith: (onread: OnReadOpts) => Socket, remote: string): SocketConnection {
+    const slab = new ReadSlab();
+    const onread = {
+      buffer: () => slab.room,
+      callback: (length: number): boolean => connection.#received(slab.take(length)),
+    };
+    const connection: SocketConnection = new SocketConnection(socketWith(onread), remote);
+    return connection;
+  }
+
+  private constructor(socket: Socket, remote: string) {
     this.remote = remote;
     this.#socket = socket;
     socket.on('error', (error) => {
@@ -95,9 +110,9 @@ class SocketConnection implements Connection {
     assert(this.#handler === undefined, 'a connection is handled once');
     this.#handler = handler;
     const socket = this.#socket;
-    // One that connects reads into its slab; accepted ones can't be given memory and bring their own.
-    if (socket.connecting) socket.resume();
-    else socket.on('data', (bytes: Buffer) => handler.onData(bytes));
+    // Of a socket that does not read into the slab.
+    socket.on('data', (bytes: Buffer) => handler.onData(bytes));
+    socket.resume();
     socket.on('drain', () => {
       this.#full = false;
       handler.onDrain();
@@ -113,7 +128,7 @@ class SocketConnection implements Connection {
   }
 
   /** True: reading goes on. */
-  received(bytes: Buffer): boolean {
+  #received(bytes: Buffer): boolean {
     this.#handler?.onData(bytes);
     return true;
   }

@@ -2,7 +2,7 @@
  * Memory that a socket reads into: piece after piece of one slab, so that thousands of small answers cost one allocation. Left to itself
  * node:net allocates 64 KiB for every read, however little arrives (docs/performance.md). What was read is never overwritten.
  */
-const slabBytesMin = 8 * 1024;
+const slabBytesMin = 2 * 1024;
 const slabBytesMax = 128 * 1024;
 /** A share of the slab that is worth a read of its own; behind it a new slab begins. */
 const roomShare = 4;

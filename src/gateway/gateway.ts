@@ -116,6 +116,8 @@ class Gateway implements GatewayNode {
   readonly #release: () => Promise<void>;
   readonly #self: Owner;
   #router: Router | undefined;
+  /** The own shards are being taken, or were. */
+  #hasClaimed = false;
   #standbyTimer: Timer | undefined;
   #standbys: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -210,6 +212,7 @@ class Gateway implements GatewayNode {
     for (const shard of allShards(options.cluster.shardCount)) this.#shardChanged(shard);
     // S2: also those that it owned before it restarted are claimed anew.
     for (const shard of own) this.#runner.dispatch(shard, { event: 'claim', nowMs: world.clock.now() });
+    this.#hasClaimed = true;
     this.#standbyTimer = world.clock.after(standbysWaitMs, () => this.#loadStandbys());
     this.#loadStandbysWhenServing();
   }
@@ -234,7 +237,7 @@ class Gateway implements GatewayNode {
   /** The shards of others are loaded behind the take-over of the own ones, which clients wait for. */
   #loadStandbysWhenServing(): void {
     const taking = this.#runner.shards.some((shard) => shard.role === 'taking');
-    if (this.#standbyTimer !== undefined && !taking) this.#loadStandbys();
+    if (this.#hasClaimed && !taking) this.#loadStandbys();
   }
 
   #loadStandbys(): void {

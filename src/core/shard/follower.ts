@@ -55,12 +55,11 @@ export class ShardFollower {
   }
 
   /**
-   * A stretch that a take-over has read and checked: applied when the metadata says that the zone was sealed at its end, in its place in the
-   * log. A zone is written by one epoch, each offset once (S2), so that it is what any holder would give.
+   * A stretch that a take-over has read and checked: applied when metadata that comes later says that the zone was sealed at its end, in its
+   * place in the log. A zone is written by one epoch, each offset once (S2), so that it is what any holder would give.
    */
   offer(tail: ReadTail): void {
     this.#tail = tail;
-    this.#heal();
   }
 
   catchUp(event: CatchUp): void {

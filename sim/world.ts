@@ -255,6 +255,10 @@ class GatedConnection implements Connection {
     return this.#connection.write(chunks);
   }
 
+  get hasCopied(): boolean {
+    return this.#connection.hasCopied;
+  }
+
   get waitingBytes(): number {
     return this.#connection.waitingBytes;
   }

@@ -133,7 +133,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
       state: this.#state,
       cluster: this.cluster,
       client: this.#session?.client ?? 0,
-      mapRevision: map?.revision ?? 0,
+      mapRevision: this.#gateways.revision,
       shards: map?.shards ?? 0,
       owners: map?.owners ?? [],
       gateways: this.#gateways.describe(),
@@ -205,7 +205,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     request.state = 'sent';
     request.copiesOut++;
     request.link = link;
-    request.sentAtMs = this.#world.clock.now();
+    request.mapRevision = this.#gateways.revision;
     this.#writing = request;
     link.request(request.method, this.#write, (failure, result) => this.#answered(request, copy, failure, result, link));
     this.#writing = undefined;
@@ -341,7 +341,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#mapIsNew = false;
     this.#pending.forEach((request) => {
       const owner = this.#gateways.ownerOf(request.slot);
-      const moved = request.state === 'sent' && request.sentAtMs < this.#mapChangedMs && request.link?.gateway !== owner;
+      const moved = request.state === 'sent' && request.mapRevision < this.#gateways.revision && request.link?.gateway !== owner;
       if (!moved) return;
       if (!this.#gateways.isReady(owner)) {
         this.#mapIsNew = true; // It may be reached at a later tick.

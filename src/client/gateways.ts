@@ -34,6 +34,11 @@ export class Gateways {
     for (const address of this.#seeds) this.#add(address);
   }
 
+  /** Of the map; 0 when there is none. */
+  get revision(): number {
+    return this.map?.revision ?? 0;
+  }
+
   get hasReady(): boolean {
     return this.#ready.length > 0;
   }

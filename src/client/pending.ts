@@ -75,16 +75,15 @@ export class WaitingQueue {
 
   /** The first that still waits; it stays in the queue. */
   peek(): Request | undefined {
-    for (;;) {
+    for (; this.#start < this.#items.length; this.#start++) {
       const request = this.#items[this.#start];
-      if (request === undefined) {
-        this.#items.length = 0;
-        this.#start = 0;
-        return undefined;
-      }
-      if (request.state === 'waiting') return request;
-      this.#start++;
+      if (request?.state === 'waiting') return request;
     }
+    if (this.#start > 0) {
+      this.#items = [];
+      this.#start = 0;
+    }
+    return undefined;
   }
 
   /** REQUIRES: `peek` returned a request. */

@@ -37,7 +37,8 @@ export abstract class Request {
 
   /** Times it was sent; an answer belongs to one of them. */
   sends = 0;
-  sentAtMs = 0;
+  /** Revision of the map when it was sent last. */
+  mapRevision = 0;
   /** Where the newest copy went. */
   link: Link | undefined = undefined;
   retryAtMs = 0;

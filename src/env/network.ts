@@ -44,10 +44,12 @@ export interface Connection {
   /** REQUIRES: called once, in the turn the connection was handed out. */
   handle(handler: ConnectionHandler): void;
   /**
-   * Sends the chunks in order, as one system call where it can. They must not change any more. False when more than a few
-   * buffers wait: the caller should wait for `onDrain`. Ignored when closed.
+   * Sends the chunks in order, as one system call where it can. They must not change before `hasCopied` says that they may. False when
+   * more than a few buffers wait: the caller should wait for `onDrain`. Ignored when closed.
    */
   write(chunks: readonly Uint8Array[]): boolean;
+  /** Of all that was written so far the system has a copy of its own: the memory of the chunks may be written again. */
+  readonly hasCopied: boolean;
   /** Bytes written that the system hasn't taken yet. */
   readonly waitingBytes: number;
   /** Stops and restarts delivery of data: the sender is slowed down by the network's own means. */

@@ -181,6 +181,7 @@ class ConnectionChannel implements RpcChannel {
     this.#unsent = 0;
     this.#bytesWritten += this.#writer.length;
     const room = this.#connection.write(this.#writer.take());
+    if (this.#connection.hasCopied) this.#writer.reuse();
     if (room) return;
     const waiting = this.#connection.waitingBytes;
     this.#watch.outputBlocked();

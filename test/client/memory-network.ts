@@ -50,6 +50,7 @@ export class MemoryNetwork implements Network {
 export class End implements Connection {
   readonly remote: string;
   readonly waitingBytes = 0;
+  readonly hasCopied = true;
   readonly #network: MemoryNetwork;
   readonly #clock: SimulatedClock;
   #handler: ConnectionHandler | undefined = undefined;
@@ -83,9 +84,9 @@ export class End implements Connection {
 
   write(chunks: readonly Uint8Array[]): boolean {
     const other = this.#other;
-    if (other === undefined) this.#unsent.push(...chunks);
+    const copies = chunks.map((chunk) => new Uint8Array(chunk));
+    if (other === undefined) this.#unsent.push(...copies);
     else if (!this.#isClosed) {
-      const copies = chunks.map((chunk) => new Uint8Array(chunk));
       this.#clock.after(delayMs, () => {
         for (const copy of copies) if (!other.#isClosed) other.#handler?.onData(copy);
       });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, encode } from '@msgpack/msgpack';
 import fc from 'fast-check';
+import { AssertionFailure } from '../../src/base/assert.ts';
 import { MessageWriter, referenceBytesMin } from '../../src/codec/message-writer.ts';
 import { borderIntegers, encoded, normal, oracle, plainData, runs, written } from '../support/messages.ts';
 
@@ -78,6 +79,19 @@ test('chunks that were taken are never written into again', () => {
     taken.map((chunk) => Buffer.from(chunk)),
     copies,
   );
+});
+
+test('reuse writes into the same memory again', () => {
+  const out = new MessageWriter();
+  out.value(['first', 1]);
+  const [first] = out.take();
+  out.reuse();
+  assert.equal(out.length, 0);
+  out.value(['second', Buffer.alloc(referenceBytesMin)]);
+  assert.throws(() => out.reuse(), AssertionFailure);
+  const chunks = out.take();
+  assert.deepEqual(normal(oracle(Buffer.concat(chunks))), ['second', new Uint8Array(referenceBytesMin)]);
+  assert.ok(first !== undefined && chunks[0]?.buffer === first.buffer && chunks[0].byteOffset === first.byteOffset);
 });
 
 test('rewind forgets what was written since mark, across slabs and references', () => {

@@ -182,6 +182,25 @@ for (const [name, make] of Object.entries(subjects)) {
     assert.equal(client.connection.write([pattern(1)]), true);
   });
 
+  test(`${name} network: memory that was copied may be written again`, async () => {
+    const subject = make();
+    const { client, server } = await connected(subject);
+    const sent: Buffer[] = [];
+    let memory = Buffer.alloc(20_000);
+    let reusedCount = 0;
+    for (let round = 0; round < 500; round++) {
+      memory.fill(round);
+      sent.push(Buffer.from(memory));
+      client.connection.write([memory.subarray(0, 7_000), memory.subarray(7_000)]);
+      if (client.connection.hasCopied) reusedCount++;
+      else memory = Buffer.alloc(20_000);
+    }
+    await subject.run(() => server.received === 500 * 20_000);
+    assert.ok(server.bytes.equals(Buffer.concat(sent)));
+    assert.ok(reusedCount > 0);
+    await subject.run(() => client.connection.hasCopied);
+  });
+
   test(`${name} network: a connection to where nobody listens is refused`, async () => {
     const subject = make();
     const listener = await subject.network.listen('127.0.0.1:0', () => assert.fail('nobody connects'));

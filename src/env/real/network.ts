@@ -145,6 +145,10 @@ class SocketConnection implements Connection {
     return !this.#full;
   }
 
+  get hasCopied(): boolean {
+    return this.#socket.writableLength === 0;
+  }
+
   get waitingBytes(): number {
     return this.#socket.writableLength;
   }

@@ -254,6 +254,8 @@ type EndState = 'connecting' | 'open' | 'closed';
 
 /** One side of a connection. */
 class ConnectionEnd implements Connection {
+  /** Always, so that whoever writes again into what he has sent too early is found. */
+  readonly hasCopied = true;
   readonly remote: string;
   readonly host: string;
   readonly peerHost: string;
@@ -287,12 +289,13 @@ class ConnectionEnd implements Connection {
 
   write(chunks: readonly Uint8Array[]): boolean {
     if (this.#state === 'closed' || this.#ended) return true;
+    const copies = chunks.map((chunk) => new Uint8Array(chunk));
     if (this.#state === 'open') {
-      this.#out?.write(chunks);
+      this.#out?.write(copies);
     } else {
-      for (const chunk of chunks) {
-        this.#early.push(chunk);
-        this.#earlyBytes += chunk.length;
+      for (const copy of copies) {
+        this.#early.push(copy);
+        this.#earlyBytes += copy.length;
       }
     }
     if (this.waitingBytes > this.#network.fullBytes) this.#full = true;

@@ -38,7 +38,7 @@ export class ShardRunner {
   readonly #parts: RunnerParts;
   /** In the order of their numbers. */
   #shards: readonly Shard[] = [];
-  readonly #byNumber = new Map<ShardId, Shard>();
+  readonly #byNumber: (Shard | undefined)[];
   #turnScheduled = false;
   #timer: Timer | undefined;
   #ticks = 0;
@@ -46,6 +46,7 @@ export class ShardRunner {
 
   constructor(shardCount: number, parts: RunnerParts) {
     this.shardCount = shardCount;
+    this.#byNumber = new Array<Shard | undefined>(shardCount).fill(undefined);
     this.#parts = parts;
     this.#tick();
   }
@@ -56,13 +57,13 @@ export class ShardRunner {
   }
 
   shard(number: ShardId): Shard | undefined {
-    return this.#byNumber.get(number);
+    return this.#byNumber[number];
   }
 
   /** REQUIRES: not added before. It has heard nothing yet: metadata and loggers are told next. */
   add(shard: Shard): void {
-    this.#byNumber.set(shard.state.shard, shard);
-    this.#shards = [...this.#byNumber.values()].sort((a, b) => a.state.shard - b.state.shard);
+    this.#byNumber[shard.state.shard] = shard;
+    this.#shards = this.#byNumber.filter((one) => one !== undefined);
   }
 
   close(): void {
@@ -72,7 +73,7 @@ export class ShardRunner {
 
   /** Tells one shard what happened and does what it wants; nothing while it is not loaded. */
   dispatch(shard: ShardId, event: ShardEvent): void {
-    const machine = this.#byNumber.get(shard);
+    const machine = this.#byNumber[shard];
     if (this.#closed || machine === undefined) return;
     const effects = machine.step(event);
     // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn would act on.

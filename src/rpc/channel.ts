@@ -17,13 +17,13 @@ import type { Connection, NetworkError } from '../env/network.ts';
 import type { RpcChannel, RpcFailure, RpcHandler, RpcOptions } from './channel-types.ts';
 import { ChannelWatch } from './channel-watch.ts';
 import { MethodNames } from './method-names.ts';
+import { idCount, WaitingAnswers } from './waiting-answers.ts';
 
 type OnAnswer = (failure: RpcFailure | undefined, result: MessageReader | undefined) => void;
 
 const messageType = { request: 0, response: 1, notice: 2 } as const;
 /** Output is handed to the connection before the end of the turn when this much has been written. */
 const flushBytes = 1024 * 1024;
-const idCount = 2 ** 32;
 /** While a request is being handled whose id is of no interest. */
 const noId = -1;
 
@@ -51,8 +51,7 @@ class ConnectionChannel implements RpcChannel {
   #closeTold = false;
 
   /** Our requests, oldest first. */
-  readonly #waiting = new Map<number, OnAnswer>();
-  #nextId = 1;
+  readonly #waiting = new WaitingAnswers<OnAnswer>();
   /** Our newest requests, as many as this, are not handed to the connection yet. */
   #unsent = 0;
   #answersOwed = 0;
@@ -78,7 +77,7 @@ class ConnectionChannel implements RpcChannel {
     this.#handler = handler;
     this.#scanner = new MessageScanner(options);
     this.#watch = new ChannelWatch(clock, options, {
-      requestsWaiting: () => this.#waiting.size > 0,
+      requestsWaiting: () => this.#waiting.count > 0,
       inputPaused: () => this.#paused,
       unfinishedBytes: () => this.#scanner.unfinishedBytes,
       outputTaken: () => this.#bytesWritten - connection.waitingBytes,
@@ -101,7 +100,7 @@ class ConnectionChannel implements RpcChannel {
   }
 
   get requestsInFlight(): number {
-    return this.#waiting.size;
+    return this.#waiting.count;
   }
 
   get answersOwed(): number {
@@ -114,8 +113,8 @@ class ConnectionChannel implements RpcChannel {
 
   request(method: string, write: (out: MessageWriter) => void, onAnswer: OnAnswer): void {
     if (!this.#isOpen) return this.#refuse(onAnswer, this.#closeReason ?? 'the connection is closed');
-    if (this.#waiting.size >= this.#options.requestsInFlightMax) return this.#refuse(onAnswer, 'too many requests in flight');
-    const id = this.#takeId();
+    if (this.#waiting.count >= this.#options.requestsInFlightMax) return this.#refuse(onAnswer, 'too many requests in flight');
+    const id = this.#waiting.takeId();
     const out = this.#beginMessage();
     out.array(4);
     out.integer(messageType.request);
@@ -124,9 +123,9 @@ class ConnectionChannel implements RpcChannel {
     this.#write(write);
     if (!this.#endMessage())
       return this.#refuse(onAnswer, `the request is longer than a message may be (${this.#options.frameBytesMax} bytes)`);
-    this.#waiting.set(id, onAnswer);
+    this.#waiting.add(id, onAnswer);
     this.#unsent++;
-    if (this.#waiting.size === 1) this.#watch.requestsBegan();
+    if (this.#waiting.count === 1) this.#watch.requestsBegan();
     this.#flushSoon();
   }
 
@@ -254,13 +253,6 @@ class ConnectionChannel implements RpcChannel {
     if (this.#paused) this.#resume();
   }
 
-  #takeId(): number {
-    while (this.#waiting.has(this.#nextId)) this.#nextId = (this.#nextId + 1) % idCount;
-    const id = this.#nextId;
-    this.#nextId = (id + 1) % idCount;
-    return id;
-  }
-
   /** Tells `onAnswer` in a later turn that its request was not sent. */
   #refuse(onAnswer: OnAnswer, message: string): void {
     this.#clock.endOfTurn(() => onAnswer({ kind: 'lost', sent: false, message }, undefined));
@@ -360,9 +352,8 @@ class ConnectionChannel implements RpcChannel {
 
   #dispatchResponse(message: MessageReader): void {
     const id = readId(message);
-    const onAnswer = this.#waiting.get(id);
+    const onAnswer = this.#waiting.remove(id);
     if (onAnswer === undefined) return this.#abort(`an answer to request ${id}, which was not asked`);
-    this.#waiting.delete(id);
     try {
       if (message.tryNil()) onAnswer(undefined, message);
       else onAnswer({ kind: 'error', error: message }, undefined);
@@ -442,9 +433,8 @@ class ConnectionChannel implements RpcChannel {
     if (this.#closeTold) return;
     this.#closeTold = true;
     const reason = this.#closeReason ?? 'closed';
-    let sentCount = this.#connected ? this.#waiting.size - this.#unsent : 0;
-    for (const onAnswer of this.#waiting.values()) onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
-    this.#waiting.clear();
+    let sentCount = this.#connected ? this.#waiting.count - this.#unsent : 0;
+    for (const onAnswer of this.#waiting.removeAll()) onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
     this.#handler.onClose(this, reason);
   }
 }

@@ -8,7 +8,6 @@ import { clientId, lbaOf, millis, requestNumber, version } from '../../base/ids.
 import { limits } from '../../base/limits.ts';
 import type { RecordInput } from '../../codec/log-format.ts';
 import {
-  asBuffer,
   batchHeaderBytes,
   batchLayout,
   encodeRecord,
@@ -21,6 +20,7 @@ import {
 } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import type { ShardEffect } from './events.ts';
+import { NewestWrites } from './newest-writes.ts';
 import { absentReply, encodeConditionRefused, resultOfRecord, ShardWrite } from './requests.ts';
 import type { Batch, ZoneWriter } from './zone-writer.ts';
 
@@ -55,7 +55,7 @@ export function fitsEmptyZone(recordLength: number, alignment: number, zoneSize:
 /** Decides writes in log order. Holds the newest write in flight of each key; what isn't here is as the index says. */
 export class Decider {
   readonly #state: ShardState;
-  readonly #newest = new Map<string, ShardWrite>();
+  readonly #newest = new NewestWrites();
 
   constructor(state: ShardState) {
     this.#state = state;
@@ -64,9 +64,9 @@ export class Decider {
   /** True: the write gets a record (`kind` and `reply` say which). False: it was answered or waits for its first copy. */
   decide(write: ShardWrite, out: ShardEffect[]): boolean {
     if (write.client !== 0 && !this.#firstTime(write, out)) return false;
-    const key = write.source;
-    write.keyText = keyText(key, write.keyStart, write.keyLength);
-    const pending = this.#newest.get(write.keyText);
+    const { index } = this.#state;
+    write.keyHash = index.hash(write.source, write.keyStart, write.keyLength);
+    const pending = this.#newest.find(write);
     let exists: boolean;
     let current: Version = unseenVersion;
     if (pending !== undefined) {
@@ -74,9 +74,9 @@ export class Decider {
     } else if (write.condition === -1 && write.operation === 'put') {
       exists = false; // Nobody asks.
     } else {
-      const id = this.#state.index.find(key, write.keyStart, write.keyLength);
+      const id = index.findHashed(write.keyHash, write.source, write.keyStart, write.keyLength);
       exists = id !== -1;
-      if (exists) current = this.#state.index.versionOf(id);
+      if (exists) current = index.versionOf(id);
     }
     this.#choose(write, pending, exists, current);
     return true;
@@ -96,12 +96,12 @@ export class Decider {
       write.kind = recordKind.put;
       write.valueLength = write.wantedLength;
       write.reply = undefined;
-      this.#newest.set(write.keyText, write);
+      this.#newest.put(write, pending);
     } else {
       write.kind = exists ? recordKind.delete : recordKind.refusal;
       write.valueLength = 0;
       write.reply = exists ? undefined : absentReply;
-      if (exists) this.#newest.set(write.keyText, write);
+      if (exists) this.#newest.put(write, pending);
     }
   }
 
@@ -148,7 +148,7 @@ export class Decider {
 
   /** The write's record committed, or will never. */
   settled(write: ShardWrite): void {
-    if (this.#newest.get(write.keyText) === write) this.#newest.delete(write.keyText);
+    this.#newest.remove(write);
   }
 
   /** All that was in flight is taken back: its writes are decided anew (S6). */
@@ -168,11 +168,6 @@ export class Decider {
     assert(this.#newest.size === 0, 'S6 nothing is in flight any more');
     return writes;
   }
-}
-
-/** A key as a string that is equal iff the bytes are. */
-function keyText(bytes: Uint8Array, start: number, length: number): string {
-  return asBuffer(bytes).toString('latin1', start, start + length);
 }
 
 function failure(

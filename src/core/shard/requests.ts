@@ -60,7 +60,9 @@ export class ShardWrite implements RecordInput {
   // What was decided when its batch was formed; decided anew when it is appended again (S6).
   kind: RecordKind = recordKind.put;
   valueLength = 0;
-  keyText = '';
+  /** Of the key in the index. */
+  keyHash = 0;
+  nextInChain: ShardWrite | undefined = undefined;
   /** Of its record, in the zone. */
   recordOffset = 0;
   recordBytes = 0;

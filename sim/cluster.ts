@@ -463,8 +463,8 @@ export class SimulatedCluster {
   }
 }
 
-/** More than a life can write; a larger one has a larger map, which every start reads. */
-const deviceBytes = 96 * 1024 * 1024;
+/** Four times what lives write; a larger one has more zones and a larger map, which every start reads. */
+const deviceBytes = 48 * 1024 * 1024;
 
 function worldOf({ clock, random, files, network, coordinator }: SimulatedProcess) {
   return { clock, random, files, network, coordinator };

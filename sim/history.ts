@@ -28,11 +28,11 @@ export interface HistoryEvent {
    * `cas`, in every event of the call: the version that the key must have (0: none). `get` ok: the version that was read, 0 for none.
    * `put` ok: the version that was given. `del` ok: 1 when something was deleted, 0 when there was nothing.
    */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** Of a `cas` that is ok: the version given to what it wrote (absent for a conditional delete). Of one that failed its condition: see `currentVersion`. */
-  readonly newVersion?: number;
+  readonly newVersion?: number | undefined;
   /** Of a `cas` that failed because its condition did not hold: the version that was there (0: none). That makes it a read. */
-  readonly currentVersion?: number;
+  readonly currentVersion?: number | undefined;
   /** Milliseconds of simulated time; of real time for real processes. */
   readonly time: number;
 }

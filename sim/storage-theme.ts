@@ -95,29 +95,18 @@ function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: nu
 
 function failedTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
   const node = pick(random, loggers);
+  const downMs = 1 + below(random, 100);
   return [
-    {
-      kind: 'fail-sync',
-      atMs,
-      node,
-      downMs: 1 + below(random, 100),
-      then: { nodes: gateways, how: 'process', afterMs: random.fraction() },
-    },
+    { kind: 'fail-sync', atMs, node, downMs, then: { nodes: gateways, how: 'process', afterMs: random.fraction() } },
     { kind: 'blackout', atMs: atMs + 250 + below(random, 700), nodes: pick(random, [[node], loggers]), downMs: 1 + below(random, 200) },
   ];
 }
 
 function failedSync(random: SimulatedRandom, { loggers }: Cast, atMs: number): Fault[] {
   const node = pick(random, loggers);
-  return [
-    {
-      kind: 'fail-sync',
-      atMs,
-      node,
-      downMs: 1 + below(random, 200),
-      then: { nodes: pick(random, [[node], loggers]), how: 'power', afterMs: random.fraction() * 3 },
-    },
-  ];
+  const downMs = 1 + below(random, 200);
+  const nodes = pick(random, [[node], loggers]);
+  return [{ kind: 'fail-sync', atMs, node, downMs, then: { nodes, how: 'power', afterMs: random.fraction() * 3 } }];
 }
 
 function busyUsurper(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {

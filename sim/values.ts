@@ -6,7 +6,7 @@
 /** Bytes of `name|` and, up to `length`, what follows from the name. At least the name. */
 export function encodeValue(name: string, length: number): Uint8Array {
   const head = Buffer.from(`${name}|`, 'latin1');
-  const bytes = Buffer.alloc(Math.max(length, head.length));
+  const bytes = Buffer.allocUnsafe(Math.max(length, head.length));
   head.copy(bytes);
   fill(bytes, head.length);
   return bytes;

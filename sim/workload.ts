@@ -10,7 +10,7 @@ import { below } from '../src/env/random.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import { pick } from './budget.ts';
 import type { SimulatedCluster } from './cluster.ts';
-import type { History, HistoryCall, HistoryValue } from './history.ts';
+import type { History, HistoryCall, HistoryEvent, HistoryType, HistoryValue } from './history.ts';
 import type { OperationKind, WorkloadPlan } from './plan.ts';
 import { decodeValue, encodeValue } from './values.ts';
 import type { SimulatedProcess } from './world.ts';
@@ -21,8 +21,12 @@ interface Call {
   readonly f: HistoryCall;
   readonly key: string;
   readonly value: HistoryValue;
-  readonly version?: number;
+  /** Its condition. */
+  readonly version: number | undefined;
 }
+
+/** What the end of a call says beyond the call. */
+type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion'>>;
 
 /** What a client was told that cannot be: bytes that nobody wrote, an error that no fault explains. */
 export class WrongAnswer extends Error {
@@ -65,12 +69,18 @@ export class Recorder {
     return `v${this.#values++}`;
   }
 
-  #record(
-    call: Call,
-    type: 'invoke' | 'ok' | 'fail' | 'info',
-    more: { readonly value?: HistoryValue; readonly version?: number; readonly newVersion?: number; readonly currentVersion?: number } = {},
-  ): void {
-    this.#history.record({ ...call, ...more, type, time: this.#now() });
+  #record({ process, f, key, value, version }: Call, type: HistoryType, told: Told = {}): void {
+    this.#history.record({
+      process,
+      f,
+      key,
+      value: told.value === undefined ? value : told.value,
+      version: told.version ?? version,
+      newVersion: told.newVersion,
+      currentVersion: told.currentVersion,
+      type,
+      time: this.#now(),
+    });
   }
 
   /** Gives the process to use for the next call: another one after an unknown outcome. */
@@ -79,7 +89,7 @@ export class Recorder {
     key: string,
     read: () => Promise<Entry | undefined>,
   ): Promise<{ readonly process: number; readonly version: number | undefined }> {
-    const call: Call = { process, f: 'get', key, value: null };
+    const call: Call = { process, f: 'get', key, value: null, version: undefined };
     this.#record(call, 'invoke');
     try {
       const entry = await read();
@@ -92,13 +102,7 @@ export class Recorder {
 
   /** `condition`: undefined, or the version that the key must have. Gives also the version that is known afterwards. */
   async put(process: number, key: string, name: string, condition: number | undefined, write: () => Promise<{ readonly version: number }>) {
-    const call: Call = {
-      process,
-      f: condition === undefined ? 'put' : 'cas',
-      key,
-      value: name,
-      ...(condition === undefined ? {} : { version: condition }),
-    };
+    const call = writeCall(process, 'put', key, name, condition);
     this.#record(call, 'invoke');
     try {
       const { version } = await write();
@@ -115,13 +119,7 @@ export class Recorder {
     condition: number | undefined,
     write: () => Promise<{ readonly existed: boolean; readonly version: number }>,
   ) {
-    const call: Call = {
-      process,
-      f: condition === undefined ? 'del' : 'cas',
-      key,
-      value: null,
-      ...(condition === undefined ? {} : { version: condition }),
-    };
+    const call = writeCall(process, 'del', key, null, condition);
     this.#record(call, 'invoke');
     try {
       const { existed } = await write();
@@ -141,6 +139,11 @@ export class Recorder {
     else this.#record(call, 'fail');
     return call.f !== 'get' && error.outcome === 'unknown' ? this.newProcess() : call.process;
   }
+}
+
+/** `blind`: what the call is without a condition. */
+function writeCall(process: number, blind: 'put' | 'del', key: string, value: HistoryValue, condition: number | undefined): Call {
+  return { process, f: condition === undefined ? blind : 'cas', key, value, version: condition };
 }
 
 function unexplained(call: Call, error: unknown): WrongAnswer {

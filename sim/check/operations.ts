@@ -82,9 +82,11 @@ function pairEvents(events: readonly HistoryEvent[]): readonly Pair[] {
 }
 
 function checkEnd(index: number, invoke: HistoryEvent, end: HistoryEvent): void {
-  const told = `${end.f} of ${JSON.stringify(end.key)}`;
-  const asked = `${invoke.f} of ${JSON.stringify(invoke.key)}`;
-  if (told !== asked) throw new HistoryError(index, `process ${end.process} ends a ${told}, but has invoked a ${asked}`);
+  if (end.f !== invoke.f || end.key !== invoke.key) {
+    const told = `${end.f} of ${JSON.stringify(end.key)}`;
+    const asked = `${invoke.f} of ${JSON.stringify(invoke.key)}`;
+    throw new HistoryError(index, `process ${end.process} ends a ${told}, but has invoked a ${asked}`);
+  }
   if (end.f !== 'get' && end.f !== 'del' && end.value !== invoke.value) {
     throw new HistoryError(index, `process ${end.process} ends a call with another value than it invoked`);
   }

@@ -253,7 +253,7 @@ export const mutants: readonly Mutant[] = [
     name: 'condition decided without what is in flight',
     rule: 'S12',
     file: decider,
-    find: '        const pending = this.#newest.get(write.keyText);\n',
+    find: '        const pending = this.#newest.find(write);\n',
     replace: '        const pending = undefined;\n',
   },
   {

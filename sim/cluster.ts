@@ -463,7 +463,7 @@ export class SimulatedCluster {
   }
 }
 
-/** Four times what lives write; a larger one has more zones and a larger map, which every start reads. */
+/** More than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger map, which every start reads. */
 const deviceBytes = 48 * 1024 * 1024;
 
 function worldOf({ clock, random, files, network, coordinator }: SimulatedProcess) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { silent } from '../../src/base/log.ts';
 import type { Coordinator } from '../../src/coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../../src/coordinator/sqlite.ts';
@@ -162,7 +163,12 @@ describe('sqlite: SIGSTOP', { skip: process.platform === 'linux' ? false : 'need
   it('a process that is slow inside a transaction, but runs, is waited for', () =>
     withChild(['block-inside', '1800'], async (child, mine) => {
       await child.until((line) => line === 'begin');
-      while ((await mine.list('held')).entries.length === 0) await mine.transact([], [{ key: 'a', value }]);
+      while ((await mine.list('held')).entries.length === 0) {
+        assert.equal(child.process.exitCode ?? child.process.signalCode, null, `it ended without its transaction: ${child.errors}`);
+        await mine.transact([], [{ key: 'a', value }]);
+        // SQLite's lock goes to whoever comes first: without a pause the other process may never get it.
+        await sleep(5);
+      }
       assert.deepEqual(await child.ended, { code: 0, signal: null });
       assert.ok(child.lines.includes('committed'));
     }));

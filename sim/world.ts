@@ -15,6 +15,7 @@ import type { Environment } from '../src/env/environment.ts';
 import type { File, Files } from '../src/env/files.ts';
 import type { Connection, ConnectionHandler, Network } from '../src/env/network.ts';
 import type { SimulatedClock } from '../src/env/simulated/clock.ts';
+import { DeliveredInput } from '../src/env/simulated/delivered-input.ts';
 import type { SimulatedDisk, SimulatedFiles } from '../src/env/simulated/files.ts';
 import type { SimulatedNetwork } from '../src/env/simulated/network.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
@@ -223,6 +224,8 @@ function gatedNetwork(network: Network, gate: Gate): Network {
 
 class GatedConnection implements Connection {
   readonly #connection: Connection;
+  /** Not what waits in the gate. */
+  readonly #delivered = new DeliveredInput();
   #handler: ConnectionHandler | undefined;
 
   constructor(connection: Connection, gate: Gate) {
@@ -230,7 +233,11 @@ class GatedConnection implements Connection {
     // At once: what arrives for a paused process waits in the gate.
     connection.handle({
       onOpen: () => gate.run(() => this.#handler?.onOpen()),
-      onData: (bytes) => gate.run(() => this.#handler?.onData(bytes)),
+      onData: (bytes) =>
+        gate.run(() => {
+          this.#delivered.add(bytes);
+          this.#handler?.onData(bytes);
+        }),
       onDrain: () => gate.run(() => this.#handler?.onDrain()),
       onClose: (error) => gate.run(() => this.#close(error)),
     });
@@ -257,6 +264,10 @@ class GatedConnection implements Connection {
 
   get hasCopied(): boolean {
     return this.#connection.hasCopied;
+  }
+
+  releaseInput(): void {
+    this.#delivered.release();
   }
 
   get waitingBytes(): number {

@@ -2,8 +2,9 @@
  * Finds where messages end in a stream that arrives in arbitrary pieces, without decoding them. It keeps a count of objects still to come
  * and of bytes to pass, and goes on where it stopped, so that a message costs linear time however it is cut.
  *
- * A message that lies within one piece is not copied. Pieces of a longer one are collected, small ones copied together (a peer that sends
- * single bytes must not cost an object for each), and joined once when the end is there. Limits strike as soon as a header shows that they
+ * A message that lies within one piece is not copied, nor is one whose pieces follow each other in the same memory (a socket that reads into a
+ * slab delivers such). Other pieces of a longer one are collected, small ones copied together (a peer that sends single bytes must not cost an
+ * object for each), and joined once when the end is there. Limits strike as soon as a header shows that they
  * will be exceeded: no memory is ever reserved for bytes that have not come.
  */
 import { MessageFormatError } from './message-reader.ts';
@@ -81,6 +82,8 @@ export class MessageScanner {
   #messageStart = 0;
   /** Bytes of the current message in earlier chunks. */
   #earlier = 0;
+  /** The end of the chunk before, which belongs to the current message: it waits for a chunk that continues it in memory. */
+  #tail: Buffer = noBytes;
   #parts: Buffer[] = [];
   /** Small pieces: [slabStart, slabUsed) is not in `parts` yet. */
   #slab: Buffer = noBytes;
@@ -103,11 +106,12 @@ export class MessageScanner {
 
   /** Bytes held of a message whose end has not come. */
   get unfinishedBytes(): number {
-    return this.#earlier + this.#chunk.length - this.#messageStart;
+    return this.#earlier + this.#tail.length + this.#chunk.length - this.#messageStart;
   }
 
   /** The first bytes, at most 16, of the message whose end has not been found; also after `next` has thrown. */
   head(): Buffer {
+    this.#settleTail();
     if (this.#earlier === 0) return this.#chunk.subarray(this.#messageStart, this.#messageStart + headBytes);
     this.#endSlabPart();
     const parts: Buffer[] = [];
@@ -122,8 +126,16 @@ export class MessageScanner {
 
   /** Adds a piece of the stream. REQUIRES: `next` has returned false since the last one. */
   push(chunk: Buffer): void {
-    this.#chunk = chunk;
-    this.#at = 0;
+    const tail = this.#tail;
+    if (tail.length > 0 && tail.buffer === chunk.buffer && tail.byteOffset + tail.length === chunk.byteOffset) {
+      this.#chunk = Buffer.from(tail.buffer, tail.byteOffset, tail.length + chunk.length);
+      this.#at = tail.length;
+      this.#tail = noBytes;
+    } else {
+      this.#settleTail();
+      this.#chunk = chunk;
+      this.#at = 0;
+    }
     this.#messageStart = 0;
   }
 
@@ -244,16 +256,8 @@ export class MessageScanner {
 
   /** Keeps what the chunk holds of an unfinished message and lets go of the chunk. */
   #keepRest(): false {
-    const rest = this.#chunk.length - this.#messageStart;
-    if (rest > 0) {
-      if (rest < smallPieceBytes) {
-        this.#copyRest(rest);
-      } else {
-        this.#endSlabPart();
-        this.#parts.push(this.#messageStart === 0 ? this.#chunk : this.#chunk.subarray(this.#messageStart));
-      }
-      this.#earlier += rest;
-    }
+    if (this.#chunk.length > this.#messageStart)
+      this.#tail = this.#messageStart === 0 ? this.#chunk : this.#chunk.subarray(this.#messageStart);
     this.#chunk = noBytes;
     this.bytes = noBytes;
     this.#at = 0;
@@ -261,16 +265,30 @@ export class MessageScanner {
     return false;
   }
 
-  #copyRest(rest: number): void {
-    if (this.#slabUsed + rest > this.#slab.length) {
+  /** What comes next does not continue it. */
+  #settleTail(): void {
+    const tail = this.#tail;
+    if (tail.length === 0) return;
+    this.#tail = noBytes;
+    if (tail.length < smallPieceBytes) {
+      this.#copySmall(tail);
+    } else {
+      this.#endSlabPart();
+      this.#parts.push(tail);
+    }
+    this.#earlier += tail.length;
+  }
+
+  #copySmall(piece: Buffer): void {
+    if (this.#slabUsed + piece.length > this.#slab.length) {
       this.#endSlabPart();
       // The first slab is small: most fragments are the last bytes of a chunk, and thousands of connections may hold one.
       this.#slab = Buffer.allocUnsafeSlow(this.#earlier === 0 ? smallPieceBytes : slabBytes);
       this.#slabUsed = 0;
       this.#slabStart = 0;
     }
-    this.#chunk.copy(this.#slab, this.#slabUsed, this.#messageStart);
-    this.#slabUsed += rest;
+    piece.copy(this.#slab, this.#slabUsed);
+    this.#slabUsed += piece.length;
   }
 
   #endSlabPart(): void {

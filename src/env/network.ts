@@ -30,7 +30,7 @@ export interface Listener {
 /** What a connection tells its owner. None is called after `onClose`, which is called exactly once. */
 export interface ConnectionHandler {
   onOpen(): void;
-  /** The bytes belong to the receiver, which may keep them; nobody writes into them again. */
+  /** The bytes belong to the receiver, which may keep them; nobody writes into them again before it calls `releaseInput`. */
   onData(bytes: Uint8Array): void;
   /** Bytes waiting fell to zero after `write` returned false. */
   onDrain(): void;
@@ -52,6 +52,8 @@ export interface Connection {
   readonly hasCopied: boolean;
   /** Bytes written that the system hasn't taken yet. */
   readonly waitingBytes: number;
+  /** The receiver needs nothing of what `onData` brought so far: its memory may be read into again. */
+  releaseInput(): void;
   /** Stops and restarts delivery of data: the sender is slowed down by the network's own means. */
   pause(): void;
   resume(): void;

@@ -143,7 +143,7 @@ class RunningLogger implements LoggerNode {
     const { clock, network } = this.#world;
     const listener = await network.listen(address, (connection) => {
       if (this.#channels.size >= limits.connectionsMax || this.#closed !== undefined) return connection.destroy();
-      this.#channels.add(openChannel(connection, clock, serverOptions(), handler));
+      this.#channels.add(openChannel(connection, clock, serverOptions({ reusesInput: true }), handler));
     });
     this.#closing.unshift(() => listener.close());
     return listener;

@@ -16,7 +16,8 @@ export type RpcFailure =
 export interface RpcHandler {
   /**
    * A request arrived: answer it by exactly one `beginAnswer`/`endAnswer`, `answerError` or `answerErrorText`, now or later. `params` is
-   * positioned before the params array. What it reads shares the connection's memory: nobody overwrites it, but copy what is kept for long.
+   * positioned before the params array. What it reads shares the connection's memory: copy what is kept for long, and with `reusesInput` what
+   * is kept at all.
    * Throwing a MessageFormatError answers "malformed"; any other exception is a bug and ends the process.
    */
   onRequest(channel: RpcChannel, id: number, method: string, params: MessageReader): void;
@@ -74,4 +75,6 @@ export interface RpcOptions {
   readonly requestsInFlightMax: number;
   readonly outputBytesPause: number;
   readonly outputBytesMax: number;
+  /** Messages are read into the same memory again and again: what a reader gave out is gone when the handler returns. */
+  readonly reusesInput: boolean;
 }

@@ -282,13 +282,19 @@ class ConnectionChannel implements RpcChannel {
         this.#watch.messageReceived();
         this.#dispatch(new MessageReader(bytes, start, end));
       }
-      if (!this.#paused) this.#watch.unfinished(this.#scanner.unfinishedBytes);
+      if (!this.#paused) this.#inputHandled();
     } catch (error) {
       if (!(error instanceof MessageFormatError)) throw error;
       this.#refuseStream(`malformed input: ${error.message}`);
     } finally {
       this.#pumping = false;
     }
+  }
+
+  #inputHandled(): void {
+    const unfinished = this.#scanner.unfinishedBytes;
+    this.#watch.unfinished(unfinished);
+    if (unfinished === 0 && this.#options.reusesInput) this.#connection.releaseInput();
   }
 
   /** Where the next message would begin nobody knows. If a request was arriving, it is answered before the connection closes. */

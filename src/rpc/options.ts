@@ -17,6 +17,7 @@ export function serverOptions(options: Partial<RpcOptions> = {}): RpcOptions {
     requestsInFlightMax: limits.requestsInFlightMax,
     outputBytesPause: limits.outputBytesPause,
     outputBytesMax: limits.outputBytesMax,
+    reusesInput: false,
     ...options,
   };
 }

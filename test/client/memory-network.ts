@@ -94,6 +94,10 @@ export class End implements Connection {
     return true;
   }
 
+  releaseInput(): void {
+    // What was delivered is never used again.
+  }
+
   pause(): void {
     throw new Error('these tests never fill a connection');
   }

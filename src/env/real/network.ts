@@ -81,6 +81,7 @@ class RealListener implements Listener {
 class SocketConnection implements Connection {
   readonly remote: string;
   readonly #socket: Socket;
+  readonly #slab: ReadSlab;
   #handler: ConnectionHandler | undefined;
   #error: NetworkError | undefined;
   /** `write` returned false: `onDrain` is owed. */
@@ -94,12 +95,13 @@ class SocketConnection implements Connection {
       buffer: () => slab.room,
       callback: (length: number): boolean => connection.#received(slab.take(length)),
     };
-    const connection: SocketConnection = new SocketConnection(socketWith(onread), remote);
+    const connection: SocketConnection = new SocketConnection(socketWith(onread), remote, slab);
     return connection;
   }
 
-  private constructor(socket: Socket, remote: string) {
+  private constructor(socket: Socket, remote: string, slab: ReadSlab) {
     this.remote = remote;
+    this.#slab = slab;
     this.#socket = socket;
     socket.on('error', (error) => {
       this.#error = networkError(error, `connection with ${remote}`);
@@ -151,6 +153,10 @@ class SocketConnection implements Connection {
 
   get waitingBytes(): number {
     return this.#socket.writableLength;
+  }
+
+  releaseInput(): void {
+    this.#slab.rewind();
   }
 
   pause(): void {

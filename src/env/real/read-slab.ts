@@ -1,6 +1,6 @@
 /**
  * Memory that a socket reads into: piece after piece of one slab, so that thousands of small answers cost one allocation. Left to itself
- * node:net allocates 64 KiB for every read, however little arrives (docs/performance.md). What was read is never overwritten.
+ * node:net allocates 64 KiB for every read, however little arrives (docs/performance.md). What was read is overwritten only behind `rewind`.
  */
 const slabBytesMin = 2 * 1024;
 const slabBytesMax = 128 * 1024;
@@ -8,7 +8,8 @@ const slabBytesMax = 128 * 1024;
 const roomShare = 4;
 
 export class ReadSlab {
-  #room = Buffer.allocUnsafeSlow(slabBytesMin);
+  #slab = Buffer.allocUnsafeSlow(slabBytesMin);
+  #room = this.#slab;
   #slabBytes = slabBytesMin;
 
   /** Where the next read goes. */
@@ -25,8 +26,14 @@ export class ReadSlab {
     } else {
       // A connection that hears little holds little.
       this.#slabBytes = Math.min(2 * this.#slabBytes, slabBytesMax);
-      this.#room = Buffer.allocUnsafeSlow(this.#slabBytes);
+      this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
+      this.#room = this.#slab;
     }
     return bytes;
+  }
+
+  /** Reads go to the start of the slab again. REQUIRES: nobody needs what was read so far. */
+  rewind(): void {
+    this.#room = this.#slab;
   }
 }

@@ -20,6 +20,7 @@ import {
   type NetworkErrorCode,
 } from '../network.ts';
 import type { SimulatedClock } from './clock.ts';
+import { DeliveredInput } from './delivered-input.ts';
 import { Pipe, type PipeEnd, type PipeOptions } from './pipe.ts';
 import type { SimulatedRandom } from './random.ts';
 
@@ -272,6 +273,7 @@ class ConnectionEnd implements Connection {
   #ended = false;
   #paused = false;
   #dead = false;
+  readonly #delivered = new DeliveredInput();
 
   constructor(network: SimulatedNetwork, host: string, peerHost: string, remote: string) {
     this.#network = network;
@@ -304,6 +306,10 @@ class ConnectionEnd implements Connection {
 
   get waitingBytes(): number {
     return this.#earlyBytes + (this.#out?.waitingBytes ?? 0);
+  }
+
+  releaseInput(): void {
+    this.#delivered.release();
   }
 
   pause(): void {
@@ -395,6 +401,7 @@ class ConnectionEnd implements Connection {
 
   onBytes(bytes: Uint8Array): void {
     if (this.#state === 'closed') return this.#answerDead();
+    this.#delivered.add(bytes);
     this.#handler?.onData(bytes);
   }
 

@@ -29,18 +29,48 @@ interface Outcome {
   readonly reason: string;
 }
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string', default: '300' },
-    from: { type: 'string', default: '1' },
-    only: { type: 'string', multiple: true, default: [''] },
-    asserts: { type: 'string', default: 'both' },
-  },
-});
-const seeds = Number(values.seeds);
+const usage = `usage: npm run sim:mutants -- [--seeds 300] [--from 1] [--only TEXT]... [--asserts on|off|both]
+  --seeds N        lives of each mutant before it counts as not found
+  --from N         the first seed
+  --only TEXT      only mutants whose names contain it, may be given several times
+  --asserts WHICH  with the product's own asserts, without them, or a column for each (both)`;
+
+const { values } = parsedArguments();
+const seeds = wholeNumber('seeds', values.seeds);
+const from = wholeNumber('from', values.from);
+if (!['on', 'off', 'both'].includes(values.asserts)) refuseArguments(`--asserts ${values.asserts}: on, off or both`);
 const columns = values.asserts === 'both' ? [true, false] : [values.asserts !== 'off'];
 const chosen = mutants.filter(({ name }) => values.only.some((text) => name.includes(text)));
 process.exitCode = chosen.length === 0 ? 2 : (await runAll()) ? 0 : 1;
+
+function parsedArguments() {
+  try {
+    const parsed = parseArgs({
+      options: {
+        seeds: { type: 'string', default: '300' },
+        from: { type: 'string', default: '1' },
+        only: { type: 'string', multiple: true, default: [''] },
+        asserts: { type: 'string', default: 'both' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (!parsed.values.help) return parsed;
+    say(usage);
+    process.exit(0);
+  } catch (error) {
+    return refuseArguments(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text);
+  return Number.isSafeInteger(value) && value > 0 ? value : refuseArguments(`--${name} ${text}: a whole number above 0`);
+}
+
+function refuseArguments(message: string): never {
+  process.stderr.write(`${message}\n${usage}\n`);
+  process.exit(2);
+}
 
 async function runAll(): Promise<boolean> {
   let allFound = true;
@@ -100,7 +130,7 @@ function edit(file: string, find: string, replace: string, name: string): void {
 
 function firstFailure(program: string): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
-    const child = fork(program, ['--seeds', String(seeds), '--from', values.from], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = fork(program, ['--seeds', String(seeds), '--from', String(from)], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     let lives = 0;
     let found: Outcome | undefined;
     let timer = watch(child);
@@ -115,7 +145,7 @@ function firstFailure(program: string): Promise<Outcome | undefined> {
       clearTimeout(timer);
       if (found === undefined && ((code !== 0 && code !== exitCodes.unjudged) || signal !== null))
         found = {
-          seeds: Number(values.from) + lives,
+          seeds: from + lives,
           kind: signal === null ? 'crash' : 'stuck',
           reason: `the process ended with ${signal ?? code}`,
         };

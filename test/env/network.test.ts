@@ -87,9 +87,12 @@ interface Pair {
   readonly listener: Listener;
 }
 
-async function connected({ network, run }: Subject): Promise<Pair> {
+async function connected({ network, run }: Subject, onServerData?: (side: Side, bytes: Uint8Array) => void): Promise<Pair> {
   const accepted: Side[] = [];
-  const listener = await network.listen('127.0.0.1:0', (connection) => accepted.push(new Side(connection)));
+  const listener = await network.listen('127.0.0.1:0', (connection) => {
+    const side: Side = new Side(connection, (bytes) => onServerData?.(side, bytes));
+    accepted.push(side);
+  });
   const client = new Side(network.connect(listener.address));
   await run(() => client.events.includes('open') && (accepted[0]?.events.includes('open') ?? false));
   const server = accepted[0];
@@ -199,6 +202,22 @@ for (const [name, make] of Object.entries(subjects)) {
     assert.ok(server.bytes.equals(Buffer.concat(sent)));
     assert.ok(reusedCount > 0);
     await subject.run(() => client.connection.hasCopied);
+  });
+
+  test(`${name} network: input that was released is overwritten, and what follows is whole`, async () => {
+    const subject = make();
+    const copies: Uint8Array[] = [];
+    const { client, server } = await connected(subject, (side, bytes) => {
+      copies.push(new Uint8Array(bytes));
+      side.connection.releaseInput();
+    });
+    const sent = pattern(1_000_000);
+    for (let at = 0; at < sent.length; at += 10_000) {
+      client.connection.write([sent.subarray(at, at + 10_000)]);
+      await subject.run(() => server.received === at + 10_000);
+    }
+    assert.ok(Buffer.concat(copies).equals(sent));
+    assert.ok(!server.bytes.equals(sent), 'the memory of early pieces was used again');
   });
 
   test(`${name} network: a connection to where nobody listens is refused`, async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageFormatError } from '../../src/codec/message-reader.ts';
 import { openChannel } from '../../src/rpc/channel.ts';
+import type { RpcHandler } from '../../src/rpc/channel-types.ts';
 import { clientOptions } from '../../src/rpc/options.ts';
 import { encoded } from '../support/messages.ts';
 import { ask, echo, newest, openClient, rawClient, Recorder, rpcWorld, serverAddress } from '../support/rpc-world.ts';
@@ -406,4 +407,33 @@ test('a params writer that throws leaves nothing behind', async () => {
   ask(channel, outcomes, 'echo', ['b']);
   await world.run(10);
   assert.deepEqual(outcomes, [['b']]);
+});
+
+test('a channel that reuses its input: a handler reads whole messages however they come, and what it kept is overwritten', async () => {
+  const kept: Uint8Array[] = [];
+  const onRequest: RpcHandler['onRequest'] = (channel, id, method, params) => {
+    params.array();
+    const value = params.binary();
+    kept.push(value);
+    channel.beginAnswer(id).binary(Buffer.from(value));
+    channel.endAnswer();
+    assert.equal(method, 'keep');
+  };
+  const cut = { splitProbability: 0.2, joinProbability: 0.3 };
+  for (const options of [{ reusesInput: true }, {}]) {
+    const world = await rpcWorld({ onRequest }, options, cut);
+    const channel = openClient(world);
+    const outcomes: unknown[] = [];
+    kept.length = 0;
+    const values = Array.from({ length: 50 }, (_, index) => Buffer.alloc(1 + ((index * 997) % 7_000), index + 1));
+    for (const value of values) {
+      ask(channel, outcomes, 'keep', [value]);
+      if (value.length % 3 === 0) await world.run(1);
+    }
+    await world.run(1_000);
+    assert.deepEqual(outcomes, values);
+    const isIntact = kept.filter((value, index) => Buffer.compare(value, values[index] ?? Buffer.alloc(0)) === 0).length;
+    if (options.reusesInput === true) assert.ok(isIntact < values.length / 2, `${isIntact} of ${values.length} were not overwritten`);
+    else assert.equal(isIntact, values.length);
+  }
 });

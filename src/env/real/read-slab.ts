@@ -10,7 +10,6 @@ const roomShare = 4;
 export class ReadSlab {
   #slab = Buffer.allocUnsafeSlow(slabBytesMin);
   #room = this.#slab;
-  #slabBytes = slabBytesMin;
 
   /** Where the next read goes. */
   get room(): Buffer {
@@ -21,12 +20,11 @@ export class ReadSlab {
   take(length: number): Buffer {
     const bytes = this.#room.subarray(0, length);
     const left = this.#room.length - length;
-    if (left >= this.#slabBytes / roomShare) {
+    if (left >= this.#slab.length / roomShare) {
       this.#room = this.#room.subarray(length);
     } else {
       // A connection that hears little holds little.
-      this.#slabBytes = Math.min(2 * this.#slabBytes, slabBytesMax);
-      this.#slab = Buffer.allocUnsafeSlow(this.#slabBytes);
+      this.#slab = Buffer.allocUnsafeSlow(Math.min(2 * this.#slab.length, slabBytesMax));
       this.#room = this.#slab;
     }
     return bytes;

@@ -1,6 +1,6 @@
 /**
- * The cluster's benchmark: puts and confirmed gets through the SDK against three gateways and three loggers as processes of their own, in a
- * closed loop. Everything runs on this machine, so the client's CPU time counts too.
+ * The cluster's benchmark: puts and confirmed gets through the SDK against three gateways and three loggers as
+ * processes of their own, in a closed loop. Everything runs on this machine, so the client's CPU time counts too.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
@@ -76,7 +76,10 @@ async function onOwnCluster(options: BenchOptions, onCell: (cell: Cell) => void)
   try {
     const phases = [
       { operations: options.operations.filter((operation) => operation !== 'get-uncached'), upArguments: [] },
-      { operations: options.operations.filter((operation) => operation === 'get-uncached'), upArguments: ['--value-cache', '0'] },
+      {
+        operations: options.operations.filter((operation) => operation === 'get-uncached'),
+        upArguments: ['--value-cache', '0'],
+      },
     ];
     for (const { operations, upArguments } of phases) {
       if (operations.length === 0) continue;
@@ -100,7 +103,9 @@ async function runCells(
   onCell: (cell: Cell) => void,
 ): Promise<void> {
   const { connectionsPerGateway } = options;
-  const clients = await Promise.all(Array.from({ length: options.clients }, () => connect(endpoints, { connectionsPerGateway })));
+  const clients = await Promise.all(
+    Array.from({ length: options.clients }, () => connect(endpoints, { connectionsPerGateway })),
+  );
   try {
     for (const valueBytes of options.sizes) {
       const keys = Array.from({ length: options.keys }, (_, index) => `bench-${valueBytes}-${index}`);
@@ -108,9 +113,12 @@ async function runCells(
       if (operations.some((operation) => operation !== 'put')) await fill(clients, keys, value);
       for (const operation of operations) {
         const request = requestOf(operation, clients, keys, value);
-        // Fresh processes run at half their speed until their code is compiled, which a cell with one request in flight would take minutes for.
-        if (valueBytes === options.sizes[0]) await runLoad({ inFlight: 64, warmUpMs: 0, measuredMs: options.compileMs, request });
-        for (const inFlight of options.inFlight) onCell(await measure(options, { operation, valueBytes, inFlight }, processes, request));
+        // Fresh processes run at half their speed until their code is compiled, which a cell with one request in flight
+        // would take minutes for.
+        if (valueBytes === options.sizes[0])
+          await runLoad({ inFlight: 64, warmUpMs: 0, measuredMs: options.compileMs, request });
+        for (const inFlight of options.inFlight)
+          onCell(await measure(options, { operation, valueBytes, inFlight }, processes, request));
       }
     }
   } finally {

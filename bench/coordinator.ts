@@ -71,7 +71,10 @@ async function child(file: string, number: string): Promise<void> {
   process.on('message', (order: Order) => {
     if (order.kind === 'transact') void transact(order.seconds, order.inFlight);
     else if (order.kind === 'idle') void idle(order.seconds);
-    else void coordinator.list('').then(({ revision }) => coordinator.watch('signal', revision, () => report([machineMs()])));
+    else
+      void coordinator
+        .list('')
+        .then(({ revision }) => coordinator.watch('signal', revision, () => report([machineMs()])));
   });
   process.on('disconnect', () => void coordinator.close());
   report([]);
@@ -80,7 +83,11 @@ async function child(file: string, number: string): Promise<void> {
 const nextReport = (from: ChildProcess): Promise<Report> =>
   new Promise((resolve) => from.once('message', (report: Report) => resolve(report)));
 
-async function withChildren<T>(file: string, count: number, body: (children: readonly ChildProcess[]) => Promise<T>): Promise<T> {
+async function withChildren<T>(
+  file: string,
+  count: number,
+  body: (children: readonly ChildProcess[]) => Promise<T>,
+): Promise<T> {
   const children = Array.from({ length: count }, (_, number) => fork(program, ['child', file, String(number)]));
   await Promise.all(children.map(nextReport));
   const result = await body(children);
@@ -109,15 +116,23 @@ async function main(seconds: number): Promise<void> {
       [1, 16],
       [6, 1],
     ] as const) {
-      const times = await withChildren(file, processes, (children) => orderAll(children, { kind: 'transact', seconds, inFlight }));
+      const times = await withChildren(file, processes, (children) =>
+        orderAll(children, { kind: 'transact', seconds, inFlight }),
+      );
       console.log(
         `${processes} process(es), ${inFlight} in flight each: ${Math.round(times.length / seconds)} transactions/s, ${latencies(times)}`,
       );
     }
-    const delays = await withChildren(file, 1, ([watcher]) => (watcher === undefined ? Promise.resolve([]) : watchDelays(file, watcher)));
+    const delays = await withChildren(file, 1, ([watcher]) =>
+      watcher === undefined ? Promise.resolve([]) : watchDelays(file, watcher),
+    );
     console.log(`transact in one process to the watch in another: ${latencies(delays)}`);
-    const idle = await withChildren(file, 6, (children) => orderAll(children, { kind: 'idle', seconds: Math.max(5, seconds) }));
-    console.log(`idle with a watch open: ${idle.map((share) => (share * 100).toFixed(2)).join(' ')} % of a CPU in each of 6 processes`);
+    const idle = await withChildren(file, 6, (children) =>
+      orderAll(children, { kind: 'idle', seconds: Math.max(5, seconds) }),
+    );
+    console.log(
+      `idle with a watch open: ${idle.map((share) => (share * 100).toFixed(2)).join(' ')} % of a CPU in each of 6 processes`,
+    );
   } finally {
     await rm(folder, { recursive: true });
   }

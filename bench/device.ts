@@ -1,7 +1,8 @@
 /**
- * What decides how the `file` device writes and syncs, measured on this machine's disk: `node --import tsx bench/device.ts [folder]`.
- * Takes under a minute. The variants of a table take turns, ten operations each, so that a busy machine disturbs all of them alike; shown
- * are the median and the 90th percentile of one operation, and the rate at the median.
+ * What decides how the `file` device writes and syncs, measured on this machine's disk: `node --import tsx
+ * bench/device.ts [folder]`. Takes under a minute. The variants of a table take turns, ten operations each, so that a
+ * busy machine disturbs all of them alike; shown are the median and the 90th percentile of one operation, and the rate
+ * at the median.
  */
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -85,7 +86,14 @@ async function threads(): Promise<void> {
   const batch = Buffer.alloc(length, 7);
   const opened = ['a', 'b', 'c', 'd', 'e'].map((name) => prefilled(`threads-${name}`, operations * length * 8));
   const [main, mixed, pool, groupMain, groupPool] = opened;
-  if (main === undefined || mixed === undefined || pool === undefined || groupMain === undefined || groupPool === undefined) return;
+  if (
+    main === undefined ||
+    mixed === undefined ||
+    pool === undefined ||
+    groupMain === undefined ||
+    groupPool === undefined
+  )
+    return;
   const write = (descriptor: number, index: number): void => {
     fs.writeSync(descriptor, batch, 0, length, index * length);
   };
@@ -149,7 +157,8 @@ async function files(): Promise<void> {
       name: 'one file, one fdatasync',
       bytes: 8 * length,
       run: async (index) => {
-        for (let zone = 0; zone < 8; zone += 1) fs.writeSync(one, batch, 0, length, (zone * operations + index) * length);
+        for (let zone = 0; zone < 8; zone += 1)
+          fs.writeSync(one, batch, 0, length, (zone * operations + index) * length);
         await fdatasync(one);
       },
     },
@@ -263,7 +272,12 @@ async function three(length: number): Promise<void> {
     for (let logger = 0; logger < 3; logger += 1) {
       const name = path.join(folder, `three-${length}-${prefillBytes}-${logger}`);
       opened.push(
-        await openFileDevice(realFiles(), name, { capacityBytes: 1024 * MIB, prefillBytes, random: new RealRandom() }, new RealClock()),
+        await openFileDevice(
+          realFiles(),
+          name,
+          { capacityBytes: 1024 * MIB, prefillBytes, random: new RealRandom() },
+          new RealClock(),
+        ),
       );
     }
     devices.push(...opened);

@@ -1,7 +1,8 @@
 /**
- * The in-memory parts of a gateway: `node --expose-gc --import tsx bench/index.ts [--large]`. Index at 10^4 and 10^6 keys of 20 bytes (10^7
- * with --large): bytes and nanoseconds; snapshots; once-only table; value cache, beside a plain LRU in the order of a Map. All times are CPU
- * time of the process, pauses included, compilation mostly not: a first round is not reported.
+ * The in-memory parts of a gateway: `node --expose-gc --import tsx bench/index.ts [--large]`. Index at 10^4 and 10^6
+ * keys of 20 bytes (10^7 with --large): bytes and nanoseconds; snapshots; once-only table; value cache, beside a plain
+ * LRU in the order of a Map. All times are CPU time of the process, pauses included, compilation mostly not: a first
+ * round is not reported.
  */
 import { lba, clientId, millis, requestNumber, shardId, uuid, version } from '../src/base/ids.ts';
 import { loadSnapshot } from '../src/core/index-loader.ts';
@@ -59,7 +60,8 @@ function benchIndex(count: number): void {
   const start = cpuNs();
   for (let at = 0; at < count; at += 1_000) {
     const stepStart = cpuNs();
-    for (let key = at; key < at + 1_000; key++) index.put(keys, key * keyBytes, keyBytes, 100 + key, 100 + key, 136, 100, 0);
+    for (let key = at; key < at + 1_000; key++)
+      index.put(keys, key * keyBytes, keyBytes, 100 + key, 100 + key, 136, 100, 0);
     worst = Math.max(worst, cpuNs() - stepStart);
   }
   report(`${count} keys: put new`, (cpuNs() - start) / count, 'ns');
@@ -78,7 +80,8 @@ function benchLookups(index: KeyIndex, keys: Buffer, count: number): void {
   let start = cpuNs();
   let found = 0;
   for (let round = 0; round < rounds; round++) {
-    for (let at = 0; at < count; at++) if (index.find(keys, ((at * 5_000_011) % count) * keyBytes, keyBytes) !== -1) found++;
+    for (let at = 0; at < count; at++)
+      if (index.find(keys, ((at * 5_000_011) % count) * keyBytes, keyBytes) !== -1) found++;
   }
   report('  find, random', (cpuNs() - start) / (rounds * count), 'ns');
   start = cpuNs();

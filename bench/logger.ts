@@ -1,8 +1,8 @@
 /**
- * One logger over TCP loopback: appends/s by batch size and appends in flight, with its syncs in the thread pool (writes go on
- * meanwhile, as the product does) and on the main thread (fewer hops, but nothing else runs and pings wait). The two strategies' loggers, a
- * process each, take turns cell by cell, so that a busy machine disturbs both alike. `node --import tsx bench/logger.ts [seconds per cell]`;
- * under a minute.
+ * One logger over TCP loopback: appends/s by batch size and appends in flight, with its syncs in the thread pool
+ * (writes go on meanwhile, as the product does) and on the main thread (fewer hops, but nothing else runs and pings
+ * wait). The two strategies' loggers, a process each, take turns cell by cell, so that a busy machine disturbs both
+ * alike. `node --import tsx bench/logger.ts [seconds per cell]`; under a minute.
  */
 import { fork } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -12,7 +12,15 @@ import { fileURLToPath } from 'node:url';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../src/base/ids.ts';
 import { silent } from '../src/base/log.ts';
 import type { ZonePlace } from '../src/codec/log-format.ts';
-import { batchLayout, encodeRecord, encodeZoneHeader, recordKind, recordLength, sealBatch, zoneSeed } from '../src/codec/log-format.ts';
+import {
+  batchLayout,
+  encodeRecord,
+  encodeZoneHeader,
+  recordKind,
+  recordLength,
+  sealBatch,
+  zoneSeed,
+} from '../src/codec/log-format.ts';
 import { MemoryCoordinator } from '../src/coordinator/memory.ts';
 import type { Files } from '../src/env/files.ts';
 import { realEnvironment } from '../src/env/real/environment.ts';
@@ -123,7 +131,8 @@ class Appender {
     }
     const place = this.#place;
     if (place === undefined) throw new Error('no zone');
-    const head = this.#offset === 0 ? encodeZoneHeader({ ...place, alignment: 512, zoneSize, createdMs: millis(1) }) : undefined;
+    const head =
+      this.#offset === 0 ? encodeZoneHeader({ ...place, alignment: 512, zoneSize, createdMs: millis(1) }) : undefined;
     const batch = this.#batch(place, this.#offset + (head?.length ?? 0));
     const bytes = head === undefined ? batch : Buffer.concat([head, batch]);
     this.#offset += bytes.length;
@@ -204,10 +213,14 @@ async function start(strategy: ServerData['strategy']): Promise<Running> {
   const folder = fs.mkdtempSync(join(tmpdir(), 'kv-filelog-bench-'));
   const child = fork(fileURLToPath(import.meta.url), ['serve', folder, strategy]);
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const addresses = await new Promise<{ uuid: string; readAddress: string; writeAddress: string }>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as { uuid: string; readAddress: string; writeAddress: string }));
-    child.once('exit', () => reject(new Error('the logger did not start')));
-  });
+  const addresses = await new Promise<{ uuid: string; readAddress: string; writeAddress: string }>(
+    (resolve, reject) => {
+      child.once('message', (message) =>
+        resolve(message as { uuid: string; readAddress: string; writeAddress: string }),
+      );
+      child.once('exit', () => reject(new Error('the logger did not start')));
+    },
+  );
   const { network, clock } = realEnvironment();
   const handler = {
     onRequest: () => undefined,

@@ -53,7 +53,9 @@ function number(name: string, text: string): number {
 function operations(text: string): Operation[] {
   return text
     .split(',')
-    .map((part) => (part === 'put' || part === 'get' || part === 'get-uncached' ? part : fail(`--operations: no '${part}'`)));
+    .map((part) =>
+      part === 'put' || part === 'get' || part === 'get-uncached' ? part : fail(`--operations: no '${part}'`),
+    );
 }
 
 if (values.help) {

@@ -1,7 +1,7 @@
 /**
- * What the transport can carry: `node --import tsx bench/rpc.ts` (or the built dist/bench/rpc.js). Both ends run in this process, so the
- * rates of round trips are those of a client and a server together. Beside each rate stands the processor time of the whole process per
- * operation, which says more than the rate on a machine that is busy otherwise.
+ * What the transport can carry: `node --import tsx bench/rpc.ts` (or the built dist/bench/rpc.js). Both ends run in
+ * this process, so the rates of round trips are those of a client and a server together. Beside each rate stands the
+ * processor time of the whole process per operation, which says more than the rate on a machine that is busy otherwise.
  */
 import { MessageReader } from '../src/codec/message-reader.ts';
 import { MessageScanner } from '../src/codec/message-scanner.ts';

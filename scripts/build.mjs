@@ -5,7 +5,17 @@
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -41,10 +51,14 @@ function compile() {
   if (!existsSync(tsc)) throw new BuildFailure('the dependencies are not installed: run `npm ci` first');
   // tsc must write again what somebody removed from dist/ by hand: it trusts its own record of what it wrote.
   if (!existsSync(executable)) rmSync(join(dist, '.tsbuildinfo'), { force: true });
-  const result = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.json'), '--pretty', String(process.stderr.isTTY === true)], {
-    cwd: root,
-    stdio: ['ignore', 2, 2],
-  });
+  const result = spawnSync(
+    process.execPath,
+    [tsc, '-p', join(root, 'tsconfig.json'), '--pretty', String(process.stderr.isTTY === true)],
+    {
+      cwd: root,
+      stdio: ['ignore', 2, 2],
+    },
+  );
   if (result.status !== 0) {
     rmSync(stampPath, { force: true });
     throw new BuildFailure('the build failed: see the errors above');
@@ -62,7 +76,8 @@ function sourceFingerprint() {
     const { size, mtimeMs } = statSync(path);
     hash.update(`${relative(root, path)} ${size} ${mtimeMs}\n`);
   };
-  for (const folder of sourceFolders) for (const path of filesBelow(join(root, folder))) if (path.endsWith('.ts')) add(path);
+  for (const folder of sourceFolders)
+    for (const path of filesBelow(join(root, folder))) if (path.endsWith('.ts')) add(path);
   for (const name of ['tsconfig.json', 'package-lock.json']) add(join(root, name));
   return hash.digest('hex');
 }
@@ -92,7 +107,9 @@ export function filesBelow(folder) {
     .sort();
 }
 
-/** The lock file is made by one process only; it holds the number of the process, so that a dead one's lock can be told. */
+/**
+ * The lock file is made by one process only; it holds the number of the process, so that a dead one's lock can be told.
+ */
 async function withLock(work) {
   mkdirSync(dist, { recursive: true });
   while (!tryLock()) await new Promise((resolve) => setTimeout(resolve, 100));
@@ -124,7 +141,8 @@ function readHolder() {
 
 function isAlive(pid) {
   // An empty file: its writer is between making and filling it.
-  if (!Number.isInteger(pid) || pid === 0) return existsSync(lockPath) && Date.now() - statSync(lockPath).mtimeMs < 5_000;
+  if (!Number.isInteger(pid) || pid === 0)
+    return existsSync(lockPath) && Date.now() - statSync(lockPath).mtimeMs < 5_000;
   try {
     process.kill(pid, 0);
     return true;

@@ -51,6 +51,8 @@ async function runFiles(files) {
     output.on('error', reject);
   });
   const failed = counts.fail + counts.cancelled;
-  process.stdout.write(`\n${counts.pass} passed, ${failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''}\n`);
+  process.stdout.write(
+    `\n${counts.pass} passed, ${failed} failed${counts.skipped > 0 ? `, ${counts.skipped} skipped` : ''}\n`,
+  );
   return failed > 0 || counts.pass === 0 ? 1 : 0;
 }

@@ -1,16 +1,19 @@
 /**
- * How much may go wrong in one life, so that what was promised can still be demanded at its end. A fault that appears here is one that the
- * system must survive with every promise kept; every fault ends, and then it must serve again.
+ * How much may go wrong in one life, so that what was promised can still be demanded at its end. A fault that appears
+ * here is one that the system must survive with every promise kept; every fault ends, and then it must serve again.
  */
 import { below } from '../src/env/random.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 
 /**
- * Faults that the product cannot survive yet, each with what is missing. The list must end empty: whoever builds what is missing takes
- * the line out and adds the fault to the plan.
+ * Faults that the product cannot survive yet, each with what is missing. The list must end empty: whoever builds what
+ * is missing takes the line out and adds the fault to the plan.
  */
 export const notYetSurvivable = [
-  { fault: 'bit rot', missing: 'repair of a damaged replica from another, and reading below a damaged tail at take-over' },
+  {
+    fault: 'bit rot',
+    missing: 'repair of a damaged replica from another, and reading below a damaged tail at take-over',
+  },
   { fault: 'full disk', missing: 'cleaning, which frees space' },
   { fault: 'wiped disk', missing: 'repair: copying under-replicated zones to a logger that came back empty' },
   { fault: 'gateway that never returns', missing: 'suspicion: nobody takes its shards over while it is away' },
@@ -27,7 +30,10 @@ export const budget = {
   lastingMsMax: 5_000,
   /** One life in so many has none at all. */
   calmOneIn: 8,
-  /** After everything is healed: how long until every shard serves, and until nothing is under way any more. Simulated time. */
+  /**
+   * After everything is healed: how long until every shard serves, and until nothing is under way any more. Simulated
+   * time.
+   */
   recoveryMs: 60_000,
   settleMs: 30_000,
 } as const;
@@ -36,7 +42,13 @@ export type FaultKind = Fault['kind'];
 
 /** `atMs` counts from the start of the workload. Nodes are named by their hosts. */
 export type Fault =
-  | { readonly kind: 'kill'; readonly atMs: number; readonly node: string; readonly how: 'process' | 'power'; readonly downMs: number }
+  | {
+      readonly kind: 'kill';
+      readonly atMs: number;
+      readonly node: string;
+      readonly how: 'process' | 'power';
+      readonly downMs: number;
+    }
   /** Every logger, or every node, at the same instant: a rack loses power. */
   | { readonly kind: 'blackout'; readonly atMs: number; readonly nodes: readonly string[]; readonly downMs: number }
   /** Dies at its `count`th transaction or sync from then on: in the middle of what matters. */
@@ -53,25 +65,50 @@ export type Fault =
     }
   | { readonly kind: 'pause'; readonly atMs: number; readonly node: string; readonly forMs: number }
   | { readonly kind: 'cut'; readonly atMs: number; readonly from: string; readonly to: string }
-  | { readonly kind: 'block'; readonly atMs: number; readonly from: string; readonly to: string; readonly forMs: number }
-  | { readonly kind: 'partition'; readonly atMs: number; readonly from: string; readonly to: string; readonly forMs: number }
+  | {
+      readonly kind: 'block';
+      readonly atMs: number;
+      readonly from: string;
+      readonly to: string;
+      readonly forMs: number;
+    }
+  | {
+      readonly kind: 'partition';
+      readonly atMs: number;
+      readonly from: string;
+      readonly to: string;
+      readonly forMs: number;
+    }
   | { readonly kind: 'isolate'; readonly atMs: number; readonly node: string; readonly forMs: number }
   | { readonly kind: 'refuse'; readonly atMs: number; readonly node: string; readonly forMs: number }
-  | { readonly kind: 'slow-syncs'; readonly atMs: number; readonly node: string; readonly delayMs: number; readonly forMs: number }
+  | {
+      readonly kind: 'slow-syncs';
+      readonly atMs: number;
+      readonly node: string;
+      readonly delayMs: number;
+      readonly forMs: number;
+    }
   | { readonly kind: 'hang-syncs'; readonly atMs: number; readonly node: string; readonly forMs: number }
-  /** Its next sync fails: the logger ends (S17) and comes back. `then`: who dies a moment later, before anybody can react. */
+  /**
+   * Its next sync fails: the logger ends (S17) and comes back. `then`: who dies a moment later, before anybody can
+   * react.
+   */
   | {
       readonly kind: 'fail-sync';
       readonly atMs: number;
       readonly node: string;
       readonly downMs: number;
-      readonly then?: { readonly nodes: readonly string[]; readonly how: 'process' | 'power'; readonly afterMs: number };
+      readonly then?: {
+        readonly nodes: readonly string[];
+        readonly how: 'process' | 'power';
+        readonly afterMs: number;
+      };
     }
   /** The last appends that were sent to the logger arrive once more, or late: now, or when it is up again. */
   | { readonly kind: 'late-appends'; readonly atMs: number; readonly node: string }
   /**
-   * Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused. `everyMs`: it takes
-   * what has arrived only so often, all at once, so that rivals are neck and neck (0: at any time).
+   * Requests of all processes are delayed, lost on the way there or back, with these probabilities; or of one, refused.
+   * `everyMs`: it takes what has arrived only so often, all at once, so that rivals are neck and neck (0: at any time).
    */
   | {
       readonly kind: 'coordinator';
@@ -84,13 +121,23 @@ export type Fault =
       readonly everyMs: number;
     }
   | { readonly kind: 'coordinator-cut'; readonly atMs: number; readonly node: string; readonly forMs: number }
-  /** What one process asks arrives in time, but it is told late: what it reads, after `answerMs`; news, at the end. So it acts on what was true once. */
-  | { readonly kind: 'coordinator-late'; readonly atMs: number; readonly node: string; readonly forMs: number; readonly answerMs: number }
   /**
-   * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes on (`alive`), is
-   * `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out of its reach (`uninformed`), or first one
-   * and then the other (`stunned`): what its clients asked meanwhile it answers in its old belief. The new one
-   * does not reach the loggers `unreached`. After `forMs` the old machine's gateway is started again and the other one is the old one.
+   * What one process asks arrives in time, but it is told late: what it reads, after `answerMs`; news, at the end. So
+   * it acts on what was true once.
+   */
+  | {
+      readonly kind: 'coordinator-late';
+      readonly atMs: number;
+      readonly node: string;
+      readonly forMs: number;
+      readonly answerMs: number;
+    }
+  /**
+   * An operator takes the gateway for dead and starts another in its place, on another machine, while the old one goes
+   * on (`alive`), is `paused`, cannot be reached (`isolated`) or hears nothing of it since only the coordinator is out
+   * of its reach (`uninformed`), or first one and then the other (`stunned`): what its clients asked meanwhile it
+   * answers in its old belief. The new one does not reach the loggers `unreached`. After `forMs` the old machine's
+   * gateway is started again and the other one is the old one.
    */
   | {
       readonly kind: 'replace';
@@ -108,7 +155,10 @@ export interface Cast {
   readonly clients: readonly string[];
 }
 
-/** Faults of one life, by time: all begin within `windowMs` of the workload's start. `wanted`: relative frequencies, when they are not drawn. */
+/**
+ * Faults of one life, by time: all begin within `windowMs` of the workload's start. `wanted`: relative frequencies,
+ * when they are not drawn.
+ */
 export function drawFaults(
   random: SimulatedRandom,
   cast: Cast,
@@ -215,7 +265,10 @@ function drawFault(random: SimulatedRandom, cast: Cast, weights: ReadonlyMap<Fau
     case 'coordinator':
       return drawWeather(random, atMs);
     case 'replace': {
-      const unreached = below(random, 2) === 0 ? [] : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
+      const unreached =
+        below(random, 2) === 0
+          ? []
+          : cast.loggers.filter(() => below(random, 2) === 0).slice(0, cast.loggers.length - 1);
       const old = pick(random, ['alive', 'paused', 'isolated', 'uninformed', 'stunned', 'stunned'] as const);
       return { kind, atMs, node: pick(random, cast.gateways), old, unreached, forMs: 300 + below(random, 2_000) };
     }

@@ -1,6 +1,6 @@
 /**
- * A cluster of simulated processes: the product's own gateways and loggers, each alone on its host, with a disk that outlives it. Nodes that
- * end, by a fault or by themselves, are started again as a supervisor does it.
+ * A cluster of simulated processes: the product's own gateways and loggers, each alone on its host, with a disk that
+ * outlives it. Nodes that end, by a fault or by themselves, are started again as a supervisor does it.
  */
 import { KvError } from '../src/base/errors.ts';
 import { CoordinatorError } from '../src/coordinator/coordinator.ts';
@@ -56,7 +56,12 @@ export class SimulatedCluster {
   readonly #onFailure: (error: unknown) => void;
 
   /** `onFailure`: of a node that did not start for a reason that no fault explains. */
-  constructor(plan: Plan, transcript: (now: () => number) => Transcript, coverage: Coverage, onFailure: (error: unknown) => void) {
+  constructor(
+    plan: Plan,
+    transcript: (now: () => number) => Transcript,
+    coverage: Coverage,
+    onFailure: (error: unknown) => void,
+  ) {
     this.plan = plan;
     this.coverage = coverage;
     this.lateAppends = plan.faults.some(({ kind }) => kind === 'late-appends') ? new LateAppends() : undefined;
@@ -84,7 +89,12 @@ export class SimulatedCluster {
   }
 
   #node(kind: NodeKind, id: number, host: string): SimulatedNode {
-    const node = new SimulatedNode(kind, id, host, new SimulatedDisk({ random: this.#random.fork(`disk ${host}`), clock: this.clock }));
+    const node = new SimulatedNode(
+      kind,
+      id,
+      host,
+      new SimulatedDisk({ random: this.#random.fork(`disk ${host}`), clock: this.clock }),
+    );
     this.#normalDisk(node);
     return node;
   }
@@ -112,13 +122,21 @@ export class SimulatedCluster {
 
   async start(): Promise<void> {
     const { shards, zoneSize } = this.plan.cluster;
-    this.record = await joinCluster(this.coordinator.client('bootstrap'), this.#random.fork('bootstrap'), { shardCount: shards, zoneSize });
+    this.record = await joinCluster(this.coordinator.client('bootstrap'), this.#random.fork('bootstrap'), {
+      shardCount: shards,
+      zoneSize,
+    });
     for (const node of this.nodes) this.startNode(node);
   }
 
   /** A process of a client, on a host of its own. */
   clientProcess(id: number, name = clientHost(id)): SimulatedProcess {
-    return this.#process(name, new SimulatedDisk({ random: this.#random, clock: this.clock }), { rate: 1, wallOffsetMs: 0 }, 0);
+    return this.#process(
+      name,
+      new SimulatedDisk({ random: this.#random, clock: this.clock }),
+      { rate: 1, wallOffsetMs: 0 },
+      0,
+    );
   }
 
   #process(
@@ -140,7 +158,8 @@ export class SimulatedCluster {
     });
   }
 
-  // --- life and death ------------------------------------------------------------------------------------------------------
+  // --- life and death
+  // ------------------------------------------------------------------------------------------------------
 
   startNode(node: SimulatedNode): void {
     if (this.replacements.includes(node) && node.starts > 0) return;
@@ -282,11 +301,16 @@ export class SimulatedCluster {
     this.lateAppends?.resend(node.logger, this.clientProcess(0, `late${this.#lateProcesses}`));
   }
 
-  // --- faults --------------------------------------------------------------------------------------------------------------
+  // --- faults
+  // --------------------------------------------------------------------------------------------------------------
 
   inject(fault: Fault): void {
     const { kind, atMs: _atMs, ...fields } = fault;
-    this.transcript.note('fault', kind, Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)])));
+    this.transcript.note(
+      'fault',
+      kind,
+      Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, String(value)])),
+    );
     switch (fault.kind) {
       case 'kill':
         return this.kill(this.#named(fault.node), fault.how, fault.downMs);
@@ -294,7 +318,13 @@ export class SimulatedCluster {
         for (const name of fault.nodes) this.kill(this.#named(name), 'power', fault.downMs);
         return;
       case 'kill-at':
-        this.#named(fault.node).doom = { site: fault.site, left: fault.count, how: fault.how, downMs: fault.downMs, others: fault.others };
+        this.#named(fault.node).doom = {
+          site: fault.site,
+          left: fault.count,
+          how: fault.how,
+          downMs: fault.downMs,
+          others: fault.others,
+        };
         return;
       case 'pause':
         return this.#pause(this.#named(fault.node), fault.forMs);
@@ -423,11 +453,13 @@ export class SimulatedCluster {
       weather.everyMs === 0 ? delayMs : delayMs + weather.everyMs - ((this.clock.now() + delayMs) % weather.everyMs);
     const requestDelayMs = random.chance(weather.requestLost) ? 'lost' : toNextMs(slow());
     const answerDelayMs = random.chance(weather.answerLost) ? 'lost' : slow();
-    if (kind === 'transact' && (requestDelayMs === 'lost' || answerDelayMs === 'lost')) this.coverage.count('coordinator unknown');
+    if (kind === 'transact' && (requestDelayMs === 'lost' || answerDelayMs === 'lost'))
+      this.coverage.count('coordinator unknown');
     return { kind: 'sent', requestDelayMs, answerDelayMs, timeoutMs: weather.timeoutMs };
   }
 
-  // --- the end -------------------------------------------------------------------------------------------------------------
+  // --- the end
+  // -------------------------------------------------------------------------------------------------------------
 
   /** Everything works again, and what is down comes up. */
   heal(): void {
@@ -463,7 +495,10 @@ export class SimulatedCluster {
   }
 }
 
-/** More than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger map, which every start reads. */
+/**
+ * More than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger map, which every
+ * start reads.
+ */
 const deviceBytes = 48 * 1024 * 1024;
 
 function worldOf({ clock, random, files, network, coordinator }: SimulatedProcess) {

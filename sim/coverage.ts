@@ -1,8 +1,9 @@
 /**
- * Counts how often the situations were reached that the design is about. What nobody reaches, nobody has tested: the summary over many seeds
- * must show none at zero.
+ * Counts how often the situations were reached that the design is about. What nobody reaches, nobody has tested: the
+ * summary over many seeds must show none at zero.
  *
- * It watches the pure machines from outside: `observe` puts itself in front of `Shard.step` and `LoggerMachine.step`, which stay as they are.
+ * It watches the pure machines from outside: `observe` puts itself in front of `Shard.step` and `LoggerMachine.step`,
+ * which stay as they are.
  */
 import { LoggerMachine } from '../src/core/logger/logger-machine.ts';
 import type { MachineEffect, MachineEvent } from '../src/core/logger/machine-events.ts';
@@ -77,8 +78,9 @@ export class Coverage {
 }
 
 /**
- * Guards of the product that hardly anything reaches: an owner sends its appends in order, and leaves a zone as soon as a replica of it was away
- * (what arrives late all the same, late-appends.ts sends); a client that was forgotten needs 10,000 others.
+ * Guards of the product that hardly anything reaches: an owner sends its appends in order, and leaves a zone as soon as
+ * a replica of it was away (what arrives late all the same, late-appends.ts sends); a client that was forgotten needs
+ * 10,000 others.
  */
 export const guards = ['append not at the write pointer', 'client forgotten'] as const;
 
@@ -94,7 +96,8 @@ export function observe(coverage: Coverage, onViolation: (violation: Violation) 
   const epochs: Epochs = new Map();
   Shard.prototype.step = function step(this: Shard, event: ShardEvent): readonly ShardEffect[] {
     let watch = shards.get(this);
-    if (watch === undefined) shards.set(this, (watch = new ShardWatch(coverage, epochs, new SealWatch(this, onViolation))));
+    if (watch === undefined)
+      shards.set(this, (watch = new ShardWatch(coverage, epochs, new SealWatch(this, onViolation))));
     watch.before(this, event);
     const effects = shardStep.call(this, event);
     watch.after(this, effects);
@@ -220,7 +223,11 @@ class ShardWatch {
         return;
       case 'transact':
         this.#transaction =
-          shard.role === 'owner' ? 'change' : effect.writes.length > 1 || shard.status.step === 'closing' ? 'close' : 'claim';
+          shard.role === 'owner'
+            ? 'change'
+            : effect.writes.length > 1 || shard.status.step === 'closing'
+              ? 'close'
+              : 'claim';
         return;
       case 'answer-write':
         this.#answered(effect.result);
@@ -234,7 +241,8 @@ class ShardWatch {
         return;
       case 'note':
         if (effect.text === 'serving') this.#epochs.set(shard.state.shard, Number(effect.fields['epoch']));
-        if (effect.text === 'zone changed' && this.#isReplaced(shard)) count('zone change seen after the shard was lost');
+        if (effect.text === 'zone changed' && this.#isReplaced(shard))
+          count('zone change seen after the shard was lost');
         this.#noted(effect.text, String(effect.fields['reason'] ?? ''));
         return;
       default:

@@ -1,7 +1,8 @@
 /**
- * What clients called and what they were told: the evidence that the checkers judge. One event is an `invoke`, or how it ended:
- * `ok` (it took effect, or was read), `fail` (it certainly did not take effect), `info` (nobody knows). A process has one call at a time;
- * one whose call ended in `info` is never used again: the call may take effect at any later moment.
+ * What clients called and what they were told: the evidence that the checkers judge. One event is an `invoke`, or how
+ * it ended: `ok` (it took effect, or was read), `fail` (it certainly did not take effect), `info` (nobody knows). A
+ * process has one call at a time; one whose call ended in `info` is never used again: the call may take effect at any
+ * later moment.
  *
  * Exported as JSON lines, one event a line, so that other checkers can judge the same history.
  */
@@ -20,18 +21,25 @@ export interface HistoryEvent {
   readonly f: HistoryCall;
   readonly key: string;
   /**
-   * `put`, `cas`: what is written (a `cas` may also write null: a conditional delete), in every event of the call. `del`: null.
-   * `get`: null in the invoke, what was read in `ok`.
+   * `put`, `cas`: what is written (a `cas` may also write null: a conditional delete), in every event of the call.
+   * `del`: null. `get`: null in the invoke, what was read in `ok`.
    */
   readonly value: HistoryValue;
   /**
-   * `cas`, in every event of the call: the version that the key must have (0: none). `get` ok: the version that was read, 0 for none.
-   * `put` ok: the version that was given. `del` ok: 1 when something was deleted, 0 when there was nothing.
+   * `cas`, in every event of the call: the version that the key must have (0: none). `get` ok: the version that was
+   * read, 0 for none. `put` ok: the version that was given. `del` ok: 1 when something was deleted, 0 when there was
+   * nothing.
    */
   readonly version?: number | undefined;
-  /** Of a `cas` that is ok: the version given to what it wrote (absent for a conditional delete). Of one that failed its condition: see `currentVersion`. */
+  /**
+   * Of a `cas` that is ok: the version given to what it wrote (absent for a conditional delete). Of one that failed its
+   * condition: see `currentVersion`.
+   */
   readonly newVersion?: number | undefined;
-  /** Of a `cas` that failed because its condition did not hold: the version that was there (0: none). That makes it a read. */
+  /**
+   * Of a `cas` that failed because its condition did not hold: the version that was there (0: none). That makes it a
+   * read.
+   */
   readonly currentVersion?: number | undefined;
   /** Milliseconds of simulated time; of real time for real processes. */
   readonly time: number;
@@ -60,7 +68,10 @@ export class History {
       assert(!this.#ended.has(event.process), `process ${event.process} is not used after an unknown outcome`);
       this.#open.set(event.process, event);
     } else {
-      assert(open !== undefined && open.f === event.f && open.key === event.key, `process ${event.process} ends the call it made`);
+      assert(
+        open !== undefined && open.f === event.f && open.key === event.key,
+        `process ${event.process} ends the call it made`,
+      );
       this.#open.delete(event.process);
       if (event.type === 'info') this.#ended.add(event.process);
     }

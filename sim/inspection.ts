@@ -1,4 +1,7 @@
-/** What the simulator sees of the inside: whether all is served, whether all is still, and what the logs hold at the end. */
+/**
+ * What the simulator sees of the inside: whether all is served, whether all is still, and what the logs hold at the
+ * end.
+ */
 import type { Uuid } from '../src/base/ids.ts';
 import { openChannel } from '../src/rpc/channel.ts';
 import type { RpcChannel } from '../src/rpc/channel-types.ts';
@@ -57,7 +60,9 @@ export class Inspection {
         if (line.role === 'owner') sizes.set(line.shard, line.keys);
       }
     }
-    return this.#cluster.gateways.every((gateway) => gateway.status().shards.every(({ shard, keys }) => keys === sizes.get(shard)));
+    return this.#cluster.gateways.every((gateway) =>
+      gateway.status().shards.every(({ shard, keys }) => keys === sizes.get(shard)),
+    );
   }
 
   describe(): string {
@@ -90,7 +95,9 @@ export class Inspection {
           gateway
             .status()
             // Of the zone before, if the owner has not seen its change yet.
-            .shards.filter((line) => line.shard === shard && line.role === 'owner' && line.openZone === head?.openZone.zone)
+            .shards.filter(
+              (line) => line.shard === shard && line.role === 'owner' && line.openZone === head?.openZone.zone,
+            )
             .map((line) => line.committedLength),
         ),
       );
@@ -124,7 +131,8 @@ export class Inspection {
 }
 
 async function readZone(reader: LoggerClient | undefined, logger: Uuid, zone: ZoneToCheck): Promise<Uint8Array> {
-  if (reader === undefined) throw new Violation(`S10 shard ${zone.shard} zone ${zone.zone} lists logger ${logger}, which is not there`);
+  if (reader === undefined)
+    throw new Violation(`S10 shard ${zone.shard} zone ${zone.zone} lists logger ${logger}, which is not there`);
   const pieces: Uint8Array[] = [];
   for (const piece of piecesOf(zone.length)) {
     const answers = await new Promise<Parameters<Parameters<LoggerClient['read']>[1]>[0]>((resolve) => {

@@ -1,7 +1,8 @@
 /**
- * Appends that reach a logger late, or once more, over a connection of their own: what their owner sent, as it sent it, at a moment when the owner
- * has gone on, the logger has restarted or another epoch has sealed. Loggers must be safe under it (S3, S4, S11); the product's own gateways,
- * which leave a zone as soon as they lose a replica of it, never do it.
+ * Appends that reach a logger late, or once more, over a connection of their own: what their owner sent, as it sent it,
+ * at a moment when the owner has gone on, the logger has restarted or another epoch has sealed. Loggers must be safe
+ * under it (S3, S4, S11); the product's own gateways, which leave a zone as soon as they lose a replica of it, never do
+ * it.
  */
 import type { ShardId, Uuid } from '../src/base/ids.ts';
 import type { AppendItem } from '../src/codec/logger-protocol.ts';

@@ -3,8 +3,9 @@
  *
  *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still -> the inside is checked -> an orderly end
  *
- * `crash`: an assert of the product, or any error that nothing explains. `stuck`: no progress although nothing is wrong any more, or something
- * left behind. `wrong`: a broken promise. `unjudged`: nothing was found, but the history is too hard for the check of linearizability.
+ * `crash`: an assert of the product, or any error that nothing explains. `stuck`: no progress although nothing is wrong
+ * any more, or something left behind. `wrong`: a broken promise. `unjudged`: nothing was found, but the history is too
+ * hard for the check of linearizability.
  */
 import { createHash } from 'node:crypto';
 import type { Client } from '../src/client/client.ts';
@@ -27,7 +28,11 @@ import type { SimulatedProcess } from './world.ts';
 
 export type Verdict =
   | { readonly kind: 'ok' }
-  | { readonly kind: 'crash' | 'stuck' | 'wrong' | 'unjudged'; readonly reason: string; readonly stack: string | undefined };
+  | {
+      readonly kind: 'crash' | 'stuck' | 'wrong' | 'unjudged';
+      readonly reason: string;
+      readonly stack: string | undefined;
+    };
 
 export interface LifeResult {
   readonly seed: number;
@@ -137,7 +142,9 @@ class Life {
     this.#workload.stop();
     this.#cluster.heal();
     if (!(await this.#until(() => this.#workload.isDone, this.#plan.workload.timeoutMs + budget.recoveryMs))) {
-      throw new Stuck(`${this.#history.openCalls.length} calls have not settled: ${JSON.stringify(this.#history.openCalls[0])}`);
+      throw new Stuck(
+        `${this.#history.openCalls.length} calls have not settled: ${JSON.stringify(this.#history.openCalls[0])}`,
+      );
     }
     if (!(await this.#until(() => this.#inspection.isServing, budget.recoveryMs)))
       throw new Stuck(`not every shard is served: ${this.#inspection.describe()}`);
@@ -156,7 +163,9 @@ class Life {
 
   async #readAll(): Promise<void> {
     const process = this.#cluster.clientProcess(0, 'check-client');
-    const client = await this.#during(connectClient(process, this.#cluster.endpoints, { timeoutMs: 30_000, direct: true }));
+    const client = await this.#during(
+      connectClient(process, this.#cluster.endpoints, { timeoutMs: 30_000, direct: true }),
+    );
     this.#workload.clients.push({ process, client });
     await this.#during(this.#workload.readAll(client));
   }
@@ -171,10 +180,16 @@ class Life {
     ];
     this.#inspection.close();
     await this.#during(this.#cluster.close());
-    await this.#until(() => this.#cluster.network.connectionEnds === 0 && processes.every(({ clock }) => clock.timers === 0), endMs);
-    const timers = processes.filter(({ clock }) => clock.timers > 0).map(({ host, clock }) => `${host}: ${clock.timers}`);
+    await this.#until(
+      () => this.#cluster.network.connectionEnds === 0 && processes.every(({ clock }) => clock.timers === 0),
+      endMs,
+    );
+    const timers = processes
+      .filter(({ clock }) => clock.timers > 0)
+      .map(({ host, clock }) => `${host}: ${clock.timers}`);
     if (timers.length > 0) throw new Stuck(`timers are left after the end: ${timers.join(', ')}`);
-    if (this.#cluster.network.connectionEnds > 0) throw new Stuck(`${this.#cluster.network.connectionEnds} ends of connections are left`);
+    if (this.#cluster.network.connectionEnds > 0)
+      throw new Stuck(`${this.#cluster.network.connectionEnds} ends of connections are left`);
   }
 
   /** Runs turns until `goal` holds; false when it does not within `forMs` of simulated time. */
@@ -185,7 +200,10 @@ class Life {
     const timer = clock.after(forMs, () => {
       isOver = true;
     });
-    await clock.runUntil(() => this.#failure !== undefined || goal() || isOver || clock.now() > end, turnsMax - this.#turns);
+    await clock.runUntil(
+      () => this.#failure !== undefined || goal() || isOver || clock.now() > end,
+      turnsMax - this.#turns,
+    );
     timer.cancel();
     if (this.#failure !== undefined) throw this.#failure.error;
     if (clock.turns > turnsMax) throw new Stuck(`${turnsMax} turns`);

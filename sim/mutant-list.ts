@@ -1,6 +1,6 @@
 /**
- * Deliberate faults, each one edit of a compiled file in a copy of the build: the product has no switches for them. `find` must occur exactly
- * once, so that a mutant cannot silently change nothing when the product changes.
+ * Deliberate faults, each one edit of a compiled file in a copy of the build: the product has no switches for them.
+ * `find` must occur exactly once, so that a mutant cannot silently change nothing when the product changes.
  */
 export interface Edit {
   readonly file: string;
@@ -53,7 +53,8 @@ export const mutants: readonly Mutant[] = [
     rule: 'S7',
     file: owner,
     find: 'this.#groups.add({ number: this.#sendConfirm(), sentMs: this.#nowMs, reads });',
-    replace: 'this.#groups.add({ number: this.#number, sentMs: this.#nowMs, reads }); this.#sendConfirm(); this.#release();',
+    replace:
+      'this.#groups.add({ number: this.#number, sentMs: this.#nowMs, reads }); this.#sendConfirm(); this.#release();',
   },
   {
     name: 'fence does not stop confirmations',
@@ -102,7 +103,8 @@ export const mutants: readonly Mutant[] = [
     rule: 'S3',
     file: machine,
     find: "        return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone })];",
-    replace: "        return [...effects, { kind: 'answer', ticket, answer: answerOf({ kind: 'seal', ticket, zone }) }];",
+    replace:
+      "        return [...effects, { kind: 'answer', ticket, answer: answerOf({ kind: 'seal', ticket, zone }) }];",
   },
   {
     name: 'epoch resumed after a restart',
@@ -159,10 +161,12 @@ export const mutants: readonly Mutant[] = [
     rule: 'S6',
     file: owner,
     find: '        if (zone !== this.#zone.zone || this.#change !== undefined || this.#deposed)\n            return; // S6: frozen.\n        this.#zone.acknowledged',
-    replace: '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        this.#zone.acknowledged',
+    replace:
+      '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        this.#zone.acknowledged',
   },
-  // Reads that were confirmed before the freeze may be released when the change is seen: it was applied after they were called, so this was
-  // their owner then. Those that arrived during the freeze may not: the change may be seen long after it was applied.
+  // Reads that were confirmed before the freeze may be released when the change is seen: it was applied after they were
+  // called, so this was their owner then. Those that arrived during the freeze may not: the change may be seen long
+  // after it was applied.
   {
     name: 'waiting reads are not confirmed by a new zone',
     rule: 'S6',
@@ -217,7 +221,11 @@ export const mutants: readonly Mutant[] = [
     find: 'this.#epoch !== 0 && head.epoch === this.#epoch && sameOwner(head.owner, this.#self);',
     replace: 'this.#epoch !== 0 && head.epoch === this.#epoch;',
     also: [
-      { file: takeover, find: 'sameOwner(head.owner, this.#self) || head.epoch < this.#epoch)', replace: 'head.epoch <= this.#epoch)' },
+      {
+        file: takeover,
+        find: 'sameOwner(head.owner, this.#self) || head.epoch < this.#epoch)',
+        replace: 'head.epoch <= this.#epoch)',
+      },
     ],
   },
   {

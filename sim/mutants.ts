@@ -1,11 +1,12 @@
 /**
- * The mutation check: every deliberate fault of mutant-list.ts must be found by the simulator within the stated number of seeds, with the product's
- * own asserts on and, in a second column, switched off.
+ * The mutation check: every deliberate fault of mutant-list.ts must be found by the simulator within the stated number
+ * of seeds, with the product's own asserts on and, in a second column, switched off.
  *
  *   npm run sim:mutants -- [--seeds 300] [--from 1] [--only TEXT]... [--asserts on|off|both]
  *
- * `--only`: those whose names contain one of the texts. Each mutant is a copy of the build with its edits, run in a process of its own. Prints
- * the table of docs/testing.md. Exit code 1 when one was not found, 2 when none has such a name.
+ * `--only`: those whose names contain one of the texts. Each mutant is a copy of the build with its edits, run in a
+ * process of its own. Prints the table of docs/testing.md. Exit code 1 when one was not found, 2 when none has such a
+ * name.
  */
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
@@ -64,7 +65,9 @@ function parsedArguments() {
 
 function wholeNumber(name: string, text: string): number {
   const value = Number(text);
-  return Number.isSafeInteger(value) && value > 0 ? value : refuseArguments(`--${name} ${text}: a whole number above 0`);
+  return Number.isSafeInteger(value) && value > 0
+    ? value
+    : refuseArguments(`--${name} ${text}: a whole number above 0`);
 }
 
 function refuseArguments(message: string): never {
@@ -82,7 +85,8 @@ async function runAll(): Promise<boolean> {
       const outcome = await runMutant(mutant, asserts);
       if (outcome === undefined) allFound = false;
       cells.push(outcome === undefined ? `**not found in ${seeds}**` : `${outcome.seeds}: ${outcome.kind}`);
-      if (outcome !== undefined) process.stderr.write(`  ${mutant.name}: seed ${outcome.seeds}: ${outcome.reason.slice(0, 160)}\n`);
+      if (outcome !== undefined)
+        process.stderr.write(`  ${mutant.name}: seed ${outcome.seeds}: ${outcome.reason.slice(0, 160)}\n`);
     }
     say(`| ${mutant.name} | ${mutant.rule} | ${cells.join(' | ')} |`);
   }
@@ -100,7 +104,12 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
     copyBuild(folder);
     for (const { file, find, replace } of editsOf(mutant)) edit(path.join(folder, file), find, replace, mutant.name);
     if (!asserts)
-      edit(path.join(folder, 'src/base/assert.js'), 'if (!condition)\n        throw new AssertionFailure(rule);', '', 'asserts off');
+      edit(
+        path.join(folder, 'src/base/assert.js'),
+        'if (!condition)\n        throw new AssertionFailure(rule);',
+        '',
+        'asserts off',
+      );
     return await firstFailure(path.join(folder, 'sim/main.js'));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -111,7 +120,10 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
 function copyBuild(folder: string): void {
   for (const part of ['src', 'sim']) {
     mkdirSync(path.join(folder, part));
-    cpSync(path.join(build, part), path.join(folder, part), { recursive: true, filter: (name) => !/\.(map|d\.ts)$/.test(name) });
+    cpSync(path.join(build, part), path.join(folder, part), {
+      recursive: true,
+      filter: (name) => !/\.(map|d\.ts)$/.test(name),
+    });
   }
   writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }\n');
   for (let at = build; ; at = path.dirname(at)) {
@@ -130,7 +142,9 @@ function edit(file: string, find: string, replace: string, name: string): void {
 
 function firstFailure(program: string): Promise<Outcome | undefined> {
   return new Promise((resolve) => {
-    const child = fork(program, ['--seeds', String(seeds), '--from', String(from)], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+    const child = fork(program, ['--seeds', String(seeds), '--from', String(from)], {
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
     let lives = 0;
     let found: Outcome | undefined;
     let timer = watch(child);
@@ -139,7 +153,8 @@ function firstFailure(program: string): Promise<Outcome | undefined> {
       lives += 1;
       clearTimeout(timer);
       timer = watch(child);
-      if (result.kind !== 'ok' && result.kind !== 'unjudged') found ??= { seeds: result.seed, kind: result.kind, reason: result.reason };
+      if (result.kind !== 'ok' && result.kind !== 'unjudged')
+        found ??= { seeds: result.seed, kind: result.kind, reason: result.reason };
     });
     child.on('exit', (code, signal) => {
       clearTimeout(timer);

@@ -20,7 +20,9 @@ export class SimulatedNode {
   /** Not to be started before this. */
   downUntilMs = 0;
   /** Dies when this has counted down. */
-  doom: (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number }) | undefined;
+  doom:
+    | (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number })
+    | undefined;
   /** What happens when a sync of it has failed. */
   failure: Extract<Fault, { kind: 'fail-sync' }> | undefined;
   /** Appends come late as soon as it is up. */

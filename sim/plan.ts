@@ -1,6 +1,7 @@
 /**
- * Everything that a seed decides before a life begins: the cluster, its settings, the workload, the faults. Plain data, so that a shrinker can
- * take parts away and run the rest. What else is random during the life comes from generators forked from the same seed.
+ * Everything that a seed decides before a life begins: the cluster, its settings, the workload, the faults. Plain data,
+ * so that a shrinker can take parts away and run the rest. What else is random during the life comes from generators
+ * forked from the same seed.
  */
 import { below } from '../src/env/random.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
@@ -62,14 +63,17 @@ export interface WorkloadPlan {
   /** Of the pauses between a worker's operations, so many of a hundred are none: it comes in bursts. */
   readonly burstPercent: number;
   readonly timeoutMs: number;
-  /** Of so many clients each goes straight to the owners; the others stay with the gateways they were told of, which forward. */
+  /**
+   * Of so many clients each goes straight to the owners; the others stay with the gateways they were told of, which
+   * forward.
+   */
   readonly directClients: number;
   readonly sides: SidesPlan | undefined;
 }
 
 /**
- * Each client knows one gateway only, client i that of i modulo the gateways. Who had a write acknowledged tells a client of another side,
- * which looks at once and must see it: people talk to one another, not only through the store.
+ * Each client knows one gateway only, client i that of i modulo the gateways. Who had a write acknowledged tells a
+ * client of another side, which looks at once and must see it: people talk to one another, not only through the store.
  */
 export interface SidesPlan {
   /** The side whose clients only look when they are told; -1: none. */
@@ -78,7 +82,15 @@ export interface SidesPlan {
   readonly speaking: readonly { readonly fromMs: number; readonly toMs: number }[];
 }
 
-export type OperationKind = 'get' | 'put' | 'delete' | 'put-if-version' | 'put-if-absent' | 'delete-if-version' | 'put-many' | 'get-many';
+export type OperationKind =
+  | 'get'
+  | 'put'
+  | 'delete'
+  | 'put-if-version'
+  | 'put-if-absent'
+  | 'delete-if-version'
+  | 'put-many'
+  | 'get-many';
 
 export interface Plan {
   readonly seed: number;
@@ -93,7 +105,17 @@ export interface Plan {
 export type Theme = 'anything' | 'rivals' | 'storage' | 'blackout';
 
 /** As often as they are named. */
-const themes: readonly Theme[] = ['anything', 'anything', 'anything', 'anything', 'rivals', 'rivals', 'storage', 'storage', 'blackout'];
+const themes: readonly Theme[] = [
+  'anything',
+  'anything',
+  'anything',
+  'anything',
+  'rivals',
+  'rivals',
+  'storage',
+  'storage',
+  'blackout',
+];
 
 export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
@@ -112,7 +134,12 @@ export function drawPlan(seed: number): Plan {
   return { seed, theme, cluster, world, workload, faults };
 }
 
-const blackoutFaults: Readonly<Partial<Record<FaultKind, number>>> = { 'kill-at': 6, blackout: 3, 'slow-syncs': 1, kill: 1 };
+const blackoutFaults: Readonly<Partial<Record<FaultKind, number>>> = {
+  'kill-at': 6,
+  blackout: 3,
+  'slow-syncs': 1,
+  kill: 1,
+};
 
 /** What a theme wants otherwise than drawn for any life. */
 interface Made {
@@ -184,7 +211,9 @@ function drawWorld(random: SimulatedRandom, cluster: ClusterPlan): WorldPlan {
     syncDelaySpreadMs: pick(random, [0, 0.5, 10]),
     readDelayMs: pick(random, [0, 0.1, 2]),
     clockRates: Array.from({ length: nodes }, () => 1 + (random.fraction() - 0.5) / 25),
-    wallOffsetsMs: Array.from({ length: nodes }, () => (below(random, 3) === 0 ? below(random, 7_200_000) - 3_600_000 : 0)),
+    wallOffsetsMs: Array.from({ length: nodes }, () =>
+      below(random, 3) === 0 ? below(random, 7_200_000) - 3_600_000 : 0,
+    ),
   };
 }
 

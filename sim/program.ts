@@ -96,7 +96,9 @@ async function runOne(plan: Plan, args: Arguments, io: ProgramIo): Promise<numbe
   const { verdict, hash, events, turns, simulatedMs } = result;
   let saved = plan;
   if (verdict.kind === 'ok') {
-    io.out(`seed ${plan.seed}: ok, hash ${hash}, ${events} events, ${turns} turns, ${(simulatedMs / 1000).toFixed(1)} simulated s`);
+    io.out(
+      `seed ${plan.seed}: ok, hash ${hash}, ${events} events, ${turns} turns, ${(simulatedMs / 1000).toFixed(1)} simulated s`,
+    );
   } else {
     io.error(describeFailure(result, args.plan === undefined ? undefined : `--plan ${args.plan}`));
     if (args.shrink) {
@@ -132,13 +134,10 @@ async function runInProcesses(args: Arguments, io: ProgramIo): Promise<number> {
       const from = args.from + job * share;
       const count = Math.max(0, Math.min(share, args.from + args.seeds - from));
       if (count === 0) return Promise.resolve<number>(exitCodes.ok);
-      const child = fork(fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url)), [
-        '--seeds',
-        String(count),
-        '--from',
-        String(from),
-        ...(args.keepGoing ? ['--keep-going'] : []),
-      ]);
+      const child = fork(
+        fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? './main.ts' : './main.js', import.meta.url)),
+        ['--seeds', String(count), '--from', String(from), ...(args.keepGoing ? ['--keep-going'] : [])],
+      );
       child.on('message', (message) => summary.add(message as SeedResult));
       return ended(child);
     }),
@@ -206,7 +205,8 @@ function describeShrunk(before: Plan, { plan, result, lives }: Shrunk): string {
 /** A seed is evidence only at its commit. */
 function commit(): string {
   try {
-    const git = (...args: string[]): string => execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    const git = (...args: string[]): string =>
+      execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
     const head = git('rev-parse', '--short', 'HEAD');
     const isChanged = git('status', '--porcelain', 'src', 'sim') !== '';
     return isChanged ? `${head} with changes` : head;

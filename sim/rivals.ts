@@ -1,10 +1,11 @@
 /**
- * Lives of two gateways that both believe to own a shard. Gateway X owns it; another process takes its place while X goes on in its old belief.
- * Clients of the other gateway, Y, write and come to the new owner; clients of X are told by them of each acknowledged write and look at
- * once. In most of these scenes a read of X that is not confirmed by the right replicas, sent at the right time, is a read of the past.
+ * Lives of two gateways that both believe to own a shard. Gateway X owns it; another process takes its place while X
+ * goes on in its old belief. Clients of the other gateway, Y, write and come to the new owner; clients of X are told by
+ * them of each acknowledged write and look at once. In most of these scenes a read of X that is not confirmed by the
+ * right replicas, sent at the right time, is a read of the past.
  *
- * Each scene is a few faults that belong together. One alone reaches nothing: it takes an owner that does not know, replicas that do not
- * know either, and a reader who knows better, within a second.
+ * Each scene is a few faults that belong together. One alone reaches nothing: it takes an owner that does not know,
+ * replicas that do not know either, and a reader who knows better, within a second.
  */
 import { balancedOwners } from '../src/core/rendezvous.ts';
 import { below } from '../src/env/random.ts';
@@ -27,7 +28,10 @@ interface Cast {
   readonly x: string;
   readonly y: string;
   readonly loggers: readonly string[];
-  /** Which successors may not reach, and which X leaves: always the same one, since what stood on it alone could not be read without it. */
+  /**
+   * Which successors may not reach, and which X leaves: always the same one, since what stood on it alone could not be
+   * read without it.
+   */
   readonly unreached: string;
   readonly coldSealWaitMs: number;
   readonly loggerTimeoutMs: number;
@@ -57,7 +61,14 @@ export function drawRivals(random: SimulatedRandom): Rivals {
   const hosts = Array.from({ length: loggers }, (_, id) => loggerHost(id));
   const loggerTimeoutMs = pick(random, [300, 1_000]);
   const unreached = pick(random, hosts);
-  const cast: Cast = { x: gatewayHost(x), y: gatewayHost(1 - x), loggers: hosts, unreached, coldSealWaitMs, loggerTimeoutMs };
+  const cast: Cast = {
+    x: gatewayHost(x),
+    y: gatewayHost(1 - x),
+    loggers: hosts,
+    unreached,
+    coldSealWaitMs,
+    loggerTimeoutMs,
+  };
   const { faults, speaking, endMs } = drawScenes(random.fork('scenes'), cast);
   return {
     cluster: {
@@ -72,7 +83,11 @@ export function drawRivals(random: SimulatedRandom): Rivals {
       loggerTimeoutMs,
     },
     // Slow ones take longer than a scene.
-    world: { delayMaxMs: pick(random, [0.5, 2]), syncDelayMs: pick(random, [0.1, 0.5]), syncDelaySpreadMs: pick(random, [0, 0.5, 3]) },
+    world: {
+      delayMaxMs: pick(random, [0.5, 2]),
+      syncDelayMs: pick(random, [0.1, 0.5]),
+      syncDelaySpreadMs: pick(random, [0, 0.5, 3]),
+    },
     workload: {
       clients: 2 * gateways,
       workersPerClient: 2,
@@ -109,7 +124,18 @@ function ownerOf(shard: number, shards: number): number {
 }
 
 /** Each once or twice in a life, in any order. */
-const scenes: readonly DrawScene[] = [unaware, contested, deaf, deaf, belated, forgotten, divided, twice, unheard, overdue];
+const scenes: readonly DrawScene[] = [
+  unaware,
+  contested,
+  deaf,
+  deaf,
+  belated,
+  forgotten,
+  divided,
+  twice,
+  unheard,
+  overdue,
+];
 
 function drawScenes(
   random: SimulatedRandom,
@@ -148,7 +174,10 @@ function contested(random: SimulatedRandom, { x, unreached, coldSealWaitMs }: Ca
   };
 }
 
-/** The successor does not reach one replica, and what the others, fenced ones, say reaches X late: only the one that is not fenced answers. */
+/**
+ * The successor does not reach one replica, and what the others, fenced ones, say reaches X late: only the one that is
+ * not fenced answers.
+ */
 function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   const { x, loggers, unreached, coldSealWaitMs } = cast;
   const lengthMs = 400 + below(random, 250) + coldSealWaitMs;
@@ -164,7 +193,10 @@ function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   };
 }
 
-/** X changes its zone and is told so only after another took over. What waited at X for the new zone must be confirmed by it. */
+/**
+ * X changes its zone and is told so only after another took over. What waited at X for the new zone must be confirmed
+ * by it.
+ */
 function belated(random: SimulatedRandom, { x, unreached }: Cast, atMs: number): Scene {
   const answerMs = 650 + below(random, 200);
   const lengthMs = answerMs + 150;
@@ -182,7 +214,9 @@ function belated(random: SimulatedRandom, { x, unreached }: Cast, atMs: number):
 function forgotten(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   const { lengthMs, faults } = belated(random, cast, atMs);
   const restartMs = atMs + 200 + below(random, 150);
-  const kills = cast.loggers.map((node): Fault => ({ kind: 'kill', atMs: restartMs, node, how: 'process', downMs: 1 + below(random, 20) }));
+  const kills = cast.loggers.map(
+    (node): Fault => ({ kind: 'kill', atMs: restartMs, node, how: 'process', downMs: 1 + below(random, 20) }),
+  );
   return { lengthMs, faults: [...faults, ...kills] };
 }
 
@@ -194,14 +228,21 @@ function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): S
     bothWrite: true,
     faults: [
       { kind: 'block', atMs, from: x, to: pick(random, loggers), forMs: 300 },
-      { kind: 'replace', atMs: atMs + 20 + below(random, 40), node: x, old: 'uninformed', unreached: [], forMs: lengthMs },
+      {
+        kind: 'replace',
+        atMs: atMs + 20 + below(random, 40),
+        node: x,
+        old: 'uninformed',
+        unreached: [],
+        forMs: lengthMs,
+      },
     ],
   };
 }
 
 /**
- * X is started again and another one in its place. Both wait until they reach a logger, and then claim at once: the coordinator takes what both
- * ask in one batch, so that both read the same head and one of the claims is lost.
+ * X is started again and another one in its place. Both wait until they reach a logger, and then claim at once: the
+ * coordinator takes what both ask in one batch, so that both read the same head and one of the claims is lost.
  */
 function twice(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
   const alone = { atMs: atMs + 6, forMs: 100 + below(random, 100) };
@@ -219,7 +260,10 @@ function twice(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Sce
   };
 }
 
-/** What X says to the other gateway is lost with their connection, after X did it; and its zone changes before it is asked again. */
+/**
+ * What X says to the other gateway is lost with their connection, after X did it; and its zone changes before it is
+ * asked again.
+ */
 function unheard(random: SimulatedRandom, { x, y, unreached }: Cast, atMs: number): Scene {
   const forMs = 60 + below(random, 60);
   return {

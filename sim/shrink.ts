@@ -1,8 +1,10 @@
 /**
- * Makes a failing plan smaller while it goes on to fail in the same way: fewer faults, a shorter workload, a smaller cluster, a plainer world.
+ * Makes a failing plan smaller while it goes on to fail in the same way: fewer faults, a shorter workload, a smaller
+ * cluster, a plainer world.
  *
- * What happens in a life hangs on everything in it: with one fault less another message is late. So a smaller plan that does not fail is tried
- * with a few other seeds, and the plan that is left stands for itself: it is run from a file (`--plan`), not drawn from its seed.
+ * What happens in a life hangs on everything in it: with one fault less another message is late. So a smaller plan that
+ * does not fail is tried with a few other seeds, and the plan that is left stands for itself: it is run from a file
+ * (`--plan`), not drawn from its seed.
  */
 import type { Fault } from './budget.ts';
 import type { LifeResult } from './life.ts';
@@ -28,7 +30,11 @@ const livesMaxDefault = 400;
 const seedsMax = 3;
 
 /** REQUIRES: `failure` is what a run of `plan` gave, and no success. */
-export async function shrink(plan: Plan, failure: LifeResult, { run, say, livesMax = livesMaxDefault }: ShrinkOptions): Promise<Shrunk> {
+export async function shrink(
+  plan: Plan,
+  failure: LifeResult,
+  { run, say, livesMax = livesMaxDefault }: ShrinkOptions,
+): Promise<Shrunk> {
   const wanted = signatureOf(failure);
   let best: { readonly plan: Plan; readonly result: LifeResult } = { plan, result: failure };
   let lives = 0;
@@ -96,7 +102,9 @@ function* fewerFaults({ faults }: Plan): Generator<Edit> {
 /** What happens before the first fault is mostly of no importance. */
 function earlierFaults(plan: Plan): Plan | undefined {
   const byMs = Math.floor((plan.faults[0]?.atMs ?? 0) / 2);
-  return byMs < 50 ? undefined : { ...plan, faults: plan.faults.map((fault) => ({ ...fault, atMs: fault.atMs - byMs })) };
+  return byMs < 50
+    ? undefined
+    : { ...plan, faults: plan.faults.map((fault) => ({ ...fault, atMs: fault.atMs - byMs })) };
 }
 
 /** At the same pace. */
@@ -116,7 +124,9 @@ function oneShard(plan: Plan): Plan | undefined {
 
 function fewerGateways(plan: Plan): Plan | undefined {
   const gateways = plan.cluster.gateways - 1;
-  return gateways === 0 ? undefined : withoutNode({ ...plan, cluster: { ...plan.cluster, gateways } }, gatewayHost(gateways));
+  return gateways === 0
+    ? undefined
+    : withoutNode({ ...plan, cluster: { ...plan.cluster, gateways } }, gatewayHost(gateways));
 }
 
 function fewerLoggers(plan: Plan): Plan | undefined {
@@ -130,7 +140,9 @@ function fewerLoggers(plan: Plan): Plan | undefined {
 
 function fewerClients(plan: Plan): Plan | undefined {
   const clients = plan.workload.clients - 1;
-  return clients === 0 ? undefined : withoutNode({ ...plan, workload: { ...plan.workload, clients } }, clientHost(clients));
+  return clients === 0
+    ? undefined
+    : withoutNode({ ...plan, workload: { ...plan.workload, clients } }, clientHost(clients));
 }
 
 function fewerWorkers(plan: Plan): Plan | undefined {
@@ -156,7 +168,9 @@ function shorterValues(plan: Plan): Plan | undefined {
 function withoutCalls(kind: OperationKind): Edit {
   return (plan) => {
     const { workload } = plan;
-    return kindsOf(workload).length === 1 ? undefined : { ...plan, workload: { ...workload, weights: { ...workload.weights, [kind]: 0 } } };
+    return kindsOf(workload).length === 1
+      ? undefined
+      : { ...plan, workload: { ...workload, weights: { ...workload.weights, [kind]: 0 } } };
   };
 }
 
@@ -170,7 +184,10 @@ function wholeMessages(plan: Plan): Plan | undefined {
 function rightClocks(plan: Plan): Plan | undefined {
   const { clockRates, wallOffsetsMs } = plan.world;
   if (clockRates.every((rate) => rate === 1) && wallOffsetsMs.every((offset) => offset === 0)) return undefined;
-  return { ...plan, world: { ...plan.world, clockRates: clockRates.map(() => 1), wallOffsetsMs: wallOffsetsMs.map(() => 0) } };
+  return {
+    ...plan,
+    world: { ...plan.world, clockRates: clockRates.map(() => 1), wallOffsetsMs: wallOffsetsMs.map(() => 0) },
+  };
 }
 
 /** No fault is of a node that is not there. */
@@ -190,7 +207,9 @@ function faultWithout(fault: Fault, gone: string): Fault[] {
     case 'replace':
       return [{ ...fault, unreached: others(fault.unreached) }];
     case 'fail-sync':
-      return fault.then === undefined ? [fault] : [{ ...fault, then: { ...fault.then, nodes: others(fault.then.nodes) } }];
+      return fault.then === undefined
+        ? [fault]
+        : [{ ...fault, then: { ...fault.then, nodes: others(fault.then.nodes) } }];
     default:
       return [fault];
   }

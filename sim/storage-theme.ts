@@ -1,6 +1,6 @@
 /**
- * Lives made for what loggers must keep (S3, S9, S17): long batches with a sync always under way, and faults in sequences that chance hardly ever
- * strings together:
+ * Lives made for what loggers must keep (S3, S9, S17): long batches with a sync always under way, and faults in
+ * sequences that chance hardly ever strings together:
  *
  *   torn tail        everything loses power in the middle of a sync, and the loggers once more when the tail has been told of
  *   failed tail      a sync fails and every gateway dies before it can react; the loggers lose power when the take-over has used what a scan found
@@ -35,7 +35,11 @@ export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
 }
 
 export function storageWorld(random: SimulatedRandom): Partial<WorldPlan> {
-  return { syncDelayMs: pick(random, [3, 6, 10]), syncDelaySpreadMs: pick(random, [0.5, 5]), delayMaxMs: pick(random, [0.5, 0.5, 2]) };
+  return {
+    syncDelayMs: pick(random, [3, 6, 10]),
+    syncDelaySpreadMs: pick(random, [0.5, 5]),
+    delayMaxMs: pick(random, [0.5, 0.5, 2]),
+  };
 }
 
 export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
@@ -74,7 +78,15 @@ export function drawStorageFaults(random: SimulatedRandom, cast: Cast, windowMs:
     .slice(0, budget.faultsMax);
 }
 
-const sequences: readonly Sequence[] = [tornTail, tornTail, failedTail, failedSync, busyUsurper, lateAppends, unknownOutcome];
+const sequences: readonly Sequence[] = [
+  tornTail,
+  tornTail,
+  failedTail,
+  failedSync,
+  busyUsurper,
+  lateAppends,
+  unknownOutcome,
+];
 
 function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
   const downMs = 1 + below(random, 200);
@@ -89,7 +101,12 @@ function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: nu
     count: 1 + below(random, 4),
     others: nodes,
   };
-  const again: Fault = { kind: 'blackout', atMs: atMs + downMs + below(random, 800), nodes: loggers, downMs: 1 + below(random, 200) };
+  const again: Fault = {
+    kind: 'blackout',
+    atMs: atMs + downMs + below(random, 800),
+    nodes: loggers,
+    downMs: 1 + below(random, 200),
+  };
   return below(random, 2) === 0 ? [first] : [first, again];
 }
 
@@ -98,7 +115,12 @@ function failedTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: 
   const downMs = 1 + below(random, 100);
   return [
     { kind: 'fail-sync', atMs, node, downMs, then: { nodes: gateways, how: 'process', afterMs: random.fraction() } },
-    { kind: 'blackout', atMs: atMs + 250 + below(random, 700), nodes: pick(random, [[node], loggers]), downMs: 1 + below(random, 200) },
+    {
+      kind: 'blackout',
+      atMs: atMs + 250 + below(random, 700),
+      nodes: pick(random, [[node], loggers]),
+      downMs: 1 + below(random, 200),
+    },
   ];
 }
 
@@ -113,7 +135,14 @@ function busyUsurper(random: SimulatedRandom, { gateways, loggers }: Cast, atMs:
   const forMs = 200 + below(random, 600);
   return [
     { kind: 'slow-syncs', atMs, node: pick(random, loggers), delayMs: 5 + below(random, 40), forMs },
-    { kind: 'replace', atMs: atMs + below(random, 50), node: pick(random, gateways), old: 'alive', unreached: [], forMs },
+    {
+      kind: 'replace',
+      atMs: atMs + below(random, 50),
+      node: pick(random, gateways),
+      old: 'alive',
+      unreached: [],
+      forMs,
+    },
   ];
 }
 
@@ -125,9 +154,14 @@ function lateAppends(random: SimulatedRandom, { loggers }: Cast, atMs: number): 
   return [restart, late, { kind: 'late-appends', atMs: atMs + below(random, 400), node }];
 }
 
-/** The weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would not even start. */
+/**
+ * The weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would not even
+ * start.
+ */
 function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: number): Fault[] {
-  const kills = gateways.map((node): Fault => ({ kind: 'kill', atMs, node, how: 'process', downMs: 1 + below(random, 20) }));
+  const kills = gateways.map(
+    (node): Fault => ({ kind: 'kill', atMs, node, how: 'process', downMs: 1 + below(random, 20) }),
+  );
   const weather: Fault = {
     kind: 'coordinator',
     atMs: atMs + 40 + below(random, 80),

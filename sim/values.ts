@@ -1,6 +1,6 @@
 /**
- * Values that say who wrote them and cannot be mistaken for others: a name, unique in a life, then bytes that follow from it. Whatever is
- * read is checked wholly; a history speaks of names.
+ * Values that say who wrote them and cannot be mistaken for others: a name, unique in a life, then bytes that follow
+ * from it. Whatever is read is checked wholly; a history speaks of names.
  */
 
 /** Bytes of `name|` and, up to `length`, what follows from the name. At least the name. */

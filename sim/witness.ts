@@ -1,6 +1,7 @@
 /**
- * Sees what the machines are told and what they answer, from outside: loggers for what they must stand by (check/loggers.ts), shards for appends
- * that may arrive late (late-appends.ts). The machines stay as they are; see also coverage.ts.
+ * Sees what the machines are told and what they answer, from outside: loggers for what they must stand by
+ * (check/loggers.ts), shards for appends that may arrive late (late-appends.ts). The machines stay as they are; see
+ * also coverage.ts.
  */
 import { LoggerMachine } from '../src/core/logger/logger-machine.ts';
 import type { MachineAnswer, MachineEffect, MachineEvent } from '../src/core/logger/machine-events.ts';
@@ -9,7 +10,10 @@ import { Shard } from '../src/core/shard/shard.ts';
 import type { LoggerPromises, ZoneCopy } from './check/loggers.ts';
 import type { LateAppends } from './late-appends.ts';
 
-/** Watches until the returned function is called. One at a time. `lateAppends`: undefined when nobody wants appends to come late. */
+/**
+ * Watches until the returned function is called. One at a time. `lateAppends`: undefined when nobody wants appends to
+ * come late.
+ */
 export function witness(promises: LoggerPromises, lateAppends: LateAppends | undefined): () => void {
   // Called with the machine as `this`.
   /* eslint-disable @typescript-eslint/unbound-method */
@@ -60,8 +64,11 @@ class LoggerWitness {
     this.#machine = machine;
     this.#promises = promises;
     const state = machine.snapshot();
-    const fences = new Map(state.flatMap((entry) => (entry.kind === 'fence' ? [[entry.shard, entry.epoch] as const] : [])));
-    for (const entry of state) if (entry.kind === 'zone') promises.restarted(entry.generation, fences.get(entry.shard) ?? 0);
+    const fences = new Map(
+      state.flatMap((entry) => (entry.kind === 'fence' ? [[entry.shard, entry.epoch] as const] : [])),
+    );
+    for (const entry of state)
+      if (entry.kind === 'zone') promises.restarted(entry.generation, fences.get(entry.shard) ?? 0);
   }
 
   told(event: MachineEvent<unknown>): void {
@@ -97,7 +104,8 @@ class LoggerWitness {
     const asked = this.#asked.get(ticket);
     if (asked === undefined) return;
     this.#asked.delete(ticket);
-    const found = answer.kind === 'appended' || answer.kind === 'sealed' ? this.#copy(asked.shard, asked.zone) : undefined;
+    const found =
+      answer.kind === 'appended' || answer.kind === 'sealed' ? this.#copy(asked.shard, asked.zone) : undefined;
     if (found === undefined) return;
     if (answer.kind === 'appended') this.#promises.appended(found.copy, asked.end, found.isOwn);
     else if (answer.kind === 'sealed') this.#promises.sealed(found.copy, answer.answer.length, asked.epoch);
@@ -122,7 +130,8 @@ class LoggerWitness {
   }
 
   #generation(shard: number, zone: number): string | undefined {
-    return this.#machine.report(undefined, () => 0).find((status) => status.shard === shard && status.zone === zone)?.generation;
+    return this.#machine.report(undefined, () => 0).find((status) => status.shard === shard && status.zone === zone)
+      ?.generation;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Clients of the simulated cluster: the product's own SDK, driven by workers that make one call after another and record each with its
- * outcome. A batch is as many calls at once, each a process of its own in the history.
+ * Clients of the simulated cluster: the product's own SDK, driven by workers that make one call after another and
+ * record each with its outcome. A batch is as many calls at once, each a process of its own in the history.
  */
 import type { Client } from '../src/client/client.ts';
 import { connectWith } from '../src/client/connect.ts';
@@ -93,7 +93,10 @@ export class Recorder {
     this.#record(call, 'invoke');
     try {
       const entry = await read();
-      this.#record(call, 'ok', { value: entry === undefined ? null : nameOf(key, entry.value), version: entry?.version ?? 0 });
+      this.#record(call, 'ok', {
+        value: entry === undefined ? null : nameOf(key, entry.value),
+        version: entry?.version ?? 0,
+      });
       return { process, version: entry?.version ?? 0 };
     } catch (error) {
       return { process: this.#failed(call, error), version: undefined };
@@ -101,7 +104,13 @@ export class Recorder {
   }
 
   /** `condition`: undefined, or the version that the key must have. Gives also the version that is known afterwards. */
-  async put(process: number, key: string, name: string, condition: number | undefined, write: () => Promise<{ readonly version: number }>) {
+  async put(
+    process: number,
+    key: string,
+    name: string,
+    condition: number | undefined,
+    write: () => Promise<{ readonly version: number }>,
+  ) {
     const call = writeCall(process, 'put', key, name, condition);
     this.#record(call, 'invoke');
     try {
@@ -109,7 +118,10 @@ export class Recorder {
       this.#record(call, 'ok', condition === undefined ? { version } : { newVersion: version });
       return { process, version };
     } catch (error) {
-      return { process: this.#failed(call, error), version: error instanceof KvError ? error.currentVersion : undefined };
+      return {
+        process: this.#failed(call, error),
+        version: error instanceof KvError ? error.currentVersion : undefined,
+      };
     }
   }
 
@@ -126,7 +138,10 @@ export class Recorder {
       this.#record(call, 'ok', condition === undefined ? { version: existed ? 1 : 0 } : {});
       return { process, version: 0 };
     } catch (error) {
-      return { process: this.#failed(call, error), version: error instanceof KvError ? error.currentVersion : undefined };
+      return {
+        process: this.#failed(call, error),
+        version: error instanceof KvError ? error.currentVersion : undefined,
+      };
     }
   }
 
@@ -142,12 +157,21 @@ export class Recorder {
 }
 
 /** `blind`: what the call is without a condition. */
-function writeCall(process: number, blind: 'put' | 'del', key: string, value: HistoryValue, condition: number | undefined): Call {
+function writeCall(
+  process: number,
+  blind: 'put' | 'del',
+  key: string,
+  value: HistoryValue,
+  condition: number | undefined,
+): Call {
   return { process, f: condition === undefined ? blind : 'cas', key, value, version: condition };
 }
 
 function unexplained(call: Call, error: unknown): WrongAnswer {
-  const what = error instanceof Error ? `${error.name} ${error instanceof KvError ? error.code : ''}: ${error.message}` : String(error);
+  const what =
+    error instanceof Error
+      ? `${error.name} ${error instanceof KvError ? error.code : ''}: ${error.message}`
+      : String(error);
   return new WrongAnswer(`${call.f} ${call.key} of process ${call.process} ended in ${what}`, { cause: error });
 }
 
@@ -209,7 +233,10 @@ export class Workload {
     this.#random = random;
     this.#recorder = recorder;
     this.#left = this.#plan.operations;
-    this.keys = Array.from({ length: this.#plan.keys }, (_, index) => `k${index}${index % 7 === 3 ? 'x'.repeat(index % 60) : ''}`);
+    this.keys = Array.from(
+      { length: this.#plan.keys },
+      (_, index) => `k${index}${index % 7 === 3 ? 'x'.repeat(index % 60) : ''}`,
+    );
   }
 
   /** Operations were all made and ended. */
@@ -245,13 +272,19 @@ export class Workload {
     const { sides, timeoutMs, directClients, workersPerClient } = this.#plan;
     const { endpoints } = this.#cluster;
     const gateway = id % endpoints.length;
-    const known = sides === undefined ? [...endpoints.slice(gateway), ...endpoints.slice(0, gateway)] : [endpoints[gateway] ?? ''];
-    const client = await connectClient(process, known, { timeoutMs, direct: sides === undefined && id < directClients });
+    const known =
+      sides === undefined ? [...endpoints.slice(gateway), ...endpoints.slice(0, gateway)] : [endpoints[gateway] ?? ''];
+    const client = await connectClient(process, known, {
+      timeoutMs,
+      direct: sides === undefined && id < directClients,
+    });
     this.clients.push({ process, client });
     const side = { gateway, client, looking: 0 };
     if (sides !== undefined) this.#sides.push(side);
     await Promise.all(
-      Array.from({ length: workersPerClient }, (_, worker) => this.#worker(side, process, this.#random.fork(`worker ${id} ${worker}`))),
+      Array.from({ length: workersPerClient }, (_, worker) =>
+        this.#worker(side, process, this.#random.fork(`worker ${id} ${worker}`)),
+      ),
     );
   }
 
@@ -320,8 +353,11 @@ export class Workload {
         const name = recorder.newName();
         const value = encodeValue(name, below(random, this.#plan.valueBytesMax));
         if (kind === 'put') return recorder.put(process, key, name, undefined, () => client.put(key, value));
-        if (kind === 'put-if-absent') return recorder.put(process, key, name, 0, () => client.put(key, value, { ifAbsent: true }));
-        return recorder.put(process, key, name, knownVersion, () => client.put(key, value, { ifVersion: knownVersion }));
+        if (kind === 'put-if-absent')
+          return recorder.put(process, key, name, 0, () => client.put(key, value, { ifAbsent: true }));
+        return recorder.put(process, key, name, knownVersion, () =>
+          client.put(key, value, { ifVersion: knownVersion }),
+        );
       }
       case 'delete':
         return recorder.delete(process, key, undefined, () => client.delete(key));
@@ -331,7 +367,12 @@ export class Workload {
   }
 
   /** Through the SDK's own batches, whose results are given to the calls one by one. */
-  async #batch(client: Client, random: SimulatedRandom, process: number, kind: 'put-many' | 'get-many'): Promise<number> {
+  async #batch(
+    client: Client,
+    random: SimulatedRandom,
+    process: number,
+    kind: 'put-many' | 'get-many',
+  ): Promise<number> {
     const count = 2 + below(random, this.#plan.batchMax);
     const keys = Array.from({ length: count }, () => this.#pickKey(random));
     this.#left -= count;
@@ -348,7 +389,11 @@ export class Workload {
       );
       return process;
     }
-    const entries = keys.map((key) => ({ key, name: this.#recorder.newName(), length: below(random, this.#plan.valueBytesMax) }));
+    const entries = keys.map((key) => ({
+      key,
+      name: this.#recorder.newName(),
+      length: below(random, this.#plan.valueBytesMax),
+    }));
     const all = client.putMany(entries.map(({ key, name, length }) => [key, encodeValue(name, length)] as const));
     await Promise.all(
       entries.map(({ key, name }, index) =>

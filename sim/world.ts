@@ -1,9 +1,10 @@
 /**
- * One simulated process: its view of clock, network, files and coordinator. It can be killed at any event, and nothing of it runs
- * afterwards: no timer, no message, no completion of a sync or a transaction. It can be paused (a stopped process, a long garbage
- * collection): what would have run meanwhile runs afterwards, in its old order, one turn each.
+ * One simulated process: its view of clock, network, files and coordinator. It can be killed at any event, and nothing
+ * of it runs afterwards: no timer, no message, no completion of a sync or a transaction. It can be paused (a stopped
+ * process, a long garbage collection): what would have run meanwhile runs afterwards, in its old order, one turn each.
  *
- * The network and the disk go on without it, as an operating system does: what a paused process would have received waits for it.
+ * The network and the disk go on without it, as an operating system does: what a paused process would have received
+ * waits for it.
  */
 import { assert } from '../src/base/assert.ts';
 import type { Millis } from '../src/base/ids.ts';
@@ -72,8 +73,9 @@ export class SimulatedProcess implements Environment {
   }
 
   /**
-   * Ends it. `power`: its machine lost power: unsynced writes are kept, dropped or torn, and the others hear nothing until it is up again.
-   * Otherwise the process alone is gone: its operating system keeps what was written and resets its connections.
+   * Ends it. `power`: its machine lost power: unsynced writes are kept, dropped or torn, and the others hear nothing
+   * until it is up again. Otherwise the process alone is gone: its operating system keeps what was written and resets
+   * its connections.
    */
   kill(how: 'process' | 'power'): void {
     this.gate.kill();
@@ -207,7 +209,8 @@ export class ProcessClock implements Clock {
   }
 }
 
-// --- network -------------------------------------------------------------------------------------------------------------
+// --- network
+// -------------------------------------------------------------------------------------------------------------
 
 function gatedNetwork(network: Network, gate: Gate): Network {
   return {
@@ -291,7 +294,8 @@ class GatedConnection implements Connection {
   }
 }
 
-// --- files ---------------------------------------------------------------------------------------------------------------
+// --- files
+// ---------------------------------------------------------------------------------------------------------------
 
 type OnSyncs = Pick<ProcessOptions, 'onSync' | 'onSyncFailed'>;
 
@@ -324,7 +328,8 @@ function gatedFile(file: File, gate: Gate, { onSync, onSyncFailed }: OnSyncs): F
   };
 }
 
-// --- coordinator ---------------------------------------------------------------------------------------------------------
+// --- coordinator
+// ---------------------------------------------------------------------------------------------------------
 
 /** A client of the coordinator that dies with its process; requests that it sent may still arrive. */
 class GatedCoordinator implements Coordinator {

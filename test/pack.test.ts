@@ -1,6 +1,7 @@
 /**
- * The package as a user gets it: packed, installed into an empty project, its command, its two doors and its types tried there. Needs the
- * compiled code (`npm test` builds it) and a registry, or npm's cache, for five dependencies: skipped, and said so, where there is neither.
+ * The package as a user gets it: packed, installed into an empty project, its command, its two doors and its types
+ * tried there. Needs the compiled code (`npm test` builds it) and a registry, or npm's cache, for five dependencies:
+ * skipped, and said so, where there is neither.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -19,7 +20,9 @@ const noNetwork = /ENOTFOUND|ECONNREFUSED|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|ECONNR
 
 /** Without what npm tells the scripts of this repository: it would be taken for the new project's. */
 const environment = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/^(npm_(package|lifecycle|config_local)|INIT_CWD|NODE_OPTIONS)/.test(name)),
+  Object.entries(process.env).filter(
+    ([name]) => !/^(npm_(package|lifecycle|config_local)|INIT_CWD|NODE_OPTIONS)/.test(name),
+  ),
 );
 
 interface Output {
@@ -30,10 +33,16 @@ interface Output {
 
 async function run(command: string, args: readonly string[], folder: string): Promise<Output> {
   try {
-    const { stdout, stderr } = await execute(command, [...args], { cwd: folder, env: environment, maxBuffer: 64 * 1024 * 1024 });
+    const { stdout, stderr } = await execute(command, [...args], {
+      cwd: folder,
+      env: environment,
+      maxBuffer: 64 * 1024 * 1024,
+    });
     return { code: 0, out: stdout, err: stderr };
   } catch (error) {
-    const failure = z.looseObject({ code: z.union([z.int(), z.string()]), stdout: z.string(), stderr: z.string() }).parse(error);
+    const failure = z
+      .looseObject({ code: z.union([z.int(), z.string()]), stdout: z.string(), stderr: z.string() })
+      .parse(error);
     return { code: typeof failure.code === 'number' ? failure.code : -1, out: failure.stdout, err: failure.stderr };
   }
 }
@@ -52,19 +61,26 @@ async function install(
   folder: string,
 ): Promise<{ readonly project: string; readonly files: readonly string[] } | undefined> {
   const [tarball] = packed.parse(
-    JSON.parse(await succeed('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], repositoryRoot)),
+    JSON.parse(
+      await succeed('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], repositoryRoot),
+    ),
   );
   assert.ok(tarball !== undefined);
   const project = path.join(folder, 'project');
   await mkdir(project);
-  await writeFile(path.join(project, 'package.json'), JSON.stringify({ name: 'project', version: '1.0.0', private: true, type: 'module' }));
+  await writeFile(
+    path.join(project, 'package.json'),
+    JSON.stringify({ name: 'project', version: '1.0.0', private: true, type: 'module' }),
+  );
   const installed = await run(
     'npm',
     ['install', '--prefer-offline', '--no-audit', '--no-fund', path.join(folder, tarball.filename)],
     project,
   );
   if (installed.code !== 0 && noNetwork.test(installed.err)) {
-    context.skip(`the package was NOT tried: its dependencies cannot be installed here: ${installed.err.split('\n')[0] ?? ''}`);
+    context.skip(
+      `the package was NOT tried: its dependencies cannot be installed here: ${installed.err.split('\n')[0] ?? ''}`,
+    );
     return undefined;
   }
   assert.equal(installed.code, 0, installed.err);
@@ -139,11 +155,16 @@ test(
         assert.ok(files.includes(name), name);
       }
       const others = files.filter(
-        (name) => !/^(dist\/src\/.*\.(js|d\.ts)|docs\/.*|package\.json|README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE)$/.test(name),
+        (name) =>
+          !/^(dist\/src\/.*\.(js|d\.ts)|docs\/.*|package\.json|README\.md|ARCHITECTURE\.md|CHANGELOG\.md|LICENSE)$/.test(
+            name,
+          ),
       );
       assert.deepEqual(others, []);
       assert.ok(
-        (await readFile(path.join(project, 'node_modules/kv-filelog/dist/src/cli/main.js'), 'utf8')).startsWith('#!/usr/bin/env node\n'),
+        (await readFile(path.join(project, 'node_modules/kv-filelog/dist/src/cli/main.js'), 'utf8')).startsWith(
+          '#!/usr/bin/env node\n',
+        ),
       );
     });
 
@@ -163,7 +184,10 @@ test(
       try {
         await up.event(({ event }) => event === 'ready');
         await succeed(bin, ['put', 'greeting', 'hello', '--config', path.join(dir, 'cluster.json')], project);
-        assert.equal(await succeed(bin, ['get', 'greeting', '--config', path.join(dir, 'cluster.json')], project), 'hello\n');
+        assert.equal(
+          await succeed(bin, ['get', 'greeting', '--config', path.join(dir, 'cluster.json')], project),
+          'hello\n',
+        );
       } finally {
         assert.equal(await up.stop(), 0);
       }

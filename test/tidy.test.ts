@@ -8,7 +8,15 @@ import { errorTable } from '../src/base/errors.ts';
 import { exitCodes } from '../src/cli/exit-codes.ts';
 import { integerSettings, otherSettings } from '../src/cli/settings.ts';
 import { repositoryRoot } from './support/repository.ts';
-import { checkSource, checkText, differences, documentedNames, exemptions, type Complaint, type SourceText } from './support/tidy-rules.ts';
+import {
+  checkSource,
+  checkText,
+  differences,
+  documentedNames,
+  exemptions,
+  type Complaint,
+  type SourceText,
+} from './support/tidy-rules.ts';
 
 function read(name: string): string {
   return readFileSync(path.join(repositoryRoot, name), 'utf8');
@@ -74,7 +82,10 @@ test('every exemption is needed by a file that exists', () => {
 test('docs/operating.md explains every error code, setting and exit code, and no other', () => {
   const operating = read('docs/operating.md');
   assert.deepEqual(differences(Object.keys(errorTable), documentedNames(operating, 'Error codes')), []);
-  assert.deepEqual(differences([...otherSettings, ...Object.keys(integerSettings)], documentedNames(operating, 'Settings')), []);
+  assert.deepEqual(
+    differences([...otherSettings, ...Object.keys(integerSettings)], documentedNames(operating, 'Settings')),
+    [],
+  );
   assert.deepEqual(differences(Object.values(exitCodes).map(String), documentedNames(operating, 'Exit codes')), []);
 });
 
@@ -90,7 +101,10 @@ test('the settings table of docs/operating.md has the defaults and ranges of the
 
 test('docs/dependencies.md has a line of reason for each dependency', () => {
   const manifest: unknown = JSON.parse(read('package.json'));
-  const { dependencies, devDependencies } = manifest as { dependencies: Record<string, string>; devDependencies: Record<string, string> };
+  const { dependencies, devDependencies } = manifest as {
+    dependencies: Record<string, string>;
+    devDependencies: Record<string, string>;
+  };
   const document = read('docs/dependencies.md');
   assert.deepEqual(differences(Object.keys(dependencies), documentedNames(document, 'Run time')), []);
   assert.deepEqual(differences(Object.keys(devDependencies), documentedNames(document, 'Development')), []);
@@ -176,7 +190,10 @@ describe('the rules catch what they are for', () => {
     ['src/core/a.ts', "import type { Clock } from '../env/clock.ts';\nimport { x } from '../codec/x.ts';"],
     ['src/cli/a.ts', "import { x } from '../gateway/x.ts';\nimport readline from 'node:readline/promises';"],
     ['src/cli/main.ts', "import { x } from '../env/real/environment.ts';"],
-    ['src/gateway/a.ts', 'const x = [1, 2] as const;\nconst y = new Date(x[0]);\nconst z = { performance: 1 };\nz.performance;'],
+    [
+      'src/gateway/a.ts',
+      'const x = [1, 2] as const;\nconst y = new Date(x[0]);\nconst z = { performance: 1 };\nz.performance;',
+    ],
     ['src/gateway/a.ts', '// The shape was checked above.\nconst x = 1 as unknown;'],
     ['src/env/real/a.ts', "import * as fs from 'node:fs';\nconst x = Date.now();"],
     ['test/a.ts', 'let x = Date.now();'],
@@ -195,8 +212,12 @@ describe('the rules catch what they are for', () => {
   });
 
   test('documents: a code too few, one too many', () => {
-    const document = '# X\n## Codes\n| code | meaning |\n|---|---|\n| `a` | b |\n### more\n| `c` | d |\n## Other\n| `e` | f |\n';
+    const document =
+      '# X\n## Codes\n| code | meaning |\n|---|---|\n| `a` | b |\n### more\n| `c` | d |\n## Other\n| `e` | f |\n';
     assert.deepEqual(documentedNames(document, 'Codes'), ['a', 'c']);
-    assert.deepEqual(differences(['a', 'b'], ['a', 'c']), ['b is not documented', 'c is documented, but does not exist']);
+    assert.deepEqual(differences(['a', 'b'], ['a', 'c']), [
+      'b is not documented',
+      'c is documented, but does not exist',
+    ]);
   });
 });

@@ -1,4 +1,7 @@
-/** The load of the bare prototype: a fixed number of requests in flight over all gateways, each followed at once by the next. */
+/**
+ * The load of the bare prototype: a fixed number of requests in flight over all gateways, each followed at once by the
+ * next.
+ */
 import { connectTo, FrameWriter, kinds } from './frames.ts';
 
 export type Operation = 'put' | 'get';
@@ -58,7 +61,8 @@ export class BareClient {
   }
 
   readonly #onAnswer = (kind: number, lane: number, bytes: Buffer, start: number, end: number): void => {
-    const isRight = kind === kinds.get ? end - start === this.#value.length && bytes[start] === this.#value[0] : end - start === 4;
+    const isRight =
+      kind === kinds.get ? end - start === this.#value.length && bytes[start] === this.#value[0] : end - start === 4;
     if (kind !== this.#kind || !isRight) throw new Error('a wrong answer');
     const nowMs = performance.now();
     const micros = Math.min(latenciesMax - 1, Math.floor((nowMs - (this.#startedMs[lane] ?? 0)) * 1000));

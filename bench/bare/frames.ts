@@ -1,13 +1,15 @@
 /**
- * Frames over TCP: u32 length of the whole frame, u8 kind, u32 number, then the body; little-endian. Reading hands out places in memory that
- * is used again; writing gathers what one turn of the event loop has to say into one write of the socket.
+ * Frames over TCP: u32 length of the whole frame, u8 kind, u32 number, then the body; little-endian. Reading hands out
+ * places in memory that is used again; writing gathers what one turn of the event loop has to say into one write of the
+ * socket.
  */
 import type { Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
 /**
- * A `put` is u16 length of the key, key, value; a `get` a key; an `append` u32 position, then whole `put` frames. The answer has the kind and
- * number of its request; that to a `put` holds the position of its batch, that to a `get` the value.
+ * A `put` is u16 length of the key, key, value; a `get` a key; an `append` u32 position, then whole `put` frames. The
+ * answer has the kind and number of its request; that to a `put` holds the position of its batch, that to a `get` the
+ * value.
  */
 export const kinds = { put: 1, get: 2, append: 3, confirm: 4 } as const;
 export const headerBytes = 9;
@@ -102,7 +104,10 @@ export function connectTo(port: number, onFrame: OnFrame): Promise<Socket> {
   });
 }
 
-/** For a child: tells its parent the port, and ends with it. Node can't read into one's own memory here: each chunk is new memory. */
+/**
+ * For a child: tells its parent the port, and ends with it. Node can't read into one's own memory here: each chunk is
+ * new memory.
+ */
 export function serve(onConnection: (socket: Socket) => OnFrame): void {
   process.once('disconnect', () => process.exit());
   const server = createServer({ noDelay: true }, (socket) => {

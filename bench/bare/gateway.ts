@@ -1,4 +1,7 @@
-/** A gateway of the bare prototype: `node gateway.js REGION-BYTES LOGGER-PORT...`. The owner of one shard, for one client. */
+/**
+ * A gateway of the bare prototype: `node gateway.js REGION-BYTES LOGGER-PORT...`. The owner of one shard, for one
+ * client.
+ */
 import type { Socket } from 'node:net';
 import { connectTo, FrameWriter, headerBytes, kinds, memoryBytes, serve, writeHeader } from './frames.ts';
 
@@ -12,7 +15,10 @@ interface Read {
   readonly entry: Entry;
 }
 
-/** The `append` frame of a batch, in memory that is used again when all loggers have answered: none has anything left to read from it. */
+/**
+ * The `append` frame of a batch, in memory that is used again when all loggers have answered: none has anything left to
+ * read from it.
+ */
 interface Batch {
   readonly bytes: Buffer;
   length: number;

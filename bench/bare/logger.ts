@@ -1,9 +1,15 @@
-/** A logger of the bare prototype: `node logger.js REGION-BYTES SHARDS FILE`. Writes batches, syncs what a turn brought, answers. */
+/**
+ * A logger of the bare prototype: `node logger.js REGION-BYTES SHARDS FILE`. Writes batches, syncs what a turn brought,
+ * answers.
+ */
 import { fdatasync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import type { OnFrame } from './frames.ts';
 import { FrameWriter, headerBytes, kinds, serve } from './frames.ts';
 
-/** A file with a region for each shard, full of zeros at first, used round and round: a sync never has to write how long the file is. */
+/**
+ * A file with a region for each shard, full of zeros at first, used round and round: a sync never has to write how long
+ * the file is.
+ */
 class Log {
   readonly #file: number;
   #unsynced: (() => void)[] = [];
@@ -40,7 +46,8 @@ function answer(log: Log, regionStart: number, gateway: FrameWriter): OnFrame {
   return (kind, number, bytes, start, end) => {
     if (kind === kinds.confirm) return void gateway.frame(kinds.confirm, number, 0);
     const position = bytes.readUInt32LE(start);
-    if (position !== writePointer && position !== 0) throw new Error(`an append at ${position} instead of ${writePointer}`);
+    if (position !== writePointer && position !== 0)
+      throw new Error(`an append at ${position} instead of ${writePointer}`);
     const batchStart = start - headerBytes;
     writePointer = position + end - batchStart;
     log.append(bytes, batchStart, end, regionStart + position, () => gateway.frame(kinds.append, number, 0));

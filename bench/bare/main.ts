@@ -1,16 +1,19 @@
 /**
- * `npm run bench:bare`: the floor. The product's shape and nothing else, to know what Node, TCP and the disk of this machine give at this
- * moment: a client with so many requests in flight, three gateways, three loggers, each a process. A put goes to the gateway of its key, which
- * gathers the puts of a turn into one batch (one in flight), sends it to all loggers, and answers when all have it on stable storage. A get is
- * answered from memory when all loggers have confirmed that they are there, one small frame for all gets of a turn.
+ * `npm run bench:bare`: the floor. The product's shape and nothing else, to know what Node, TCP and the disk of this
+ * machine give at this moment: a client with so many requests in flight, three gateways, three loggers, each a process.
+ * A put goes to the gateway of its key, which gathers the puts of a turn into one batch (one in flight), sends it to
+ * all loggers, and answers when all have it on stable storage. A get is answered from memory when all loggers have
+ * confirmed that they are there, one small frame for all gets of a turn.
  *
- * Left out, so that a product can only come near: failures of any kind (an error ends it), epochs, fences and zones, checksums, conditions,
- * versions beside the batch's position, once-only, standbys, snapshots, recovery, limits and overload, more than one client of a gateway or a
- * routing that changes, caches that evict, promises, copies of values for the caller (the client checks their length and first bytes where
- * they lie), and an index beyond a Map. The log is used round and round in a file full of zeros, a value replaces the former one in its memory.
+ * Left out, so that a product can only come near: failures of any kind (an error ends it), epochs, fences and zones,
+ * checksums, conditions, versions beside the batch's position, once-only, standbys, snapshots, recovery, limits and
+ * overload, more than one client of a gateway or a routing that changes, caches that evict, promises, copies of values
+ * for the caller (the client checks their length and first bytes where they lie), and an index beyond a Map. The log is
+ * used round and round in a file full of zeros, a value replaces the former one in its memory.
  *
- * On a busy machine the processor time of all seven processes per operation says more than the rate. It moves too, up to a factor of two, with
- * cold caches and the size of batches: compare with the product in turns, several times. The kernel's own threads for the disk are not in it.
+ * On a busy machine the processor time of all seven processes per operation says more than the rate. It moves too, up
+ * to a factor of two, with cold caches and the size of batches: compare with the product in turns, several times. The
+ * kernel's own threads for the disk are not in it.
  *   npm run bench:bare -- [--seconds 3] [--value-bytes 1024] [--in-flight 1,16,64,256]
  */
 import { type ChildProcess, fork } from 'node:child_process';
@@ -40,7 +43,9 @@ const { values: options } = parseArgs({
 
 function numbers(text: string): number[] {
   const parsed = text.split(',').map(Number);
-  return parsed.every((number) => Number.isInteger(number) && number > 0) ? parsed : fail(`'${text}': not a whole number above 0`);
+  return parsed.every((number) => Number.isInteger(number) && number > 0)
+    ? parsed
+    : fail(`'${text}': not a whole number above 0`);
 }
 
 const [seconds = 0] = numbers(options.seconds);
@@ -57,7 +62,8 @@ async function start(kind: string, index: number, ...processArguments: string[])
   });
   const messages: unknown[] = await once(child, 'message');
   const [address] = messages;
-  if (typeof address !== 'object' || address === null || !('port' in address)) throw new Error(`${kind} ${index} has no port`);
+  if (typeof address !== 'object' || address === null || !('port' in address))
+    throw new Error(`${kind} ${index} has no port`);
   return String(address.port);
 }
 
@@ -80,14 +86,20 @@ async function measure(client: BareClient, operation: Operation, inFlight: numbe
   const all = perOperation.reduce((sum, [, micros]) => sum + micros, 0);
   const columns = [(count / elapsed).toFixed(0), p50Ms.toFixed(2), p99Ms.toFixed(2), all.toFixed(1)];
   const kinds = perOperation.map(([kind, micros]) => `${kind} ${micros.toFixed(1)}`).join(', ');
-  console.log(`${operation.padEnd(9)} ${String(inFlight).padStart(9)} ${columns.map((column) => column.padStart(9)).join(' ')}  ${kinds}`);
+  console.log(
+    `${operation.padEnd(9)} ${String(inFlight).padStart(9)} ${columns.map((column) => column.padStart(9)).join(' ')}  ${kinds}`,
+  );
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'kv-filelog-bare-'));
 process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
-const loggerPorts = await startAll('logger', (index) => [String(regionBytes), String(processesOfAKind), join(dir, `logger-${index}`)]);
+const loggerPorts = await startAll('logger', (index) => [
+  String(regionBytes),
+  String(processesOfAKind),
+  join(dir, `logger-${index}`),
+]);
 const gatewayPorts = await startAll('gateway', () => [String(regionBytes), ...loggerPorts]);
 const client = await BareClient.connect(gatewayPorts.map(Number), keyCount, valueBytes);
 for (const operation of ['put', 'get'] as const) await client.run(operation, 64, warmUpMs);

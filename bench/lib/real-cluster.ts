@@ -1,6 +1,6 @@
 /**
- * A cluster of real processes, started by the CLI's `up` on free ports in a folder, for benchmarks and crash tests. Whatever was started is
- * ended by its process id.
+ * A cluster of real processes, started by the CLI's `up` on free ports in a folder, for benchmarks and crash tests.
+ * Whatever was started is ended by its process id.
  */
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
@@ -56,7 +56,17 @@ export class RealCluster {
 
   /** Resolves when all processes serve. @throws Error with what `up` said when they don't */
   static async start({ dir, basePort, upArguments = [] }: RealClusterOptions): Promise<RealCluster> {
-    const processArguments = [...nodeArguments, cli, 'up', '--json', '--dir', dir, ...upArguments, '--base-port', String(basePort)];
+    const processArguments = [
+      ...nodeArguments,
+      cli,
+      'up',
+      '--json',
+      '--dir',
+      dir,
+      ...upArguments,
+      '--base-port',
+      String(basePort),
+    ];
     const up = spawn(process.execPath, processArguments, { stdio: ['ignore', 'pipe', 'pipe'] });
     const cluster = new RealCluster(up);
     let errors = '';
@@ -67,7 +77,9 @@ export class RealCluster {
       createInterface({ input: up.stdout }).on('line', (line) => {
         if (cluster.#hear(line)) resolve();
       });
-      up.once('exit', (code, signal) => reject(new Error(`up ended (${code ?? signal}) before it was ready: ${errors}`)));
+      up.once('exit', (code, signal) =>
+        reject(new Error(`up ended (${code ?? signal}) before it was ready: ${errors}`)),
+      );
       sleep(startTimeoutMs, undefined, { ref: false }).then(
         () => reject(new Error(`up was not ready after ${startTimeoutMs} ms: ${errors}`)),
         reject,
@@ -100,7 +112,10 @@ export class RealCluster {
     await this.kill();
   }
 
-  /** kill -9 of all processes at once; the supervisor first, since it would start them again. Resolves when all are gone. */
+  /**
+   * kill -9 of all processes at once; the supervisor first, since it would start them again. Resolves when all are
+   * gone.
+   */
   async kill(): Promise<void> {
     const pids = [...this.#pids.values()];
     this.#killAll();
@@ -117,7 +132,8 @@ export class RealCluster {
   /** True when all serve. */
   #hear(line: string): boolean {
     const event = upEvent(line);
-    if (event.event === 'started' && event.name !== undefined && event.pid !== undefined) this.#pids.set(event.name, event.pid);
+    if (event.event === 'started' && event.name !== undefined && event.pid !== undefined)
+      this.#pids.set(event.name, event.pid);
     if (event.event === 'died' && event.name !== undefined) this.#pids.delete(event.name);
     if (event.event !== 'ready') return false;
     for (const { name, pid } of event.processes ?? []) this.#pids.set(name, pid);
@@ -144,7 +160,10 @@ function killNow(pid: number): void {
   }
 }
 
-/** One that has ended but that nobody waited for (its parent was killed) counts as gone: it has let go of its files and ports. */
+/**
+ * One that has ended but that nobody waited for (its parent was killed) counts as gone: it has let go of its files and
+ * ports.
+ */
 function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

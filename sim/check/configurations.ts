@@ -1,6 +1,7 @@
 /**
- * A set of configurations of the search: which calls have been placed (a bit each) and the state after them. Exact: equal hashes are
- * compared in full. Open addressing over two growing arrays, since millions of small objects would cost more than the search.
+ * A set of configurations of the search: which calls have been placed (a bit each) and the state after them. Exact:
+ * equal hashes are compared in full. Open addressing over two growing arrays, since millions of small objects would
+ * cost more than the search.
  */
 import { present } from '../../src/base/assert.ts';
 import type { RegisterState } from './register.ts';
@@ -71,7 +72,8 @@ export class Configurations {
     this.#bits = copyInto(new Int32Array(capacity * this.#words), this.#bits);
     this.#states = copyInto(new Float64Array(capacity * stateNumbers), this.#states);
     this.#slots = new Int32Array(capacity * 2).fill(-1);
-    for (let entry = 0; entry < this.#count; entry++) this.#slots[this.#freeSlot(present(this.#hashes[entry], 'hash'))] = entry;
+    for (let entry = 0; entry < this.#count; entry++)
+      this.#slots[this.#freeSlot(present(this.#hashes[entry], 'hash'))] = entry;
     return true;
   }
 }

@@ -1,8 +1,9 @@
 /**
- * What can be told before any search. A value that one call alone may have written, and that was read, was written by that call: so it took
- * effect, before the end of the first such read, and with the version read. Most writes of unknown outcome are settled thus, and those that
- * are left are the ones that cost time: each may stand at any place, or nowhere. Of these, values that nobody read are all the same, so that
- * calls which wrote them can stand for one another.
+ * What can be told before any search. A value that one call alone may have written, and that was read, was written by
+ * that call: so it took effect, before the end of the first such read, and with the version read. Most writes of
+ * unknown outcome are settled thus, and those that are left are the ones that cost time: each may stand at any place,
+ * or nowhere. Of these, values that nobody read are all the same, so that calls which wrote them can stand for one
+ * another.
  */
 import type { Operation } from './operations.ts';
 import { absent, type RegisterCall, unknown } from './register.ts';
@@ -16,7 +17,10 @@ interface Reading {
   version: number;
 }
 
-/** The same operations in the same order, with what their readers were told. There is an order for these iff there is one for those. */
+/**
+ * The same operations in the same order, with what their readers were told. There is an order for these iff there is
+ * one for those.
+ */
 export function settleReadWrites(operations: readonly Operation[]): readonly Operation[] {
   const readings = readingsByValue(operations);
   const writers = new Map<number, number>();

@@ -12,7 +12,12 @@ const leftShown = 20;
 const valueShown = 60;
 
 /** `operations` is the shortest prefix that has no order, `eventIndex` its last event. */
-export function explain(key: string, operations: readonly Operation[], result: SearchResult, eventIndex: number): string {
+export function explain(
+  key: string,
+  operations: readonly Operation[],
+  result: SearchResult,
+  eventIndex: number,
+): string {
   const last = operations.find((operation) => operation.endIndex === eventIndex);
   const placed = new Set(result.order);
   const left = operations.filter((operation, index) => operation.isRequired && !placed.has(index));
@@ -30,7 +35,9 @@ export function explain(key: string, operations: readonly Operation[], result: S
 }
 
 function shorten(operations: readonly Operation[], marked: Operation | undefined): readonly string[] {
-  const lines = operations.slice(-leftShown).map((operation) => `${operation === marked ? '> ' : '  '}${line(operation)}`);
+  const lines = operations
+    .slice(-leftShown)
+    .map((operation) => `${operation === marked ? '> ' : '  '}${line(operation)}`);
   const hidden = operations.length - lines.length;
   return hidden === 0 ? lines : [`  (${hidden} more before these)`, ...lines];
 }
@@ -60,7 +67,8 @@ export function describeCall(invoke: HistoryEvent): string {
 
 function describeEnd(invoke: HistoryEvent, end: HistoryEvent | undefined): string {
   if (end === undefined) return 'outcome unknown';
-  if (end.type === 'fail') return end.currentVersion === undefined ? 'not applied' : `refused: ${describeVersion(end.currentVersion)}`;
+  if (end.type === 'fail')
+    return end.currentVersion === undefined ? 'not applied' : `refused: ${describeVersion(end.currentVersion)}`;
   switch (invoke.f) {
     case 'get':
       return end.value === null ? 'nothing' : `${describeValue(end.value)}${suffix(end.version)}`;
@@ -93,7 +101,10 @@ function describeState(state: RegisterState, operations: readonly Operation[]): 
   const seen = state.floor === 0 ? '' : ` (versions up to ${state.floor} were given)`;
   if (state.value === absent) return `no value${seen}`;
   const version = state.version === unknown ? 'a version nobody was told' : `version ${state.version}`;
-  const value = state.value === unseen ? 'a value that nobody read' : `the value ${describeValue(valueOf(state.value, operations))}`;
+  const value =
+    state.value === unseen
+      ? 'a value that nobody read'
+      : `the value ${describeValue(valueOf(state.value, operations))}`;
   return `${value} of ${version}${seen}`;
 }
 

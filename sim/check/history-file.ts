@@ -1,4 +1,7 @@
-/** Histories as files: JSON lines, one event a line, as `History.export` writes them; of the simulator, of real processes, of others. */
+/**
+ * Histories as files: JSON lines, one event a line, as `History.export` writes them; of the simulator, of real
+ * processes, of others.
+ */
 import { readFileSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import type { HistoryEvent } from '../history.ts';
@@ -38,7 +41,8 @@ export interface HistoryLines {
 }
 
 /**
- * Empty lines are allowed. Times must not go back: the order of the lines is what counts, and one that contradicts the clock was mixed up.
+ * Empty lines are allowed. Times must not go back: the order of the lines is what counts, and one that contradicts the
+ * clock was mixed up.
  * @throws HistoryFileError
  */
 export function parseHistory(text: string): HistoryLines {
@@ -78,6 +82,7 @@ function parseLine(line: string, number: number): HistoryEvent {
  */
 export function readHistory(path: string): HistoryLines {
   const { size } = statSync(path);
-  if (size > historyBytesMax) throw new RangeError(`${path} has ${size} bytes; a history has at most ${historyBytesMax}`);
+  if (size > historyBytesMax)
+    throw new RangeError(`${path} has ${size} bytes; a history has at most ${historyBytesMax}`);
   return parseHistory(readFileSync(path, 'utf8'));
 }

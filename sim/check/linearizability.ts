@@ -1,15 +1,20 @@
 /**
- * Is a history linearizable? Every call must have taken effect at one instant between its invocation and its end (promise 1), so that the
- * calls of a key in the order of these instants are a life of one register with versions (register.ts).
+ * Is a history linearizable? Every call must have taken effect at one instant between its invocation and its end
+ * (promise 1), so that the calls of a key in the order of these instants are a life of one register with versions
+ * (register.ts).
  *
  * Sources:
- * - J. M. Wing, C. Gong: Testing and Verifying Concurrent Objects. Journal of Parallel and Distributed Computing 17 (1993): the search;
- * - G. Lowe: Testing for linearizability. Concurrency and Computation: Practice and Experience 29(4) (2017): remembered configurations,
+ * - J. M. Wing, C. Gong: Testing and Verifying Concurrent Objects. Journal of Parallel and Distributed Computing 17
+ *   (1993): the search;
+ * - G. Lowe: Testing for linearizability. Concurrency and Computation: Practice and Experience 29(4) (2017): remembered
+ *   configurations,
  *   calls placed just in time;
  * - A. Horn, D. Kroening: Faster linearizability checking via P-compositionality. FORTE 2015: each key alone;
- * - A. Athalye: Porcupine (github.com/anishathalye/porcupine, README and model): these put together, an iterative search over a linked list.
+ * - A. Athalye: Porcupine (github.com/anishathalye/porcupine, README and model): these put together, an iterative
+ *   search over a linked list.
  *
- * Finding an order is NP-complete: the work is bounded, and beyond the bound the verdict is `gave-up`, which is neither of the others.
+ * Finding an order is NP-complete: the work is bounded, and beyond the bound the verdict is `gave-up`, which is neither
+ * of the others.
  */
 import { present } from '../../src/base/assert.ts';
 import type { HistoryEvent } from '../history.ts';
@@ -31,7 +36,9 @@ export type Verdict =
       readonly key: string;
       /** Index of the event that can't be explained: the history up to it has no order, the one before it has. */
       readonly eventIndex: number;
-      /** Lines for people: the call that can't be explained, the longest order of the others, and what it leaves out. */
+      /**
+       * Lines for people: the call that can't be explained, the longest order of the others, and what it leaves out.
+       */
       readonly explanation: string;
     }
   | { readonly kind: 'gave-up'; readonly key: string; readonly reason: string };
@@ -40,8 +47,8 @@ export type Verdict =
 export const defaultSearchLimits: SearchLimits = { stepsMax: 2_000_000, configurationBytesMax: 256 * 1024 * 1024 };
 
 /**
- * Judges every key; a violation of any key comes before giving up on another. The order of the events is the order in which they happened;
- * calls without an end are of unknown outcome.
+ * Judges every key; a violation of any key comes before giving up on another. The order of the events is the order in
+ * which they happened; calls without an end are of unknown outcome.
  * @throws HistoryError when the events are no history.
  */
 export function checkHistory(events: readonly HistoryEvent[], limits: SearchLimits = defaultSearchLimits): Verdict {
@@ -66,7 +73,12 @@ interface JudgedPrefix {
   readonly last: number;
 }
 
-function judgePrefix(operations: readonly Operation[], ends: readonly number[], last: number, limits: SearchLimits): JudgedPrefix {
+function judgePrefix(
+  operations: readonly Operation[],
+  ends: readonly number[],
+  last: number,
+  limits: SearchLimits,
+): JudgedPrefix {
   const prefix = prefixOf(operations, present(ends[last], 'end') + 1);
   return { operations: prefix, result: findOrder(prefix, limits), last };
 }
@@ -76,7 +88,9 @@ function judgePrefix(operations: readonly Operation[], ends: readonly number[], 
  * what is found is longer then.
  */
 function violation(key: string, operations: readonly Operation[], whole: SearchResult, limits: SearchLimits): Verdict {
-  const ends = operations.flatMap((operation) => (operation.isRequired ? [operation.endIndex] : [])).sort((a, b) => a - b);
+  const ends = operations
+    .flatMap((operation) => (operation.isRequired ? [operation.endIndex] : []))
+    .sort((a, b) => a - b);
   let found: JudgedPrefix = { operations, result: whole, last: ends.length - 1 };
   for (let low = 0; low < found.last; ) {
     const judged = judgePrefix(operations, ends, Math.floor((low + found.last) / 2), limits);

@@ -1,7 +1,8 @@
 /**
- * What a logger has said of its copy of a zone it must stand by, through restarts and power losses (S3): an acknowledged append is below the length
- * of every seal it answers, earlier or later; two seals of one copy are answered with one length; a copy that a restart found takes no append; the
- * fence of an answered seal stands. Only an order to finish the zone makes the copy shorter: it says what the metadata holds.
+ * What a logger has said of its copy of a zone it must stand by, through restarts and power losses (S3): an
+ * acknowledged append is below the length of every seal it answers, earlier or later; two seals of one copy are
+ * answered with one length; a copy that a restart found takes no append; the fence of an answered seal stands. Only an
+ * order to finish the zone makes the copy shorter: it says what the metadata holds.
  */
 import { Violation } from './violation.ts';
 
@@ -41,7 +42,11 @@ export class LoggerPromises {
 
   /** `isOwn`: the process that answers is the one that created the copy. */
   appended(copy: ZoneCopy, end: number, isOwn: boolean): void {
-    if (!isOwn) this.#violated(copy, `an append up to ${end} was acknowledged by a process that had found the zone when it started`);
+    if (!isOwn)
+      this.#violated(
+        copy,
+        `an append up to ${end} was acknowledged by a process that had found the zone when it started`,
+      );
     copy.acknowledged = Math.max(copy.acknowledged, end);
     this.#compare(copy, copy.sealed);
   }

@@ -1,6 +1,7 @@
 /**
- * Reads the committed log of every shard from every logger that should hold it, and compares: replicas byte by byte (S11), checksums and places
- * (S16), acknowledged writes against the records at their versions (S5), request numbers that appear twice (S15).
+ * Reads the committed log of every shard from every logger that should hold it, and compares: replicas byte by byte
+ * (S11), checksums and places (S16), acknowledged writes against the records at their versions (S5), request numbers
+ * that appear twice (S15).
  */
 import type { Uuid, ZoneId } from '../../src/base/ids.ts';
 import { epoch, lbaOf, shardId, zoneId } from '../../src/base/ids.ts';
@@ -74,10 +75,18 @@ export class CommittedLog {
   #scan(zone: ZoneToCheck, bytes: Buffer): void {
     const where = `shard ${zone.shard} zone ${zone.zone}`;
     const head = decodeZoneHeader(bytes);
-    if (head.kind !== 'zone') throw new Violation(`S10 ${where}: no zone header: ${'reason' in head ? head.reason : head.kind}`);
+    if (head.kind !== 'zone')
+      throw new Violation(`S10 ${where}: no zone header: ${'reason' in head ? head.reason : head.kind}`);
     const { header } = head;
-    if (header.shard !== zone.shard || header.zone !== zone.zone || header.epoch !== zone.epoch || header.cluster !== zone.cluster) {
-      throw new Violation(`S16 ${where}: the zone header belongs to shard ${header.shard} zone ${header.zone} epoch ${header.epoch}`);
+    if (
+      header.shard !== zone.shard ||
+      header.zone !== zone.zone ||
+      header.epoch !== zone.epoch ||
+      header.cluster !== zone.cluster
+    ) {
+      throw new Violation(
+        `S16 ${where}: the zone header belongs to shard ${header.shard} zone ${header.zone} epoch ${header.epoch}`,
+      );
     }
     const seed = zoneSeed(zone);
     let at = head.length;
@@ -85,11 +94,16 @@ export class CommittedLog {
     while (at < zone.length) {
       const result = decodeBatchHeader(bytes, at, at, zone, seed);
       if (result.kind !== 'batch')
-        throw new Violation(`S10 ${where}: no batch at ${at} of ${zone.length}: ${'reason' in result ? result.reason : result.kind}`);
+        throw new Violation(
+          `S10 ${where}: no batch at ${at} of ${zone.length}: ${'reason' in result ? result.reason : result.kind}`,
+        );
       const batch = result.header;
-      if (at + batch.totalLength > zone.length) throw new Violation(`${where}: the length ${zone.length} is no batch boundary`);
-      if (checkBatchBody(bytes, at, batch, seed) !== 'good') throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
-      if (batch.committedLength > at) throw new Violation(`${where}: the batch at ${at} says ${batch.committedLength} is committed`);
+      if (at + batch.totalLength > zone.length)
+        throw new Violation(`${where}: the length ${zone.length} is no batch boundary`);
+      if (checkBatchBody(bytes, at, batch, seed) !== 'good')
+        throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
+      if (batch.committedLength > at)
+        throw new Violation(`${where}: the batch at ${at} says ${batch.committedLength} is committed`);
       this.#records(zone, bytes, at + batch.headerLength, at + batch.headerLength + batch.recordsLength, seed, where);
       this.batches += 1;
       at += batch.totalLength;
@@ -108,7 +122,12 @@ export class CommittedLog {
         const owner = shardOfSlot(slotOfKey(Buffer.from(key, 'latin1')), this.#shardCount);
         if (owner !== zone.shard) throw new Violation(`${where}: ${key} belongs to shard ${owner}`);
         const value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
-        this.#add(zone, { key, kind: record.kind, name: record.kind === recordKind.put ? decodeValue(value) : undefined, lba });
+        this.#add(zone, {
+          key,
+          kind: record.kind,
+          name: record.kind === recordKind.put ? decodeValue(value) : undefined,
+          lba,
+        });
       }
       at += record.length;
     }
@@ -116,7 +135,8 @@ export class CommittedLog {
 
   #once(number: string, lba: number, where: string): void {
     const other = this.#numbers.get(number);
-    if (other !== undefined) throw new Violation(`S15 ${where}: request ${number} is in the log twice, at ${other} and ${lba}`);
+    if (other !== undefined)
+      throw new Violation(`S15 ${where}: request ${number} is in the log twice, at ${other} and ${lba}`);
     this.#numbers.set(number, lba);
   }
 
@@ -126,14 +146,19 @@ export class CommittedLog {
         throw new Violation(`shard ${zone.shard}: ${record.key} at ${record.lba} has a value that nobody wrote`);
       const other = this.#names.get(record.name);
       if (other !== undefined)
-        throw new Violation(`S15 ${record.name} of ${record.key} is in the log twice, at ${other.lba} and ${record.lba}`);
+        throw new Violation(
+          `S15 ${record.name} of ${record.key} is in the log twice, at ${other.lba} and ${record.lba}`,
+        );
       this.#names.set(record.name, record);
     }
     this.records.set(zone.shard * 2 ** 40 + record.lba, record);
     this.newest.set(record.key, record);
   }
 
-  /** Every write that a client was told of is at the version it was told; reads give what the log says. @throws Violation */
+  /**
+   * Every write that a client was told of is at the version it was told; reads give what the log says. @throws
+   * Violation
+   */
   checkAcknowledged(events: readonly HistoryEvent[]): void {
     for (const event of events) {
       if (event.type !== 'ok' || event.value === null) continue;
@@ -149,7 +174,10 @@ export class CommittedLog {
   }
 }
 
-/** S16: what lies in one place must not pass in another: the next zone, another epoch, another shard, a batch further on. @throws Violation */
+/**
+ * S16: what lies in one place must not pass in another: the next zone, another epoch, another shard, a batch further
+ * on. @throws Violation
+ */
 function misplace(zone: ZoneToCheck, bytes: Buffer, at: number, where: string): void {
   const batch = decodeBatchHeader(bytes, at, at, zone, zoneSeed(zone));
   if (batch.kind !== 'batch') return; // The scan says what is wrong.
@@ -162,7 +190,9 @@ function misplace(zone: ZoneToCheck, bytes: Buffer, at: number, where: string): 
   ];
   for (const { place, offset } of elsewhere) {
     if (decodeRecord(bytes, start, zoneSeed(place), offset).kind === 'record')
-      throw new Violation(`S16 ${where}: the record at ${start} would pass in shard ${place.shard} zone ${place.zone} at ${offset}`);
+      throw new Violation(
+        `S16 ${where}: the record at ${start} would pass in shard ${place.shard} zone ${place.zone} at ${offset}`,
+      );
   }
 }
 

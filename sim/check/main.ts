@@ -1,6 +1,6 @@
 /**
- * Judges a history that somebody recorded: `main.ts FILE`. One line says the verdict; a violation is explained below it.
- * Exit codes: 0 linearizable, 1 not, 2 the file is no history (or can't be read), 3 gave up.
+ * Judges a history that somebody recorded: `main.ts FILE`. One line says the verdict; a violation is explained below
+ * it. Exit codes: 0 linearizable, 1 not, 2 the file is no history (or can't be read), 3 gave up.
  */
 import { pathToFileURL } from 'node:url';
 import { HistoryFileError, type HistoryLines, readHistory } from './history-file.ts';
@@ -19,7 +19,10 @@ export function judgeFile(path: string): Judgement {
   try {
     return judge(path, readHistory(path));
   } catch (error) {
-    return { exitCode: exitCodes.badInput, output: `${path}: ${error instanceof Error ? error.message : String(error)}` };
+    return {
+      exitCode: exitCodes.badInput,
+      output: `${path}: ${error instanceof Error ? error.message : String(error)}`,
+    };
   }
 }
 
@@ -31,9 +34,15 @@ function judge(path: string, { events, lines }: HistoryLines): Judgement {
       return { exitCode: exitCodes.violation, output: `${path}: not linearizable at ${place}\n${verdict.explanation}` };
     }
     if (verdict.kind === 'gave-up') {
-      return { exitCode: exitCodes.gaveUp, output: `${path}: gave up on key ${JSON.stringify(verdict.key)}: ${verdict.reason}` };
+      return {
+        exitCode: exitCodes.gaveUp,
+        output: `${path}: gave up on key ${JSON.stringify(verdict.key)}: ${verdict.reason}`,
+      };
     }
-    return { exitCode: exitCodes.linearizable, output: `${path}: linearizable, ${verdict.operations} calls of ${verdict.keys} keys` };
+    return {
+      exitCode: exitCodes.linearizable,
+      output: `${path}: linearizable, ${verdict.operations} calls of ${verdict.keys} keys`,
+    };
   } catch (error) {
     if (!(error instanceof HistoryError)) throw error;
     throw new HistoryFileError(lines[error.eventIndex] ?? 0, error.message);

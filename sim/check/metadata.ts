@@ -1,6 +1,6 @@
 /**
- * Watches every change of the shards' metadata in the coordinator, the truth and not what anybody was told: one owner per epoch, one epoch
- * per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10).
+ * Watches every change of the shards' metadata in the coordinator, the truth and not what anybody was told: one owner
+ * per epoch, one epoch per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10).
  */
 import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { Head, SealedZone } from '../../src/core/shard/metadata.ts';
@@ -64,7 +64,10 @@ export class MetadataWatch {
     const byShard = new Map<number, { head: Head | undefined; sealed: SealedZone[] }>();
     for (const { key, value } of changes) {
       const match = /^shard\/(\d+)\/(head|zone\/(\d+))$/.exec(key);
-      must(match !== null && value !== undefined, `S1 ${key} is ${value === undefined ? 'deleted' : 'nothing that is known'}`);
+      must(
+        match !== null && value !== undefined,
+        `S1 ${key} is ${value === undefined ? 'deleted' : 'nothing that is known'}`,
+      );
       const shard = Number(match[1]);
       let part = byShard.get(shard);
       if (part === undefined) byShard.set(shard, (part = { head: undefined, sealed: [] }));
@@ -81,10 +84,16 @@ export class MetadataWatch {
   #check(shard: number, head: Head, sealed: readonly SealedZone[]): void {
     let record = this.#shards.get(shard);
     if (record === undefined)
-      this.#shards.set(shard, (record = { head: undefined, zones: new Map(), owners: new Map(), zoneEpochs: new Map() }));
+      this.#shards.set(
+        shard,
+        (record = { head: undefined, zones: new Map(), owners: new Map(), zoneEpochs: new Map() }),
+      );
     const before = record.head;
     const where = `shard ${shard}`;
-    must(head.change === (before?.change ?? 0) + 1, `S1 ${where}: change ${head.change} follows ${before?.change ?? 0}`);
+    must(
+      head.change === (before?.change ?? 0) + 1,
+      `S1 ${where}: change ${head.change} follows ${before?.change ?? 0}`,
+    );
     const owner = `${head.owner.node}/${head.owner.instance}`;
     const known = record.owners.get(head.epoch) ?? owner;
     must(known === owner, `S2 ${where}: epoch ${head.epoch} has two owners, ${known} and ${owner}`);
@@ -97,24 +106,42 @@ export class MetadataWatch {
     record.head = head;
   }
 
-  #checkZones(where: string, record: ShardRecord, before: Head | undefined, head: Head, sealed: readonly SealedZone[]): void {
+  #checkZones(
+    where: string,
+    record: ShardRecord,
+    before: Head | undefined,
+    head: Head,
+    sealed: readonly SealedZone[],
+  ): void {
     const open = head.openZone;
     must(open.replicas.length > 0, `S5 ${where}: zone ${open.zone} has no replica`);
     must(new Set(open.replicas).size === open.replicas.length, `S5 ${where}: zone ${open.zone} names a replica twice`);
-    must(head.nextZone > open.zone, `S2 ${where}: the next zone ${head.nextZone} is not above the open one ${open.zone}`);
+    must(
+      head.nextZone > open.zone,
+      `S2 ${where}: the next zone ${head.nextZone} is not above the open one ${open.zone}`,
+    );
     const zoneEpoch = record.zoneEpochs.get(open.zone) ?? open.epoch;
     must(zoneEpoch === open.epoch, `S2 ${where}: zone ${open.zone} has two epochs, ${zoneEpoch} and ${open.epoch}`);
     record.zoneEpochs.set(open.zone, open.epoch);
     const old = before?.openZone;
     if (old !== undefined && old.zone !== open.zone) {
       must(open.zone >= (before?.nextZone ?? 0), `S2 ${where}: zone ${open.zone} was used before`);
-      must(open.epoch === head.epoch, `S2 ${where}: a new zone ${open.zone} of epoch ${open.epoch} in epoch ${head.epoch}`);
+      must(
+        open.epoch === head.epoch,
+        `S2 ${where}: a new zone ${open.zone} of epoch ${open.epoch} in epoch ${head.epoch}`,
+      );
     } else if (old !== undefined) {
-      must(old.epoch === open.epoch && old.replicas.join() === open.replicas.join(), `S2 ${where}: zone ${open.zone} changed while open`);
+      must(
+        old.epoch === open.epoch && old.replicas.join() === open.replicas.join(),
+        `S2 ${where}: zone ${open.zone} changed while open`,
+      );
     }
     for (const zone of sealed) {
       must(!record.zones.has(zone.zone), `S10 ${where}: zone ${zone.zone} is sealed twice`);
-      must(old?.zone === zone.zone && open.zone !== zone.zone, `S8 ${where}: zone ${zone.zone} is sealed but was not the open one`);
+      must(
+        old?.zone === zone.zone && open.zone !== zone.zone,
+        `S8 ${where}: zone ${zone.zone} is sealed but was not the open one`,
+      );
       must(
         zone.epoch === old.epoch && zone.length > 0 && zone.replicas.length > 0,
         `S10 ${where}: zone ${zone.zone} is sealed as ${JSON.stringify(zone)}`,

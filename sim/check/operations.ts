@@ -1,11 +1,12 @@
 /**
- * From events to operations: each call with its end, partitioned by key. A key's history is linearizable or not whatever happens to other
- * keys (locality: Herlihy & Wing, 1990), so each is judged alone.
+ * From events to operations: each call with its end, partitioned by key. A key's history is linearizable or not
+ * whatever happens to other keys (locality: Herlihy & Wing, 1990), so each is judged alone.
  *
  * Order is the order of the events, never their times. What a call may have done follows from its end:
  * - `ok`: it took effect between its two events, with the answer given;
  * - `info`, or no end at all: it takes effect at some moment after its invocation, or never; as a read it says nothing;
- * - `fail`: it never takes effect; a refused `cas` that was told the version which stood there is a read of that version.
+ * - `fail`: it never takes effect; a refused `cas` that was told the version which stood there is a read of that
+ *   version.
  */
 import { unreachable } from '../../src/base/assert.ts';
 import type { HistoryEvent, HistoryType } from '../history.ts';
@@ -41,8 +42,8 @@ interface Pair {
 }
 
 /**
- * The operations of each key, in order of invocation; keys in order of their first event. Calls that can't have had an effect and tell
- * nothing are left out.
+ * The operations of each key, in order of invocation; keys in order of their first event. Calls that can't have had an
+ * effect and tell nothing are left out.
  * @throws HistoryError
  */
 export function operationsByKey(events: readonly HistoryEvent[]): ReadonlyMap<string, readonly Operation[]> {
@@ -66,12 +67,14 @@ function pairEvents(events: readonly HistoryEvent[]): readonly Pair[] {
   for (const [index, event] of events.entries()) {
     const current = open.get(event.process);
     if (event.type === 'invoke') {
-      if (current !== undefined) throw new HistoryError(index, `process ${event.process} invokes a second call before the first has ended`);
+      if (current !== undefined)
+        throw new HistoryError(index, `process ${event.process} invokes a second call before the first has ended`);
       const pair = { invokeIndex: index, invoke: event, endIndex: Infinity, end: undefined };
       open.set(event.process, pair);
       pairs.push(pair);
     } else {
-      if (current === undefined) throw new HistoryError(index, `process ${event.process} ends a call that it did not invoke`);
+      if (current === undefined)
+        throw new HistoryError(index, `process ${event.process} ends a call that it did not invoke`);
       checkEnd(index, current.invoke, event);
       open.delete(event.process);
       current.end = event;
@@ -112,12 +115,17 @@ function callOf({ invokeIndex, invoke, end }: Pair, values: Map<string, number>)
     case 'put':
       if (invoke.value === null) throw new HistoryError(invokeIndex, 'a put has a value; what deletes is a del');
       if (outcome === 'fail') return undefined;
-      return { kind: 'put', value: valueNumber(values, invoke.value), version: isOk ? (end?.version ?? unknown) : unknown };
+      return {
+        kind: 'put',
+        value: valueNumber(values, invoke.value),
+        version: isOk ? (end?.version ?? unknown) : unknown,
+      };
     case 'del':
       return outcome === 'fail' ? undefined : { kind: 'delete', existed: isOk ? existedOf(end?.version) : 'unknown' };
     case 'cas': {
       const expected = invoke.version;
-      if (expected === undefined) throw new HistoryError(invokeIndex, 'a cas names the version that it asks for (0: none)');
+      if (expected === undefined)
+        throw new HistoryError(invokeIndex, 'a cas names the version that it asks for (0: none)');
       if (outcome === 'fail') {
         const found = end?.currentVersion;
         return found === undefined ? undefined : { kind: 'refused', expected, found };
@@ -145,9 +153,9 @@ function valueNumber(values: Map<string, number>, value: string | null): number 
 }
 
 /**
- * What was known before the event at `end`: calls that had not ended by then are open, their answers unknown; those that fail later are left
- * out all the same.
- * A prefix of a linearizable history is linearizable, so a violation has a shortest one.
+ * What was known before the event at `end`: calls that had not ended by then are open, their answers unknown; those
+ * that fail later are left out all the same. A prefix of a linearizable history is linearizable, so a violation has a
+ * shortest one.
  */
 export function prefixOf(operations: readonly Operation[], end: number): readonly Operation[] {
   return operations.flatMap((operation) => {

@@ -1,7 +1,8 @@
 /**
- * The sequential model: one key as a register with a version. Calls carry what their callers were told; a step is possible when the answer
- * fits the state. Versions are part of the state: each write's is larger than all that were seen before it. The version of a write nobody
- * was told about is *unknown*: some number above the floor, fixed by the first answer that names it.
+ * The sequential model: one key as a register with a version. Calls carry what their callers were told; a step is
+ * possible when the answer fits the state. Versions are part of the state: each write's is larger than all that were
+ * seen before it. The version of a write nobody was told about is *unknown*: some number above the floor, fixed by the
+ * first answer that names it.
  */
 import { unreachable } from '../../src/base/assert.ts';
 

@@ -1,6 +1,7 @@
 /**
- * Watches take-overs from outside (S9, promise 2): after one with k sound answers to its seals, the zone must survive the loss of k - 1 of the
- * loggers that gave them. So each of them stands in the list that the take-over wants recorded.
+ * Watches take-overs from outside (S9, promise 2): after one with k sound answers to its seals, the zone must survive
+ * the loss of k - 1 of the loggers that gave them. So each of them stands in the list that the take-over wants
+ * recorded.
  */
 import type { ShardId, Uuid } from '../../src/base/ids.ts';
 import { zoneId } from '../../src/base/ids.ts';
@@ -37,8 +38,8 @@ export class SealWatch {
   }
 
   /**
-   * What was read from the coordinator begins the sealing, also where nobody can be asked now; and a tick does when somebody did not give the
-   * tail. Who answered before and is not asked again has answered nothing then.
+   * What was read from the coordinator begins the sealing, also where nobody can be asked now; and a tick does when
+   * somebody did not give the tail. Who answered before and is not asked again has answered nothing then.
    */
   #mayBeginAnew(event: ShardEvent): boolean {
     const { step } = this.#shard.status;
@@ -53,7 +54,8 @@ export class SealWatch {
 
   after(effect: ShardEffect): void {
     if (effect.effect === 'seal') this.#sealing(effect);
-    else if (effect.effect === 'note' && effect.text === 'log not read') this.#unsound.add(String(effect.fields['logger']));
+    else if (effect.effect === 'note' && effect.text === 'log not read')
+      this.#unsound.add(String(effect.fields['logger']));
     else if (effect.effect === 'transact' && this.#shard.status.step === 'closing') this.#closing(effect);
   }
 
@@ -76,7 +78,9 @@ export class SealWatch {
         if (!isSound || replicas.includes(logger)) continue;
         const where = `shard ${this.#shard.state.shard} zone ${this.#zone}`;
         this.#onViolation(
-          new Violation(`S9 ${where}: sealed at ${length} without logger ${logger}, which answered soundly that it holds ${answer.length}`),
+          new Violation(
+            `S9 ${where}: sealed at ${length} without logger ${logger}, which answered soundly that it holds ${answer.length}`,
+          ),
         );
       }
     }

@@ -1,15 +1,20 @@
 /**
- * The search for an order of one key's operations: Wing & Gong's, which places one call after another that could have come first among those
- * left, and backtracks; with Lowe's memory of configurations that led nowhere. See linearizability.ts for the sources.
+ * The search for an order of one key's operations: Wing & Gong's, which places one call after another that could have
+ * come first among those left, and backtracks; with Lowe's memory of configurations that led nowhere. See
+ * linearizability.ts for the sources.
  *
- * The calls and ends of the required operations stand in a doubly linked list in the order of the history: whatever is called before the
- * first end that is left can be next. A call that is placed is unlinked with its end, and linked again when it is taken back.
+ * The calls and ends of the required operations stand in a doubly linked list in the order of the history: whatever is
+ * called before the first end that is left can be next. A call that is placed is unlinked with its end, and linked
+ * again when it is taken back.
  *
- * What makes it fast beyond that, and beyond what deductions.ts settles before; none of it excludes an order that no other one stands for:
- * - a call that fits and can only look (a read) is placed at once and for good: it may come first in any order that works;
+ * What makes it fast beyond that, and beyond what deductions.ts settles before; none of it excludes an order that no
+ * other one stands for:
+ * - a call that fits and can only look (a read) is placed at once and for good: it may come first in any order that
+ *   works;
  * - versions: a call may not raise the floor above what another one that is left needs;
  * - optional calls (outcome unknown) come last: most of them explain nothing and are never placed;
- * - an optional call is placed only where the next one looks at what it did: one that is overwritten unseen can be left out;
+ * - an optional call is placed only where the next one looks at what it did: one that is overwritten unseen can be left
+ *   out;
  * - of optional calls that do the same, the first one invoked goes first.
  */
 import { present } from '../../src/base/assert.ts';
@@ -30,7 +35,10 @@ export interface SearchResult {
   readonly steps: number;
   /** Of `gave-up`. */
   readonly reason?: string;
-  /** The longest order found, of indexes into the operations, and what stood there after it. Of `found`: all required ones. */
+  /**
+   * The longest order found, of indexes into the operations, and what stood there after it. Of `found`: all required
+   * ones.
+   */
   readonly order: readonly number[];
   readonly state: RegisterState;
 }
@@ -51,7 +59,10 @@ export function findOrder(operations: readonly Operation[], limits: SearchLimits
 
 const at = (array: Int32Array | Float64Array, index: number): number => present(array[index], 'entry');
 
-/** A doubly linked ring of 0..size-1 and its head, `size`, from which members are taken and put back in the opposite order. */
+/**
+ * A doubly linked ring of 0..size-1 and its head, `size`, from which members are taken and put back in the opposite
+ * order.
+ */
 class Ring {
   readonly head: number;
   readonly next: Int32Array;
@@ -98,7 +109,10 @@ class Search {
   /** Required operations with a limit for the floor, lowest first. */
   readonly #byFloor: Ring;
   readonly #floorMax: Float64Array;
-  /** Optional operations in order of invocation, and for each operation the optional one before it that does the same, or -1. */
+  /**
+   * Optional operations in order of invocation, and for each operation the optional one before it that does the same,
+   * or -1.
+   */
   readonly #optional: readonly number[];
   readonly #twin: Int32Array;
   readonly #bits: Int32Array;
@@ -132,9 +146,12 @@ class Search {
     this.#entryIndex = Float64Array.from(marks, (mark) => mark.index);
     this.#callEntry = new Int32Array(count);
     this.#endEntry = new Int32Array(count);
-    for (const [entry, mark] of marks.entries()) (mark.isEnd === 1 ? this.#endEntry : this.#callEntry)[mark.operation] = entry;
+    for (const [entry, mark] of marks.entries())
+      (mark.isEnd === 1 ? this.#endEntry : this.#callEntry)[mark.operation] = entry;
     this.#entries = new Ring(marks.length, [...marks.keys()]);
-    this.#floorMax = Float64Array.from(operations, (operation) => (operation.isRequired ? floorMax(operation.call) : Infinity));
+    this.#floorMax = Float64Array.from(operations, (operation) =>
+      operation.isRequired ? floorMax(operation.call) : Infinity,
+    );
     const limited = required.filter((index) => at(this.#floorMax, index) !== Infinity);
     this.#byFloor = new Ring(
       count,
@@ -164,8 +181,10 @@ class Search {
     let cursor = this.#entries.first();
     while (this.#requiredLeft > 0) {
       const next = this.#placeNext(cursor);
-      if (this.#isFull) return this.#result('gave-up', `more than ${this.#limits.configurationBytesMax} bytes of configurations`);
-      if (this.#steps > this.#limits.stepsMax) return this.#result('gave-up', `no order found in ${this.#limits.stepsMax} steps`);
+      if (this.#isFull)
+        return this.#result('gave-up', `more than ${this.#limits.configurationBytesMax} bytes of configurations`);
+      if (this.#steps > this.#limits.stepsMax)
+        return this.#result('gave-up', `no order found in ${this.#limits.stepsMax} steps`);
       if (next) {
         cursor = this.#entries.first();
         continue;
@@ -179,7 +198,13 @@ class Search {
   }
 
   #result(kind: SearchResult['kind'], reason?: string): SearchResult {
-    return { kind, steps: this.#steps, order: this.#best, state: this.#bestState, ...(reason === undefined ? {} : { reason }) };
+    return {
+      kind,
+      steps: this.#steps,
+      order: this.#best,
+      state: this.#bestState,
+      ...(reason === undefined ? {} : { reason }),
+    };
   }
 
   /** Places the first call from `cursor` on that may be next. */

@@ -1,6 +1,7 @@
 /**
- * What versions must do beside linearizability, on whole histories in linear time: one version is one value, one value has one version (a
- * repeated write took effect once), and what was known before a call began is not newer than what the call gives.
+ * What versions must do beside linearizability, on whole histories in linear time: one version is one value, one value
+ * has one version (a repeated write took effect once), and what was known before a call began is not newer than what
+ * the call gives.
  */
 import type { HistoryEvent } from '../history.ts';
 import { Violation } from './violation.ts';
@@ -19,7 +20,8 @@ export function checkVersions(events: readonly HistoryEvent[]): void {
   const keys = new Map<string, KeyState>();
   for (const event of events) {
     let state = keys.get(event.key);
-    if (state === undefined) keys.set(event.key, (state = { known: 0, names: new Map(), versions: new Map(), floors: new Map() }));
+    if (state === undefined)
+      keys.set(event.key, (state = { known: 0, names: new Map(), versions: new Map(), floors: new Map() }));
     if (event.type === 'invoke') state.floors.set(event.process, state.known);
     else ended(state, event);
   }

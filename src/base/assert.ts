@@ -1,6 +1,6 @@
 /**
- * Asserts are for programmer errors and broken invariants: they are on in production, since a process that no longer knows
- * its state must stop before it answers.
+ * Asserts are for programmer errors and broken invariants: they are on in production, since a process that no longer
+ * knows its state must stop before it answers.
  */
 
 /** An invariant did not hold. Never caught on purpose: the process ends. */

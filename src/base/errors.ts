@@ -1,7 +1,8 @@
 /**
- * Operating errors: one table of codes, one class. Every code is explained in docs/operating.md; a test compares both ways.
- * `outcome` says what became of a write: `not-applied` (nothing changed and nothing will) or `unknown` (it may have been applied, or may
- * still be). Reads change nothing: theirs is always `not-applied`. `retryable`: the same request may succeed later, unchanged.
+ * Operating errors: one table of codes, one class. Every code is explained in docs/operating.md; a test compares both
+ * ways. `outcome` says what became of a write: `not-applied` (nothing changed and nothing will) or `unknown` (it may
+ * have been applied, or may still be). Reads change nothing: theirs is always `not-applied`. `retryable`: the same
+ * request may succeed later, unchanged.
  */
 
 export type Outcome = 'not-applied' | 'unknown';
@@ -16,7 +17,10 @@ export const errorTable = {
   'key-empty': { meaning: 'a key has at least one byte', retryable: false },
   'key-too-long': { meaning: 'the key is longer than the limit', retryable: false },
   'value-too-large': { meaning: 'the value is larger than the limit', retryable: false },
-  'condition-failed': { meaning: 'the condition of the write does not hold; `currentVersion` says what is there', retryable: false },
+  'condition-failed': {
+    meaning: 'the condition of the write does not hold; `currentVersion` says what is there',
+    retryable: false,
+  },
   overloaded: { meaning: 'a bounded queue is full', retryable: true },
   unavailable: { meaning: 'the shard has no owner that can serve it now', retryable: true },
   'not-owner': { meaning: 'the gateway asked does not own the shard', retryable: true },
@@ -28,7 +32,10 @@ export const errorTable = {
     meaning: 'the shard no longer remembers this client id, so a repetition cannot be told from a new write',
     retryable: false,
   },
-  'request-superseded': { meaning: 'the request number lies below the first incomplete one of its client', retryable: false },
+  'request-superseded': {
+    meaning: 'the request number lies below the first incomplete one of its client',
+    retryable: false,
+  },
   'window-exceeded': { meaning: 'too many requests of one client are incomplete', retryable: true },
   'disk-full': { meaning: 'no logger has space for the write', retryable: true },
   damaged: { meaning: 'every replica of the record is damaged or gone', retryable: false },
@@ -45,7 +52,10 @@ export const errorTable = {
   'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
   'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
   'data-damaged': { meaning: 'a data folder is damaged beyond what replicas can heal', retryable: false },
-  'settings-differ': { meaning: 'a setting that never changes differs from what the cluster was created with', retryable: false },
+  'settings-differ': {
+    meaning: 'a setting that never changes differs from what the cluster was created with',
+    retryable: false,
+  },
   'device-failed': { meaning: 'a write or sync of the device failed (S17)', retryable: false },
   'coordinator-unavailable': { meaning: 'the coordinator did not answer', retryable: true },
   'trace-invalid': { meaning: 'a line of a trace is neither PUT key value, GET key nor DEL key', retryable: false },

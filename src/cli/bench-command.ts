@@ -1,4 +1,7 @@
-/** `bench`: how fast a running cluster is, seen through the SDK. Overwrites keys that begin with `bench:`, and no others. */
+/**
+ * `bench`: how fast a running cluster is, seen through the SDK. Overwrites keys that begin with `bench:`, and no
+ * others.
+ */
 import type { Clock } from '../env/clock.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -21,7 +24,11 @@ export async function bench(io: CliIo, options: BenchOptions): Promise<ExitCode>
   return await withClient(io, options, async (client) => {
     const puts = await measure(io, options, async (index) => void (await client.put(keyOf(index), value)));
     const gets = await measure(io, options, async (index) => void (await client.get(keyOf(index))));
-    io.out.write(options.json === true ? `${JSON.stringify({ ...load(options), puts, gets })}\n` : `${textOf(options, puts, gets)}\n`);
+    io.out.write(
+      options.json === true
+        ? `${JSON.stringify({ ...load(options), puts, gets })}\n`
+        : `${textOf(options, puts, gets)}\n`,
+    );
     return exitCodes.ok;
   });
 }
@@ -30,7 +37,11 @@ function load({ requests, inFlight, valueBytes, keys }: BenchOptions): object {
   return { requests, inFlight, valueBytes, keys };
 }
 
-async function measure(io: CliIo, options: BenchOptions, request: (index: number) => Promise<void>): Promise<LatencySummary> {
+async function measure(
+  io: CliIo,
+  options: BenchOptions,
+  request: (index: number) => Promise<void>,
+): Promise<LatencySummary> {
   const { clock } = io.environment;
   const progress = new Progress(io.err, clock, 'requests');
   const latencies = new Latencies();
@@ -50,7 +61,12 @@ async function measure(io: CliIo, options: BenchOptions, request: (index: number
   return latencies.summary();
 }
 
-async function timed(clock: Clock, latencies: Latencies, request: (index: number) => Promise<void>, index: number): Promise<void> {
+async function timed(
+  clock: Clock,
+  latencies: Latencies,
+  request: (index: number) => Promise<void>,
+  index: number,
+): Promise<void> {
   const since = clock.now();
   latencies.begin(since);
   try {

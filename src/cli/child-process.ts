@@ -1,6 +1,7 @@
 /**
- * The processes that `up` supervises: this program again, in another role. Their output goes straight into their log files, so that
- * nothing of it is lost and no one waits for the supervisor; the channel tells them when the supervisor is gone, however it went.
+ * The processes that `up` supervises: this program again, in another role. Their output goes straight into their log
+ * files, so that nothing of it is lost and no one waits for the supervisor; the channel tells them when the supervisor
+ * is gone, however it went.
  */
 import { spawn as spawnProcess } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -24,8 +25,9 @@ const messageShape = z.discriminatedUnion('kind', [
 
 const trimEveryMs = 10_000;
 /**
- * Of nodes, before what this process was given. What sockets read lies outside of V8's heap and counts against its old generation until the young one is
- * collected: with a small young generation that is soon, and collections of everything are rare (docs/performance.md).
+ * Of nodes, before what this process was given. What sockets read lies outside of V8's heap and counts against its old
+ * generation until the young one is collected: with a small young generation that is soon, and collections of
+ * everything are rare (docs/performance.md).
  */
 const nodeFlags = ['--max-semi-space-size=2'];
 
@@ -74,7 +76,10 @@ function trimRegularly(clock: Clock, file: string): () => void {
   return () => timer.cancel();
 }
 
-/** Keeps a log file bounded. It is copied and emptied, not renamed: its process goes on writing to the end of the same file. */
+/**
+ * Keeps a log file bounded. It is copied and emptied, not renamed: its process goes on writing to the end of the same
+ * file.
+ */
 export function trimLog(file: string): void {
   const size = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
   if (size <= logBytesMax) return;

@@ -19,14 +19,21 @@ export interface ClientCommandOptions extends RequestOptions {
 }
 
 /** @throws KvError `bad-argument`, `config-not-found`, `trace-invalid`, `verify-failed` and the client's errors */
-export async function client(io: CliIo, number: number, trace: string | undefined, options: ClientCommandOptions): Promise<ExitCode> {
+export async function client(
+  io: CliIo,
+  number: number,
+  trace: string | undefined,
+  options: ClientCommandOptions,
+): Promise<ExitCode> {
   if (trace !== undefined) return await replay(io, number, trace, options);
   if (number !== 0)
     throw new KvError(
       'bad-argument',
       `client ${number}: a trace is missing; allowed: \`client ${number} TRACE\`, or \`client 0\` for commands by hand`,
     );
-  const failures = await withClient(io, options, (kv) => runInteractive(kv, interactiveLines(io), sink(io.out), sink(io.err)));
+  const failures = await withClient(io, options, (kv) =>
+    runInteractive(kv, interactiveLines(io), sink(io.out), sink(io.err)),
+  );
   return failures === 0 ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -68,7 +75,8 @@ async function replay(io: CliIo, number: number, trace: string, options: ClientC
         signal: aborter.signal,
         onProgress: (done) => progress.update(done, size === 0 ? 1 : position() / size),
       });
-      if (options.verify === true) io.out.write(`${await verifyModel(kv, summary.model)} keys read back, each as the trace left it\n`);
+      if (options.verify === true)
+        io.out.write(`${await verifyModel(kv, summary.model)} keys read back, each as the trace left it\n`);
       return exitCodes.ok;
     });
   } finally {

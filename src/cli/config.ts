@@ -1,6 +1,7 @@
 /**
- * The cluster's config file: the testbed's form (`"gateways": ["ip:peerPort, clientPort"]`, `"loggers": ["ip:readPort, writePort"]`)
- * with the settings of settings.ts. Every mistake is told with the file, the place in it, what was found and what is allowed.
+ * The cluster's config file: the testbed's form (`"gateways": ["ip:peerPort, clientPort"]`, `"loggers": ["ip:readPort,
+ * writePort"]`) with the settings of settings.ts. Every mistake is told with the file, the place in it, what was found
+ * and what is allowed.
  */
 import * as path from 'node:path';
 import { z } from 'zod';
@@ -60,7 +61,10 @@ export function parseConfig(text: string, file: string): ClusterConfig {
 export function parseContent(text: string, file: string): ConfigFile {
   const json = parseJson(text);
   if (!json.ok)
-    throw new KvError('config-invalid', `${file}: line ${json.line}, column ${json.column}: found ${json.found}, which is no JSON there`);
+    throw new KvError(
+      'config-invalid',
+      `${file}: line ${json.line}, column ${json.column}: found ${json.found}, which is no JSON there`,
+    );
   const parsed = configShape.safeParse(json.value);
   if (!parsed.success)
     throw mistakes(
@@ -100,12 +104,17 @@ const configShape = z.strictObject(
       .strictObject(
         {
           kind: z.literal('sqlite', { error: 'allowed: "sqlite"' }),
-          file: z.string({ error: 'allowed: a path, relative to the config file' }).min(1, { error: 'allowed: a path' }),
+          file: z
+            .string({ error: 'allowed: a path, relative to the config file' })
+            .min(1, { error: 'allowed: a path' }),
         },
         { error: 'allowed: {"kind": "sqlite", "file": PATH}' },
       )
       .optional(),
-    dir: z.string({ error: 'allowed: a path, relative to the config file' }).min(1, { error: 'allowed: a path' }).optional(),
+    dir: z
+      .string({ error: 'allowed: a path, relative to the config file' })
+      .min(1, { error: 'allowed: a path' })
+      .optional(),
     shards: integer('shards').optional(),
     zoneSize: integer('zoneSize').optional(),
     replicas: integer('replicas').optional(),
@@ -137,7 +146,10 @@ const knownNames: Readonly<Record<string, readonly string[]>> = {
 };
 
 function mistake(issue: z.core.$ZodIssue, root: unknown): string {
-  const where = issue.path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`), '$');
+  const where = issue.path.reduce<string>(
+    (text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}.${String(part)}`),
+    '$',
+  );
   if (issue.code === 'unrecognized_keys') {
     const names = knownNames[issue.path.join('.')] ?? [];
     return `${where}: found unknown names ${issue.keys.map((key) => `"${key}"`).join(', ')}; allowed: ${names.join(', ')}`;
@@ -158,7 +170,9 @@ function shown(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 
-function splitNode(text: string): { readonly host: string; readonly first: number; readonly second: number } | undefined {
+function splitNode(
+  text: string,
+): { readonly host: string; readonly first: number; readonly second: number } | undefined {
   const match = nodePattern.exec(text);
   const [host, first, second] = [match?.[1], Number(match?.[2]), Number(match?.[3])];
   const isPort = (port: number): boolean => port >= 1 && port <= 65_535;
@@ -176,14 +190,22 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
   const dir = path.resolve(folder, content.dir ?? '.');
   const value = (name: Exclude<IntegerSettingName, 'shards' | `device.${string}`>): number =>
     content[name] ?? integerSettings[name].default;
-  const device = (name: keyof DeviceSettings): number => content.device?.[name] ?? integerSettings[`device.${name}`].default;
+  const device = (name: keyof DeviceSettings): number =>
+    content.device?.[name] ?? integerSettings[`device.${name}`].default;
   return {
     file: path.resolve(file),
-    gateways: content.gateways.map(addresses).map(([peerAddress, clientAddress], id) => ({ id, peerAddress, clientAddress })),
-    loggers: content.loggers.map(addresses).map(([readAddress, writeAddress], id) => ({ id, readAddress, writeAddress })),
+    gateways: content.gateways
+      .map(addresses)
+      .map(([peerAddress, clientAddress], id) => ({ id, peerAddress, clientAddress })),
+    loggers: content.loggers
+      .map(addresses)
+      .map(([readAddress, writeAddress], id) => ({ id, readAddress, writeAddress })),
     coordinator: {
       kind: 'sqlite',
-      file: content.coordinator === undefined ? path.join(dir, 'coordinator.sqlite') : path.resolve(folder, content.coordinator.file),
+      file:
+        content.coordinator === undefined
+          ? path.join(dir, 'coordinator.sqlite')
+          : path.resolve(folder, content.coordinator.file),
     },
     dir,
     shards: content.shards ?? content.gateways.length,
@@ -193,7 +215,11 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     valueCacheBytes: value('valueCacheBytes'),
     snapshotEveryBytes: value('snapshotEveryBytes'),
     loggerTimeoutMs: value('loggerTimeoutMs'),
-    device: { capacityBytes: device('capacityBytes'), alignment: device('alignment'), prefillBytes: device('prefillBytes') },
+    device: {
+      capacityBytes: device('capacityBytes'),
+      alignment: device('alignment'),
+      prefillBytes: device('prefillBytes'),
+    },
   };
 }
 
@@ -232,7 +258,9 @@ function relations(config: ClusterConfig): readonly string[] {
     );
   }
   if (config.zoneSize % config.device.alignment !== 0) {
-    errors.push(`$.zoneSize: found ${config.zoneSize}; allowed: a multiple of device.alignment (${config.device.alignment})`);
+    errors.push(
+      `$.zoneSize: found ${config.zoneSize}; allowed: a multiple of device.alignment (${config.device.alignment})`,
+    );
   }
   return errors;
 }

@@ -1,4 +1,6 @@
-/** Which cluster a command means: --config, --endpoints, $KV_FILELOG_ENDPOINTS, or what `up` started with its defaults. */
+/**
+ * Which cluster a command means: --config, --endpoints, $KV_FILELOG_ENDPOINTS, or what `up` started with its defaults.
+ */
 import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import type { Address } from '../env/network.ts';
@@ -60,7 +62,10 @@ export function parseEndpoints(text: string, where: string): readonly Address[] 
   for (const part of parts) {
     const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[^\s:,[\]]+):(\d{1,5})$/.exec(part)?.[1]);
     if (!(port >= 1 && port <= 65_535))
-      throw new KvError('address-invalid', `${where}: found '${part}'; allowed: HOST:PORT,HOST:PORT,... (client ports)`);
+      throw new KvError(
+        'address-invalid',
+        `${where}: found '${part}'; allowed: HOST:PORT,HOST:PORT,... (client ports)`,
+      );
   }
   return parts;
 }

@@ -1,4 +1,7 @@
-/** `inspect`: what the device of a logger holds, and whether it is sound, while the logger does not run. Changes nothing. */
+/**
+ * `inspect`: what the device of a logger holds, and whether it is sound, while the logger does not run. Changes
+ * nothing.
+ */
 import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import { lbaOf } from '../base/ids.ts';
@@ -110,14 +113,18 @@ async function inspectDevice(io: CliIo, file: string, options: InspectOptions): 
     const findings: ZoneFinding[] = [];
     for (const entry of zones) findings.push(await checkZone(device, found.identity, entry));
     report(io, file, device, found.identity, findings, options);
-    if (options.records === true) for (const finding of findings) await dumpZone(io, device, found.identity, finding, options);
+    if (options.records === true)
+      for (const finding of findings) await dumpZone(io, device, found.identity, finding, options);
     return findings.every(({ damage }) => damage === '');
   } finally {
     await device.close();
   }
 }
 
-/** The capacity is a setting that the device does not keep: the largest that its map has room for holds all that is in use. */
+/**
+ * The capacity is a setting that the device does not keep: the largest that its map has room for holds all that is in
+ * use.
+ */
 async function openDevice(io: CliIo, file: string): Promise<FileDevice> {
   const { clock, random, files } = io.environment;
   const size = await sizeOf(files, file);
@@ -201,7 +208,9 @@ function report(
   );
 }
 
-const kindNames: Readonly<Record<number, string>> = Object.fromEntries(Object.entries(recordKind).map(([name, kind]) => [kind, name]));
+const kindNames: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(recordKind).map(([name, kind]) => [kind, name]),
+);
 
 /** One line a record, up to the end of the intact prefix. */
 async function dumpZone(
@@ -214,10 +223,15 @@ async function dumpZone(
   const place = { cluster: identity.cluster, shard: entry.shard, zone: entry.zone, epoch: entry.epoch };
   const seed = zoneSeed(place);
   for (let at = await firstBatch(device, entry); at < scan.length; ) {
-    const head = asBuffer(await device.read(entry.deviceZone, at, Math.min(limits.alignmentBytesMax, scan.length - at)));
+    const head = asBuffer(
+      await device.read(entry.deviceZone, at, Math.min(limits.alignmentBytesMax, scan.length - at)),
+    );
     const decoded = decodeBatchHeader(head, 0, at, place, seed);
     if (decoded.kind !== 'batch')
-      throw new KvError('data-damaged', `shard ${entry.shard}, zone ${entry.zone}, offset ${at}: no batch where the scan found one`);
+      throw new KvError(
+        'data-damaged',
+        `shard ${entry.shard}, zone ${entry.zone}, offset ${at}: no batch where the scan found one`,
+      );
     const { header } = decoded;
     const bytes = asBuffer(await device.read(entry.deviceZone, at, header.totalLength));
     for (const { record, offset } of recordsOf(bytes, header, seed))
@@ -240,7 +254,8 @@ function* recordsOf(
   let at = header.headerLength;
   for (let index = 0; index < header.recordCount; index++) {
     const result = decodeRecord(bytes, at, seed, header.offset + at);
-    if (result.kind !== 'record') throw new KvError('data-damaged', `offset ${header.offset + at}: no record: ${result.kind}`);
+    if (result.kind !== 'record')
+      throw new KvError('data-damaged', `offset ${header.offset + at}: no record: ${result.kind}`);
     yield { record: result.record, offset: header.offset + at };
     at += result.record.length;
   }

@@ -1,4 +1,7 @@
-/** What a command sees of its process: streams, environment, signals. Injected, so that commands are tested in the test's process. */
+/**
+ * What a command sees of its process: streams, environment, signals. Injected, so that commands are tested in the
+ * test's process.
+ */
 import type { ErrorCode } from '../base/errors.ts';
 import type { Environment } from '../env/environment.ts';
 

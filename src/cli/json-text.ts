@@ -1,6 +1,6 @@
 /**
- * Where a JSON text is wrong. JSON.parse knows that it is, but its messages name a position in some versions of Node and for some mistakes
- * only; a person who edits a config file needs the line.
+ * Where a JSON text is wrong. JSON.parse knows that it is, but its messages name a position in some versions of Node
+ * and for some mistakes only; a person who edits a config file needs the line.
  */
 
 export type JsonResult =
@@ -21,7 +21,8 @@ export function parseJson(text: string): JsonResult {
 
 function place(text: string, position: number): { line: number; column: number; found: string } {
   const before = text.slice(0, position);
-  const found = position >= text.length ? 'the end of the file' : `'${text.slice(position, position + 20).split('\n')[0] ?? ''}'`;
+  const found =
+    position >= text.length ? 'the end of the file' : `'${text.slice(position, position + 20).split('\n')[0] ?? ''}'`;
   return { line: before.split('\n').length, column: position - before.lastIndexOf('\n'), found };
 }
 

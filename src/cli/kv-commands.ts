@@ -13,7 +13,11 @@ export interface RequestOptions extends ClusterOptions {
 }
 
 /** Connects, works, and closes whatever happens. */
-export async function withClient<T>(io: CliIo, options: RequestOptions, work: (client: Client) => Promise<T>): Promise<T> {
+export async function withClient<T>(
+  io: CliIo,
+  options: RequestOptions,
+  work: (client: Client) => Promise<T>,
+): Promise<T> {
   const { endpoints } = await findCluster(io, options);
   await using client = await connect([...endpoints], { timeoutMs: options.timeout });
   return await work(client);
@@ -32,7 +36,8 @@ export async function get(io: CliIo, key: string, options: GetOptions): Promise<
       else io.err.write(`kv-filelog: there is no key '${key}'\n`);
       return exitCodes.absent;
     }
-    if (options.json === true) io.out.write(`${JSON.stringify({ key, found: true, version: entry.version, ...jsonValue(entry.value) })}\n`);
+    if (options.json === true)
+      io.out.write(`${JSON.stringify({ key, found: true, version: entry.version, ...jsonValue(entry.value) })}\n`);
     else io.out.writeBytes(options.raw === true ? entry.value : Buffer.concat([entry.value, Buffer.from('\n')]));
     return exitCodes.ok;
   });
@@ -88,7 +93,10 @@ export interface DeleteOptions extends RequestOptions {
 
 export async function del(io: CliIo, key: string, options: DeleteOptions): Promise<ExitCode> {
   return await withClient(io, options, async (client) => {
-    const { existed, version } = await client.delete(key, options.ifVersion === undefined ? {} : { ifVersion: options.ifVersion });
+    const { existed, version } = await client.delete(
+      key,
+      options.ifVersion === undefined ? {} : { ifVersion: options.ifVersion },
+    );
     if (options.json === true) io.out.write(`${JSON.stringify({ key, existed, version })}\n`);
     else if (existed) io.out.write(`deleted as version ${version}\n`);
     else io.err.write(`kv-filelog: there is no key '${key}'\n`);

@@ -82,6 +82,7 @@ function supervisorLink(): SupervisorLink {
 function packageVersion(): string {
   // From dist/src/cli as well as from src/cli the package's own name leads there.
   const manifest: unknown = createRequire(import.meta.url)('kv-filelog/package.json');
-  const version: unknown = typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined;
+  const version: unknown =
+    typeof manifest === 'object' && manifest !== null && 'version' in manifest ? manifest.version : undefined;
   return typeof version === 'string' ? version : 'unknown';
 }

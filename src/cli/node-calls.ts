@@ -22,10 +22,22 @@ const statusShape = z.object({
   zoneSize: count,
   connections: count,
   loggers: z.array(
-    z.object({ number: count, uuid: z.string(), readAddress: z.string(), writeAddress: z.string(), connected: z.boolean() }),
+    z.object({
+      number: count,
+      uuid: z.string(),
+      readAddress: z.string(),
+      writeAddress: z.string(),
+      connected: z.boolean(),
+    }),
   ),
   gateways: z.array(
-    z.object({ number: count, uuid: z.string(), clientAddress: z.string(), peerAddress: z.string(), connected: z.boolean() }),
+    z.object({
+      number: count,
+      uuid: z.string(),
+      clientAddress: z.string(),
+      peerAddress: z.string(),
+      connected: z.boolean(),
+    }),
   ),
   shards: z.array(
     z.object({
@@ -64,7 +76,10 @@ export async function askGateway(world: World, address: Address, timeoutMs: numb
           const parsed = statusShape.safeParse(result.value());
           if (parsed.success) return resolve(parsed.data);
           reject(
-            new KvError('protocol-error', `${address}: the status has an unknown form: ${parsed.error.issues[0]?.path.join('.') ?? ''}`),
+            new KvError(
+              'protocol-error',
+              `${address}: the status has an unknown form: ${parsed.error.issues[0]?.path.join('.') ?? ''}`,
+            ),
           );
         },
       );
@@ -99,12 +114,20 @@ function answered<T>(address: Address, ask: (onAnswer: (answer: LoggerAnswer<T>)
   return new Promise((resolve, reject) => {
     ask((answer) => {
       if (answer.kind === 'ok') resolve(answer.value);
-      else reject(new KvError(answer.kind === 'lost' ? 'connection-lost' : 'protocol-error', `${address}: ${answer.message}`));
+      else
+        reject(
+          new KvError(answer.kind === 'lost' ? 'connection-lost' : 'protocol-error', `${address}: ${answer.message}`),
+        );
     });
   });
 }
 
-async function withChannel<T>(world: World, address: Address, timeoutMs: number, work: (channel: RpcChannel) => Promise<T>): Promise<T> {
+async function withChannel<T>(
+  world: World,
+  address: Address,
+  timeoutMs: number,
+  work: (channel: RpcChannel) => Promise<T>,
+): Promise<T> {
   const opened = open(world, address);
   const timer = world.clock.after(timeoutMs, () => opened.channel.close(`no answer within ${timeoutMs} ms`));
   try {
@@ -116,7 +139,10 @@ async function withChannel<T>(world: World, address: Address, timeoutMs: number,
   }
 }
 
-function open({ network, clock }: World, address: Address): { readonly channel: RpcChannel; readonly ready: Promise<void> } {
+function open(
+  { network, clock }: World,
+  address: Address,
+): { readonly channel: RpcChannel; readonly ready: Promise<void> } {
   let settle: { readonly resolve: () => void; readonly reject: (error: KvError) => void } | undefined;
   const ready = new Promise<void>((resolve, reject) => {
     settle = { resolve, reject };

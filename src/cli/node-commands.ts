@@ -50,9 +50,16 @@ export async function runNode(io: CliIo, kind: NodeKind, id: number, options: No
     );
     const log = textLog(io.err, io.environment.clock, options.verbose);
     await io.environment.files.makeFolder(config.dir);
-    const coordinator = await openSqliteCoordinator({ file: config.coordinator.file, clock: io.environment.clock, log });
+    const coordinator = await openSqliteCoordinator({
+      file: config.coordinator.file,
+      clock: io.environment.clock,
+      log,
+    });
     try {
-      const cluster = await joinCluster(coordinator, io.environment.random, { shardCount: config.shards, zoneSize: config.zoneSize });
+      const cluster = await joinCluster(coordinator, io.environment.random, {
+        shardCount: config.shards,
+        zoneSize: config.zoneSize,
+      });
       const node = await startNode(kind, id, { config, cluster, coordinator, log, io });
       log('info', `${kind} serves`, { id, serves: node.serves, cluster: cluster.cluster });
       io.supervisor?.send({ kind: 'ready', serves: node.serves });
@@ -102,14 +109,26 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
     },
     { ...io.environment, coordinator, log },
   );
-  return { serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`, onFailed: () => undefined, close: () => node.close() };
+  return {
+    serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`,
+    onFailed: () => undefined,
+    close: () => node.close(),
+  };
 }
 
 async function logger(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
   const { readAddress, writeAddress } = portsOf(config.loggers, id);
   const folder = path.join(config.dir, `logger-${id}`);
   const node = await startLogger(
-    { id, folder, cluster: cluster.cluster, zoneSize: cluster.zoneSize, readAddress, writeAddress, device: config.device },
+    {
+      id,
+      folder,
+      cluster: cluster.cluster,
+      zoneSize: cluster.zoneSize,
+      readAddress,
+      writeAddress,
+      device: config.device,
+    },
     { ...io.environment, coordinator, log },
   );
   return {
@@ -144,8 +163,8 @@ function restartAfterFailure(io: CliIo, node: RunningNode, log: Log, stop: StopR
 }
 
 /**
- * Who may end this node: its supervisor, or a signal. A supervised node leaves Ctrl-C to its supervisor, which gets it as well and stops
- * the nodes in order.
+ * Who may end this node: its supervisor, or a signal. A supervised node leaves Ctrl-C to its supervisor, which gets it
+ * as well and stops the nodes in order.
  */
 function stopRequest(io: CliIo): StopRequest {
   const { supervisor } = io;

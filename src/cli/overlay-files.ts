@@ -1,6 +1,6 @@
 /**
- * Files that are only looked at: what is written stays in memory and is seen by later reads of the same file. So code that repairs what it
- * opens can be run on evidence without changing it.
+ * Files that are only looked at: what is written stays in memory and is seen by later reads of the same file. So code
+ * that repairs what it opens can be run on evidence without changing it.
  */
 import { FilesError, type File, type Files, type FolderLock } from '../env/files.ts';
 
@@ -10,7 +10,8 @@ const pagesMax = 64 * 1024;
 
 /** Folders stay as they are: `makeFolder` does nothing, `rename` and `remove` are refused. */
 export function overlayFiles(files: Files): Files {
-  const refuse = (what: string): Promise<never> => Promise.reject(new FilesError('permission', `${what}: the files are only looked at`));
+  const refuse = (what: string): Promise<never> =>
+    Promise.reject(new FilesError('permission', `${what}: the files are only looked at`));
   return {
     open: async (path) => new OverlayFile(await files.open(path, { readOnly: true })),
     list: (folder) => files.list(folder),
@@ -45,7 +46,8 @@ class OverlayFile implements File {
   #page(number: number): Buffer {
     const known = this.#pages.get(number);
     if (known !== undefined) return known;
-    if (this.#pages.size >= pagesMax) throw new FilesError('full', 'too much is written for a file that is only looked at');
+    if (this.#pages.size >= pagesMax)
+      throw new FilesError('full', 'too much is written for a file that is only looked at');
     const page = Buffer.alloc(pageBytes);
     page.set(this.#file.readNow(number * pageBytes, pageBytes));
     this.#pages.set(number, page);

@@ -1,4 +1,6 @@
-/** The command line: every command with its options, help and examples. What a command does stands in a file of its own. */
+/**
+ * The command line: every command with its options, help and examples. What a command does stands in a file of its own.
+ */
 import { Command, CommanderError, InvalidArgumentError, Option, type OptionValues } from 'commander';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -103,7 +105,9 @@ ${exitCodeHelp}`,
     )
       .addOption(integerOption('--gateways <n>', 'number of gateways (default: 3)', 1, upLimits.gatewaysMax))
       .addOption(integerOption('--loggers <n>', 'number of loggers (default: 3)', 1, upLimits.loggersMax))
-      .addOption(settingOption('--shards <n>', integerSettings.shards, 'shards (default: one per gateway); fixed for ever'))
+      .addOption(
+        settingOption('--shards <n>', integerSettings.shards, 'shards (default: one per gateway); fixed for ever'),
+      )
       .option('--dir <dir>', 'data, logs, cluster.json and processes.json (default: ./kv-filelog-data)')
       .addOption(
         integerOption(
@@ -113,13 +117,29 @@ ${exitCodeHelp}`,
           upLimits.basePortMax,
         ),
       )
-      .addOption(settingOption('--zone-size <bytes>', integerSettings.zoneSize, 'bytes of a zone (default: 256MiB); fixed for ever'))
       .addOption(
-        settingOption('--capacity <bytes>', integerSettings['device.capacityBytes'], 'bytes that each logger may use (default: 64GiB)'),
+        settingOption(
+          '--zone-size <bytes>',
+          integerSettings.zoneSize,
+          'bytes of a zone (default: 256MiB); fixed for ever',
+        ),
       )
-      .addOption(settingOption('--replicas <n>', integerSettings.replicas, 'copies of everything (default: 3, or all loggers)'))
       .addOption(
-        settingOption('--min-replicas <n>', integerSettings.minReplicas, 'refuse writes that would have fewer copies (default: 1)'),
+        settingOption(
+          '--capacity <bytes>',
+          integerSettings['device.capacityBytes'],
+          'bytes that each logger may use (default: 64GiB)',
+        ),
+      )
+      .addOption(
+        settingOption('--replicas <n>', integerSettings.replicas, 'copies of everything (default: 3, or all loggers)'),
+      )
+      .addOption(
+        settingOption(
+          '--min-replicas <n>',
+          integerSettings.minReplicas,
+          'refuse writes that would have fewer copies (default: 1)',
+        ),
       )
       .addOption(
         settingOption(
@@ -140,7 +160,13 @@ ${exitCodeHelp}`,
     const { io } = this.#program;
     for (const kind of ['gateway', 'logger'] as const) {
       const description = kind === 'gateway' ? 'run one gateway of a config file' : 'run one logger of a config file';
-      const node = command(root, `${kind} <id>`, description, [[`${kind} 0 --config cluster.json`, `the first ${kind} of the list`]], name)
+      const node = command(
+        root,
+        `${kind} <id>`,
+        description,
+        [[`${kind} 0 --config cluster.json`, `the first ${kind} of the list`]],
+        name,
+      )
         .requiredOption('--config <file>', "the cluster's config file")
         .option('--insecure', 'listen at addresses that other machines can reach, without authentication')
         .option('--verbose', 'log more');
@@ -184,7 +210,9 @@ ${exitCodeHelp}`,
         name,
       ),
     )
-      .addOption(integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER))
+      .addOption(
+        integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
+      )
       .option('--if-absent', 'only if there is no such key');
     this.#action<RequestFlags & { ifVersion?: number; ifAbsent?: boolean }>(put, async (flags, [key, value]) =>
       (await import('./kv-commands.ts')).put(io, key ?? '', value, flags),
@@ -216,10 +244,13 @@ ${exitCodeHelp}`,
       .addOption(integerOption('--in-flight <n>', 'requests under way at a time', 1, 16_384).default(1))
       .option('--verify', 'after the replay read back every key and compare')
       .option('--statistics <dir>', 'folder of the statistics files (default: the current one)');
-    this.#action<RequestFlags & { inFlight: number; verify?: boolean; statistics?: string }>(client, async (flags, [number, file]) => {
-      const { client: run } = await import('./client-command.ts');
-      return await run(io, integerArgument(number ?? '', 'n', 0, 1_000_000), file, flags);
-    });
+    this.#action<RequestFlags & { inFlight: number; verify?: boolean; statistics?: string }>(
+      client,
+      async (flags, [number, file]) => {
+        const { client: run } = await import('./client-command.ts');
+        return await run(io, integerArgument(number ?? '', 'n', 0, 1_000_000), file, flags);
+      },
+    );
 
     const trace = command(
       root,
@@ -233,12 +264,24 @@ ${exitCodeHelp}`,
     )
       .addOption(integerOption('--requests <n>', 'lines', 1, 1_000_000_000).default(100_000))
       .addOption(integerOption('--keys-max <n>', 'keys are integers below it', 1, 2 ** 32).default(32_768))
-      .addOption(integerOption('--value-max <n>', 'values have 1 to so many letters', 1, limits.valueBytesMax).default(4_095))
-      .addOption(integerOption('--seed <n>', 'the same seed makes the same trace (default: another one each time)', 0, 2 ** 32 - 1));
-    this.#action<{ requests: number; keysMax: number; valueMax: number; seed?: number }>(trace, async ({ valueMax, ...flags }) => {
-      const { trace: run } = await import('./client-command.ts');
-      return await run(io, { ...flags, valueLengthMax: valueMax });
-    });
+      .addOption(
+        integerOption('--value-max <n>', 'values have 1 to so many letters', 1, limits.valueBytesMax).default(4_095),
+      )
+      .addOption(
+        integerOption(
+          '--seed <n>',
+          'the same seed makes the same trace (default: another one each time)',
+          0,
+          2 ** 32 - 1,
+        ),
+      );
+    this.#action<{ requests: number; keysMax: number; valueMax: number; seed?: number }>(
+      trace,
+      async ({ valueMax, ...flags }) => {
+        const { trace: run } = await import('./client-command.ts');
+        return await run(io, { ...flags, valueLengthMax: valueMax });
+      },
+    );
   }
 
   #addViews(root: Command, name: string): void {
@@ -269,7 +312,9 @@ ${exitCodeHelp}`,
         name,
       ),
     ).option('--digest', "a hash of each zone's committed bytes");
-    this.#action<RequestFlags & { digest?: boolean }>(zones, async (flags) => (await import('./zones.ts')).zones(io, flags));
+    this.#action<RequestFlags & { digest?: boolean }>(zones, async (flags) =>
+      (await import('./zones.ts')).zones(io, flags),
+    );
   }
 
   #addInspect(root: Command, name: string): void {
@@ -310,8 +355,9 @@ ${exitCodeHelp}`,
       .addOption(integerOption('--in-flight <n>', 'requests under way at a time', 1, 16_384).default(64))
       .addOption(integerOption('--value-bytes <n>', 'size of the values', 0, limits.valueBytesMax).default(1_024))
       .addOption(integerOption('--keys <n>', 'different keys', 1, 1_000_000_000).default(10_000));
-    this.#action<RequestFlags & { requests: number; inFlight: number; valueBytes: number; keys: number }>(bench, async (flags) =>
-      (await import('./bench-command.ts')).bench(io, flags),
+    this.#action<RequestFlags & { requests: number; inFlight: number; valueBytes: number; keys: number }>(
+      bench,
+      async (flags) => (await import('./bench-command.ts')).bench(io, flags),
     );
   }
 
@@ -346,7 +392,13 @@ export interface RequestFlags {
 
 type Example = readonly [commandLine: string, what: string];
 
-function command(root: Command, usage: string, description: string, examples: readonly Example[], name: string): Command {
+function command(
+  root: Command,
+  usage: string,
+  description: string,
+  examples: readonly Example[],
+  name: string,
+): Command {
   const width = Math.max(...examples.map(([line]) => line.length));
   const lines = examples.map(([line, what]) => `  ${name} ${what === '' ? line : `${line.padEnd(width)}  ${what}`}`);
   return root

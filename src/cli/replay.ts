@@ -1,6 +1,6 @@
 /**
- * Replays a trace and checks every GET against a model in this process. Several requests are under way at a time, but those of one key
- * one after another, so that the model knows what each GET must find.
+ * Replays a trace and checks every GET against a model in this process. Several requests are under way at a time, but
+ * those of one key one after another, so that the model knows what each GET must find.
  */
 import { KvError } from '../base/errors.ts';
 import type { Client } from '../client/index.ts';
@@ -31,8 +31,8 @@ export interface ReplaySummary {
 }
 
 /**
- * @throws KvError `verify-failed` when a GET finds something else than was written; the error of the first request that fails. In both cases
- * only after what was under way has settled.
+ * @throws KvError `verify-failed` when a GET finds something else than was written; the error of the first request that
+ * fails. In both cases only after what was under way has settled.
  */
 export async function replayTrace(
   client: Client,

@@ -1,6 +1,6 @@
 /**
- * Every setting of a cluster's config file beside its addresses: default, range, unit. docs/operating.md lists the same ones (a test
- * compares both ways).
+ * Every setting of a cluster's config file beside its addresses: default, range, unit. docs/operating.md lists the same
+ * ones (a test compares both ways).
  */
 import { limits } from '../base/limits.ts';
 
@@ -54,7 +54,13 @@ export const integerSettings = {
     unit: 'loggers',
     meaning: 'writes are refused while a new zone could have fewer copies',
   },
-  valueCacheBytes: { min: 0, max: 64 * GIB, default: 64 * MIB, unit: 'bytes', meaning: 'values a gateway keeps in memory; 0: none' },
+  valueCacheBytes: {
+    min: 0,
+    max: 64 * GIB,
+    default: 64 * MIB,
+    unit: 'bytes',
+    meaning: 'values a gateway keeps in memory; 0: none',
+  },
   snapshotEveryBytes: {
     min: 64 * KIB,
     max: TIB,
@@ -81,11 +87,18 @@ export const integerSettings = {
     max: limits.alignmentBytesMax,
     default: 512,
     unit: 'bytes',
-    meaning: 'every write of a device has a multiple of this length: with the sector size no acknowledged byte is ever written again',
+    meaning:
+      'every write of a device has a multiple of this length: with the sector size no acknowledged byte is ever written again',
     powerOfTwo: true,
     fixed: true,
   },
-  'device.prefillBytes': { min: 0, max: GIB, default: 2 * MIB, unit: 'bytes', meaning: 'zeros written ahead of each write pointer' },
+  'device.prefillBytes': {
+    min: 0,
+    max: GIB,
+    default: 2 * MIB,
+    unit: 'bytes',
+    meaning: 'zeros written ahead of each write pointer',
+  },
 } as const satisfies Readonly<Record<string, IntegerSetting>>;
 
 export type IntegerSettingName = keyof typeof integerSettings;

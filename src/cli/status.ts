@@ -24,7 +24,10 @@ export interface ClusterView {
 
 type ShardView = GatewayView['shards'][number];
 
-/** Exit code 1 when a node does not answer or a shard has no owner. @throws KvError `unavailable` when no gateway answers */
+/**
+ * Exit code 1 when a node does not answer or a shard has no owner. @throws KvError `unavailable` when no gateway
+ * answers
+ */
 export async function status(io: CliIo, options: RequestOptions): Promise<ExitCode> {
   const view = await viewCluster(io, await findCluster(io, options), options.timeout);
   const shards = shardsOf(view);
@@ -34,17 +37,31 @@ export async function status(io: CliIo, options: RequestOptions): Promise<ExitCo
 }
 
 /** Asks every gateway and logger known, all at once. @throws KvError `unavailable` when no gateway answers */
-export async function viewCluster(io: CliIo, { endpoints, config }: FoundCluster, timeoutMs: number): Promise<ClusterView> {
+export async function viewCluster(
+  io: CliIo,
+  { endpoints, config }: FoundCluster,
+  timeoutMs: number,
+): Promise<ClusterView> {
   const { environment } = io;
-  const gateways = await Promise.all(endpoints.map((address) => asked(address, askGateway(environment, address, timeoutMs))));
+  const gateways = await Promise.all(
+    endpoints.map((address) => asked(address, askGateway(environment, address, timeoutMs))),
+  );
   const first = gateways.find((answer) => answer.ok);
   if (first === undefined || !first.ok) {
-    throw new KvError('unavailable', `no gateway answers: ${gateways.map((answer) => (answer.ok ? '' : answer.reason)).join('; ')}`);
+    throw new KvError(
+      'unavailable',
+      `no gateway answers: ${gateways.map((answer) => (answer.ok ? '' : answer.reason)).join('; ')}`,
+    );
   }
-  const others = first.value.gateways.map(({ clientAddress }) => clientAddress).filter((address) => !endpoints.includes(address));
+  const others = first.value.gateways
+    .map(({ clientAddress }) => clientAddress)
+    .filter((address) => !endpoints.includes(address));
   const more = await Promise.all(others.map((address) => asked(address, askGateway(environment, address, timeoutMs))));
-  const readAddresses = config?.loggers.map(({ readAddress }) => readAddress) ?? first.value.loggers.map(({ readAddress }) => readAddress);
-  const loggers = await Promise.all(readAddresses.map((address) => asked(address, askLogger(environment, address, timeoutMs))));
+  const readAddresses =
+    config?.loggers.map(({ readAddress }) => readAddress) ?? first.value.loggers.map(({ readAddress }) => readAddress);
+  const loggers = await Promise.all(
+    readAddresses.map((address) => asked(address, askLogger(environment, address, timeoutMs))),
+  );
   const processes = config === undefined ? undefined : await readProcesses(environment.files, config.dir);
   return { gateways: [...gateways, ...more], loggers, processes: processes?.processes ?? [] };
 }
@@ -64,7 +81,8 @@ function shardsOf({ gateways }: ClusterView): readonly ShardView[] {
   const views = gateways.flatMap((answer) => (answer.ok ? [answer.value] : []));
   const best = new Map<number, ShardView>();
   for (const view of views) {
-    for (const shard of view.shards) if (!best.has(shard.shard) || shard.owner === view.gateway) best.set(shard.shard, shard);
+    for (const shard of view.shards)
+      if (!best.has(shard.shard) || shard.owner === view.gateway) best.set(shard.shard, shard);
   }
   return [...best.values()].sort((a, b) => a.shard - b.shard);
 }
@@ -85,7 +103,9 @@ function jsonOf(view: ClusterView, shards: readonly ShardView[]): object {
           }
         : answer,
     ),
-    loggers: view.loggers.map((answer) => (answer.ok ? { address: answer.address, ok: true, ...answer.value.status } : answer)),
+    loggers: view.loggers.map((answer) =>
+      answer.ok ? { address: answer.address, ok: true, ...answer.value.status } : answer,
+    ),
     shards,
     processes: view.processes,
   };
@@ -121,7 +141,13 @@ function gatewayTable(view: ClusterView): string {
   const rows = view.gateways.map((answer, index) => {
     const number = answer.ok ? answer.value.gateway : index;
     const process = processOf(view, `gateway ${number}`);
-    return [number, answer.address, ...process, answer.ok ? answer.value.connections : '', answer.ok ? 'serves' : answer.reason];
+    return [
+      number,
+      answer.address,
+      ...process,
+      answer.ok ? answer.value.connections : '',
+      answer.ok ? 'serves' : answer.reason,
+    ];
   });
   return formatTable(columns, rows);
 }

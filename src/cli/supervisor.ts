@@ -1,6 +1,7 @@
 /**
- * Keeps a set of processes running: starts them, waits until they serve, starts again what dies (after a pause that doubles while it keeps
- * dying), stops them in order. What a process is stands behind `Spawn`, so that this is tested without any.
+ * Keeps a set of processes running: starts them, waits until they serve, starts again what dies (after a pause that
+ * doubles while it keeps dying), stops them in order. What a process is stands behind `Spawn`, so that this is tested
+ * without any.
  *
  *   starting --ready--> serving --exit--> waiting --pause over--> starting
  *      |                   |                 |
@@ -65,7 +66,13 @@ export type SupervisorEvent =
   | { readonly kind: 'started'; readonly name: string; readonly pid: number; readonly isRestart: boolean }
   | { readonly kind: 'serving'; readonly name: string; readonly pid: number; readonly isRestart: boolean }
   /** `restartMs` undefined: it stays dead. */
-  | { readonly kind: 'died'; readonly name: string; readonly pid: number; readonly why: string; readonly restartMs: number | undefined }
+  | {
+      readonly kind: 'died';
+      readonly name: string;
+      readonly pid: number;
+      readonly why: string;
+      readonly restartMs: number | undefined;
+    }
   | { readonly kind: 'killed'; readonly name: string; readonly pid: number };
 
 export interface SupervisorOptions {
@@ -104,7 +111,9 @@ export class Supervisor {
     for (const program of this.#programs) program.stopRestarting();
     const groups = [...new Set(this.#options.programs.map((program) => program.stopGroup))].sort((a, b) => a - b);
     for (const group of groups)
-      await Promise.all(this.#programs.filter((program) => program.stopGroup === group).map((program) => program.stop()));
+      await Promise.all(
+        this.#programs.filter((program) => program.stopGroup === group).map((program) => program.stop()),
+      );
   }
 
   /** At once, without asking. */
@@ -144,7 +153,14 @@ class Supervised {
 
   status(): ProgramStatus {
     const { name, log } = this.#program;
-    return { name, pid: this.#child?.pid ?? 0, state: this.#state, restarts: this.#restarts, serves: this.#serves, log };
+    return {
+      name,
+      pid: this.#child?.pid ?? 0,
+      state: this.#state,
+      restarts: this.#restarts,
+      serves: this.#serves,
+      log,
+    };
   }
 
   start(): Promise<void> {
@@ -218,13 +234,20 @@ class Supervised {
     const pid = this.#child?.pid ?? 0;
     const servedMs = this.#state === 'serving' ? this.#options.clock.now() - this.#servingSince : 0;
     const failure =
-      this.#failure ?? new KvError('internal', `${this.#program.name} ended ${describeExit(exit)}; its log: ${this.#program.log}`);
+      this.#failure ??
+      new KvError('internal', `${this.#program.name} ended ${describeExit(exit)}; its log: ${this.#program.log}`);
     this.#timer?.cancel();
     this.#child = undefined;
     for (const resolve of this.#exitWaiters.splice(0)) resolve();
     const restartMs = this.#nextState(servedMs);
     if (this.#state !== 'stopped')
-      this.#options.onEvent({ kind: 'died', name: this.#program.name, pid, why: this.#failure?.message ?? describeExit(exit), restartMs });
+      this.#options.onEvent({
+        kind: 'died',
+        name: this.#program.name,
+        pid,
+        why: this.#failure?.message ?? describeExit(exit),
+        restartMs,
+      });
     this.#firstStart?.reject(failure);
     this.#firstStart = undefined;
   }

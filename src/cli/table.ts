@@ -6,7 +6,11 @@ export interface Column {
 }
 
 /** Lines without trailing blanks, each beginning with `indent`. */
-export function formatTable(columns: readonly Column[], rows: readonly (readonly (string | number)[])[], indent = ''): string {
+export function formatTable(
+  columns: readonly Column[],
+  rows: readonly (readonly (string | number)[])[],
+  indent = '',
+): string {
   const cells = [columns.map((column) => column.title), ...rows.map((row) => row.map(String))];
   const widths = columns.map((_, index) => Math.max(...cells.map((row) => row[index]?.length ?? 0)));
   const line = (row: readonly string[]): string =>

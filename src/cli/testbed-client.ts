@@ -1,6 +1,6 @@
 /**
- * The testbed's client: `client <n> <trace>` replays a trace and appends its measurements to statistics files; `client 0` takes commands
- * from its input. The caller brings the client, the streams and the files.
+ * The testbed's client: `client <n> <trace>` replays a trace and appends its measurements to statistics files; `client
+ * 0` takes commands from its input. The caller brings the client, the streams and the files.
  */
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
@@ -24,12 +24,16 @@ const lineBytesMax = limits.valueBytesMax + 4 * limits.keyBytesMax;
 export const statisticsFiles = { put: 'statistics-put.txt', get: 'statistics-get.txt' } as const;
 const statisticsHeader = 'time\tclient\ttrace\trequests\taverage-ms\tper-second\tp99-ms\n';
 
-/** Lines of a stream of UTF-8 bytes, without their ends. @throws KvError `bad-argument` when one is longer than any request can be */
+/**
+ * Lines of a stream of UTF-8 bytes, without their ends. @throws KvError `bad-argument` when one is longer than any
+ * request can be
+ */
 export async function* linesOf(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<string, void, undefined> {
   let parts: Buffer[] = [];
   let length = 0;
   for await (const chunk of input) {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const bytes =
+      typeof chunk === 'string' ? Buffer.from(chunk) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let start = 0;
     for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10, start)) {
       parts.push(bytes.subarray(start, end));
@@ -66,9 +70,10 @@ export interface BatchOptions extends ReplayOptions {
 }
 
 /**
- * `client <n> <trace>`: replays, prints a summary and appends one line to each of `statistics-put.txt` and `statistics-get.txt`: tab-separated
- * time (ISO 8601), client number, trace, requests, average latency in ms, requests per second, 99th percentile in ms; under a header line.
- * Latency is from the call to the settled promise; the rate counts the time in which a request of the kind was under way.
+ * `client <n> <trace>`: replays, prints a summary and appends one line to each of `statistics-put.txt` and
+ * `statistics-get.txt`: tab-separated time (ISO 8601), client number, trace, requests, average latency in ms, requests
+ * per second, 99th percentile in ms; under a header line. Latency is from the call to the settled promise; the rate
+ * counts the time in which a request of the kind was under way.
  */
 export async function runBatch(
   client: Client,
@@ -86,8 +91,17 @@ export async function runBatch(
     ['put', summary.puts],
     ['get', summary.gets],
   ] as const) {
-    const figures = [latencies.count, latencies.averageMs.toFixed(3), latencies.perSecond.toFixed(1), latencies.p99Ms.toFixed(3)];
-    await appendLine(files, `${prefix}${statisticsFiles[kind]}`, [time, options.number, options.trace, ...figures].join('\t'));
+    const figures = [
+      latencies.count,
+      latencies.averageMs.toFixed(3),
+      latencies.perSecond.toFixed(1),
+      latencies.p99Ms.toFixed(3),
+    ];
+    await appendLine(
+      files,
+      `${prefix}${statisticsFiles[kind]}`,
+      [time, options.number, options.trace, ...figures].join('\t'),
+    );
   }
   return summary;
 }
@@ -120,10 +134,16 @@ async function appendLine(files: Files, path: string, line: string): Promise<voi
 }
 
 /**
- * `client 0`: PUT, GET and DEL in any case, one a line, one after another until the input ends. GET writes the value alone and a line end;
- * PUT and DEL write nothing. What goes wrong, also a key that is not there, is a line on `errors`. Returns how many commands failed.
+ * `client 0`: PUT, GET and DEL in any case, one a line, one after another until the input ends. GET writes the value
+ * alone and a line end; PUT and DEL write nothing. What goes wrong, also a key that is not there, is a line on
+ * `errors`. Returns how many commands failed.
  */
-export async function runInteractive(client: Client, lines: AsyncIterable<string>, output: TextSink, errors: TextSink): Promise<number> {
+export async function runInteractive(
+  client: Client,
+  lines: AsyncIterable<string>,
+  output: TextSink,
+  errors: TextSink,
+): Promise<number> {
   let failures = 0;
   let lineNumber = 0;
   for await (const line of lines) {

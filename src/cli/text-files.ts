@@ -17,7 +17,8 @@ export async function readText(files: Files, path: string): Promise<string | und
     }
   } catch (error) {
     if (error instanceof FilesError && error.code === 'not-found') return undefined;
-    if (error instanceof FilesError) throw new KvError('config-invalid', `${path}: cannot be read: ${error.message}`, { cause: error });
+    if (error instanceof FilesError)
+      throw new KvError('config-invalid', `${path}: cannot be read: ${error.message}`, { cause: error });
     throw error;
   }
 }
@@ -46,7 +47,9 @@ export interface Chunks {
   readonly position: () => number;
 }
 
-/** A file from its start to its end, piece by piece; closed when the iteration ends. @throws KvError `config-not-found` */
+/**
+ * A file from its start to its end, piece by piece; closed when the iteration ends. @throws KvError `config-not-found`
+ */
 export async function openChunks(files: Files, path: string): Promise<Chunks> {
   const file = await openForReading(files, path);
   const size = file.size();

@@ -7,7 +7,9 @@ import type { Output } from './io.ts';
 export function textLog(output: Output, clock: Clock, isVerbose = false): Log {
   return (level, event, fields = {}) => {
     if (level === 'debug' && !isVerbose) return;
-    const list = Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [` ${name}=${quoted(value)}`]));
+    const list = Object.entries(fields).flatMap(([name, value]) =>
+      value === undefined ? [] : [` ${name}=${quoted(value)}`],
+    );
     output.write(`${new Date(clock.wall()).toISOString()} ${level.padEnd(5)} ${event}${list.join('')}\n`);
   };
 }

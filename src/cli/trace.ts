@@ -5,8 +5,8 @@
  *   GET <key>
  *   DEL <key>
  *
- * Commands in any case; fields are separated by spaces or tabs; a value is the rest of the line after the separator. Empty lines are
- * skipped. Keys are taken as text.
+ * Commands in any case; fields are separated by spaces or tabs; a value is the rest of the line after the separator.
+ * Empty lines are skipped. Keys are taken as text.
  */
 import { KvError } from '../base/errors.ts';
 import type { Random } from '../env/random.ts';
@@ -58,7 +58,10 @@ export function formatTraceRequest(request: TraceRequest): string {
 
 function invalid(lineNumber: number, text: string): KvError {
   const shown = text.length > 60 ? `${text.slice(0, 60)}...` : text;
-  return new KvError('trace-invalid', `line ${lineNumber}: expected 'PUT key value', 'GET key' or 'DEL key', found '${shown}'`);
+  return new KvError(
+    'trace-invalid',
+    `line ${lineNumber}: expected 'PUT key value', 'GET key' or 'DEL key', found '${shown}'`,
+  );
 }
 
 export interface TraceOptions {
@@ -69,7 +72,10 @@ export interface TraceOptions {
   readonly valueLengthMax?: number;
   /** Share of puts, 0..1; default 0.5. */
   readonly putShare?: number;
-  /** Share of deletes, 0..1; default 0: the testbed's generator makes none. The rest are gets of keys that were put before. */
+  /**
+   * Share of deletes, 0..1; default 0: the testbed's generator makes none. The rest are gets of keys that were put
+   * before.
+   */
   readonly deleteShare?: number;
 }
 
@@ -99,6 +105,7 @@ export function* generateTrace(random: Random, options: TraceOptions): Generator
 /** Letters and digits. */
 export function randomValue(random: Random, length: number): string {
   const bytes = Buffer.from(random.bytes(length));
-  for (let index = 0; index < length; index++) bytes[index] = alphabet.charCodeAt((bytes[index] ?? 0) % alphabet.length);
+  for (let index = 0; index < length; index++)
+    bytes[index] = alphabet.charCodeAt((bytes[index] ?? 0) % alphabet.length);
   return bytes.toString('latin1');
 }

@@ -1,6 +1,7 @@
 /**
- * What `up` is to start: the stored config of a folder that has one, or a new one from the command line. Ports of a new cluster:
- * client ports of gateways base + id, their peer ports base + 100 + id, read ports of loggers base + 200 + id, write ports base + 300 + id.
+ * What `up` is to start: the stored config of a folder that has one, or a new one from the command line. Ports of a new
+ * cluster: client ports of gateways base + id, their peer ports base + 100 + id, read ports of loggers base + 200 + id,
+ * write ports base + 300 + id.
  */
 import { KvError } from '../base/errors.ts';
 import type { ClusterConfig, ConfigFile } from './config.ts';
@@ -31,7 +32,10 @@ export function newConfig(settings: UpSettings): ConfigFile {
   const gateways = settings.gateways ?? 3;
   return {
     gateways: Array.from({ length: gateways }, (_, id) => `127.0.0.1:${base + 100 + id}, ${base + id}`),
-    loggers: Array.from({ length: settings.loggers ?? 3 }, (_, id) => `127.0.0.1:${base + 200 + id}, ${base + 300 + id}`),
+    loggers: Array.from(
+      { length: settings.loggers ?? 3 },
+      (_, id) => `127.0.0.1:${base + 200 + id}, ${base + 300 + id}`,
+    ),
     coordinator: { kind: 'sqlite', file: 'coordinator.sqlite' },
     dir: '.',
     shards: settings.shards ?? gateways,
@@ -55,10 +59,16 @@ function changeable(settings: UpSettings): Partial<ConfigFile> {
  * The stored config with what the command line changes of it; undefined when it changes nothing.
  * @throws KvError `settings-differ` naming what was given and what is stored
  */
-export function changedConfig(settings: UpSettings, stored: ClusterConfig, content: ConfigFile): ConfigFile | undefined {
+export function changedConfig(
+  settings: UpSettings,
+  stored: ClusterConfig,
+  content: ConfigFile,
+): ConfigFile | undefined {
   const differences = fixedSettings(settings, stored).filter(({ given, has }) => given !== undefined && given !== has);
   if (differences.length > 0) {
-    const list = differences.map(({ option, given, has }) => `${option} ${given} was given, ${has} is stored`).join('; ');
+    const list = differences
+      .map(({ option, given, has }) => `${option} ${given} was given, ${has} is stored`)
+      .join('; ');
     throw new KvError(
       'settings-differ',
       `${stored.file}: ${list}. Leave it out to start the cluster as it is, or use another --dir for a new one`,
@@ -69,7 +79,10 @@ export function changedConfig(settings: UpSettings, stored: ClusterConfig, conte
   return isChange ? { ...content, ...changes } : undefined;
 }
 
-function fixedSettings(settings: UpSettings, stored: ClusterConfig): readonly { option: string; given: number | undefined; has: number }[] {
+function fixedSettings(
+  settings: UpSettings,
+  stored: ClusterConfig,
+): readonly { option: string; given: number | undefined; has: number }[] {
   const firstPort = Number(stored.gateways[0]?.clientAddress.split(':').at(-1));
   return [
     { option: '--gateways', given: settings.gateways, has: stored.gateways.length },

@@ -40,11 +40,17 @@ export class UpReport {
         return;
       case 'serving':
         if (this.#isJson || event.isRestart)
-          this.#tell(named(event, 'serving'), this.#stamped(this.#style.green(`${event.name} serves again (pid ${event.pid})`)));
+          this.#tell(
+            named(event, 'serving'),
+            this.#stamped(this.#style.green(`${event.name} serves again (pid ${event.pid})`)),
+          );
         return;
       case 'died': {
         const next = event.restartMs === undefined ? 'it stays down' : `it starts again in ${event.restartMs / 1000} s`;
-        this.#tell(named(event, 'died'), this.#stamped(this.#style.yellow(`${event.name} (pid ${event.pid}) ended ${event.why}; ${next}`)));
+        this.#tell(
+          named(event, 'died'),
+          this.#stamped(this.#style.yellow(`${event.name} (pid ${event.pid}) ended ${event.why}; ${next}`)),
+        );
         return;
       }
       case 'killed':
@@ -58,10 +64,25 @@ export class UpReport {
   ready(config: ClusterConfig, cluster: ClusterRecord, processes: readonly ProgramStatus[], tookMs: number): void {
     const endpoints = config.gateways.map(({ clientAddress }) => clientAddress);
     if (this.#isJson) {
-      this.#tell({ event: 'ready', cluster: cluster.cluster, endpoints, config: config.file, tookMs: Math.round(tookMs), processes }, '');
+      this.#tell(
+        {
+          event: 'ready',
+          cluster: cluster.cluster,
+          endpoints,
+          config: config.file,
+          tookMs: Math.round(tookMs),
+          processes,
+        },
+        '',
+      );
       return;
     }
-    const columns = [{ title: 'process' }, { title: 'pid', align: 'right' as const }, { title: 'serves' }, { title: 'log' }];
+    const columns = [
+      { title: 'process' },
+      { title: 'pid', align: 'right' as const },
+      { title: 'serves' },
+      { title: 'log' },
+    ];
     const rows = processes.map(({ name, pid, serves, log }) => [name, pid, serves, this.#shown(log)]);
     this.#line(`\n${formatTable(columns, rows, '  ')}\n`);
     this.#line(
@@ -74,7 +95,9 @@ export class UpReport {
   unserved(shards: readonly number[]): void {
     this.#tell(
       { event: 'unserved', shards },
-      this.#style.yellow(`not served yet: shards ${shards.join(', ')}; the logs of the gateways and \`status\` say why`),
+      this.#style.yellow(
+        `not served yet: shards ${shards.join(', ')}; the logs of the gateways and \`status\` say why`,
+      ),
     );
   }
 
@@ -103,7 +126,8 @@ export class UpReport {
     ];
     const width = Math.max(...hints.map(([command]) => command.length));
     this.#line('next, in another terminal:');
-    for (const [command, what] of hints) this.#line(`  ${this.#style.cyan(command.padEnd(width))}  ${this.#style.dim(what)}`);
+    for (const [command, what] of hints)
+      this.#line(`  ${this.#style.cyan(command.padEnd(width))}  ${this.#style.dim(what)}`);
     this.#line('\nCtrl-C stops all.');
   }
 

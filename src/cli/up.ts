@@ -34,7 +34,10 @@ const shardPollMs = 50;
 /** A second signal within this time is the same Ctrl-C, told twice (npm passes on what the terminal sent to all). */
 const sameSignalMs = 500;
 
-/** Runs until a signal. @throws KvError `folder-in-use`, `port-in-use`, `settings-differ`, `config-invalid` and what keeps a node from serving */
+/**
+ * Runs until a signal. @throws KvError `folder-in-use`, `port-in-use`, `settings-differ`, `config-invalid` and what
+ * keeps a node from serving
+ */
 export async function runUp(io: CliIo, spawn: Spawn, options: UpOptions): Promise<ExitCode> {
   const dir = path.resolve(io.folder, options.dir ?? defaultFolder);
   await io.environment.files.makeFolder(dir);
@@ -57,16 +60,21 @@ async function lockFolder(io: CliIo, dir: string): Promise<FolderLock> {
     if (!(error instanceof FilesError) || error.code !== 'locked') throw error;
     const holder = await readProcesses(io.environment.files, dir);
     const who = holder === undefined ? '' : ` (pid ${holder.supervisor})`;
-    throw new KvError('folder-in-use', `${dir}: another \`up\`${who} runs the cluster in this folder; stop it, or use another --dir`, {
-      cause: error,
-    });
+    throw new KvError(
+      'folder-in-use',
+      `${dir}: another \`up\`${who} runs the cluster in this folder; stop it, or use another --dir`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 async function prepareConfig(io: CliIo, file: string, options: UpOptions, report: UpReport): Promise<ClusterConfig> {
   const { files } = io.environment;
   const text = await readText(files, file);
-  const wanted = text === undefined ? newConfig(options) : changedConfig(options, parseConfig(text, file), parseContent(text, file));
+  const wanted =
+    text === undefined ? newConfig(options) : changedConfig(options, parseConfig(text, file), parseContent(text, file));
   if (wanted === undefined) return parseConfig(text ?? '', file);
   const fresh = formatConfig(wanted);
   const config = parseConfig(fresh, file);
@@ -109,9 +117,16 @@ async function takenPorts(io: CliIo, config: ClusterConfig): Promise<readonly st
 
 /** The cluster's record, made here before any node starts, so that a mistake is told once and at once. */
 async function createCluster(io: CliIo, config: ClusterConfig): Promise<ClusterRecord> {
-  const coordinator = await openSqliteCoordinator({ file: config.coordinator.file, clock: io.environment.clock, log: silent });
+  const coordinator = await openSqliteCoordinator({
+    file: config.coordinator.file,
+    clock: io.environment.clock,
+    log: silent,
+  });
   try {
-    return await joinCluster(coordinator, io.environment.random, { shardCount: config.shards, zoneSize: config.zoneSize });
+    return await joinCluster(coordinator, io.environment.random, {
+      shardCount: config.shards,
+      zoneSize: config.zoneSize,
+    });
   } finally {
     await coordinator.close();
   }
@@ -125,7 +140,10 @@ export function programsOf(config: ClusterConfig, dir: string): readonly Program
     // Gateways first: they still need the loggers for what they finish.
     stopGroup: kind === 'gateway' ? 0 : 1,
   });
-  return [...config.loggers.map(({ id }) => program('logger', id)), ...config.gateways.map(({ id }) => program('gateway', id))];
+  return [
+    ...config.loggers.map(({ id }) => program('logger', id)),
+    ...config.gateways.map(({ id }) => program('gateway', id)),
+  ];
 }
 
 interface Supervision {
@@ -136,7 +154,11 @@ interface Supervision {
   readonly report: UpReport;
 }
 
-async function supervise(io: CliIo, spawn: Spawn, { config, cluster, dir, options, report }: Supervision): Promise<ExitCode> {
+async function supervise(
+  io: CliIo,
+  spawn: Spawn,
+  { config, cluster, dir, options, report }: Supervision,
+): Promise<ExitCode> {
   const { clock, files } = io.environment;
   const start = clock.now();
   const stop = new StopRequest(io, () => supervisor.killAll());
@@ -174,7 +196,9 @@ async function unservedShards(io: CliIo, config: ClusterConfig): Promise<readonl
   const { clock } = io.environment;
   const start = clock.now();
   for (;;) {
-    const served = new Set((await Promise.all(config.gateways.map(({ clientAddress }) => shardsServedBy(io, clientAddress)))).flat());
+    const served = new Set(
+      (await Promise.all(config.gateways.map(({ clientAddress }) => shardsServedBy(io, clientAddress)))).flat(),
+    );
     const missing = Array.from({ length: config.shards }, (_, shard) => shard).filter((shard) => !served.has(shard));
     if (missing.length === 0 || clock.now() - start > shardWaitMs) return missing;
     await new Promise<void>((resolve) => clock.after(shardPollMs, resolve));
@@ -205,7 +229,10 @@ function processesRecorder(io: CliIo, dir: string, status: () => ReturnType<Supe
   };
   return () => {
     isStale = true;
-    if (!isWriting) write().catch((error: unknown) => io.err.write(`kv-filelog: ${dir}: cannot write processes.json: ${String(error)}\n`));
+    if (!isWriting)
+      write().catch((error: unknown) =>
+        io.err.write(`kv-filelog: ${dir}: cannot write processes.json: ${String(error)}\n`),
+      );
   };
 }
 

@@ -23,22 +23,27 @@ export async function zones(io: CliIo, options: ZonesOptions): Promise<ExitCode>
   const rows = options.digest === true ? await digested(io, view, options.timeout) : rowsOf(view);
   const different = differing(rows);
   if (options.json === true)
-    io.out.write(`${JSON.stringify({ zones: rows.map(({ logger, zone }) => ({ logger, ...zone })), differing: different })}\n`);
+    io.out.write(
+      `${JSON.stringify({ zones: rows.map(({ logger, zone }) => ({ logger, ...zone })), differing: different })}\n`,
+    );
   else io.out.write(`${tableOf(rows, options.digest === true)}\n`);
-  for (const answer of view.loggers) if (!answer.ok) io.err.write(`kv-filelog: a logger does not answer: ${answer.reason}\n`);
+  for (const answer of view.loggers)
+    if (!answer.ok) io.err.write(`kv-filelog: a logger does not answer: ${answer.reason}\n`);
   for (const name of different) io.err.write(`kv-filelog: ${name}: the replicas hold different bytes\n`);
   if (different.length > 0) return exitCodes.wrong;
   return view.loggers.every(({ ok }) => ok) ? exitCodes.ok : exitCodes.failed;
 }
 
 function rowsOf(view: ClusterView): readonly ZoneRow[] {
-  const rows = view.loggers.flatMap((answer, logger) => (answer.ok ? answer.value.zones.map((zone) => ({ logger, zone })) : []));
+  const rows = view.loggers.flatMap((answer, logger) =>
+    answer.ok ? answer.value.zones.map((zone) => ({ logger, zone })) : [],
+  );
   return rows.sort((a, b) => a.zone.shard - b.zone.shard || a.zone.zone - b.zone.zone || a.logger - b.logger);
 }
 
 /**
- * Asks for the hash of what all copies of a zone hold: a finished zone's whole length, else the shortest copy's. What lies beyond in a
- * longer copy was never acknowledged by all, so it is nobody's.
+ * Asks for the hash of what all copies of a zone hold: a finished zone's whole length, else the shortest copy's. What
+ * lies beyond in a longer copy was never acknowledged by all, so it is nobody's.
  */
 async function digested(io: CliIo, view: ClusterView, timeoutMs: number): Promise<readonly ZoneRow[]> {
   const lengths = new Map<string, DigestItem>();
@@ -62,7 +67,8 @@ function nameOf(zone: ZoneStatus): string {
 function differing(rows: readonly ZoneRow[]): readonly string[] {
   const digests = new Map<string, Set<string>>();
   for (const { zone } of rows) {
-    if (zone.digest !== undefined) digests.set(nameOf(zone), (digests.get(nameOf(zone)) ?? new Set<string>()).add(zone.digest));
+    if (zone.digest !== undefined)
+      digests.set(nameOf(zone), (digests.get(nameOf(zone)) ?? new Set<string>()).add(zone.digest));
   }
   return [...digests].flatMap(([name, set]) => (set.size > 1 ? [name] : []));
 }

@@ -35,12 +35,14 @@ export function settingsOf(options: ClientOptions): Settings {
 
 /** Splits, checks and tidies the endpoints. @throws KvError `bad-argument`, `address-invalid` */
 export function endpointsOf(endpoints: string | readonly string[]): string[] {
-  const parts: unknown[] = typeof endpoints === 'string' ? endpoints.split(',') : Array.isArray(endpoints) ? endpoints : [endpoints];
+  const parts: unknown[] =
+    typeof endpoints === 'string' ? endpoints.split(',') : Array.isArray(endpoints) ? endpoints : [endpoints];
   const addresses = parts.map((part) => {
     if (typeof part !== 'string') throw bad('an endpoint', "a string 'host:port'", part);
     return checkAddress(part.trim());
   });
-  if (addresses.length === 0) throw new KvError('bad-argument', 'connect needs at least one endpoint, the client port of a gateway');
+  if (addresses.length === 0)
+    throw new KvError('bad-argument', 'connect needs at least one endpoint, the client port of a gateway');
   return [...new Set(addresses)];
 }
 
@@ -48,7 +50,10 @@ function checkAddress(address: string): string {
   const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):(\d{1,5})$/.exec(address);
   const port = Number(match?.[2]);
   if (match === null || port < 1 || port > 65_535) {
-    throw new KvError('address-invalid', `'${address}' is not an endpoint; one looks like 127.0.0.1:7101 or [::1]:7101`);
+    throw new KvError(
+      'address-invalid',
+      `'${address}' is not an endpoint; one looks like 127.0.0.1:7101 or [::1]:7101`,
+    );
   }
   return address;
 }
@@ -56,7 +61,8 @@ function checkAddress(address: string): string {
 /** @throws KvError `bad-argument`, `key-empty`, `key-too-long` */
 export function keyBytes(key: Bytes, bytesMax: number): Uint8Array {
   const bytes = toBytes('a key', key);
-  if (bytes.length === 0) throw new KvError('key-empty', 'the key is empty; a key has 1 to ' + String(bytesMax) + ' bytes');
+  if (bytes.length === 0)
+    throw new KvError('key-empty', 'the key is empty; a key has 1 to ' + String(bytesMax) + ' bytes');
   if (bytes.length > bytesMax) {
     throw new KvError('key-too-long', `the key has ${bytes.length} bytes; at most ${bytesMax} are allowed`);
   }
@@ -69,16 +75,21 @@ export function valueBytes(value: Bytes, bytesMax: number): Uint8Array {
   if (bytes.length > bytesMax) {
     throw new KvError('value-too-large', `the value has ${bytes.length} bytes; at most ${bytesMax} are allowed`);
   }
-  // A message refers to a long value until the network has taken it, which may be after a timeout told the caller that he has it back.
+  // A message refers to a long value until the network has taken it, which may be after a timeout told the caller that
+  // he has it back.
   return bytes === value && bytes.length >= referenceBytesMin ? new Uint8Array(bytes) : bytes;
 }
 
 function toBytes(what: string, input: unknown): Uint8Array {
   if (typeof input === 'string') {
     const bytes = Buffer.from(input, 'utf8');
-    // Only then can there be half a surrogate pair, which UTF-8 can't carry: two different strings would become one key.
+    // Only then can there be half a surrogate pair, which UTF-8 can't carry: two different strings would become one
+    // key.
     if (bytes.length !== input.length && /\p{Surrogate}/u.test(input)) {
-      throw new KvError('bad-argument', `${what} is a string with half a surrogate pair, which has no UTF-8 form; pass bytes`);
+      throw new KvError(
+        'bad-argument',
+        `${what} is a string with half a surrogate pair, which has no UTF-8 form; pass bytes`,
+      );
     }
     return bytes;
   }
@@ -99,16 +110,20 @@ export function conditionOf(options: PutOptions | undefined): number {
 
 /** @throws KvError `bad-argument` */
 export function timeoutOf(options: RequestOptions | undefined, fallback: number): number {
-  return options?.timeoutMs === undefined ? fallback : inRange('timeoutMs', options.timeoutMs, fallback, 1, timeoutMsMax);
+  return options?.timeoutMs === undefined
+    ? fallback
+    : inRange('timeoutMs', options.timeoutMs, fallback, 1, timeoutMsMax);
 }
 
 function inRange(name: string, value: unknown, fallback: number, least: number, most: number): number {
   if (value === undefined) return fallback;
-  if (typeof value !== 'number' || !(value >= least && value <= most)) throw bad(name, `a number from ${least} to ${most}`, value);
+  if (typeof value !== 'number' || !(value >= least && value <= most))
+    throw bad(name, `a number from ${least} to ${most}`, value);
   return value;
 }
 
 function bad(what: string, wanted: string, got: unknown): KvError {
-  const shown = typeof got === 'number' ? String(got) : got === null ? 'null' : Array.isArray(got) ? 'an array' : `a ${typeof got}`;
+  const shown =
+    typeof got === 'number' ? String(got) : got === null ? 'null' : Array.isArray(got) ? 'an array' : `a ${typeof got}`;
   return new KvError('bad-argument', `${what} must be ${wanted}, got ${shown}`);
 }

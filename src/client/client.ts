@@ -24,9 +24,10 @@ const manyInFlight = 512;
 const closeGraceMs = 5_000;
 
 /**
- * A connection to a cluster, made by `connect`. Every promise settles; every error is a `KvError` with `code`, `retryable` and `outcome`.
- * What fails for a reason that may pass is tried again until the request's time is over; a write takes effect at most once however often it
- * is sent. Requests that are under way at the same time have no order among them.
+ * A connection to a cluster, made by `connect`. Every promise settles; every error is a `KvError` with `code`,
+ * `retryable` and `outcome`. What fails for a reason that may pass is tried again until the request's time is over; a
+ * write takes effect at most once however often it is sent. Requests that are under way at the same time have no order
+ * among them.
  */
 export class Client implements AsyncDisposable {
   readonly #dispatcher: Dispatcher;
@@ -72,7 +73,10 @@ export class Client implements AsyncDisposable {
     });
   }
 
-  /** A result per key, in the order of the keys. Not a snapshot: each key is read for itself. Never rejects for a key's failure. */
+  /**
+   * A result per key, in the order of the keys. Not a snapshot: each key is read for itself. Never rejects for a key's
+   * failure.
+   */
   getMany(keys: Iterable<Bytes>, options?: ReadOptions): Promise<GetManyResult[]> {
     return forEachOf([...keys], async (key): Promise<GetManyResult> => {
       try {
@@ -83,7 +87,10 @@ export class Client implements AsyncDisposable {
     });
   }
 
-  /** A result per key, in the order of the entries. Not atomic: some may be written and others not. Never rejects for a key's failure. */
+  /**
+   * A result per key, in the order of the entries. Not atomic: some may be written and others not. Never rejects for a
+   * key's failure.
+   */
   putMany(entries: Iterable<readonly [key: Bytes, value: Bytes]>, options?: RequestOptions): Promise<PutManyResult[]> {
     return forEachOf([...entries], async ([key, value]): Promise<PutManyResult> => {
       try {
@@ -100,8 +107,8 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Takes no more requests, waits up to `timeoutMs` (default 5,000) for those under way, fails the rest with `closed`, and closes the
-   * connections. Idempotent; later calls wait for the first.
+   * Takes no more requests, waits up to `timeoutMs` (default 5,000) for those under way, fails the rest with `closed`,
+   * and closes the connections. Idempotent; later calls wait for the first.
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
     this.#closed ??= this.#dispatcher.close(options.timeoutMs ?? closeGraceMs);

@@ -17,10 +17,10 @@ const progressTimeoutMs = 4_000;
 const channelOptions = clientOptions({ progressTimeoutMs });
 
 /**
- * Connects to a cluster through the client ports of any of its gateways (`'host:port'`, several in an array or separated by commas), and
- * learns of the others. Resolves when the first one has answered.
- * @throws KvError `bad-argument`, `address-invalid`; `unavailable` when no gateway answers within `connectTimeoutMs`; `protocol-version`,
- * `wrong-cluster` when all refuse.
+ * Connects to a cluster through the client ports of any of its gateways (`'host:port'`, several in an array or
+ * separated by commas), and learns of the others. Resolves when the first one has answered.
+ * @throws KvError `bad-argument`, `address-invalid`; `unavailable` when no gateway answers within `connectTimeoutMs`;
+ * `protocol-version`, `wrong-cluster` when all refuse.
  */
 export function connect(endpoints: string | readonly string[], options: ClientOptions = {}): Promise<Client> {
   const world = { clock: new RealClock(), random: new RealRandom(), network: new RealNetwork() };
@@ -38,7 +38,11 @@ export async function connectWith(
   const addresses = endpointsOf(endpoints);
   const { clock, random, network } = world;
   const dispatcher = new Dispatcher(
-    { clock, random, openChannel: (address, handler) => openChannel(network.connect(address), clock, channelOptions, handler) },
+    {
+      clock,
+      random,
+      openChannel: (address, handler) => openChannel(network.connect(address), clock, channelOptions, handler),
+    },
     addresses,
     settings,
     processHold,

@@ -1,14 +1,15 @@
 /**
- * Sends requests to the gateways that own their keys, and sends them again when that fails, until they settle: all of them do, by their
- * deadline at the latest.
+ * Sends requests to the gateways that own their keys, and sends them again when that fails, until they settle: all of
+ * them do, by their deadline at the latest.
  *
  *            session, window and a gateway are there            answer
  *   waiting ------------------------------------------> sent ----------------> settled
  *      ^                                                 |  failure that may pass
  *      +---------------- delayed <-----------------------+
  *
- * Safety (S15): every copy of a write carries the same client id and number, so that it is applied at most once. What a write that failed
- * says of its outcome: `not-applied` only if no copy was sent, or every copy was refused with the outcome `not-applied`.
+ * Safety (S15): every copy of a write carries the same client id and number, so that it is applied at most once. What a
+ * write that failed says of its outcome: `not-applied` only if no copy was sent, or every copy was refused with the
+ * outcome `not-applied`.
  */
 import { KvError } from '../base/errors.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
@@ -80,7 +81,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#pending = new PendingRequests(settings.requestsMax, settings.bytesMax);
   }
 
-  // --- opening and closing -------------------------------------------------------------------------------------------------
+  // --- opening and closing
+  // -------------------------------------------------------------------------------------------------
 
   /** Resolves at the first welcome. @throws KvError `unavailable`, or what every endpoint refuses for. */
   async open(endpoints: readonly string[]): Promise<void> {
@@ -143,11 +145,13 @@ export class Dispatcher implements LinkOwner, AbortListener {
     };
   }
 
-  // --- the way of a request ------------------------------------------------------------------------------------------------
+  // --- the way of a request
+  // ------------------------------------------------------------------------------------------------
 
   /** The request settles, whatever happens. */
   submit(request: Request, timeoutMs: number, signal: AbortSignal | undefined): void {
-    const refusal = this.#state === 'open' ? this.#pending.refusal(request) : new KvError('closed', 'the client is closed');
+    const refusal =
+      this.#state === 'open' ? this.#pending.refusal(request) : new KvError('closed', 'the client is closed');
     if (refusal !== undefined) {
       request.reject(refusal);
       return;
@@ -169,7 +173,10 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   aborted(request: Request): void {
     const sent = request.copiesOut > 0 ? 'after it was sent' : 'before it was sent';
-    this.#fail(request, new KvError('aborted', `the ${request.method} was aborted ${sent}`, { cause: request.abortReason }));
+    this.#fail(
+      request,
+      new KvError('aborted', `the ${request.method} was aborted ${sent}`, { cause: request.abortReason }),
+    );
   }
 
   #enqueue(request: Request): void {
@@ -182,7 +189,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
   /** Sends what waits, as far as it can be sent. */
   #pump(): void {
     for (const queue of [this.#waitingReads, this.#waitingWrites]) {
-      for (let request = queue.peek(); request !== undefined && this.#trySend(request); request = queue.peek()) queue.shift();
+      for (let request = queue.peek(); request !== undefined && this.#trySend(request); request = queue.peek())
+        queue.shift();
     }
   }
 
@@ -207,11 +215,19 @@ export class Dispatcher implements LinkOwner, AbortListener {
     request.link = link;
     request.mapRevision = this.#gateways.revision;
     this.#writing = request;
-    link.request(request.method, this.#write, (failure, result) => this.#answered(request, copy, failure, result, link));
+    link.request(request.method, this.#write, (failure, result) =>
+      this.#answered(request, copy, failure, result, link),
+    );
     this.#writing = undefined;
   }
 
-  #answered(request: Request, copy: number, failure: RpcFailure | undefined, result: MessageReader | undefined, link: Link): void {
+  #answered(
+    request: Request,
+    copy: number,
+    failure: RpcFailure | undefined,
+    result: MessageReader | undefined,
+    link: Link,
+  ): void {
     if (request.state === 'settled') return;
     if (failure === undefined && result !== undefined) {
       this.#succeed(request, result, link);
@@ -220,7 +236,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
     const error = errorOf(failure, link.address);
     if (error.outcome === 'not-applied') request.copiesOut--;
     // Of older copies only a refused condition counts: it is the result of the write (S15), whichever copy it answers.
-    if ((copy === request.sends && request.state === 'sent') || error.code === 'condition-failed') this.#failed(request, error);
+    if ((copy === request.sends && request.state === 'sent') || error.code === 'condition-failed')
+      this.#failed(request, error);
   }
 
   #succeed(request: Request, result: MessageReader, link: Link): void {
@@ -272,7 +289,10 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#delayed.push(request);
   }
 
-  /** Rejects with the outcome that holds for all copies together. A refused condition is the result: nothing was applied. */
+  /**
+   * Rejects with the outcome that holds for all copies together. A refused condition is the result: nothing was
+   * applied.
+   */
   #fail(request: Request, error: KvError): void {
     const unknown = request.isWrite && request.copiesOut > 0 && error.code !== 'condition-failed';
     request.reject(withOutcome(error, unknown ? 'unknown' : 'not-applied'));
@@ -292,7 +312,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#changed();
   }
 
-  // --- time ----------------------------------------------------------------------------------------------------------------
+  // --- time
+  // ----------------------------------------------------------------------------------------------------------------
 
   #arm(): void {
     if (this.#timer !== undefined || this.#pending.count === 0) return;
@@ -325,7 +346,9 @@ export class Dispatcher implements LinkOwner, AbortListener {
     const why = last === undefined ? '' : ` (${last.code}: ${last.message})`;
     this.#fail(
       request,
-      new KvError('timeout', `the ${request.method} got no answer within ${request.timeoutMs} ms${why}`, { cause: last }),
+      new KvError('timeout', `the ${request.method} got no answer within ${request.timeoutMs} ms${why}`, {
+        cause: last,
+      }),
     );
   }
 
@@ -335,13 +358,17 @@ export class Dispatcher implements LinkOwner, AbortListener {
       : new KvError('window-exceeded', `${this.#session.window} writes of this client had to be settled first`);
   }
 
-  /** Requests still in the hands of a gateway that lost their shard a while ago go to the new owner too: a hung owner answers nothing. */
+  /**
+   * Requests still in the hands of a gateway that lost their shard a while ago go to the new owner too: a hung owner
+   * answers nothing.
+   */
   #followMoves(nowMs: number): void {
     if (!this.#mapIsNew || nowMs < this.#mapChangedMs + movedGraceMs) return;
     this.#mapIsNew = false;
     this.#pending.forEach((request) => {
       const owner = this.#gateways.ownerOf(request.slot);
-      const moved = request.state === 'sent' && request.mapRevision < this.#gateways.revision && request.link?.gateway !== owner;
+      const moved =
+        request.state === 'sent' && request.mapRevision < this.#gateways.revision && request.link?.gateway !== owner;
       if (!moved) return;
       if (!this.#gateways.isReady(owner)) {
         this.#mapIsNew = true; // It may be reached at a later tick.
@@ -352,7 +379,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
     });
   }
 
-  // --- what links tell -----------------------------------------------------------------------------------------------------
+  // --- what links tell
+  // -----------------------------------------------------------------------------------------------------
 
   wantsClientId(link: Link): boolean {
     const nowMs = this.#world.clock.now();
@@ -364,13 +392,17 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   welcomed(link: Link, welcome: Welcome): void {
     if (this.#welcome !== undefined && this.#welcome.cluster !== welcome.cluster) {
-      throw new KvError('wrong-cluster', `${link.address} belongs to cluster ${welcome.cluster}, this client to ${this.#welcome.cluster}`);
+      throw new KvError(
+        'wrong-cluster',
+        `${link.address} belongs to cluster ${welcome.cluster}, this client to ${this.#welcome.cluster}`,
+      );
     }
     this.#welcome ??= welcome;
     this.#refusedFor.delete(link.address);
     this.#lastLinkError = undefined;
     if (this.#asked === link) this.#asked = undefined;
-    if (welcome.client > 0 && this.#session === undefined) this.#session = new Session(welcome.client, welcome.clientWindow);
+    if (welcome.client > 0 && this.#session === undefined)
+      this.#session = new Session(welcome.client, welcome.clientWindow);
     this.#gateways.refresh();
     this.#learn(welcome.map);
     this.#changed();
@@ -413,7 +445,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
     if (link !== undefined && this.wantsClientId(link)) link.greet(true);
   }
 
-  // --- waiting for a change ------------------------------------------------------------------------------------------------
+  // --- waiting for a change
+  // ------------------------------------------------------------------------------------------------
 
   #change(): Promise<void> {
     return new Promise((resolve) => this.#whenChanged.push(resolve));

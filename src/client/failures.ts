@@ -25,7 +25,9 @@ export function mayPass(error: KvError): boolean {
 export function errorOf(failure: RpcFailure | undefined, address: string): KvError {
   if (failure?.kind === 'error') return refusalOf(failure.error);
   const message = failure === undefined ? 'an answer with neither result nor error' : failure.message;
-  return new KvError('connection-lost', `${address}: ${message}`, { outcome: failure?.sent === false ? 'not-applied' : 'unknown' });
+  return new KvError('connection-lost', `${address}: ${message}`, {
+    outcome: failure?.sent === false ? 'not-applied' : 'unknown',
+  });
 }
 
 /** A gateway's error object. */

@@ -56,14 +56,18 @@ export class Gateways {
   }
 
   /**
-   * Where the request should go: to the owner of its shard, else to any gateway, which forwards. After a failure every second attempt goes
-   * elsewhere than the last one: its target may be cut off from the others.
+   * Where the request should go: to the owner of its shard, else to any gateway, which forwards. After a failure every
+   * second attempt goes elsewhere than the last one: its target may be cut off from the others.
    */
   choose(request: Request, avoidLast: boolean): Link | undefined {
     const owner = this.ownerOf(request.slot);
     if (owner >= 0 && this.#direct) {
       const links = this.#readyByGateway[owner];
-      if (links !== undefined && links.length > 0 && !(avoidLast && request.link?.gateway === owner && this.#ready.length > links.length)) {
+      if (
+        links !== undefined &&
+        links.length > 0 &&
+        !(avoidLast && request.link?.gateway === owner && this.#ready.length > links.length)
+      ) {
         return this.#next(links);
       }
     }
@@ -117,7 +121,10 @@ export class Gateways {
     }));
   }
 
-  /** Links to gateways on the map; one that is reached at another address already (an endpoint given by name) needs no second. */
+  /**
+   * Links to gateways on the map; one that is reached at another address already (an endpoint given by name) needs no
+   * second.
+   */
   #followMap(map: ShardMap): void {
     for (const [gateway, address] of map.gateways.entries()) {
       if (address === '' || this.#links.has(address) || this.isReady(gateway)) continue;

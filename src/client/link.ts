@@ -1,5 +1,6 @@
 /**
- * One connection to one gateway, kept up: it opens, says hello, is ready, and when it goes down opens again after a jittered, growing delay.
+ * One connection to one gateway, kept up: it opens, says hello, is ready, and when it goes down opens again after a
+ * jittered, growing delay.
  *
  *   connecting --open, hello sent--> greeting --welcome--> ready
  *        ^                                |                   |

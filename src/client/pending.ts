@@ -1,4 +1,7 @@
-/** The requests that have not settled, in the order of their calls: a list that costs no memory of its own, with its limits. */
+/**
+ * The requests that have not settled, in the order of their calls: a list that costs no memory of its own, with its
+ * limits.
+ */
 import { KvError } from '../base/errors.ts';
 import type { Request } from './request.ts';
 

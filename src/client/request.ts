@@ -1,6 +1,6 @@
 /**
- * A request of a client, from the call until its promise settles. One object each: it writes its parameters, reads its result, and is a
- * member of the list of requests that have not settled.
+ * A request of a client, from the call until its promise settles. One object each: it writes its parameters, reads its
+ * result, and is a member of the list of requests that have not settled.
  */
 import { KvError } from '../base/errors.ts';
 import type { SlotId } from '../base/ids.ts';
@@ -66,7 +66,10 @@ export abstract class Request {
 
   /** Writes the params, one array. */
   abstract write(out: MessageWriter): void;
-  /** Reads the result and resolves the promise. @throws MessageFormatError, KvError when it is malformed; the promise is as before then. */
+  /**
+   * Reads the result and resolves the promise. @throws MessageFormatError, KvError when it is malformed; the promise is
+   * as before then.
+   */
   abstract resolveWith(result: MessageReader): void;
 
   listen(signal: AbortSignal, listener: AbortListener): void {
@@ -132,7 +135,12 @@ export class DeleteRequest extends Request {
   readonly #resolve: (result: DeleteResult) => void;
   readonly #condition: number;
 
-  constructor(resolve: (result: DeleteResult) => void, reject: (error: KvError) => void, key: Uint8Array, condition: number) {
+  constructor(
+    resolve: (result: DeleteResult) => void,
+    reject: (error: KvError) => void,
+    key: Uint8Array,
+    condition: number,
+  ) {
     super(reject, key, 0);
     this.#resolve = resolve;
     this.#condition = condition;
@@ -158,7 +166,12 @@ export class GetRequest extends Request {
   readonly stale: boolean;
   readonly #resolve: (entry: Entry | undefined) => void;
 
-  constructor(resolve: (entry: Entry | undefined) => void, reject: (error: KvError) => void, key: Uint8Array, stale: boolean) {
+  constructor(
+    resolve: (entry: Entry | undefined) => void,
+    reject: (error: KvError) => void,
+    key: Uint8Array,
+    stale: boolean,
+  ) {
     super(reject, key, 0);
     this.#resolve = resolve;
     this.stale = stale;
@@ -218,11 +231,13 @@ function requireItems(count: number, least: number): void {
 }
 
 /**
- * A small value must not keep the whole chunk that it arrived in alive: it is copied, into Node's pool of 8 KiB if it is below half of that, since memory of
- * its own costs ten times as much as the copy. One that is most of its chunk is passed on.
+ * A small value must not keep the whole chunk that it arrived in alive: it is copied, into Node's pool of 8 KiB if it
+ * is below half of that, since memory of its own costs ten times as much as the copy. One that is most of its chunk is
+ * passed on.
  */
 function owned(view: Uint8Array): Uint8Array {
-  if (view.byteLength * 2 > view.buffer.byteLength) return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  if (view.byteLength * 2 > view.buffer.byteLength)
+    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   const copy = Buffer.allocUnsafe(view.byteLength);
   copy.set(view);
   return new Uint8Array(copy.buffer, copy.byteOffset, copy.byteLength);

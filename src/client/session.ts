@@ -1,7 +1,7 @@
 /**
- * The numbers of one client id (S15). A write keeps its number through all its retries; the owner of a shard applies a number once. `first`,
- * sent along, is the smallest number whose promise has not settled: below it nobody will ever ask again, so the owners may forget.
- * A write that was reported as `unknown` counts as settled: no retry follows it.
+ * The numbers of one client id (S15). A write keeps its number through all its retries; the owner of a shard applies a
+ * number once. `first`, sent along, is the smallest number whose promise has not settled: below it nobody will ever ask
+ * again, so the owners may forget. A write that was reported as `unknown` counts as settled: no retry follows it.
  */
 import { assert } from '../base/assert.ts';
 
@@ -40,7 +40,10 @@ export class Session {
   /** REQUIRES: `number` was taken and has not settled before. */
   settle(number: number): void {
     const { window } = this;
-    assert(number >= this.#first && number < this.#next && this.#settled[number % window] === 0, 'S15 a number settles once');
+    assert(
+      number >= this.#first && number < this.#next && this.#settled[number % window] === 0,
+      'S15 a number settles once',
+    );
     this.#settled[number % window] = 1;
     while (this.#first < this.#next && this.#settled[this.#first % window] === 1) this.#first++;
   }

@@ -1,7 +1,10 @@
 /** What the SDK takes and gives: options, entries, results. */
 import type { KvError } from '../base/errors.ts';
 
-/** Strings are UTF-8. An array must not be changed before the promise it was given to has settled: it is sent from where it is. */
+/**
+ * Strings are UTF-8. An array must not be changed before the promise it was given to has settled: it is sent from where
+ * it is.
+ */
 export type Bytes = string | Uint8Array;
 
 export interface ClientOptions {
@@ -16,29 +19,37 @@ export interface ClientOptions {
   /** TCP connections to each gateway, 1..8. Default 1. */
   readonly connectionsPerGateway?: number;
   /**
-   * True (default): learn the gateways' addresses from the cluster and send each request straight to the owner of its key.
-   * False: speak to the endpoints given and no other (behind a proxy or an address translation); they forward.
+   * True (default): learn the gateways' addresses from the cluster and send each request straight to the owner of its
+   * key. False: speak to the endpoints given and no other (behind a proxy or an address translation); they forward.
    */
   readonly direct?: boolean;
 }
 
 export interface RequestOptions {
   /**
-   * Settles the promise with `aborted` at once. A write that had not been sent is not applied; of one that had, the outcome is `unknown`: it
-   * can't be called back.
+   * Settles the promise with `aborted` at once. A write that had not been sent is not applied; of one that had, the
+   * outcome is `unknown`: it can't be called back.
    */
   readonly signal?: AbortSignal;
-  /** 1..86,400,000. The same rule: an unsent write is not applied, the outcome of a sent one is `unknown`. Default: the client's. */
+  /**
+   * 1..86,400,000. The same rule: an unsent write is not applied, the outcome of a sent one is `unknown`. Default: the
+   * client's.
+   */
   readonly timeoutMs?: number;
 }
 
 export interface ReadOptions extends RequestOptions {
-  /** `stale`: whichever gateway is asked answers from what it knows, without making sure that nothing newer exists. Default `linearizable`. */
+  /**
+   * `stale`: whichever gateway is asked answers from what it knows, without making sure that nothing newer exists.
+   * Default `linearizable`.
+   */
   readonly consistency?: 'linearizable' | 'stale';
 }
 
 export interface DeleteOptions extends RequestOptions {
-  /** Only if the key has this version; 0: only if there is no such key. Else `condition-failed` with `currentVersion`. */
+  /**
+   * Only if the key has this version; 0: only if there is no such key. Else `condition-failed` with `currentVersion`.
+   */
   readonly ifVersion?: number;
 }
 
@@ -61,7 +72,10 @@ export interface DeleteResult {
 
 /** A key's value and version. */
 export class Entry {
-  /** The caller's own. What hangs on it besides is at most as large as itself, or Node's pool of 8 KiB that a value below 4 KiB lies in. */
+  /**
+   * The caller's own. What hangs on it besides is at most as large as itself, or Node's pool of 8 KiB that a value
+   * below 4 KiB lies in.
+   */
   readonly value: Uint8Array;
   readonly version: number;
 

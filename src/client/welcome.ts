@@ -1,4 +1,7 @@
-/** Reads and checks what a gateway says of itself: the answer to `hello` and the map of shards. What it says is not trusted to be well formed. */
+/**
+ * Reads and checks what a gateway says of itself: the answer to `hello` and the map of shards. What it says is not
+ * trusted to be well formed.
+ */
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
@@ -58,7 +61,8 @@ function fieldsOf(value: unknown, what: string): Fields {
 
 function integer(fields: Fields, name: string, least: number, most: number): number {
   const value = fields[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least || value > most) throw wrong(name, value);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least || value > most)
+    throw wrong(name, value);
   return value;
 }
 
@@ -75,6 +79,7 @@ function list(fields: Fields, name: string, most: number): unknown[] {
 }
 
 function wrong(name: string, value: unknown): KvError {
-  const shown = typeof value === 'string' || typeof value === 'number' ? `'${String(value).slice(0, 40)}'` : `a ${typeof value}`;
+  const shown =
+    typeof value === 'string' || typeof value === 'number' ? `'${String(value).slice(0, 40)}'` : `a ${typeof value}`;
   return new KvError('protocol-error', `the gateway's '${name}' can't be ${shown}`);
 }

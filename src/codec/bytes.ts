@@ -6,7 +6,8 @@ const zeros = Buffer.alloc(64 * 1024);
 export function isZero(bytes: Uint8Array): boolean {
   for (let at = 0; at < bytes.length; at += zeros.length) {
     const piece = bytes.subarray(at, at + zeros.length);
-    if (Buffer.compare(piece, piece.length === zeros.length ? zeros : zeros.subarray(0, piece.length)) !== 0) return false;
+    if (Buffer.compare(piece, piece.length === zeros.length ? zeros : zeros.subarray(0, piece.length)) !== 0)
+      return false;
   }
   return true;
 }

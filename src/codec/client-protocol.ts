@@ -1,5 +1,6 @@
 /**
- * What clients say to gateways on the client port, and gateways to each other on the peer port (docs/protocol.md), over MessagePack-RPC.
+ * What clients say to gateways on the client port, and gateways to each other on the peer port (docs/protocol.md), over
+ * MessagePack-RPC.
  *
  *   hello  [map: role, protocolMin, protocolMax, cluster?, node?, instance?, wantsClientId?]  -> map: Welcome
  *   put    [key:bin, value:bin, condition:int, expiresAt:int, client:int, number:int, first:int]  -> version:int
@@ -10,11 +11,12 @@
  *   status []                   -> map: GatewayStatus (gateway/status.ts)
  *   notification map [map: ShardMap]   sent to clients that said hello whenever the map changes
  *
- * condition: -1 none, 0 the key must be absent, n > 0 the key must have version n. expiresAt: 0 never. client 0: not numbered, the gateway
- * numbers it. mode: 0 linearizable, 1 stale. An error is [code:str, message:str, outcome:str, detail:int]; detail is the current version of
- * `condition-failed`, the owner's gateway number (or -1) of `not-owner`, else 0. The peer port has the same put, delete, get and has, but a
- * gateway that does not own the shard answers `not-owner` there instead of forwarding again.
- * Extra members of arrays and unknown keys of maps are ignored, so that later versions can add some.
+ * condition: -1 none, 0 the key must be absent, n > 0 the key must have version n. expiresAt: 0 never. client 0: not
+ * numbered, the gateway numbers it. mode: 0 linearizable, 1 stale. An error is [code:str, message:str, outcome:str,
+ * detail:int]; detail is the current version of `condition-failed`, the owner's gateway number (or -1) of `not-owner`,
+ * else 0. The peer port has the same put, delete, get and has, but a gateway that does not own the shard answers
+ * `not-owner` there instead of forwarding again. Extra members of arrays and unknown keys of maps are ignored, so that
+ * later versions can add some.
  */
 import type { ErrorCode, Outcome } from '../base/errors.ts';
 import { isErrorCode, KvError } from '../base/errors.ts';
@@ -61,7 +63,9 @@ export function writeError(out: MessageWriter, code: ErrorCode, message: string,
   out.integer(detail);
 }
 
-/** Turns the error object of an answer into a KvError; what isn't in our form becomes `protocol-error`, outcome unknown. */
+/**
+ * Turns the error object of an answer into a KvError; what isn't in our form becomes `protocol-error`, outcome unknown.
+ */
 export function readError(error: MessageReader): KvError {
   const value = error.value();
   if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string' && isErrorCode(value[0])) {
@@ -72,5 +76,7 @@ export function readError(error: MessageReader): KvError {
       ...(value[0] === 'condition-failed' && typeof detail === 'number' ? { currentVersion: detail } : {}),
     });
   }
-  return new KvError('protocol-error', `the other side answered with an error of unknown form: ${String(value)}`, { outcome: 'unknown' });
+  return new KvError('protocol-error', `the other side answered with an error of unknown form: ${String(value)}`, {
+    outcome: 'unknown',
+  });
 }

@@ -1,6 +1,6 @@
 /**
- * The format of index snapshots (docs/formats-index-snapshot.md): what a gateway keeps of a shard's index on its own disk, and sends to a
- * standby that has none. Little-endian throughout; on a big-endian machine snapshots are not used.
+ * The format of index snapshots (docs/formats-index-snapshot.md): what a gateway keeps of a shard's index on its own
+ * disk, and sends to a standby that has none. Little-endian throughout; on a big-endian machine snapshots are not used.
  *
  *   snapshot = header-chunk entries-chunk* keys-chunk* once-chunk* end-chunk
  *   chunk    =
@@ -17,7 +17,8 @@
  *            result = number - first:u32 kind:u8 has-reply:u8 reply length:u16 version:u64 reply
  *   end    = chunk count:u32 (this one included)  total:u32 (checksum over all former chunks' checksums)
  *
- * Because the seed of every checksum holds the header's, a chunk of another snapshot, or a chunk at another place, is damage.
+ * Because the seed of every checksum holds the header's, a chunk of another snapshot, or a chunk at another place, is
+ * damage.
  */
 import { assert } from '../base/assert.ts';
 import { checksum } from '../base/checksum.ts';
@@ -77,7 +78,8 @@ export interface OnceState {
 /** Whether this machine's typed arrays have the byte order of the format. */
 export const hostIsLittleEndian: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-// --- chunks --------------------------------------------------------------------------------------------------------------
+// --- chunks
+// --------------------------------------------------------------------------------------------------------------
 
 /** Makes chunks one after another and keeps their chain of checksums. */
 export class ChunkEncoder {
@@ -144,7 +146,8 @@ export class ChunkChecker {
     if ((decoded.kind === chunkKind.header) !== (this.#index === 0)) return 'chunk: the header is not the first';
     const seed = chunkSeed(this.#index, this.#headerChecksum);
     if (checksum(payload, checksum(head.subarray(4), seed)) !== decoded.checksum) return 'chunk: wrong checksum';
-    if (decoded.kind === chunkKind.end && !this.#endAgrees(asBuffer(payload))) return 'end: other chunks than were written';
+    if (decoded.kind === chunkKind.end && !this.#endAgrees(asBuffer(payload)))
+      return 'end: other chunks than were written';
     if (this.#index === 0) this.#headerChecksum = decoded.checksum;
     this.#total = checksum(head.subarray(0, 4), this.#total);
     this.#index++;
@@ -152,7 +155,11 @@ export class ChunkChecker {
   }
 
   #endAgrees(payload: Buffer): boolean {
-    return payload.length === endBytes && payload.readUInt32LE(0) === this.#index + 1 && payload.readUInt32LE(4) === this.#total;
+    return (
+      payload.length === endBytes &&
+      payload.readUInt32LE(0) === this.#index + 1 &&
+      payload.readUInt32LE(4) === this.#total
+    );
   }
 }
 
@@ -164,7 +171,8 @@ function chunkKindOf(value: number): ChunkKind | undefined {
   return Object.values(chunkKind).find((kind) => kind === value);
 }
 
-// --- header --------------------------------------------------------------------------------------------------------------
+// --- header
+// --------------------------------------------------------------------------------------------------------------
 
 export function encodeSnapshotHeader(header: SnapshotHeader): Uint8Array {
   const bytes = Buffer.alloc(headerBytes);
@@ -208,7 +216,8 @@ export function decodeSnapshotHeader(payload: Uint8Array): SnapshotHeader | Snap
   };
 }
 
-// --- once-only table -----------------------------------------------------------------------------------------------------
+// --- once-only table
+// -----------------------------------------------------------------------------------------------------
 
 /** Bytes of a client without its results. */
 export const onceClientBytes = clientHeadBytes;

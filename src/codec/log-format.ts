@@ -28,15 +28,26 @@
  *        [reply length:u16 reply]  when it carries a reply
  *        key value
  *
- * Place (S16): the seed of every checksum is the CRC-32 of {cluster, shard, zone, epoch} xor the offset in the zone of what it covers,
- * so that right bytes at a wrong place are damage. Two offsets in one zone never have the same seed, and CRC-32 is injective in its seed.
+ * Place (S16): the seed of every checksum is the CRC-32 of {cluster, shard, zone, epoch} xor the offset in the zone of
+ * what it covers, so that right bytes at a wrong place are damage. Two offsets in one zone never have the same seed,
+ * and CRC-32 is injective in its seed.
  *
- * When is a record valid: its zone header and batch header are, its checksum is, and it lies below the zone's sealed or committed length.
+ * When is a record valid: its zone header and batch header are, its checksum is, and it lies below the zone's sealed or
+ * committed length.
  */
 import { assert } from '../base/assert.ts';
 import { checksum } from '../base/checksum.ts';
 import type { ClientId, Epoch, Millis, RequestNumber, ShardId, Uuid, Version, ZoneId } from '../base/ids.ts';
-import { clientId, epoch as toEpoch, millis, requestNumber, shardId, uuid, version as toVersion, zoneId } from '../base/ids.ts';
+import {
+  clientId,
+  epoch as toEpoch,
+  millis,
+  requestNumber,
+  shardId,
+  uuid,
+  version as toVersion,
+  zoneId,
+} from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { asBuffer, isZero, readU64, writeU64 } from './bytes.ts';
 
@@ -50,7 +61,10 @@ export const recordHeaderBytes = 16;
 const zoneMagic = 0x315a564b; // "KVZ1"
 const batchMagic = 0x3142564b; // "KVB1"
 
-/** `floor`: the key is a client id (u64); ids at or below it that are not remembered are forgotten (S15). `time`: only shard time. */
+/**
+ * `floor`: the key is a client id (u64); ids at or below it that are not remembered are forgotten (S15). `time`: only
+ * shard time.
+ */
 export const recordKind = { put: 1, delete: 2, refusal: 3, floor: 4, time: 5 } as const;
 export type RecordKind = (typeof recordKind)[keyof typeof recordKind];
 
@@ -84,7 +98,8 @@ function writeU48(bytes: Buffer, value: number, offset: number): void {
   bytes.writeUIntLE(value, offset, 6);
 }
 
-// --- zone header ---------------------------------------------------------------------------------------------------------
+// --- zone header
+// ---------------------------------------------------------------------------------------------------------
 
 export interface ZoneHeader extends ZonePlace {
   readonly alignment: number;
@@ -120,7 +135,9 @@ export type Unreadable =
   | { readonly kind: 'newer-format'; readonly format: number }
   | { readonly kind: 'damaged'; readonly reason: string };
 
-export type ZoneHeaderResult = { readonly kind: 'zone'; readonly header: ZoneHeader; readonly length: number } | Unreadable;
+export type ZoneHeaderResult =
+  | { readonly kind: 'zone'; readonly header: ZoneHeader; readonly length: number }
+  | Unreadable;
 
 /** Reads the zone header at the start of `input`. */
 export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
@@ -132,8 +149,10 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
   if (alignment > limits.alignmentBytesMax) return { kind: 'damaged', reason: 'zone header: impossible alignment' };
   const length = zoneHeaderLength(alignment);
   if (bytes.length < length) return { kind: 'short', needed: length };
-  if (checksum(bytes.subarray(8, length)) !== bytes.readUInt32LE(4)) return { kind: 'damaged', reason: 'zone header: wrong checksum' };
-  // The checksum first: a flipped bit must not pass for a newer format. Newer formats keep the first 12 bytes and what the checksum covers.
+  if (checksum(bytes.subarray(8, length)) !== bytes.readUInt32LE(4))
+    return { kind: 'damaged', reason: 'zone header: wrong checksum' };
+  // The checksum first: a flipped bit must not pass for a newer format. Newer formats keep the first 12 bytes and what
+  // the checksum covers.
   const format = bytes.readUInt16LE(8);
   if (format > formatVersion) return { kind: 'newer-format', format };
   const zone = bytes.readUIntLE(16, 6);
@@ -154,7 +173,8 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
   };
 }
 
-// --- records -------------------------------------------------------------------------------------------------------------
+// --- records
+// -------------------------------------------------------------------------------------------------------------
 
 /** A record to be written. Key and value are ranges of `source`, so that the hot path copies each byte once. */
 export interface RecordInput {
@@ -253,10 +273,16 @@ export function encodeRecord(out: Buffer, start: number, record: RecordInput, se
 export type RecordResult = { readonly kind: 'record'; readonly record: DecodedRecord } | Unreadable;
 
 /**
- * Decodes the record at `start` and checks its checksum for the place (`seed`, `offset`). `headOnly`: the value is not there (catch-up
- * entries carry records without values) and the checksum, which covers it, is not checked.
+ * Decodes the record at `start` and checks its checksum for the place (`seed`, `offset`). `headOnly`: the value is not
+ * there (catch-up entries carry records without values) and the checksum, which covers it, is not checked.
  */
-export function decodeRecord(bytes: Buffer, start: number, seed: number, offset: number, headOnly = false): RecordResult {
+export function decodeRecord(
+  bytes: Buffer,
+  start: number,
+  seed: number,
+  offset: number,
+  headOnly = false,
+): RecordResult {
   if (bytes.length < start + recordHeaderBytes) return { kind: 'short', needed: recordHeaderBytes };
   const length = bytes.readUInt32LE(start + 4);
   const kind = bytes.readUInt8(start + 8);
@@ -345,7 +371,8 @@ function decodeFields(
   };
 }
 
-// --- batches -------------------------------------------------------------------------------------------------------------
+// --- batches
+// -------------------------------------------------------------------------------------------------------------
 
 export interface BatchHeader {
   readonly shard: ShardId;
@@ -366,7 +393,10 @@ function blocksTouched(start: number, end: number): number {
   return end <= start ? 0 : Math.floor((end - 1) / limits.blockBytes) - Math.floor(start / limits.blockBytes) + 1;
 }
 
-/** Header and total length of a batch at `offset` with `recordsLength` bytes of records. The header's length depends on how many blocks its body touches. */
+/**
+ * Header and total length of a batch at `offset` with `recordsLength` bytes of records. The header's length depends on
+ * how many blocks its body touches.
+ */
 export function batchLayout(
   offset: number,
   recordsLength: number,
@@ -383,8 +413,8 @@ export function batchLayout(
 }
 
 /**
- * Fills in the batch header at `start` of `out`, where header, records and zeroed padding already have their room: block checksums over
- * everything after the header, then the header's own.
+ * Fills in the batch header at `start` of `out`, where header, records and zeroed padding already have their room:
+ * block checksums over everything after the header, then the header's own.
  */
 export function sealBatch(out: Buffer, start: number, header: BatchHeader, seed: number): void {
   const { headerLength, totalLength, offset } = header;
@@ -418,7 +448,13 @@ function nextBlock(offset: number): number {
 export type BatchHeaderResult = { readonly kind: 'batch'; readonly header: BatchHeader } | Unreadable;
 
 /** Reads and checks the batch header at `start` of `bytes`, which lies at `offset` of the zone that `place` names. */
-export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, place: ZonePlace, seed: number): BatchHeaderResult {
+export function decodeBatchHeader(
+  bytes: Buffer,
+  start: number,
+  offset: number,
+  place: ZonePlace,
+  seed: number,
+): BatchHeaderResult {
   if (bytes.length < start + batchHeaderBytes) return { kind: 'short', needed: batchHeaderBytes };
   if (isZero(bytes.subarray(start, start + batchHeaderBytes))) return { kind: 'untouched' };
   if (bytes.readUInt32LE(start) !== batchMagic) return { kind: 'damaged', reason: 'no batch header: wrong magic' };
@@ -435,7 +471,9 @@ export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, 
     return { kind: 'damaged', reason: 'batch header: lengths do not add up' };
   }
   if (bytes.length < start + headerLength) return { kind: 'short', needed: headerLength };
-  if (checksum(bytes.subarray(start + 8, start + headerLength), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start + 4)) {
+  if (
+    checksum(bytes.subarray(start + 8, start + headerLength), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start + 4)
+  ) {
     return { kind: 'damaged', reason: 'batch header: wrong checksum' };
   }
   const format = bytes.readUInt16LE(start + 54);
@@ -443,7 +481,12 @@ export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, 
   const shard = bytes.readUInt32LE(start + 24);
   const zone = bytes.readUIntLE(start + 28, 6);
   const epoch = bytes.readUIntLE(start + 34, 6);
-  if (shard !== place.shard || zone !== place.zone || epoch !== place.epoch || bytes.readUInt32LE(start + 40) !== offset) {
+  if (
+    shard !== place.shard ||
+    zone !== place.zone ||
+    epoch !== place.epoch ||
+    bytes.readUInt32LE(start + 40) !== offset
+  ) {
     return { kind: 'damaged', reason: 'batch header: belongs to another place' };
   }
   if (headerLength < batchHeaderBytes + 4 * blocksTouched(offset + headerLength, offset + totalLength)) {
@@ -466,10 +509,15 @@ export function decodeBatchHeader(bytes: Buffer, start: number, offset: number, 
   };
 }
 
-/** What the blocks of a batch with a good header look like. `torn`: some were never written, the others are good (S9: not doubtful). */
+/**
+ * What the blocks of a batch with a good header look like. `torn`: some were never written, the others are good (S9:
+ * not doubtful).
+ */
 export type BatchBody = 'good' | 'torn' | 'damaged';
 
-/** REQUIRES: the whole batch lies in `bytes` from `start` (what is past the end of the medium may be given as zeros). */
+/**
+ * REQUIRES: the whole batch lies in `bytes` from `start` (what is past the end of the medium may be given as zeros).
+ */
 export function checkBatchBody(bytes: Buffer, start: number, header: BatchHeader, seed: number): BatchBody {
   let missing = false;
   let slot = start + batchHeaderBytes;

@@ -1,6 +1,7 @@
 /**
- * What gateways and loggers say to each other (docs/protocol.md), over MessagePack-RPC. `Append`, `Seal`, `Confirm`, `Finish` and
- * `Reset` go to a logger's write port, `Read`, `ReportZones` and `Ping` to its read port; `Ping` works on both.
+ * What gateways and loggers say to each other (docs/protocol.md), over MessagePack-RPC. `Append`, `Seal`, `Confirm`,
+ * `Finish` and `Reset` go to a logger's write port, `Read`, `ReportZones` and `Ping` to its read port; `Ping` works on
+ * both.
  *
  *   Append      [logger:str, [[shard, zone, epoch, offset, bytes:bin]*]]      -> [answer*], answer = [nil, lba] | [code:str, message:str, detail:int]
  *   Confirm     [logger:str, number, [[shard, zone, epoch]*]]                 -> [number, [nil | code:str]*]
@@ -11,8 +12,8 @@
  *   ReportZones [logger:str, shard|nil, [[shard, zone, length]*] to digest]   -> [map (see ZoneStatus)*]
  *   Ping        []                                                            -> map (see LoggerStatus)
  *   hello       [map, ignored]                                                -> map: cluster, logger, instance, protocol
- * A request that is refused as a whole is answered by an error [code, message, detail]. Extra members of arrays and unknown keys of maps
- * are ignored, so that later versions can add some.
+ * A request that is refused as a whole is answered by an error [code, message, detail]. Extra members of arrays and
+ * unknown keys of maps are ignored, so that later versions can add some.
  *
  * Readers throw MessageFormatError when a message has another form; they never throw anything else, whatever the bytes.
  */
@@ -29,7 +30,8 @@ export const loggerRefusals = {
   fenced: 'a higher epoch has sealed this shard here (S4); detail: that epoch',
   'retired-zone': 'a zone with this id, or a later one, existed here before: ids are never used again (S4)',
   'other-epoch': 'the zone belongs to another epoch (S2)',
-  'not-at-write-pointer': 'the offset is neither the write pointer nor an identical repetition below it (S11); detail: the write pointer',
+  'not-at-write-pointer':
+    'the offset is neither the write pointer nor an identical repetition below it (S11); detail: the write pointer',
   restarted: 'the zone was found open after a restart and takes no appends (S3)',
   sealed: 'the zone is sealed or finished',
   'unknown-zone': 'this logger holds no such zone',
@@ -79,7 +81,10 @@ export interface ConfirmItem {
   readonly epoch: Epoch;
 }
 
-/** What the end of a zone's bytes looks like to a scan (S9). `clean`: nothing follows. `torn`: an append that never became stable. */
+/**
+ * What the end of a zone's bytes looks like to a scan (S9). `clean`: nothing follows. `torn`: an append that never
+ * became stable.
+ */
 export type TailState = 'clean' | 'torn' | 'damaged';
 
 export interface SealAnswer {
@@ -108,7 +113,10 @@ export interface ZoneStatus {
   readonly shard: ShardId;
   readonly zone: ZoneId;
   readonly epoch: Epoch;
-  /** `restarted`: open, but found so after a restart, so it takes no appends. `sealed`: fenced by a take-over, its end not yet told. */
+  /**
+   * `restarted`: open, but found so after a restart, so it takes no appends. `sealed`: fenced by a take-over, its end
+   * not yet told.
+   */
   readonly state: 'open' | 'restarted' | 'sealed' | 'finished';
   /** End of the intact prefix; of a finished zone its sealed length. */
   readonly length: number;
@@ -134,7 +142,8 @@ export interface LoggerStatus {
   readonly alignment: number;
 }
 
-// --- methods -------------------------------------------------------------------------------------------------------------
+// --- methods
+// -------------------------------------------------------------------------------------------------------------
 
 export const loggerMethods = {
   append: 'Append',
@@ -199,7 +208,8 @@ export interface ConfirmAnswer {
   readonly refusals: readonly (LoggerRefusalCode | undefined)[];
 }
 
-// --- primitives ----------------------------------------------------------------------------------------------------------
+// --- primitives
+// ----------------------------------------------------------------------------------------------------------
 
 export function malformed(reader: MessageReader, what: string): never {
   throw new MessageFormatError(what, reader.position);
@@ -212,10 +222,12 @@ function natural(reader: MessageReader, least: number, most: number, what: strin
 }
 
 const u48Max = 2 ** 48 - 1;
-export const readShard = (reader: MessageReader): ShardId => shardId(natural(reader, 0, limits.shardCountMax - 1, 'shard'));
+export const readShard = (reader: MessageReader): ShardId =>
+  shardId(natural(reader, 0, limits.shardCountMax - 1, 'shard'));
 export const readZone = (reader: MessageReader): ZoneId => zoneId(natural(reader, 1, u48Max, 'zone id'));
 const readEpoch = (reader: MessageReader): Epoch => toEpoch(natural(reader, 1, u48Max, 'epoch'));
-export const readBytesCount = (reader: MessageReader, what: string): number => natural(reader, 0, limits.zoneBytesMax, what);
+export const readBytesCount = (reader: MessageReader, what: string): number =>
+  natural(reader, 0, limits.zoneBytesMax, what);
 
 /** Reads the head of an array of at least `least` members; gives how many more there are. */
 export function arrayOf(reader: MessageReader, least: number, what: string): number {
@@ -259,7 +271,8 @@ export function readRefusal(error: MessageReader): LoggerRefusal | LoggerLost {
   return refusal(code, typeof message === 'string' ? message : '', typeof detail === 'number' ? detail : 0);
 }
 
-// --- Append --------------------------------------------------------------------------------------------------------------
+// --- Append
+// --------------------------------------------------------------------------------------------------------------
 
 export function writeAppend(out: MessageWriter, logger: Uuid, items: readonly AppendItem[]): void {
   out.array(2);
@@ -330,7 +343,8 @@ export function readAppendAnswer(result: MessageReader): AppendAnswer[] {
   return answers;
 }
 
-// --- Confirm -------------------------------------------------------------------------------------------------------------
+// --- Confirm
+// -------------------------------------------------------------------------------------------------------------
 
 export function writeConfirm(out: MessageWriter, logger: Uuid, number: number, items: readonly ConfirmItem[]): void {
   out.array(3);
@@ -379,12 +393,14 @@ export function readConfirmAnswer(result: MessageReader): ConfirmAnswer {
   const rest = arrayOf(result, 2, 'the answer to Confirm');
   const number = result.integer();
   const refusals: (LoggerRefusalCode | undefined)[] = [];
-  for (let count = result.array(); count > 0; count -= 1) refusals.push(result.tryNil() ? undefined : readCode(result, result.text()));
+  for (let count = result.array(); count > 0; count -= 1)
+    refusals.push(result.tryNil() ? undefined : readCode(result, result.text()));
   skipRest(result, rest);
   return { number, refusals };
 }
 
-// --- Seal, Finish, Reset -------------------------------------------------------------------------------------------------
+// --- Seal, Finish, Reset
+// -------------------------------------------------------------------------------------------------
 
 export function writeSeal(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch): void {
   out.array(4);
@@ -437,7 +453,12 @@ export function writeFinish(out: MessageWriter, logger: Uuid, shard: ShardId, zo
 
 export function readFinish(params: MessageReader): FinishRequest {
   const rest = arrayOf(params, 4, 'Finish');
-  const request = { logger: params.text(), shard: readShard(params), zone: readZone(params), length: readBytesCount(params, 'length') };
+  const request = {
+    logger: params.text(),
+    shard: readShard(params),
+    zone: readZone(params),
+    length: readBytesCount(params, 'length'),
+  };
   skipRest(params, rest);
   return request;
 }
@@ -452,7 +473,12 @@ export function writeReset(out: MessageWriter, logger: Uuid, shard: ShardId, zon
 
 export function readReset(params: MessageReader): ResetRequest {
   const rest = arrayOf(params, 4, 'Reset');
-  const request = { logger: params.text(), shard: readShard(params), zone: readZone(params), generation: params.text() };
+  const request = {
+    logger: params.text(),
+    shard: readShard(params),
+    zone: readZone(params),
+    generation: params.text(),
+  };
   skipRest(params, rest);
   return request;
 }

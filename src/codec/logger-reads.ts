@@ -1,4 +1,7 @@
-/** The requests `Read` and their answers (codec/logger-protocol.ts has the forms). Readers throw MessageFormatError, and nothing else. */
+/**
+ * The requests `Read` and their answers (codec/logger-protocol.ts has the forms). Readers throw MessageFormatError, and
+ * nothing else.
+ */
 import type { Uuid } from '../base/ids.ts';
 import type { ReadAnswer, ReadItem } from './logger-protocol.ts';
 import { arrayOf, malformed, readBytesCount, readCode, readShard, readZone, skipRest } from './logger-protocol.ts';

@@ -1,6 +1,6 @@
 /**
- * The answers and requests of `ReportZones`, `Ping` and `hello` (docs/protocol.md): maps, since they grow and nobody is in a hurry.
- * Readers throw MessageFormatError when a message has another form, and nothing else.
+ * The answers and requests of `ReportZones`, `Ping` and `hello` (docs/protocol.md): maps, since they grow and nobody is
+ * in a hurry. Readers throw MessageFormatError when a message has another form, and nothing else.
  */
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../base/ids.ts';
@@ -9,7 +9,12 @@ import { arrayOf, malformed, readBytesCount, readShard, readZone, skipRest } fro
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
-export function writeReport(out: MessageWriter, logger: Uuid, shard: ShardId | undefined, digests: readonly DigestItem[]): void {
+export function writeReport(
+  out: MessageWriter,
+  logger: Uuid,
+  shard: ShardId | undefined,
+  digests: readonly DigestItem[],
+): void {
   out.array(3);
   out.text(logger);
   if (shard === undefined) out.nil();

@@ -1,6 +1,6 @@
 /**
- * MessagePack decoder over one complete message, as the scanner found it. Every read is checked against the end of the message, so that
- * a reader that expects more than was sent never runs into the next message.
+ * MessagePack decoder over one complete message, as the scanner found it. Every read is checked against the end of the
+ * message, so that a reader that expects more than was sent never runs into the next message.
  */
 import { isUtf8 } from 'node:buffer';
 
@@ -18,7 +18,9 @@ export class MessageFormatError extends Error {
 /** Nesting that `value` follows; deeper data is refused. */
 const depthMax = 64;
 
-/** MessagePack decoder over one complete message. Every method throws MessageFormatError when something else is there. */
+/**
+ * MessagePack decoder over one complete message. Every method throws MessageFormatError when something else is there.
+ */
 export class MessageReader {
   /** What the ranges refer to. */
   readonly bytes: Buffer;
@@ -150,8 +152,8 @@ export class MessageReader {
   }
 
   /**
-   * The next object as plain data; `str` as string, `bin` as a view. Refused: extension types, integers beyond 2^53, keys of maps that are
-   * neither `str` nor integers, the key `__proto__`, nesting beyond 64.
+   * The next object as plain data; `str` as string, `bin` as a view. Refused: extension types, integers beyond 2^53,
+   * keys of maps that are neither `str` nor integers, the key `__proto__`, nesting beyond 64.
    */
   value(): unknown {
     return this.#value(0);

@@ -1,11 +1,12 @@
 /**
- * Finds where messages end in a stream that arrives in arbitrary pieces, without decoding them. It keeps a count of objects still to come
- * and of bytes to pass, and goes on where it stopped, so that a message costs linear time however it is cut.
+ * Finds where messages end in a stream that arrives in arbitrary pieces, without decoding them. It keeps a count of
+ * objects still to come and of bytes to pass, and goes on where it stopped, so that a message costs linear time however
+ * it is cut.
  *
- * A message that lies within one piece is not copied, nor is one whose pieces follow each other in the same memory (a socket that reads into a
- * slab delivers such). Other pieces of a longer one are collected, small ones copied together (a peer that sends single bytes must not cost an
- * object for each), and joined once when the end is there. Limits strike as soon as a header shows that they
- * will be exceeded: no memory is ever reserved for bytes that have not come.
+ * A message that lies within one piece is not copied, nor is one whose pieces follow each other in the same memory (a
+ * socket that reads into a slab delivers such). Other pieces of a longer one are collected, small ones copied together
+ * (a peer that sends single bytes must not cost an object for each), and joined once when the end is there. Limits
+ * strike as soon as a header shows that they will be exceeded: no memory is ever reserved for bytes that have not come.
  */
 import { MessageFormatError } from './message-reader.ts';
 
@@ -23,8 +24,8 @@ const slabBytes = 16 * 1024;
 const noBytes = Buffer.alloc(0);
 
 /**
- * Of a type with a length field of 1, 2 or 4 bytes, by type: bytes of the field. The kinds behind: `bin`, `str` and extensions (which have a
- * type byte more) pass bytes, arrays and maps add objects.
+ * Of a type with a length field of 1, 2 or 4 bytes, by type: bytes of the field. The kinds behind: `bin`, `str` and
+ * extensions (which have a type byte more) pass bytes, arrays and maps add objects.
  */
 const lengthFieldBytes = new Uint8Array(256);
 for (const [type, bytes] of [
@@ -82,7 +83,10 @@ export class MessageScanner {
   #messageStart = 0;
   /** Bytes of the current message in earlier chunks. */
   #earlier = 0;
-  /** The end of the chunk before, which belongs to the current message: it waits for a chunk that continues it in memory. */
+  /**
+   * The end of the chunk before, which belongs to the current message: it waits for a chunk that continues it in
+   * memory.
+   */
   #tail: Buffer = noBytes;
   #parts: Buffer[] = [];
   /** Small pieces: [slabStart, slabUsed) is not in `parts` yet. */
@@ -141,7 +145,8 @@ export class MessageScanner {
 
   /**
    * Looks for the end of the next message; true when it is there, see `bytes`, `start`, `end`.
-   * @throws MessageFormatError when the stream is not MessagePack or a limit is exceeded; the scanner is of no use after that.
+   * @throws MessageFormatError when the stream is not MessagePack or a limit is exceeded; the scanner is of no use
+   * after that.
    */
   next(): boolean {
     if (!this.#begun) {
@@ -214,7 +219,8 @@ export class MessageScanner {
     this.#items += objects;
     this.#toPass = bytes;
     const { frameBytesMax, frameItemsMax } = this.#limits;
-    if (this.#items > frameItemsMax) throw new MessageFormatError(`a message has more than ${frameItemsMax} objects`, this.#seen());
+    if (this.#items > frameItemsMax)
+      throw new MessageFormatError(`a message has more than ${frameItemsMax} objects`, this.#seen());
     if (this.#seen() + bytes + this.#owed > frameBytesMax) {
       throw new MessageFormatError(`a message has more than ${frameBytesMax} bytes`, this.#seen());
     }
@@ -282,7 +288,8 @@ export class MessageScanner {
   #copySmall(piece: Buffer): void {
     if (this.#slabUsed + piece.length > this.#slab.length) {
       this.#endSlabPart();
-      // The first slab is small: most fragments are the last bytes of a chunk, and thousands of connections may hold one.
+      // The first slab is small: most fragments are the last bytes of a chunk, and thousands of connections may hold
+      // one.
       this.#slab = Buffer.allocUnsafeSlow(this.#earlier === 0 ? smallPieceBytes : slabBytes);
       this.#slabUsed = 0;
       this.#slabStart = 0;

@@ -1,9 +1,11 @@
 /**
- * MessagePack encoder for messages on their way to a connection. It never moves what it has written: bytes go into a slab, and where a
- * slab is full, or a long binary is taken by reference, a chunk ends. `take` hands the chunks over and the next message goes on in the
- * rest of the slab, so that a chunk is not written into again, unless `reuse` allows it.
+ * MessagePack encoder for messages on their way to a connection. It never moves what it has written: bytes go into a
+ * slab, and where a slab is full, or a long binary is taken by reference, a chunk ends. `take` hands the chunks over
+ * and the next message goes on in the rest of the slab, so that a chunk is not written into again, unless `reuse`
+ * allows it.
  *
- * A message with too few or too many objects would make the other side misread everything after it, so the writer counts: `objectsOwed`.
+ * A message with too few or too many objects would make the other side misread everything after it, so the writer
+ * counts: `objectsOwed`.
  */
 import { assert } from '../base/assert.ts';
 
@@ -84,8 +86,9 @@ export class MessageWriter {
   }
 
   /**
-   * All that was taken is needed no more: the slab is written from its start again. One slab that stays in the processor's caches instead
-   * of ever new ones saves a client with 256 requests in flight a tenth of its processor time. REQUIRES: nothing was written since `take`.
+   * All that was taken is needed no more: the slab is written from its start again. One slab that stays in the
+   * processor's caches instead of ever new ones saves a client with 256 requests in flight a tenth of its processor
+   * time. REQUIRES: nothing was written since `take`.
    */
   reuse(): void {
     assert(this.length === 0, 'what was written is taken before its memory is used again');
@@ -187,7 +190,10 @@ export class MessageWriter {
     this.#append(bytes, 0, bytes.length);
   }
 
-  /** `bin` of bytes [start, end) of `bytes`. Long ones may be kept by reference until they are sent: they must not change. */
+  /**
+   * `bin` of bytes [start, end) of `bytes`. Long ones may be kept by reference until they are sent: they must not
+   * change.
+   */
   binary(bytes: Uint8Array, start = 0, end = bytes.length): void {
     const length = end - start;
     assert(start >= 0 && length >= 0 && end <= bytes.length, 'a binary lies within its bytes');

@@ -5,9 +5,10 @@
  *   HandleRead  [[type:int, key:int32, value:str]]  -> "" when there is none, else a str of exactly 4,096 raw bytes:
  *       0 key:i32  4 zeros  8 value length:i64  16 value  zeros to 4,096    (little-endian)
  *
- * What these forms can't carry is an RPC error, a string: a value over 4,080 bytes (written here, or written by one of our own clients and
- * read here), an outage, a wrong type. A `bin` is taken for a `str`; a missing value is the empty one; further members are ignored. After
- * a delete a read finds none: our store keeps no difference between a key deleted and one never written.
+ * What these forms can't carry is an RPC error, a string: a value over 4,080 bytes (written here, or written by one of
+ * our own clients and read here), an outage, a wrong type. A `bin` is taken for a `str`; a missing value is the empty
+ * one; further members are ignored. After a delete a read finds none: our store keeps no difference between a key
+ * deleted and one never written.
  *
  * The integer key k is our key of the ASCII decimal digits of k, e.g. "-12", so that our own clients can name it.
  */
@@ -53,7 +54,8 @@ function decodeRequest(method: TestbedMethod, params: MessageReader): TestbedReq
   if (members < 2) return { kind: 'refused', message: `rpclib: ${method}: a request has a type and a key` };
   const type = params.integer();
   const key = params.integer();
-  if (key < int32Min || key > int32Max) return { kind: 'refused', message: `rpclib: ${method}: key ${key} is not an int32` };
+  if (key < int32Min || key > int32Max)
+    return { kind: 'refused', message: `rpclib: ${method}: key ${key} is not an int32` };
   const value = members > 2 ? params.binary() : undefined;
   if (method === testbedMethod.read) {
     if (type === requestType.read) return { kind: 'get', key };

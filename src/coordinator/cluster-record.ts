@@ -1,4 +1,6 @@
-/** The cluster's identity and the settings that never change: written once, by compare-and-set, under the key `cluster`. */
+/**
+ * The cluster's identity and the settings that never change: written once, by compare-and-set, under the key `cluster`.
+ */
 import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import { uuid, type Uuid } from '../base/ids.ts';
@@ -36,19 +38,26 @@ const shape = z.object({
 export function parseClusterRecord(entry: Entry): ClusterRecord {
   const format = decodeJson(entry, z.object({ format: z.int().min(1) })).format;
   if (format > coordinatorFormat) {
-    throw new KvError('newer-format', `the coordinator has format ${format}; this version knows formats up to ${coordinatorFormat}`);
+    throw new KvError(
+      'newer-format',
+      `the coordinator has format ${format}; this version knows formats up to ${coordinatorFormat}`,
+    );
   }
   const record = decodeJson(entry, shape);
   return { ...record, cluster: uuid(record.cluster) };
 }
 
 /**
- * The cluster's record; creates it when there is none yet, which needs both settings. Several processes may do so at once: one's record
- * stays and the others see it.
- * @throws KvError `settings-differ` when `wanted` names another value than the cluster has, `bad-argument` when the record is missing and
- * `wanted` is incomplete or out of range. @throws CoordinatorError
+ * The cluster's record; creates it when there is none yet, which needs both settings. Several processes may do so at
+ * once: one's record stays and the others see it.
+ * @throws KvError `settings-differ` when `wanted` names another value than the cluster has, `bad-argument` when the
+ * record is missing and `wanted` is incomplete or out of range. @throws CoordinatorError
  */
-export async function joinCluster(coordinator: Coordinator, random: Random, wanted: WantedCluster): Promise<ClusterRecord> {
+export async function joinCluster(
+  coordinator: Coordinator,
+  random: Random,
+  wanted: WantedCluster,
+): Promise<ClusterRecord> {
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const entry = await coordinator.get(clusterKey);
     if (entry !== undefined) return agreed(parseClusterRecord(entry), wanted);
@@ -67,7 +76,10 @@ function proposal(random: Random, wanted: WantedCluster): ClusterRecord {
   const result = shape.safeParse({ ...wanted, cluster: randomHex(random, 16), format: coordinatorFormat });
   if (!result.success) {
     const issue = result.error.issues[0];
-    throw new KvError('bad-argument', `cannot create the cluster: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`);
+    throw new KvError(
+      'bad-argument',
+      `cannot create the cluster: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`,
+    );
   }
   return { ...result.data, cluster: uuid(result.data.cluster) };
 }
@@ -75,7 +87,9 @@ function proposal(random: Random, wanted: WantedCluster): ClusterRecord {
 function agreed(record: ClusterRecord, wanted: WantedCluster): ClusterRecord {
   const differences = (['shardCount', 'zoneSize'] as const).flatMap((name) => {
     const value = wanted[name];
-    return value === undefined || value === record[name] ? [] : [`${name} is ${record[name]}, but ${value} is asked for`];
+    return value === undefined || value === record[name]
+      ? []
+      : [`${name} is ${record[name]}, but ${value} is asked for`];
   });
   if (differences.length === 0) return record;
   throw new KvError(

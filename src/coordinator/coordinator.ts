@@ -1,6 +1,6 @@
 /**
- * The coordinator: a small linearizable store with transactions (compare, then write) and watch. It holds what the cluster
- * must agree on; it is not on the path of a read or a write (DESIGN.md sections 2 and 9).
+ * The coordinator: a small linearizable store with transactions (compare, then write) and watch. It holds what the
+ * cluster must agree on; it is not on the path of a read or a write (DESIGN.md sections 2 and 9).
  */
 
 /** Grows with every transaction that changed something; the same one for all keys changed together. */
@@ -25,7 +25,9 @@ export interface Write {
   readonly value: Uint8Array | undefined;
 }
 
-export type TransactionResult = { readonly kind: 'applied'; readonly revision: Revision } | { readonly kind: 'refused' };
+export type TransactionResult =
+  | { readonly kind: 'applied'; readonly revision: Revision }
+  | { readonly kind: 'refused' };
 
 /** `not-applied`: nothing changed and nothing will. `unknown`: it may have been applied, or may still be (S1). */
 export class CoordinatorError extends Error {
@@ -67,9 +69,9 @@ export interface Coordinator {
    */
   transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactionResult>;
   /**
-   * Calls `onChanges` for every change under `prefix` after revision `after`, none lost, none twice, in order; several changes of
-   * one key may arrive as its newest. Arrives within about 20 ms of a change by any process.
-   * Changes of one transaction are never split over two calls. `onLost` is called once, and nothing after it, when the history since
+   * Calls `onChanges` for every change under `prefix` after revision `after`, none lost, none twice, in order; several
+   * changes of one key may arrive as its newest. Arrives within about 20 ms of a change by any process. Changes of one
+   * transaction are never split over two calls. `onLost` is called once, and nothing after it, when the history since
    * `after` is gone (`coordinatorLimits.deletesKept` deletes happened meanwhile): list, then watch again.
    */
   watch(prefix: string, after: Revision, onChanges: (changes: readonly Change[]) => void, onLost?: () => void): Watch;

@@ -1,6 +1,7 @@
 /**
- * The members of the cluster. Config files only bootstrap; who a member is (its UUID) and where it listens stands here. A logger is its
- * disk (S16): one that comes back empty has a new UUID and simply takes the place of the number it was started with.
+ * The members of the cluster. Config files only bootstrap; who a member is (its UUID) and where it listens stands here.
+ * A logger is its disk (S16): one that comes back empty has a new UUID and simply takes the place of the number it was
+ * started with.
  */
 import { z } from 'zod';
 import { instanceId, uuid, type InstanceId, type Uuid } from '../base/ids.ts';
@@ -57,7 +58,10 @@ export function parseMemberLogger(entry: Entry): Numbered<LoggerMember> {
   return { ...member, ...ids(member), number: memberNumber(entry.key, loggerPrefix, limits.loggerCountMax) };
 }
 
-function ids(member: { readonly uuid: string; readonly instance: string }): { readonly uuid: Uuid; readonly instance: InstanceId } {
+function ids(member: { readonly uuid: string; readonly instance: string }): {
+  readonly uuid: Uuid;
+  readonly instance: InstanceId;
+} {
   return { uuid: uuid(member.uuid), instance: instanceId(member.instance) };
 }
 
@@ -70,14 +74,26 @@ function memberNumber(key: string, prefix: string, countMax: number): number {
   return number;
 }
 
-/** Writes gateway `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError */
-export async function registerGateway(coordinator: Coordinator, number: number, member: GatewayMember): Promise<Revision> {
+/**
+ * Writes gateway `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError
+ */
+export async function registerGateway(
+  coordinator: Coordinator,
+  number: number,
+  member: GatewayMember,
+): Promise<Revision> {
   checkNumber(number, limits.gatewayCountMax, 'gateway');
   return register(coordinator, gatewayKey(number), gatewayShape, member);
 }
 
-/** Writes logger `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError */
-export async function registerLogger(coordinator: Coordinator, number: number, member: LoggerMember): Promise<Revision> {
+/**
+ * Writes logger `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError
+ */
+export async function registerLogger(
+  coordinator: Coordinator,
+  number: number,
+  member: LoggerMember,
+): Promise<Revision> {
   checkNumber(number, limits.loggerCountMax, 'logger');
   return register(coordinator, loggerKey(number), loggerShape, member);
 }
@@ -88,12 +104,19 @@ function checkNumber(number: number, countMax: number, what: string): void {
 }
 
 /**
- * A member writes its own entry only, so reading it back settles an unknown outcome: the entry equals what was to be written, or the
- * write is tried once more against what is there. An older one of the same content that arrives late changes nothing.
+ * A member writes its own entry only, so reading it back settles an unknown outcome: the entry equals what was to be
+ * written, or the write is tried once more against what is there. An older one of the same content that arrives late
+ * changes nothing.
  */
-async function register<T>(coordinator: Coordinator, key: string, shape: z.ZodType<unknown>, member: T): Promise<Revision> {
+async function register<T>(
+  coordinator: Coordinator,
+  key: string,
+  shape: z.ZodType<unknown>,
+  member: T,
+): Promise<Revision> {
   const checked = shape.safeParse(member);
-  if (!checked.success) throw new KvError('bad-argument', `cannot register ${key}: ${checked.error.issues[0]?.message ?? ''}`);
+  if (!checked.success)
+    throw new KvError('bad-argument', `cannot register ${key}: ${checked.error.issues[0]?.message ?? ''}`);
   const value = encodeJson(checked.data);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const entry = await coordinator.get(key);

@@ -1,7 +1,8 @@
 /**
- * The coordinator of tests and of the simulator: one store in memory, any number of clients. Deterministic: answers come on
- * microtasks, or after delays of the injected clock. `fate` decides what becomes of each request, so that the simulator can lose
- * requests and answers, or let one arrive after its sender was told `unknown` (S1, S6, S8: the outcomes nobody knows).
+ * The coordinator of tests and of the simulator: one store in memory, any number of clients. Deterministic: answers
+ * come on microtasks, or after delays of the injected clock. `fate` decides what becomes of each request, so that the
+ * simulator can lose requests and answers, or let one arrive after its sender was told `unknown` (S1, S6, S8: the
+ * outcomes nobody knows).
  */
 import { assert } from '../base/assert.ts';
 import type { Clock, Timer } from '../env/clock.ts';
@@ -27,8 +28,9 @@ export interface MemoryRequest {
 }
 
 /**
- * What becomes of a request. Delays are milliseconds and need a clock; without one they are 0. `lost`: never arrives. The sender is told
- * `unknown` (a read: `not-applied`) after `timeoutMs` without an answer, whether or not the request was or will be applied.
+ * What becomes of a request. Delays are milliseconds and need a clock; without one they are 0. `lost`: never arrives.
+ * The sender is told `unknown` (a read: `not-applied`) after `timeoutMs` without an answer, whether or not the request
+ * was or will be applied.
  */
 export interface Fate {
   readonly kind: 'sent' | 'unavailable';
@@ -172,7 +174,10 @@ class MemoryClient implements Coordinator {
   async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactionResult> {
     checkTransaction(compares, writes);
     // The caller may reuse its arrays; what was asked for is what counts, also when it is applied late.
-    const copies = writes.map(({ key, value }) => ({ key, value: value === undefined ? undefined : new Uint8Array(value) }));
+    const copies = writes.map(({ key, value }) => ({
+      key,
+      value: value === undefined ? undefined : new Uint8Array(value),
+    }));
     const asked = compares.map((compare) => ({ ...compare }));
     const request: MemoryRequest = { client: this.name, kind: 'transact', keys: writes.map((write) => write.key) };
     return this.#request(request, () => this.#store.apply(asked, copies));
@@ -196,7 +201,8 @@ class MemoryClient implements Coordinator {
     this.#watches.clear();
     this.#store.forget(this);
     if (typeof this.#delivery === 'object') this.#delivery.cancel();
-    for (const fail of [...this.#waiting]) fail(new CoordinatorError('unknown', 'the coordinator was closed meanwhile'));
+    for (const fail of [...this.#waiting])
+      fail(new CoordinatorError('unknown', 'the coordinator was closed meanwhile'));
     return Promise.resolve();
   }
 
@@ -210,7 +216,8 @@ class MemoryClient implements Coordinator {
   }
 
   changed(): void {
-    if (this.#delivery === undefined && this.#watches.size > 0) this.#deliverSoon(this.#options.watchDelayMs?.(this.name) ?? 0);
+    if (this.#delivery === undefined && this.#watches.size > 0)
+      this.#deliverSoon(this.#options.watchDelayMs?.(this.name) ?? 0);
   }
 
   #deliverSoon(delayMs: number): void {
@@ -244,8 +251,11 @@ class MemoryClient implements Coordinator {
 
   #request<T>(request: MemoryRequest, effect: () => T): Promise<T> {
     if (this.#closed) return Promise.reject(new CoordinatorError('not-applied', 'the coordinator is closed'));
-    const fate = this.#cut ? { kind: 'unavailable' as const } : (this.#options.fate?.(request) ?? { kind: 'sent' as const });
-    if (fate.kind === 'unavailable') return Promise.reject(new CoordinatorError('not-applied', 'the coordinator is unavailable'));
+    const fate = this.#cut
+      ? { kind: 'unavailable' as const }
+      : (this.#options.fate?.(request) ?? { kind: 'sent' as const });
+    if (fate.kind === 'unavailable')
+      return Promise.reject(new CoordinatorError('not-applied', 'the coordinator is unavailable'));
     return new Promise<T>((resolve, reject) => {
       const fail = (error: CoordinatorError): void => {
         this.#waiting.delete(fail);
@@ -260,9 +270,16 @@ class MemoryClient implements Coordinator {
     });
   }
 
-  #send<T>(request: MemoryRequest, fate: Fate, effect: () => T, answer: (value: T) => void, fail: (error: CoordinatorError) => void): void {
+  #send<T>(
+    request: MemoryRequest,
+    fate: Fate,
+    effect: () => T,
+    answer: (value: T) => void,
+    fail: (error: CoordinatorError) => void,
+  ): void {
     const outcome = request.kind === 'transact' ? 'unknown' : 'not-applied';
-    const timedOut = (): void => fail(new CoordinatorError(outcome, 'no answer of the coordinator before the deadline'));
+    const timedOut = (): void =>
+      fail(new CoordinatorError(outcome, 'no answer of the coordinator before the deadline'));
     if (fate.timeoutMs !== undefined) this.#later(fate.timeoutMs, timedOut);
     const { requestDelayMs = 0, answerDelayMs = 0 } = fate;
     if (requestDelayMs === 'lost') {

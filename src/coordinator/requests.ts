@@ -25,14 +25,17 @@ function checkText(text: string, what: string): void {
 }
 
 export function checkRevision(revision: number, what: string): void {
-  if (!Number.isSafeInteger(revision) || revision < 0) throw new RangeError(`${what} must be a revision (0, 1, ...), got ${revision}`);
+  if (!Number.isSafeInteger(revision) || revision < 0)
+    throw new RangeError(`${what} must be a revision (0, 1, ...), got ${revision}`);
 }
 
 /** @throws RangeError when the transaction is malformed. */
 export function checkTransaction(compares: readonly Compare[], writes: readonly Write[]): void {
   const items = compares.length + writes.length;
   if (items === 0 || items > coordinatorLimits.transactionItemsMax) {
-    throw new RangeError(`a transaction has 1..${coordinatorLimits.transactionItemsMax} compares and writes, got ${items}`);
+    throw new RangeError(
+      `a transaction has 1..${coordinatorLimits.transactionItemsMax} compares and writes, got ${items}`,
+    );
   }
   for (const compare of compares) {
     checkKey(compare.key);
@@ -45,12 +48,17 @@ export function checkTransaction(compares: readonly Compare[], writes: readonly 
     written.add(write.key);
     const size = write.value?.length ?? 0;
     if (size > coordinatorLimits.valueBytesMax) {
-      throw new RangeError(`a coordinator value has at most ${coordinatorLimits.valueBytesMax} bytes, got ${size} for '${write.key}'`);
+      throw new RangeError(
+        `a coordinator value has at most ${coordinatorLimits.valueBytesMax} bytes, got ${size} for '${write.key}'`,
+      );
     }
   }
 }
 
-/** Order of keys: by code points, which is the order of their UTF-8 bytes (JavaScript's own order is another one beyond U+FFFF). */
+/**
+ * Order of keys: by code points, which is the order of their UTF-8 bytes (JavaScript's own order is another one beyond
+ * U+FFFF).
+ */
 export function compareKeys(left: string, right: string): number {
   const [a, b] = [left[Symbol.iterator](), right[Symbol.iterator]()];
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * One connection to the SQLite file of the embedded coordinator: synchronous, for a thread that may block. Write-ahead log,
- * synchronous = FULL: a commit returns, and others see it, only after its frames are on stable storage.
+ * One connection to the SQLite file of the embedded coordinator: synchronous, for a thread that may block. Write-ahead
+ * log, synchronous = FULL: a commit returns, and others see it, only after its frames are on stable storage.
  *
  *   entries(key, value, revision)   value NULL: deleted at that revision (a tombstone: watches learn of it)
  *   meta(name, value)               revision: the newest; forgotten: tombstones up to here are gone; openings
@@ -43,7 +43,12 @@ export class DatabaseError extends Error {
   readonly code: DatabaseErrorCode;
   /** Of a transaction. */
   readonly outcome: 'not-applied' | 'unknown';
-  constructor(code: DatabaseErrorCode, message: string, outcome: 'not-applied' | 'unknown' = 'not-applied', options?: { cause?: unknown }) {
+  constructor(
+    code: DatabaseErrorCode,
+    message: string,
+    outcome: 'not-applied' | 'unknown' = 'not-applied',
+    options?: { cause?: unknown },
+  ) {
     super(message, options);
     this.code = code;
     this.outcome = outcome;
@@ -88,7 +93,8 @@ export function createDatabaseFile(file: string): void {
   guarded(file, 'not-applied', () => {
     const database = new Database(file);
     try {
-      // By `exec` alone: a prepared statement would keep the connection open, and the log beside the file, until it is collected.
+      // By `exec` alone: a prepared statement would keep the connection open, and the log beside the file, until it is
+      // collected.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       database.exec(`BEGIN IMMEDIATE; ${layout} COMMIT;`);
     } finally {
@@ -114,8 +120,8 @@ export class SqliteDatabase {
   }
 
   /**
-   * Checks whose file it is and makes what recovery found stable. @throws DatabaseError; after `busy` it may be called again, which
-   * is better than opening again: a connection is really closed only when its statements are collected.
+   * Checks whose file it is and makes what recovery found stable. @throws DatabaseError; after `busy` it may be called
+   * again, which is better than opening again: a connection is really closed only when its statements are collected.
    */
   start(): void {
     this.#checkVersion();
@@ -137,15 +143,20 @@ export class SqliteDatabase {
       database.pragma('journal_size_limit = 16777216');
       return [number(database, 'application_id'), number(database, 'user_version')];
     });
-    if (application !== applicationId) throw new DatabaseError('damaged', `${this.#file} is not a coordinator's database`);
+    if (application !== applicationId)
+      throw new DatabaseError('damaged', `${this.#file} is not a coordinator's database`);
     if (version > layoutVersion) {
-      throw new DatabaseError('newer-format', `${this.#file} has layout ${version}; this version knows layouts up to ${layoutVersion}`);
+      throw new DatabaseError(
+        'newer-format',
+        `${this.#file} has layout ${version}; this version knows layouts up to ${layoutVersion}`,
+      );
     }
   }
 
   /**
-   * Runs `body` in a write transaction and makes it stable. The first one, at opening, changes a counter: its sync covers whatever the
-   * recovery of a crashed process's log has found, so that nobody acts on a change that a power cut could still take back.
+   * Runs `body` in a write transaction and makes it stable. The first one, at opening, changes a counter: its sync
+   * covers whatever the recovery of a crashed process's log has found, so that nobody acts on a change that a power cut
+   * could still take back.
    */
   #begin<T>(body: () => T): T {
     guarded(this.#file, 'not-applied', () => this.#statements.begin.run());
@@ -172,14 +183,19 @@ export class SqliteDatabase {
 
   get(key: string): Entry | undefined {
     const row = guarded(this.#file, 'not-applied', () => rows(this.#statements.get, key)[0]);
-    return row === undefined || row.value === null ? undefined : { key: row.key, value: bytesOf(row.value), revision: row.revision };
+    return row === undefined || row.value === null
+      ? undefined
+      : { key: row.key, value: bytesOf(row.value), revision: row.revision };
   }
 
   list(prefix: string): Listing {
     return this.#snapshot(() => {
       const end = prefixEnd(prefix);
-      const found = end === undefined ? rows(this.#statements.listFrom, prefix) : rows(this.#statements.list, prefix, end);
-      const entries = found.flatMap(({ key, value, revision }) => (value === null ? [] : [{ key, value: bytesOf(value), revision }]));
+      const found =
+        end === undefined ? rows(this.#statements.listFrom, prefix) : rows(this.#statements.list, prefix, end);
+      const entries = found.flatMap(({ key, value, revision }) =>
+        value === null ? [] : [{ key, value: bytesOf(value), revision }],
+      );
       return { entries, revision: this.#meta('revision') };
     });
   }
@@ -205,10 +221,12 @@ export class SqliteDatabase {
   }
 
   /**
-   * Changes after `after`, in order of revision, in whole transactions, at most some hundred: `upTo` says how far they reach, `complete`
-   * that this is the newest revision. Undefined: some of them are forgotten.
+   * Changes after `after`, in order of revision, in whole transactions, at most some hundred: `upTo` says how far they
+   * reach, `complete` that this is the newest revision. Undefined: some of them are forgotten.
    */
-  changesAfter(after: Revision): { readonly changes: readonly Change[]; readonly upTo: Revision; readonly complete: boolean } | undefined {
+  changesAfter(
+    after: Revision,
+  ): { readonly changes: readonly Change[]; readonly upTo: Revision; readonly complete: boolean } | undefined {
     return this.#snapshot(() => {
       if (after < this.#meta('forgotten')) return undefined;
       const found = rows(this.#statements.changes, after, changesPerStep);
@@ -216,26 +234,39 @@ export class SqliteDatabase {
       // The last transaction may be cut off: it belongs to the next step.
       const last = found.at(-1)?.revision ?? after;
       const whole = complete ? found : found.filter((row) => row.revision < last);
-      const changes = whole.map(({ key, value, revision }) => ({ key, value: value === null ? undefined : bytesOf(value), revision }));
-      return { changes, upTo: complete ? Math.max(after, this.#meta('revision')) : (changes.at(-1)?.revision ?? after), complete };
+      const changes = whole.map(({ key, value, revision }) => ({
+        key,
+        value: value === null ? undefined : bytesOf(value),
+        revision,
+      }));
+      return {
+        changes,
+        upTo: complete ? Math.max(after, this.#meta('revision')) : (changes.at(-1)?.revision ?? after),
+        complete,
+      };
     });
   }
 
   /** A number that differs from the last answer when another connection has committed since. About 5 us. */
   version(): number {
-    return guarded(this.#file, 'not-applied', () => number(this.#database, 'data_version', this.#statements.dataVersion));
+    return guarded(this.#file, 'not-applied', () =>
+      number(this.#database, 'data_version', this.#statements.dataVersion),
+    );
   }
 
   /**
-   * Applies the transactions one after another and makes all of them stable with one sync. All of them are answered or none: an
-   * error concerns each of them. @throws DatabaseError with the outcome; `busy`: nothing was begun
+   * Applies the transactions one after another and makes all of them stable with one sync. All of them are answered or
+   * none: an error concerns each of them. @throws DatabaseError with the outcome; `busy`: nothing was begun
    */
-  transact(requests: readonly { readonly compares: readonly Compare[]; readonly writes: readonly Write[] }[]): TransactionResult[] {
+  transact(
+    requests: readonly { readonly compares: readonly Compare[]; readonly writes: readonly Write[] }[],
+  ): TransactionResult[] {
     return this.#begin(() => {
       let revision = this.#meta('revision');
       const before = revision;
       const results = requests.map(({ compares, writes }): TransactionResult => {
-        if (!compares.every((compare) => this.#revisionOf(compare.key) === compare.revision)) return { kind: 'refused' };
+        if (!compares.every((compare) => this.#revisionOf(compare.key) === compare.revision))
+          return { kind: 'refused' };
         if (this.#write(writes, revision + 1)) revision += 1;
         return { kind: 'applied', revision };
       });
@@ -293,11 +324,15 @@ function prepareAll(database: Database.Database) {
     get: database.prepare('SELECT key, value, revision FROM entries WHERE key = ?'),
     list: database.prepare('SELECT key, value, revision FROM entries WHERE key >= ? AND key < ? ORDER BY key'),
     listFrom: database.prepare('SELECT key, value, revision FROM entries WHERE key >= ? ORDER BY key'),
-    changes: database.prepare('SELECT key, value, revision FROM entries WHERE revision > ? ORDER BY revision, key LIMIT ?'),
+    changes: database.prepare(
+      'SELECT key, value, revision FROM entries WHERE revision > ? ORDER BY revision, key LIMIT ?',
+    ),
     put: database.prepare('INSERT OR REPLACE INTO entries(key, value, revision) VALUES (?, ?, ?)'),
     meta: database.prepare('SELECT name AS key, NULL AS value, value AS revision FROM meta WHERE name = ?'),
     setMeta: database.prepare('UPDATE meta SET value = ? WHERE name = ?'),
-    tombstone: database.prepare('SELECT key, value, revision FROM entries WHERE value IS NULL ORDER BY revision DESC LIMIT 1 OFFSET ?'),
+    tombstone: database.prepare(
+      'SELECT key, value, revision FROM entries WHERE value IS NULL ORDER BY revision DESC LIMIT 1 OFFSET ?',
+    ),
     dropTombstones: database.prepare('DELETE FROM entries WHERE value IS NULL AND revision <= ?'),
     dataVersion: database.prepare('PRAGMA data_version'),
   };

@@ -43,7 +43,11 @@ export type Answer =
 
 export type FromWorker =
   | { readonly kind: 'opened' }
-  | { readonly kind: 'open-failed'; readonly code: 'newer-format' | 'data-damaged' | 'unavailable'; readonly message: string }
+  | {
+      readonly kind: 'open-failed';
+      readonly code: 'newer-format' | 'data-damaged' | 'unavailable';
+      readonly message: string;
+    }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer }
   | { readonly kind: 'changes'; readonly watch: number; readonly changes: readonly Change[] }
   | { readonly kind: 'lost'; readonly watch: number }

@@ -1,10 +1,11 @@
 /**
- * The thread that has the coordinator's SQLite file open: an entry point, started by sqlite.ts. It runs a loop of its own and no event
- * loop: take the messages, try what waits for the lock, look for others' changes, sleep on a word of shared memory until there is a message
- * or the next look is due. So it may block in SQLite, sleeps precisely, and costs next to nothing when idle.
+ * The thread that has the coordinator's SQLite file open: an entry point, started by sqlite.ts. It runs a loop of its
+ * own and no event loop: take the messages, try what waits for the lock, look for others' changes, sleep on a word of
+ * shared memory until there is a message or the next look is due. So it may block in SQLite, sleeps precisely, and
+ * costs next to nothing when idle.
  *
- * Transactions that wait at the same time are made stable by one sync. A lock held by another process is retried here, with SQLite's own
- * waiting switched off, since only so a holder that is stopped can be found out (stopped-holder.ts).
+ * Transactions that wait at the same time are made stable by one sync. A lock held by another process is retried here,
+ * with SQLite's own waiting switched off, since only so a holder that is stopped can be found out (stopped-holder.ts).
  */
 import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../base/assert.ts';
@@ -17,7 +18,10 @@ import { StoppedHolderWatch } from './stopped-holder.ts';
 
 const port = present(parentPort, 'this file runs as a worker thread');
 
-/** Milliseconds. Idle: how late a change by another process is seen. A look costs 0.1 to 0.15 ms of CPU, half of it for waking up. */
+/**
+ * Milliseconds. Idle: how late a change by another process is seen. A look costs 0.1 to 0.15 ms of CPU, half of it for
+ * waking up.
+ */
 const pollIdleMs = 14;
 const pollActiveMs = 2;
 const pollUnwatchedMs = 1_000;
@@ -51,9 +55,9 @@ interface Watched {
 }
 
 /**
- * Delays between tries to get the lock, different in each process, so that they don't try in step. Short at first, since a transaction
- * takes a fraction of a millisecond; longer when there is a crowd; short again for who waits long, so that nobody starves: the lock goes
- * to whoever looks first. Who waits still longer waits for a process that hangs.
+ * Delays between tries to get the lock, different in each process, so that they don't try in step. Short at first,
+ * since a transaction takes a fraction of a millisecond; longer when there is a crowd; short again for who waits long,
+ * so that nobody starves: the lock goes to whoever looks first. Who waits still longer waits for a process that hangs.
  */
 class Backoff {
   #sinceMs: number | undefined;
@@ -91,7 +95,12 @@ class SqliteWorker {
     const { file } = settings;
     this.#holderWatch = new StoppedHolderWatch(realProcesses(), [file, `${file}-shm`, `${file}-wal`], (holder) => {
       const fields = { pid: holder.pid, startTime: holder.startTime, file };
-      send({ kind: 'log', level: 'warn', event: 'ended a stopped process that held the lock of the coordinator', fields });
+      send({
+        kind: 'log',
+        level: 'warn',
+        event: 'ended a stopped process that held the lock of the coordinator',
+        fields,
+      });
     });
     this.#database = this.#open();
     this.#checkpoint();
@@ -172,7 +181,8 @@ class SqliteWorker {
 
   #sleepMs(): number {
     const nowMs = monotonicMs();
-    const nextMs = this.#transacts.length + this.#reads.length > 0 ? Math.min(this.#retryAtMs, this.#pollAtMs) : this.#pollAtMs;
+    const nextMs =
+      this.#transacts.length + this.#reads.length > 0 ? Math.min(this.#retryAtMs, this.#pollAtMs) : this.#pollAtMs;
     return Math.max(0, nextMs - nowMs);
   }
 
@@ -201,7 +211,9 @@ class SqliteWorker {
       try {
         const results = this.#database.transact(batch.map((item) => item.request));
         this.#transacts.splice(0, batch.length);
-        results.forEach((result, index) => this.#answer(present(batch[index], 'request').request.id, { kind: 'result', result }));
+        results.forEach((result, index) =>
+          this.#answer(present(batch[index], 'request').request.id, { kind: 'result', result }),
+        );
         this.#transacted(batch.length);
       } catch (error) {
         if (this.#mayRetry(error, Infinity)) return this.#expire(messageOf(error));
@@ -233,7 +245,13 @@ class SqliteWorker {
   /** Whether `error` says that another process is in the way and there is still time: then the next try is later. */
   #mayRetry(error: unknown, deadlineMs: number): boolean {
     const nowMs = monotonicMs();
-    if (!(error instanceof DatabaseError) || error.code !== 'busy' || error.outcome === 'unknown' || nowMs >= deadlineMs) return false;
+    if (
+      !(error instanceof DatabaseError) ||
+      error.code !== 'busy' ||
+      error.outcome === 'unknown' ||
+      nowMs >= deadlineMs
+    )
+      return false;
     this.#holderWatch.busy(nowMs);
     this.#retryAtMs = nowMs + this.#backoff.next(nowMs);
     return true;
@@ -245,7 +263,8 @@ class SqliteWorker {
     const expired = this.#transacts.filter((item) => nowMs >= item.deadlineMs);
     if (expired.length === 0) return;
     this.#transacts = this.#transacts.filter((item) => nowMs < item.deadlineMs);
-    for (const { request } of expired) this.#fail(request.id, 'not-applied', `another process held the lock all the time: ${message}`);
+    for (const { request } of expired)
+      this.#fail(request.id, 'not-applied', `another process held the lock all the time: ${message}`);
   }
 
   /** Looks for changes and tells the watches. */
@@ -254,7 +273,8 @@ class SqliteWorker {
     if (this.#looked && nowMs < this.#pollAtMs) return;
     try {
       if (this.#watches.size > 0) this.#lookNow(nowMs);
-      this.#pollAtMs = nowMs + (this.#watches.size === 0 ? pollUnwatchedMs : nowMs < this.#activeUntilMs ? pollActiveMs : pollIdleMs);
+      this.#pollAtMs =
+        nowMs + (this.#watches.size === 0 ? pollUnwatchedMs : nowMs < this.#activeUntilMs ? pollActiveMs : pollIdleMs);
       this.#looked = true;
     } catch (error) {
       // Whatever is wrong now may be right at the next look; no change is lost, since the positions stay.
@@ -262,7 +282,13 @@ class SqliteWorker {
       this.#looked = true;
       this.#version = -1;
       if (!(error instanceof DatabaseError) || error.code === 'busy') this.#holderWatch.busy(nowMs);
-      else send({ kind: 'log', level: 'error', event: 'the coordinator cannot be watched', fields: { error: error.message } });
+      else
+        send({
+          kind: 'log',
+          level: 'error',
+          event: 'the coordinator cannot be watched',
+          fields: { error: error.message },
+        });
     }
   }
 
@@ -271,7 +297,8 @@ class SqliteWorker {
     if (version === this.#version && this.#looked) return;
     if (version !== this.#version) this.#activeUntilMs = nowMs + activeForMs;
     const positions = new Map<Revision, Watched[]>();
-    for (const watched of this.#watches.values()) positions.set(watched.position, [...(positions.get(watched.position) ?? []), watched]);
+    for (const watched of this.#watches.values())
+      positions.set(watched.position, [...(positions.get(watched.position) ?? []), watched]);
     // Those that are up to date, as a rule all, share one query.
     for (const [position, watches] of positions) this.#advance(watches, position);
     this.#version = version;
@@ -301,7 +328,10 @@ class SqliteWorker {
     }
   }
 
-  /** A checkpoint that failed may have left the database's file damaged in a way that a repetition would not notice: the log stays. */
+  /**
+   * A checkpoint that failed may have left the database's file damaged in a way that a repetition would not notice: the
+   * log stays.
+   */
   #checkpoint(): void {
     if (this.#checkpointFailed) return;
     this.#sinceCheckpoint = 0;
@@ -310,7 +340,12 @@ class SqliteWorker {
     } catch (error) {
       if (error instanceof DatabaseError && error.code === 'busy') return;
       this.#checkpointFailed = true;
-      send({ kind: 'log', level: 'error', event: 'the coordinator cannot checkpoint', fields: { error: messageOf(error) } });
+      send({
+        kind: 'log',
+        level: 'error',
+        event: 'the coordinator cannot checkpoint',
+        fields: { error: messageOf(error) },
+      });
     }
   }
 

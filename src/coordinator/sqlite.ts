@@ -1,6 +1,7 @@
 /**
- * The embedded coordinator: all processes of one machine share one SQLite file. The file is used by a worker thread (the one place of the
- * product that has threads), so that a wait for the lock or for the disk never stalls the caller's event loop.
+ * The embedded coordinator: all processes of one machine share one SQLite file. The file is used by a worker thread
+ * (the one place of the product that has threads), so that a wait for the lock or for the disk never stalls the
+ * caller's event loop.
  */
 import { Worker } from 'node:worker_threads';
 import { unreachable } from '../base/assert.ts';
@@ -29,7 +30,10 @@ export interface SqliteCoordinatorOptions {
   readonly log: Log;
   /** How long a request waits for another process's lock before it fails, not applied. Default 5,000. */
   readonly lockWaitMsMax?: number;
-  /** ... and how much longer the caller waits for a disk that does not answer, before the outcome is unknown. Default 5,000. */
+  /**
+   * ... and how much longer the caller waits for a disk that does not answer, before the outcome is unknown. Default
+   * 5,000.
+   */
   readonly diskWaitMsMax?: number;
   /** Deletes a watch can learn of afterwards; `coordinatorLimits.deletesKept` unless a test says otherwise. */
   readonly deletesKept?: number;
@@ -39,7 +43,8 @@ export interface SqliteCoordinatorOptions {
 const requestsInFlightMax = 4_096;
 
 /**
- * @throws KvError `newer-format` when a newer version of kv-filelog made the file, `data-damaged` when it is not a coordinator's database.
+ * @throws KvError `newer-format` when a newer version of kv-filelog made the file, `data-damaged` when it is not a
+ * coordinator's database.
  * @throws CoordinatorError when it can't be opened (no folder, no permission, disk full, lock held all the time).
  */
 export async function openSqliteCoordinator(options: SqliteCoordinatorOptions): Promise<Coordinator> {
@@ -85,7 +90,9 @@ class SqliteCoordinator implements Coordinator {
       });
     });
     this.opened = new Promise((resolve, reject) => {
-      this.#worker.once('exit', () => reject(new CoordinatorError('not-applied', `${options.file}: the coordinator's thread ended`)));
+      this.#worker.once('exit', () =>
+        reject(new CoordinatorError('not-applied', `${options.file}: the coordinator's thread ended`)),
+      );
       this.#worker.on('error', (error) => {
         options.log('error', 'the thread of the coordinator failed', { error: String(error) });
         this.#end(String(error));
@@ -136,7 +143,10 @@ class SqliteCoordinator implements Coordinator {
   async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactionResult> {
     checkTransaction(compares, writes);
     // Copies, since sending a view sends all of the buffer under it.
-    const copies = writes.map(({ key, value }) => ({ key, value: value === undefined ? undefined : new Uint8Array(value) }));
+    const copies = writes.map(({ key, value }) => ({
+      key,
+      value: value === undefined ? undefined : new Uint8Array(value),
+    }));
     const answer = await this.#request(true, (id) => ({ kind: 'transact', id, compares, writes: copies }));
     if (answer.kind !== 'result') throw failure(answer);
     return answer.result;
@@ -183,11 +193,17 @@ class SqliteCoordinator implements Coordinator {
   }
 
   #request(write: boolean, messageOf: (id: number) => ToWorker): Promise<Answer> {
-    if (this.#ended !== undefined) throw new CoordinatorError('not-applied', `the coordinator does not answer: ${this.#ended}`);
-    if (this.#waiting.size >= requestsInFlightMax) throw new CoordinatorError('not-applied', 'too many requests wait for the coordinator');
+    if (this.#ended !== undefined)
+      throw new CoordinatorError('not-applied', `the coordinator does not answer: ${this.#ended}`);
+    if (this.#waiting.size >= requestsInFlightMax)
+      throw new CoordinatorError('not-applied', 'too many requests wait for the coordinator');
     const id = this.#nextId++;
     return new Promise((settle) => {
-      const late: Answer = { kind: 'failed', outcome: write ? 'unknown' : 'not-applied', message: 'no answer before the deadline' };
+      const late: Answer = {
+        kind: 'failed',
+        outcome: write ? 'unknown' : 'not-applied',
+        message: 'no answer before the deadline',
+      };
       const timer = this.#options.clock.after(this.#answerMsMax, () => this.#settle(id, late));
       this.#waiting.set(id, { write, timer, settle });
       this.#holdProcess();
@@ -214,7 +230,11 @@ class SqliteCoordinator implements Coordinator {
   #end(reason: string): void {
     this.#ended ??= reason;
     for (const [id, { write }] of [...this.#waiting]) {
-      this.#settle(id, { kind: 'failed', outcome: write ? 'unknown' : 'not-applied', message: `the coordinator ended: ${reason}` });
+      this.#settle(id, {
+        kind: 'failed',
+        outcome: write ? 'unknown' : 'not-applied',
+        message: `the coordinator ended: ${reason}`,
+      });
     }
   }
 }
@@ -229,11 +249,12 @@ function openError(code: 'newer-format' | 'data-damaged' | 'unavailable', messag
 }
 
 /**
- * The worker's file has this one's extension: .js in a build. In development it is .ts, and the thread must load tsx by itself:
- * `--import tsx` among its arguments has no effect in threads on Node 20.
+ * The worker's file has this one's extension: .js in a build. In development it is .ts, and the thread must load tsx by
+ * itself: `--import tsx` among its arguments has no effect in threads on Node 20.
  */
 function startWorker(workerData: WorkerSettings): Worker {
-  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./sqlite-worker.js', import.meta.url), { workerData });
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL('./sqlite-worker.js', import.meta.url), { workerData });
   const [tsx, file] = [import.meta.resolve('tsx/esm/api'), new URL('./sqlite-worker.ts', import.meta.url).href];
   const start = `import(${JSON.stringify(tsx)}).then((api) => { api.register(); return import(${JSON.stringify(file)}); });`;
   return new Worker(start, { workerData, eval: true, execArgv: [] });

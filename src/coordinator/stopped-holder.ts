@@ -1,10 +1,11 @@
 /**
- * A process that is stopped (SIGSTOP, Ctrl-Z) while it holds the database's lock would stop everybody for as long as it likes. Whoever
- * waits ends it. That is safe: SQLite rolls its transaction back, it never answered for it, and a member that is killed restarts and
- * claims new epochs (S2); to the rest of the cluster it is a crash, which may happen at any moment anyway.
- * It hits nobody else: the holder comes from the kernel's table of locks, is known by pid and start time, must be seen stopped and
- * holding in every look for a whole second, and is looked at once more right before the signal. A holder that runs, however slowly (a
- * disk that hangs), is never ended: then the waiting requests fail at their deadline.
+ * A process that is stopped (SIGSTOP, Ctrl-Z) while it holds the database's lock would stop everybody for as long as it
+ * likes. Whoever waits ends it. That is safe: SQLite rolls its transaction back, it never answered for it, and a member
+ * that is killed restarts and claims new epochs (S2); to the rest of the cluster it is a crash, which may happen at any
+ * moment anyway. It hits nobody else: the holder comes from the kernel's table of locks, is known by pid and start
+ * time, must be seen stopped and holding in every look for a whole second, and is looked at once more right before the
+ * signal. A holder that runs, however slowly (a disk that hangs), is never ended: then the waiting requests fail at
+ * their deadline.
  */
 import type { LockHolder, Processes } from '../env/processes.ts';
 
@@ -29,7 +30,10 @@ export class StoppedHolderWatch {
     if (this.#suspects.size > 0) this.#suspects = new Map();
   }
 
-  /** The lock is held by somebody, at `nowMs` (monotonic). Looks only now and then: a look costs a fraction of a millisecond. */
+  /**
+   * The lock is held by somebody, at `nowMs` (monotonic). Looks only now and then: a look costs a fraction of a
+   * millisecond.
+   */
   busy(nowMs: number): void {
     this.#lookAt ??= nowMs + stoppedHolderLimits.lookEveryMs;
     if (nowMs < this.#lookAt) return;

@@ -22,5 +22,8 @@ export function decodeJson<T>(entry: Entry, schema: z.ZodType<T>): T {
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
   const place = issue === undefined || issue.path.length === 0 ? '' : ` at ${issue.path.join('.')}`;
-  throw new KvError('data-damaged', `the coordinator's '${entry.key}' is malformed${place}: ${issue?.message ?? 'unknown reason'}`);
+  throw new KvError(
+    'data-damaged',
+    `the coordinator's '${entry.key}' is malformed${place}: ${issue?.message ?? 'unknown reason'}`,
+  );
 }

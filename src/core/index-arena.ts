@@ -3,8 +3,8 @@
  *
  *   key = length:u16 bytes, zero-padded to a multiple of 4
  *
- * and its position is (segment * segment size + offset) / 4, a u32: 16 GiB of keys. Space of deleted keys comes back by moving what lives
- * in a sparse segment to the end and dropping the segment (KeyIndex does it, a few keys at a time).
+ * and its position is (segment * segment size + offset) / 4, a u32: 16 GiB of keys. Space of deleted keys comes back by
+ * moving what lives in a sparse segment to the end and dropping the segment (KeyIndex does it, a few keys at a time).
  */
 import { assert } from '../base/assert.ts';
 
@@ -135,7 +135,10 @@ export class KeyArena {
     this.#dropped.push(number);
   }
 
-  /** Takes over the bytes of a segment from a snapshot. Keys in it live when `adopt` says so. REQUIRES: a segment's memory, full size. */
+  /**
+   * Takes over the bytes of a segment from a snapshot. Keys in it live when `adopt` says so. REQUIRES: a segment's
+   * memory, full size.
+   */
   restore(number: number, memory: Uint8Array, used: number): void {
     assert(memory.length === arenaSegmentBytes && number < arenaSegmentsMax, 'a segment of the arena');
     while (this.#segments.length <= number) {

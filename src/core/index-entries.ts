@@ -1,5 +1,6 @@
 /**
- * What the index knows of each key, in segments of 8,192 entries with ids that stay while the key does. One entry, 40 bytes:
+ * What the index knows of each key, in segments of 8,192 entries with ids that stay while the key does. One entry, 40
+ * bytes:
  *
  *    0 version:f64   8 lba:f64
  *   16 record length:u32   20 value length:u32   24 key position:u32 (KeyArena)   28 hash:u32
@@ -54,7 +55,10 @@ export class EntryTable {
   /** The used part of a segment, not a copy. */
   segment(number: number): Uint8Array {
     const segment = this.#segmentOf(number << segmentShift);
-    return segment.bytes.subarray(0, Math.min(entriesPerSegment, this.#idEnd - number * entriesPerSegment) * entryBytes);
+    return segment.bytes.subarray(
+      0,
+      Math.min(entriesPerSegment, this.#idEnd - number * entriesPerSegment) * entryBytes,
+    );
   }
 
   /** For loading. */
@@ -83,7 +87,10 @@ export class EntryTable {
     this.#free = id + 1;
   }
 
-  /** Takes over a segment from a snapshot; entries are not looked at before `relink`. REQUIRES: in order, all but the last one full. */
+  /**
+   * Takes over a segment from a snapshot; entries are not looked at before `relink`. REQUIRES: in order, all but the
+   * last one full.
+   */
   restore(segment: EntrySegment, count: number): void {
     assert(this.#idEnd === this.#segments.length * entriesPerSegment, 'only the last segment is not full');
     this.#segments.push(segment);
@@ -140,7 +147,14 @@ export class EntryTable {
     this.#segmentOf(id).words[(id & indexMask) * 10 + 6] = position;
   }
 
-  setRecord(id: number, version: number, lba: number, recordLength: number, valueLength: number, expiresAt: number): void {
+  setRecord(
+    id: number,
+    version: number,
+    lba: number,
+    recordLength: number,
+    valueLength: number,
+    expiresAt: number,
+  ): void {
     const { floats, words } = this.#segmentOf(id);
     const index = id & indexMask;
     floats[index * 5] = version;

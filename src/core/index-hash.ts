@@ -1,8 +1,8 @@
 /**
- * Hash of a key for the index: HalfSipHash-1-3 with a 64-bit seed (Aumasson and Bernstein 2012; the variant and the test vectors are
- * those of Linux' `hsiphash` on 32-bit machines). A keyed hash, because keys come from clients: who does not know the seed cannot make
- * keys that collide, whereas murmur3 and xxHash have collisions that hold for every seed. All arithmetic is on 32-bit words, which
- * JavaScript has.
+ * Hash of a key for the index: HalfSipHash-1-3 with a 64-bit seed (Aumasson and Bernstein 2012; the variant and the
+ * test vectors are those of Linux' `hsiphash` on 32-bit machines). A keyed hash, because keys come from clients: who
+ * does not know the seed cannot make keys that collide, whereas murmur3 and xxHash have collisions that hold for every
+ * seed. All arithmetic is on 32-bit words, which JavaScript has.
  */
 
 /** Two u32, drawn at random for each index. */

@@ -1,7 +1,7 @@
 /**
- * Loads what index-snapshot.ts wrote. Bytes come in pieces of any size; damage is a result that says where, and a damaged snapshot gives
- * nothing. Segments are read into the memory they stay in; the hash table, the free entries and the counts of living bytes are rebuilt
- * from them, so that nothing has to be trusted about them.
+ * Loads what index-snapshot.ts wrote. Bytes come in pieces of any size; damage is a result that says where, and a
+ * damaged snapshot gives nothing. Segments are read into the memory they stay in; the hash table, the free entries and
+ * the counts of living bytes are rebuilt from them, so that nothing has to be trusted about them.
  */
 import { assert, unreachable } from '../base/assert.ts';
 import type { ShardId, Uuid } from '../base/ids.ts';
@@ -36,7 +36,13 @@ export interface SnapshotExpected {
 }
 
 /** Kinds of chunks in the order they come. */
-const order: readonly ChunkKind[] = [chunkKind.header, chunkKind.entries, chunkKind.keys, chunkKind.once, chunkKind.end];
+const order: readonly ChunkKind[] = [
+  chunkKind.header,
+  chunkKind.entries,
+  chunkKind.keys,
+  chunkKind.once,
+  chunkKind.end,
+];
 
 /** By the top 10 bits of the hash: at ten million keys a bucket's pages of the table are 128 KiB. */
 const bucketCount = 1_024;
@@ -49,8 +55,8 @@ export interface LoaderOptions {
 }
 
 /**
- * `push` pieces until they end, then `finish`. To keep the event loop free while a large index is rebuilt, call `rebuild` until it
- * gives false before `finish`.
+ * `push` pieces until they end, then `finish`. To keep the event loop free while a large index is rebuilt, call
+ * `rebuild` until it gives false before `finish`.
  */
 export class SnapshotLoader {
   readonly #expected: SnapshotExpected;
@@ -111,7 +117,12 @@ export class SnapshotLoader {
     if (header === undefined || this.#table === undefined) return this.#fail('the snapshot is cut off');
     this.#once.restoreFloor(header.floor);
     const parts = { entries: this.#entries, arena: this.#arena, table: this.#table, size: this.#size };
-    return { kind: 'loaded', header, index: new KeyIndex(header.seed, this.#options.onReplaced, parts), once: this.#once };
+    return {
+      kind: 'loaded',
+      header,
+      index: new KeyIndex(header.seed, this.#options.onReplaced, parts),
+      once: this.#once,
+    };
   }
 
   #fail(reason: string): SnapshotProblem {
@@ -139,8 +150,10 @@ export class SnapshotLoader {
     this.#filled = 0;
     switch (head.kind) {
       case chunkKind.entries:
-        if (head.length > entriesPerSegment * entryBytes || head.length % entryBytes !== 0) return 'entries: impossible length';
-        if (head.number !== this.#entries.segmentCount || this.#entries.idEnd % entriesPerSegment !== 0) return 'entries: out of order';
+        if (head.length > entriesPerSegment * entryBytes || head.length % entryBytes !== 0)
+          return 'entries: impossible length';
+        if (head.number !== this.#entries.segmentCount || this.#entries.idEnd % entriesPerSegment !== 0)
+          return 'entries: out of order';
         this.#entrySegment = new EntrySegment();
         this.#payload = this.#entrySegment.bytes;
         return undefined;
@@ -219,9 +232,9 @@ export class SnapshotLoader {
   }
 
   /**
-   * Checks all entries, then fills the hash table in the order of the hashes' top bits: entries in the order of their ids would touch a
-   * page of the table each, at random, which costs several times as much for millions of keys. Gives what is wrong with an entry, if
-   * something is.
+   * Checks all entries, then fills the hash table in the order of the hashes' top bits: entries in the order of their
+   * ids would touch a page of the table each, at random, which costs several times as much for millions of keys. Gives
+   * what is wrong with an entry, if something is.
    */
   *#rebuild(): Generator<undefined, string | undefined> {
     const ends = new Uint32Array(bucketCount + 1);
@@ -341,7 +354,11 @@ export class SnapshotLoader {
 }
 
 /** Loads a snapshot that is there as a whole. */
-export function loadSnapshot(pieces: Iterable<Uint8Array>, expected: SnapshotExpected, options: LoaderOptions = {}): SnapshotResult {
+export function loadSnapshot(
+  pieces: Iterable<Uint8Array>,
+  expected: SnapshotExpected,
+  options: LoaderOptions = {},
+): SnapshotResult {
   const loader = new SnapshotLoader(expected, options);
   for (const piece of pieces) {
     const problem = loader.push(piece);

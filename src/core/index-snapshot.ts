@@ -1,7 +1,7 @@
 /**
- * Snapshots of a shard's index and once-only table, taken while both go on changing: `IndexSnapshot` copies at most 1 MiB a call, so that
- * the event loop never waits for it. The result is *fuzzy*: it is the state of no single moment. But loaded and replayed from the
- * watermark of its start it gives exactly the live state, by S12:
+ * Snapshots of a shard's index and once-only table, taken while both go on changing: `IndexSnapshot` copies at most 1
+ * MiB a call, so that the event loop never waits for it. The result is *fuzzy*: it is the state of no single moment.
+ * But loaded and replayed from the watermark of its start it gives exactly the live state, by S12:
  *
  *  - A key that no record after the watermark touches keeps its entry and its bytes (entry ids stay, keys do not move while a snapshot is
  *    taken), so it is in the snapshot as it is.
@@ -13,8 +13,8 @@
  *  - An entry's key is in the snapshot because key segments are copied after entry segments and are only appended to meanwhile.
  *  - The once-only table: see its own argument; its floor is the one at the watermark.
  *
- * Loading: index-loader.ts. Replay must reach the position where the snapshot was finished before the index is served; before that, keys
- * may seem newer than the position.
+ * Loading: index-loader.ts. Replay must reach the position where the snapshot was finished before the index is served;
+ * before that, keys may seem newer than the position.
  */
 import { unreachable } from '../base/assert.ts';
 import type { Millis, ShardId, Uuid } from '../base/ids.ts';
@@ -45,7 +45,10 @@ export interface SnapshotSource {
 const onceChunkBytes = 256 * 1024;
 const onceResultsPerStep = 1_024;
 
-/** The chunks of a snapshot, one a call. Everything applied between calls is allowed; `close` when it is given up before its end. */
+/**
+ * The chunks of a snapshot, one a call. Everything applied between calls is allowed; `close` when it is given up before
+ * its end.
+ */
 export class IndexSnapshot {
   readonly header: SnapshotHeader;
   readonly #index: KeyIndex;
@@ -105,7 +108,8 @@ export class IndexSnapshot {
 
   #nextEntries(): Uint8Array | undefined {
     const number = this.#next++;
-    if (number < this.header.entrySegments) return this.#encoder.encode(chunkKind.entries, number, this.#parts.entries.segment(number));
+    if (number < this.header.entrySegments)
+      return this.#encoder.encode(chunkKind.entries, number, this.#parts.entries.segment(number));
     this.#stage = 'keys';
     this.#next = 0;
     this.#keySegments = this.#parts.arena.segmentCount;

@@ -1,8 +1,8 @@
 /**
- * Hash table from key hashes to entry ids, by extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): a directory, indexed by the
- * top bits of the hash, of pages of 2,048 slots with linear probing. A page that is full splits in two, so the table never stops to be
- * rehashed: a split moves at most 2,048 slots (some ten microseconds). A slot holds the whole hash beside the id, so that probing and
- * splitting never touch an entry.
+ * Hash table from key hashes to entry ids, by extendible hashing (Fagin, Nievergelt, Pippenger, Strong 1979): a
+ * directory, indexed by the top bits of the hash, of pages of 2,048 slots with linear probing. A page that is full
+ * splits in two, so the table never stops to be rehashed: a split moves at most 2,048 slots (some ten microseconds). A
+ * slot holds the whole hash beside the id, so that probing and splitting never touch an entry.
  *
  *   page = (id + 1:u32 hash:u32)* count:u32 depth:u32        id + 1 = 0: the slot is free
  */
@@ -11,7 +11,10 @@ import { assert } from '../base/assert.ts';
 const slotsPerPage = 2_048;
 /** 80% full: a miss looks at some 13 slots on the average, two cache lines. */
 const loadMax = 0.8;
-/** Of the directory: 2^20 pages hold a thousand million keys. Pages that are full at this depth grow instead of splitting. */
+/**
+ * Of the directory: 2^20 pages hold a thousand million keys. Pages that are full at this depth grow instead of
+ * splitting.
+ */
 const depthMax = 20;
 /** What a typed array costs beside its bytes, roughly. */
 const arrayOverheadBytes = 200;
@@ -35,8 +38,8 @@ export class IndexTable {
   }
 
   /**
-   * The page where `hash` belongs. Its slots are probed from `firstSlot(page, hash)` by `nextSlot(page, slot)` up to a free one:
-   * `page[slot]` is id + 1 or 0, `page[slot + 1]` the hash.
+   * The page where `hash` belongs. Its slots are probed from `firstSlot(page, hash)` by `nextSlot(page, slot)` up to a
+   * free one: `page[slot]` is id + 1 or 0, `page[slot + 1]` the hash.
    */
   pageOf(hash: number): Uint32Array {
     const page = this.#directory[hash >>> this.#shift];
@@ -123,7 +126,10 @@ export class IndexTable {
     this.#replace(page, depth, hash, larger, larger);
   }
 
-  /** Puts `zero` and `one` where the directory had `page`: it has the directory's entries that share the first `depth` bits of the hash. */
+  /**
+   * Puts `zero` and `one` where the directory had `page`: it has the directory's entries that share the first `depth`
+   * bits of the hash.
+   */
   #replace(page: Uint32Array, depth: number, hash: number, zero: Uint32Array, one: Uint32Array): void {
     const count = 2 ** (this.#depth - depth);
     const first = (hash >>> (32 - depth)) * count;

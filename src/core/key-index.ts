@@ -1,13 +1,14 @@
 /**
- * The index of one shard: key -> { version, LBA, record length, value length, expiry }, all of it outside the JavaScript heap, growing by
- * segments and splitting pages, so that neither garbage collection nor growth ever stops the process for long. About 80 bytes for a key
- * of 20.
+ * The index of one shard: key -> { version, LBA, record length, value length, expiry }, all of it outside the
+ * JavaScript heap, growing by segments and splitting pages, so that neither garbage collection nor growth ever stops
+ * the process for long. About 80 bytes for a key of 20.
  *
- * Keeps S12: a put or delete applies iff its version is not older than the indexed one. Deleted keys leave, so what S12 says about a key
- * that is not here holds only for records applied in log order; replay from an earlier position is in log order, too.
+ * Keeps S12: a put or delete applies iff its version is not older than the indexed one. Deleted keys leave, so what S12
+ * says about a key that is not here holds only for records applied in log order; replay from an earlier position is in
+ * log order, too.
  *
- * Parts: IndexTable (hash -> entry id), EntryTable (entry id -> fields), KeyArena (the bytes of keys), hashKey. Snapshots:
- * index-snapshot.ts.
+ * Parts: IndexTable (hash -> entry id), EntryTable (entry id -> fields), KeyArena (the bytes of keys), hashKey.
+ * Snapshots: index-snapshot.ts.
  */
 import { assert } from '../base/assert.ts';
 import type { Lba, Version } from '../base/ids.ts';
@@ -48,8 +49,9 @@ export class KeyIndex {
   #compacting = -1;
 
   /**
-   * `seed`: random, so that clients cannot make keys that collide. `onReplaced`: for counting live bytes by zone; called exactly once for
-   * each put that had applied when another put or a delete takes its place, also when that is the same record, applied again in a replay.
+   * `seed`: random, so that clients cannot make keys that collide. `onReplaced`: for counting live bytes by zone;
+   * called exactly once for each put that had applied when another put or a delete takes its place, also when that is
+   * the same record, applied again in a replay.
    */
   constructor(seed: IndexSeed, onReplaced?: OnReplaced, parts?: IndexParts) {
     this.seed = { low: seed.low >>> 0, high: seed.high >>> 0 };
@@ -87,7 +89,8 @@ export class KeyIndex {
     for (let slot = firstSlot(page, hash); ; slot = nextSlot(page, slot)) {
       const stored = page[slot] ?? 0;
       if (stored === 0) return -1;
-      if (page[slot + 1] === hash && this.#arena.equals(this.#entries.keyPosition(stored - 1), bytes, start, length)) return stored - 1;
+      if (page[slot + 1] === hash && this.#arena.equals(this.#entries.keyPosition(stored - 1), bytes, start, length))
+        return stored - 1;
     }
   }
 
@@ -122,7 +125,10 @@ export class KeyIndex {
     return this.#entries.keyLength(id);
   }
 
-  /** Applies a put. Gives whether it did: not when the index has a newer version (S12). `expiresAt`: ms since 1970, 0 never. */
+  /**
+   * Applies a put. Gives whether it did: not when the index has a newer version (S12). `expiresAt`: ms since 1970, 0
+   * never.
+   */
   put(
     bytes: Uint8Array,
     start: number,
@@ -134,7 +140,10 @@ export class KeyIndex {
     expiresAt: number,
   ): boolean {
     assert(length >= 1 && length <= limits.keyBytesMax && start + length <= bytes.length, 'a key has 1..1024 bytes');
-    assert(version <= lba && expiresAt >= 0 && expiresAt < 2 ** 48, 'a version is the LBA of the record or of an earlier copy');
+    assert(
+      version <= lba && expiresAt >= 0 && expiresAt < 2 ** 48,
+      'a version is the LBA of the record or of an earlier copy',
+    );
     const hash = this.hash(bytes, start, length);
     let id = this.findHashed(hash, bytes, start, length);
     if (id === -1) {
@@ -174,8 +183,8 @@ export class KeyIndex {
   }
 
   /**
-   * Ids in use among the `count` ids from `fromEntryId`; go on at `fromEntryId + count` until `entryIdEnd`. A key that is there all the
-   * time is seen exactly once by such a walk, whatever is put and deleted meanwhile.
+   * Ids in use among the `count` ids from `fromEntryId`; go on at `fromEntryId + count` until `entryIdEnd`. A key that
+   * is there all the time is seen exactly once by such a walk, whatever is put and deleted meanwhile.
    */
   entries(fromEntryId: number, count: number): number[] {
     const found: number[] = [];

@@ -1,18 +1,21 @@
 /**
- * What a shard remembers of numbered writes, so that each is applied once (S15; RIFL, SOSP'15): per client the first number that it may
- * still repeat, and the results of the numbers from there on.
+ * What a shard remembers of numbered writes, so that each is applied once (S15; RIFL, SOSP'15): per client the first
+ * number that it may still repeat, and the results of the numbers from there on.
  *
- * Two kinds of state. What is *committed* comes from the log alone, by `complete` and `applyFloor` in log order, and is the same at the
- * owner, at standbys and after a replay. What is *in flight* is the owner's (`begin`, `abandon`) and is never part of a snapshot.
+ * Two kinds of state. What is *committed* comes from the log alone, by `complete` and `applyFloor` in log order, and is
+ * the same at the owner, at standbys and after a replay. What is *in flight* is the owner's (`begin`, `abandon`) and is
+ * never part of a snapshot.
  *
- * Forgetting. `floor` is the largest client id that a floor record named. A floor record takes the client that it names out of the table. A
- * client that is not in the table is new when its id is above the floor (an id below might have been here before) and *forgotten* when
- * not. A write that was begun before its client was forgotten may commit after it; the client is then in the table again, but only what
- * committed since is known: it is `partial`, and every other number of it is forgotten. So whatever the order in which records of
- * clients and floors reach the log, nothing is applied twice; the price is an honest "unknown" where a client raced with the floor.
+ * Forgetting. `floor` is the largest client id that a floor record named. A floor record takes the client that it names
+ * out of the table. A client that is not in the table is new when its id is above the floor (an id below might have
+ * been here before) and *forgotten* when not. A write that was begun before its client was forgotten may commit after
+ * it; the client is then in the table again, but only what committed since is known: it is `partial`, and every other
+ * number of it is forgotten. So whatever the order in which records of clients and floors reach the log, nothing is
+ * applied twice; the price is an honest "unknown" where a client raced with the floor.
  *
- * Replay. Of a client's records only the union counts (the largest first number, the results at or above it), so that applying any of them
- * again changes nothing; a floor record that is applied again comes, in log order, before what followed it.
+ * Replay. Of a client's records only the union counts (the largest first number, the results at or above it), so that
+ * applying any of them again changes nothing; a floor record that is applied again comes, in log order, before what
+ * followed it.
  */
 import { assert } from '../base/assert.ts';
 import type { ClientId, RequestNumber, Version } from '../base/ids.ts';
@@ -169,8 +172,9 @@ export class OnceTable<Token = unknown> {
   }
 
   /**
-   * The owner is about to log a write: from now on a repetition is in flight. The numbers below `firstIncomplete` are refused from now on:
-   * the client said that it will not ask for them again. REQUIRES: `check` said new. `token` is not undefined.
+   * The owner is about to log a write: from now on a repetition is in flight. The numbers below `firstIncomplete` are
+   * refused from now on: the client said that it will not ask for them again. REQUIRES: `check` said new. `token` is
+   * not undefined.
    */
   begin(client: ClientId, number: RequestNumber, firstIncomplete: RequestNumber, token: Token): void {
     assert(token !== undefined && client !== 0, 'S15 a numbered write with a token');
@@ -208,7 +212,10 @@ export class OnceTable<Token = unknown> {
     }
   }
 
-  /** Applies a committed record of a numbered write. Applying it again, or after later ones of its client, changes nothing. */
+  /**
+   * Applies a committed record of a numbered write. Applying it again, or after later ones of its client, changes
+   * nothing.
+   */
   complete(client: ClientId, number: RequestNumber, firstIncomplete: RequestNumber, result: OnceResult): void {
     assert(client !== 0 && number >= firstIncomplete, 'S15 a numbered record');
     const known = this.#committed(client);
@@ -218,12 +225,13 @@ export class OnceTable<Token = unknown> {
   }
 
   /**
-   * The client to forget next, when there are too many clients or results: the owner logs a floor record that names it. Each is named once,
-   * until the record is applied or `abandonAll`. Clients with something in flight are passed over.
+   * The client to forget next, when there are too many clients or results: the owner logs a floor record that names it.
+   * Each is named once, until the record is applied or `abandonAll`. Clients with something in flight are passed over.
    */
   overfull(): ClientId | undefined {
     const { clientsMax, bytesMax } = this.#limits;
-    if (this.#clients.size - this.#namedCount <= clientsMax && this.#memoryBytes - this.#namedBytes <= bytesMax) return undefined;
+    if (this.#clients.size - this.#namedCount <= clientsMax && this.#memoryBytes - this.#namedBytes <= bytesMax)
+      return undefined;
     for (let known = this.#oldest; known !== undefined; known = known.newer) {
       if (known.namedBytes !== -1 || known.inFlightCount > 0) continue;
       known.namedBytes = bytesOf(known);
@@ -243,7 +251,8 @@ export class OnceTable<Token = unknown> {
     for (const waiting of this.#uncommitted) if (waiting.id <= floor) waiting.partial = true;
   }
 
-  // --- snapshots ------------------------------------------------------------------------------------------------------------
+  // --- snapshots
+  // ------------------------------------------------------------------------------------------------------------
 
   /** Ids of all clients, the one silent for longest first. */
   clientIds(): ClientId[] {
@@ -252,12 +261,19 @@ export class OnceTable<Token = unknown> {
     return ids;
   }
 
-  /** The committed results of a client with numbers from `from` on, in order, about `countMax` at most; undefined: nothing committed. */
+  /**
+   * The committed results of a client with numbers from `from` on, in order, about `countMax` at most; undefined:
+   * nothing committed.
+   */
   stateOf(client: ClientId, from = 0, countMax = Number.POSITIVE_INFINITY): OnceClientState | undefined {
     const known = this.#clients.get(client);
     if (known === undefined || !known.committed) return undefined;
     const results: OnceEntry[] = [];
-    for (let number = Math.max(from, known.first); number < known.first + known.size && results.length < countMax; number++) {
+    for (
+      let number = Math.max(from, known.first);
+      number < known.first + known.size && results.length < countMax;
+      number++
+    ) {
       const slot = number % known.size;
       const state = known.states[slot];
       if (state !== free && state !== inFlight) results.push({ number, ...resultAt(known, slot) });
@@ -274,18 +290,24 @@ export class OnceTable<Token = unknown> {
     for (const entry of state.results) if (entry.number >= known.first) this.#store(known, entry.number, entry);
   }
 
-  /** Loads the floor of a snapshot, before its replay: it names no client. REQUIRES: after all `restore` of the snapshot. */
+  /**
+   * Loads the floor of a snapshot, before its replay: it names no client. REQUIRES: after all `restore` of the
+   * snapshot.
+   */
   restoreFloor(floor: number): void {
     assert(floor >= this.#floor, 'S15 the floor only rises');
     this.#floor = floor;
   }
 
-  // --- parts ----------------------------------------------------------------------------------------------------------------
+  // --- parts
+  // ----------------------------------------------------------------------------------------------------------------
 
   #checkUnknown(known: Client<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
     if (known.partial) return forgotten;
     // Not from `known.first`: what raised it may never be logged, and standbys must let in whatever is let in here.
-    return number - firstIncomplete < this.#limits.window && known.replyBytes <= this.#limits.replyBytesMax ? fresh : windowExceeded;
+    return number - firstIncomplete < this.#limits.window && known.replyBytes <= this.#limits.replyBytesMax
+      ? fresh
+      : windowExceeded;
   }
 
   #add(client: ClientId): Client<Token> {
@@ -413,7 +435,11 @@ function bytesOf<Token>(known: Client<Token>): number {
 }
 
 function resultAt<Token>(known: Client<Token>, slot: number): OnceResult {
-  return { kind: kindOf(known.states[slot] ?? 0), version: toVersion(known.versions[slot] ?? 0), reply: known.replies[slot] };
+  return {
+    kind: kindOf(known.states[slot] ?? 0),
+    version: toVersion(known.versions[slot] ?? 0),
+    reply: known.replies[slot],
+  };
 }
 
 function kindOf(state: number): RecordKind {

@@ -1,7 +1,8 @@
 /**
- * Rendezvous hashing, highest random weight (Thaler and Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM
- * Transactions on Networking 6(1), 1998): every node that knows the candidates computes the same order of them for a subject, and when one
- * leaves only its own subjects move. Orders gateways by shard, and loggers by shard and zone.
+ * Rendezvous hashing, highest random weight (Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
+ * IEEE/ACM Transactions on Networking 6(1), 1998): every node that knows the candidates computes the same order of them
+ * for a subject, and when one leaves only its own subjects move. Orders gateways by shard, and loggers by shard and
+ * zone.
  *
  * The order is part of how nodes of different versions agree: it must never change.
  */
@@ -16,9 +17,10 @@ export function rendezvousOrder(subject: string, candidates: readonly string[]):
 }
 
 /**
- * An owner for each shard: in the order of `shards`, the first gateway of the shard's rendezvous order that owns fewer than ceil(shards /
- * gateways) so far. Plain rendezvous hashing leaves one of three gateways without any of three shards more often than not. When a gateway
- * leaves, shards beyond its own may move, as the bound changes. REQUIRES: gateways are distinct and not empty, shards are distinct.
+ * An owner for each shard: in the order of `shards`, the first gateway of the shard's rendezvous order that owns fewer
+ * than ceil(shards / gateways) so far. Plain rendezvous hashing leaves one of three gateways without any of three
+ * shards more often than not. When a gateway leaves, shards beyond its own may move, as the bound changes. REQUIRES:
+ * gateways are distinct and not empty, shards are distinct.
  */
 export function balancedOwners(shards: readonly string[], gateways: readonly string[]): Map<string, string> {
   assert(gateways.length > 0 && new Set(gateways).size === gateways.length, 'gateways are distinct and not empty');

@@ -1,6 +1,6 @@
 /**
- * The numbers of one client's writes that are under way (S15): numbers are given out in order, end in any order, and `firstIncomplete` is the
- * smallest that has not ended. At most `size` numbers lie between it and the newest.
+ * The numbers of one client's writes that are under way (S15): numbers are given out in order, end in any order, and
+ * `firstIncomplete` is the smallest that has not ended. At most `size` numbers lie between it and the newest.
  */
 import { assert } from '../base/assert.ts';
 import type { RequestNumber } from '../base/ids.ts';

@@ -1,6 +1,7 @@
 /**
- * Keys to hash slots to shards. Slots are Redis Cluster's (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/):
- * CRC16/XMODEM of the key, or of its `{hash tag}`, modulo 16384, so that cluster-aware Redis clients route by them.
+ * Keys to hash slots to shards. Slots are Redis Cluster's
+ * (https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/): CRC16/XMODEM of the key, or of its
+ * `{hash tag}`, modulo 16384, so that cluster-aware Redis clients route by them.
  */
 import { assert } from '../base/assert.ts';
 import type { ShardId, SlotId } from '../base/ids.ts';
@@ -10,7 +11,8 @@ import { limits } from '../base/limits.ts';
 const polynomial = 0x1021;
 const table = new Uint16Array(256).map((_, byte) => {
   let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = (crc & 0x8000) !== 0 ? ((crc << 1) ^ polynomial) & 0xffff : (crc << 1) & 0xffff;
+  for (let bit = 0; bit < 8; bit++)
+    crc = (crc & 0x8000) !== 0 ? ((crc << 1) ^ polynomial) & 0xffff : (crc << 1) & 0xffff;
   return crc;
 });
 
@@ -48,7 +50,10 @@ export function shardOfSlot(slot: SlotId, shardCount: number): ShardId {
 /** First slot of a shard, and of the one after it. */
 export function slotsOfShard(shard: ShardId, shardCount: number): { readonly first: number; readonly end: number } {
   assert(shard < shardCount && shardCount <= limits.shardCountMax, 'the shard exists');
-  return { first: Math.ceil((shard * limits.slotCount) / shardCount), end: Math.ceil(((shard + 1) * limits.slotCount) / shardCount) };
+  return {
+    first: Math.ceil((shard * limits.slotCount) / shardCount),
+    end: Math.ceil(((shard + 1) * limits.slotCount) / shardCount),
+  };
 }
 
 /** The shard of a key. */

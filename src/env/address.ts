@@ -12,7 +12,10 @@ export function parseAddress(address: Address): HostAndPort {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || port > 65_535) {
-    throw new NetworkError('bad-address', `'${address}' is not an address: expected host:port, a port of at most 65535, IPv6 in brackets`);
+    throw new NetworkError(
+      'bad-address',
+      `'${address}' is not an address: expected host:port, a port of at most 65535, IPv6 in brackets`,
+    );
   }
   return { host, port };
 }

@@ -15,8 +15,9 @@ export interface Clock {
   /** Calls `callback` once, `delayMs` from now or later. Does not keep the process alive by itself. */
   after(delayMs: number, callback: () => void): Timer;
   /**
-   * Calls `callback` at the end of this turn of the event loop: once all input that was ready has been handled. Callbacks run in
-   * the order of the calls; one that asks for the end of turn again gets the next turn's. This is where group commit happens.
+   * Calls `callback` at the end of this turn of the event loop: once all input that was ready has been handled.
+   * Callbacks run in the order of the calls; one that asks for the end of turn again gets the next turn's. This is
+   * where group commit happens.
    */
   endOfTurn(callback: () => void): void;
 }

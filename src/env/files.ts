@@ -1,7 +1,7 @@
 /**
- * Files of one node. Writes go to the operating system's cache and are stable only when a `sync` that began after them has
- * returned; the simulated implementation forgets, tears and rots accordingly.
- * Every error of this module is a `FilesError` whose `code` says which.
+ * Files of one node. Writes go to the operating system's cache and are stable only when a `sync` that began after them
+ * has returned; the simulated implementation forgets, tears and rots accordingly. Every error of this module is a
+ * `FilesError` whose `code` says which.
  */
 export type FilesErrorCode = 'not-found' | 'exists' | 'full' | 'io' | 'locked' | 'permission' | 'closed';
 
@@ -15,8 +15,13 @@ export class FilesError extends Error {
 }
 
 export interface Files {
-  /** Opens a file for reading and writing; with `create` it is made when missing, with `exclusive` it must be missing. */
-  open(path: string, options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean }): Promise<File>;
+  /**
+   * Opens a file for reading and writing; with `create` it is made when missing, with `exclusive` it must be missing.
+   */
+  open(
+    path: string,
+    options: { readonly create?: boolean; readonly exclusive?: boolean; readonly readOnly?: boolean },
+  ): Promise<File>;
   /** Names in a folder, sorted. @throws FilesError `not-found` */
   list(folder: string): Promise<string[]>;
   /** Replaces `to` by `from`, atomically, and makes the change stable (folder synced). */
@@ -28,7 +33,8 @@ export interface Files {
   /** Bytes free for this process on the file system of `path`. */
   freeBytes(path: string): Promise<number>;
   /**
-   * Locks `folder` (which must exist) against every other process until the lock is released or this process dies, however it dies.
+   * Locks `folder` (which must exist) against every other process until the lock is released or this process dies,
+   * however it dies.
    * @throws FilesError `locked` at once when somebody holds it.
    */
   lock(folder: string): Promise<FolderLock>;
@@ -41,13 +47,16 @@ export interface FolderLock {
 export interface File {
   /** Writes all of `bytes` at `offset` into the cache, synchronously. @throws FilesError `full`, `io` */
   write(offset: number, bytes: Uint8Array): void;
-  /** Reads up to `length` bytes into a fresh array, synchronously: cheap for cached pages, blocks for cold ones. Short at the end of the file. */
+  /**
+   * Reads up to `length` bytes into a fresh array, synchronously: cheap for cached pages, blocks for cold ones. Short
+   * at the end of the file.
+   */
   readNow(offset: number, length: number): Uint8Array;
   /** The same without blocking the event loop. */
   read(offset: number, length: number): Promise<Uint8Array>;
   /**
-   * Makes every write that returned before this call stable (fdatasync). Not blocking. A failure is final: the file's owner must
-   * assume that any write since the last good sync is lost, whatever it reads back (S17).
+   * Makes every write that returned before this call stable (fdatasync). Not blocking. A failure is final: the file's
+   * owner must assume that any write since the last good sync is lost, whatever it reads back (S17).
    */
   sync(): Promise<void>;
   size(): number;

@@ -15,9 +15,15 @@ export class NetworkError extends Error {
 }
 
 export interface Network {
-  /** Listens at `address` (port 0: any free one, see `Listener.address`). @throws NetworkError `address-in-use`, `permission`, `bad-address` */
+  /**
+   * Listens at `address` (port 0: any free one, see `Listener.address`). @throws NetworkError `address-in-use`,
+   * `permission`, `bad-address`
+   */
   listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
-  /** Begins to connect and returns at once; `onOpen` or `onClose` tells how it went. Bytes written before `onOpen` are kept. */
+  /**
+   * Begins to connect and returns at once; `onOpen` or `onClose` tells how it went. Bytes written before `onOpen` are
+   * kept.
+   */
   connect(address: Address): Connection;
 }
 
@@ -30,7 +36,10 @@ export interface Listener {
 /** What a connection tells its owner. None is called after `onClose`, which is called exactly once. */
 export interface ConnectionHandler {
   onOpen(): void;
-  /** The bytes belong to the receiver, which may keep them; nobody writes into them again before it calls `releaseInput`. */
+  /**
+   * The bytes belong to the receiver, which may keep them; nobody writes into them again before it calls
+   * `releaseInput`.
+   */
   onData(bytes: Uint8Array): void;
   /** Bytes waiting fell to zero after `write` returned false. */
   onDrain(): void;
@@ -44,8 +53,8 @@ export interface Connection {
   /** REQUIRES: called once, in the turn the connection was handed out. */
   handle(handler: ConnectionHandler): void;
   /**
-   * Sends the chunks in order, as one system call where it can. They must not change before `hasCopied` says that they may. False when
-   * more than a few buffers wait: the caller should wait for `onDrain`. Ignored when closed.
+   * Sends the chunks in order, as one system call where it can. They must not change before `hasCopied` says that they
+   * may. False when more than a few buffers wait: the caller should wait for `onDrain`. Ignored when closed.
    */
   write(chunks: readonly Uint8Array[]): boolean;
   /** Of all that was written so far the system has a copy of its own: the memory of the chunks may be written again. */

@@ -1,6 +1,6 @@
 /**
- * A zoned device: the verbs of a ZNS drive. A logger keeps all it stores on one. Implementations: `file` (file-device.ts, one file in
- * extents), later `zonefs`. Words and states follow the NVMe Zoned Namespace command set.
+ * A zoned device: the verbs of a ZNS drive. A logger keeps all it stores on one. Implementations: `file`
+ * (file-device.ts, one file in extents), later `zonefs`. Words and states follow the NVMe Zoned Namespace command set.
  */
 
 export type DeviceZone = number;
@@ -11,7 +11,10 @@ export type ZoneState = 'empty' | 'open' | 'closed' | 'full' | 'read-only' | 'of
 export interface ZoneReport {
   readonly zone: DeviceZone;
   readonly state: ZoneState;
-  /** Bytes from the zone's start. After a restart the `file` device knows only an upper bound until `recover` was called. */
+  /**
+   * Bytes from the zone's start. After a restart the `file` device knows only an upper bound until `recover` was
+   * called.
+   */
   readonly writePointer: number;
   readonly writePointerKnown: boolean;
   readonly capacity: number;
@@ -20,8 +23,9 @@ export interface ZoneReport {
 }
 
 /**
- * `full`: no space; nothing was written and the zone is as before. `io`: the medium failed; the device is `failed` from now on.
- * `failed`: an earlier write or sync failed (S17). `invalid`: wrong zone, not at the write pointer, misaligned, beyond the capacity.
+ * `full`: no space; nothing was written and the zone is as before. `io`: the medium failed; the device is `failed` from
+ * now on. `failed`: an earlier write or sync failed (S17). `invalid`: wrong zone, not at the write pointer, misaligned,
+ * beyond the capacity.
  */
 export type DeviceErrorCode = 'full' | 'io' | 'failed' | 'invalid' | 'locked' | 'foreign' | 'newer-format' | 'damaged';
 
@@ -46,24 +50,33 @@ export interface ZonedDevice {
   readonly geometry: DeviceGeometry;
   reportZones(): readonly ZoneReport[];
   /**
-   * Writes `bytes` at the zone's write pointer, which must be `offset`, and moves it. Synchronous and volatile: stable after a `sync` that
-   * began later. An empty zone becomes open. @throws DeviceError
+   * Writes `bytes` at the zone's write pointer, which must be `offset`, and moves it. Synchronous and volatile: stable
+   * after a `sync` that began later. An empty zone becomes open. @throws DeviceError
    */
   write(zone: DeviceZone, offset: number, bytes: Uint8Array): void;
-  /** Bytes in [offset, offset + length), whatever lies beyond the write pointer reads as what the medium holds (zeros if untouched). */
+  /**
+   * Bytes in [offset, offset + length), whatever lies beyond the write pointer reads as what the medium holds (zeros if
+   * untouched).
+   */
   read(zone: DeviceZone, offset: number, length: number): Promise<Uint8Array>;
   /** The same, synchronously: for what is in the cache. */
   readNow(zone: DeviceZone, offset: number, length: number): Uint8Array;
-  /** Everything written, reset and finished before the call is stable when it returns. One at a time is under way; a failure is final (S17). */
+  /**
+   * Everything written, reset and finished before the call is stable when it returns. One at a time is under way; a
+   * failure is final (S17).
+   */
   sync(): Promise<void>;
   /** Empties the zone and gives its space back. Stable after the next sync; the space is not reused before that. */
   reset(zone: DeviceZone): void;
-  /** Ends the zone at `length` (at most its write pointer): no write follows, the space beyond is given back. Stable after the next sync. */
+  /**
+   * Ends the zone at `length` (at most its write pointer): no write follows, the space beyond is given back. Stable
+   * after the next sync.
+   */
   finish(zone: DeviceZone, length: number): void;
   /**
-   * After a restart: declares `writePointer` to be the end of what the zone holds, and makes [stableBefore, writePointer) stable again by
-   * rewriting it in place and syncing (S3): what a crash left in the cache may never have reached the medium. What lies beyond is zeroed
-   * unless `keepBeyond`.
+   * After a restart: declares `writePointer` to be the end of what the zone holds, and makes [stableBefore,
+   * writePointer) stable again by rewriting it in place and syncing (S3): what a crash left in the cache may never have
+   * reached the medium. What lies beyond is zeroed unless `keepBeyond`.
    */
   recover(zone: DeviceZone, stableBefore: number, writePointer: number, keepBeyond: boolean): Promise<void>;
   close(): Promise<void>;

@@ -76,8 +76,15 @@ export function readCatchUp(params: MessageReader): { readonly shard: ShardId; r
       shardTimeMs: millis(params.integer()),
       heads: params.binary(),
     };
-    if (event.offset < 0 || event.offset > event.recordsStart || event.recordsStart > event.end || event.end > limits.zoneBytesMax) {
-      throw new RangeError(`offset ${event.offset}, records from ${event.recordsStart}, end ${event.end} are not in order`);
+    if (
+      event.offset < 0 ||
+      event.offset > event.recordsStart ||
+      event.recordsStart > event.end ||
+      event.end > limits.zoneBytesMax
+    ) {
+      throw new RangeError(
+        `offset ${event.offset}, records from ${event.recordsStart}, end ${event.end} are not in order`,
+      );
     }
     return { shard, event };
   } catch (error) {

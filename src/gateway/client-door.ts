@@ -1,6 +1,7 @@
 /**
- * PUT 1/5, next: core/shard/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes requests where they lie in the
- * socket's memory, checks them and brings them to their shard. The forms stand in codec/client-protocol.ts.
+ * PUT 1/5, next: core/shard/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes
+ * requests where they lie in the socket's memory, checks them and brings them to their shard. The forms stand in
+ * codec/client-protocol.ts.
  */
 import { KvError } from '../base/errors.ts';
 import { clientId, requestNumber } from '../base/ids.ts';
@@ -120,7 +121,8 @@ export class ClientDoor implements RpcHandler {
     const valueLength = params.rangeLength;
     checkValue(valueLength);
     const condition = readCondition(params);
-    if (params.integer() !== 0) throw new KvError('bad-argument', 'expiry is not supported by this version: expiresAt must be 0');
+    if (params.integer() !== 0)
+      throw new KvError('bad-argument', 'expiry is not supported by this version: expiresAt must be 0');
     this.#write(session, id, 'put', params, keyStart, keyLength, valueStart, valueLength, condition);
   }
 
@@ -152,7 +154,10 @@ export class ClientDoor implements RpcHandler {
     if (client === 0) {
       ({ client, number, firstIncomplete: first, replyTo } = this.#parts.numbering.begin(session));
     } else if (first < 1 || first > number) {
-      throw new KvError('bad-argument', `request number ${number} with first incomplete number ${first}: 1 <= first <= number`);
+      throw new KvError(
+        'bad-argument',
+        `request number ${number} with first incomplete number ${first}: 1 <= first <= number`,
+      );
     }
     const write = new ShardWrite(
       replyTo,
@@ -250,12 +255,14 @@ export class ClientDoor implements RpcHandler {
 /** Later versions may send more. @throws MessageFormatError */
 function members(params: MessageReader, least: number): void {
   const count = params.array();
-  if (count < least) throw new MessageFormatError(`${least} arguments are needed, ${count} were given`, params.position);
+  if (count < least)
+    throw new MessageFormatError(`${least} arguments are needed, ${count} were given`, params.position);
 }
 
 function readCondition(params: MessageReader): number {
   const condition = params.integer();
-  if (condition < -1) throw new KvError('bad-argument', `condition ${condition}: -1 none, 0 absent, else the version the key must have`);
+  if (condition < -1)
+    throw new KvError('bad-argument', `condition ${condition}: -1 none, 0 absent, else the version the key must have`);
   return condition;
 }
 
@@ -265,7 +272,8 @@ function answer(session: Session, id: number, value: unknown): void {
 }
 
 function asMap(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new KvError('bad-argument', 'hello takes a map');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new KvError('bad-argument', 'hello takes a map');
   return Object.fromEntries(Object.entries(value));
 }
 

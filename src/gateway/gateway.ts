@@ -1,6 +1,6 @@
 /**
- * A gateway: takes PUT, GET and DEL from clients, owns shards and stands by for others. This file only puts the parts together; what they do
- * stands in theirs. ARCHITECTURE.md walks a PUT through them.
+ * A gateway: takes PUT, GET and DEL from clients, owns shards and stands by for others. This file only puts the parts
+ * together; what they do stands in theirs. ARCHITECTURE.md walks a PUT through them.
  */
 import { KvError } from '../base/errors.ts';
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
@@ -53,7 +53,10 @@ export interface GatewayOptions {
   readonly minReplicas: number;
   /** 0: no value cache. */
   readonly valueCacheBytes: number;
-  /** A snapshot of a shard's index is taken when so many bytes of log have been applied, earlier when the index is smaller. */
+  /**
+   * A snapshot of a shard's index is taken when so many bytes of log have been applied, earlier when the index is
+   * smaller.
+   */
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
   readonly shardSettings?: Partial<ShardSettings>;
@@ -76,7 +79,8 @@ export type GatewayWorld = Environment & { readonly coordinator: Coordinator; re
 
 /**
  * Starts a gateway. It serves its shards when their take-over is done, a moment later; requests wait for that.
- * @throws KvError `port-in-use`, `folder-in-use`, `wrong-cluster`, `newer-format`, `coordinator-unavailable`. @throws CoordinatorError
+ * @throws KvError `port-in-use`, `folder-in-use`, `wrong-cluster`, `newer-format`, `coordinator-unavailable`. @throws
+ * CoordinatorError
  */
 export async function startGateway(options: GatewayOptions, world: GatewayWorld): Promise<GatewayNode> {
   const lock = await lockFolder(options, world);
@@ -178,7 +182,10 @@ class Gateway implements GatewayNode {
     });
   }
 
-  /** The shards that are this gateway's, members, ports, doors; then their take-over, and behind it the shards of others. */
+  /**
+   * The shards that are this gateway's, members, ports, doors; then their take-over, and behind it the shards of
+   * others.
+   */
   async #open(): Promise<void> {
     const { world, options } = { world: this.#world, options: this.#options };
     const own = ownShards(options);
@@ -250,7 +257,9 @@ class Gateway implements GatewayNode {
     for (const shard of allShards(this.#options.cluster.shardCount)) {
       if (this.#runner.shard(shard) !== undefined || this.#closing !== undefined) continue;
       await this.#loadShard(shard);
-      this.#loggers.forEachUp((logger, alignment) => this.#runner.dispatch(shard, { event: 'logger-up', logger, alignment }));
+      this.#loggers.forEachUp((logger, alignment) =>
+        this.#runner.dispatch(shard, { event: 'logger-up', logger, alignment }),
+      );
       this.#shardChanged(shard);
     }
   }

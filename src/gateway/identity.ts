@@ -1,4 +1,7 @@
-/** The gateway's UUID, in its folder. What a gateway holds can be rebuilt from the logs, so a lost folder is only a new name. */
+/**
+ * The gateway's UUID, in its folder. What a gateway holds can be rebuilt from the logs, so a lost folder is only a new
+ * name.
+ */
 import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
@@ -49,9 +52,16 @@ function parse(text: string, path: string, cluster: Uuid): Uuid {
     throw new KvError('data-damaged', `${path} is not JSON; ${way}`, { cause: error });
   }
   const parsed = shape.safeParse(json);
-  if (!parsed.success) throw new KvError('data-damaged', `${path} is malformed at ${parsed.error.issues[0]?.path.join('.') ?? ''}; ${way}`);
+  if (!parsed.success)
+    throw new KvError(
+      'data-damaged',
+      `${path} is malformed at ${parsed.error.issues[0]?.path.join('.') ?? ''}; ${way}`,
+    );
   if (parsed.data.format > format) {
-    throw new KvError('newer-format', `${path} has format ${parsed.data.format}; this version knows formats up to ${format}`);
+    throw new KvError(
+      'newer-format',
+      `${path} has format ${parsed.data.format}; this version knows formats up to ${format}`,
+    );
   }
   if (parsed.data.cluster !== cluster)
     throw new KvError('wrong-cluster', `${path} belongs to cluster ${parsed.data.cluster}, not ${cluster}`);

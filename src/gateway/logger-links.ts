@@ -1,4 +1,6 @@
-/** This gateway's connections to the loggers that the coordinator lists: one to each write port, one to each read port. */
+/**
+ * This gateway's connections to the loggers that the coordinator lists: one to each write port, one to each read port.
+ */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { LoggerStatus, ReadAnswer, SealAnswer, ZoneStatus, LoggerAnswer } from '../codec/logger-protocol.ts';
@@ -71,7 +73,9 @@ class LoggerLink {
     });
   }
 
-  /** The connection counts only when the logger that is meant listens there (S16), and when it can still write (S17). */
+  /**
+   * The connection counts only when the logger that is meant listens there (S16), and when it can still write (S17).
+   */
   #greet(channel: RpcChannel, port: 'read' | 'write', done: (failure?: string) => void): void {
     const client = new LoggerClient(this.logger, { write: channel, read: channel });
     client.ping(port, (answer: LoggerAnswer<LoggerStatus>) => {
@@ -172,7 +176,14 @@ export class LoggerLinks {
     else link.outbox.confirm(shard, zone, epoch, number);
   }
 
-  read(logger: Uuid, shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void {
+  read(
+    logger: Uuid,
+    shard: ShardId,
+    zone: ZoneId,
+    offset: number,
+    length: number,
+    onRead: (answer: ReadAnswer | Lost) => void,
+  ): void {
     const link = this.#byName.get(logger);
     if (link === undefined) return onRead(lost);
     link.outbox.read(shard, zone, offset, length, onRead);
@@ -182,11 +193,19 @@ export class LoggerLinks {
     this.#options.world.clock.endOfTurn(() => this.send());
   }
 
-  seal(logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void {
+  seal(
+    logger: Uuid,
+    shard: ShardId,
+    zone: ZoneId,
+    epoch: Epoch,
+    onAnswer: (answer: SealAnswer | Lost | Refused) => void,
+  ): void {
     const link = this.#byName.get(logger);
     if (link === undefined) return onAnswer(lost);
     link.outbox.client.seal(shard, zone, epoch, (answer) =>
-      onAnswer(answer.kind === 'ok' ? answer.value : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost),
+      onAnswer(
+        answer.kind === 'ok' ? answer.value : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost,
+      ),
     );
   }
 

@@ -128,8 +128,10 @@ export class MetadataStore {
 
   /** What the key is about, undefined when it is nothing of ours or older than what is known. */
   #set(key: string, value: Uint8Array | undefined, revision: number): ShardId | 'member' | undefined {
-    if (key.startsWith(gatewayPrefix)) return this.#setMember(this.#gateways, key, gatewayPrefix, value, revision, parseMemberGateway);
-    if (key.startsWith(loggerPrefix)) return this.#setMember(this.#loggers, key, loggerPrefix, value, revision, parseMemberLogger);
+    if (key.startsWith(gatewayPrefix))
+      return this.#setMember(this.#gateways, key, gatewayPrefix, value, revision, parseMemberGateway);
+    if (key.startsWith(loggerPrefix))
+      return this.#setMember(this.#loggers, key, loggerPrefix, value, revision, parseMemberLogger);
     const match = /^shard\/(\d+)\/(?:head|zone\/(\d+))$/.exec(key);
     const shard = Number(match?.[1] ?? -1);
     const record = this.#shards[shard];

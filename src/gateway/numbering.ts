@@ -1,6 +1,7 @@
 /**
- * Numbers for the writes of clients that bring none (rpclib, plain MessagePack-RPC): the gateway is their client, with an id of its own, so
- * that a forwarded or repeated one is applied once (S15). Also hands ids to clients that ask for one.
+ * Numbers for the writes of clients that bring none (rpclib, plain MessagePack-RPC): the gateway is their client, with
+ * an id of its own, so that a forwarded or repeated one is applied once (S15). Also hands ids to clients that ask for
+ * one.
  */
 import { KvError } from '../base/errors.ts';
 import type { ClientId } from '../base/ids.ts';
@@ -71,7 +72,10 @@ export class Numbering {
   /** Numbers a write whose result goes to `replyTo`. @throws KvError `overloaded` when too many are under way. */
   begin(replyTo: WriteReply): Numbers {
     if (this.#window.isFull)
-      throw new KvError('overloaded', `${limits.clientWindow} writes of clients without numbers are under way at this gateway`);
+      throw new KvError(
+        'overloaded',
+        `${limits.clientWindow} writes of clients without numbers are under way at this gateway`,
+      );
     const number = this.#window.begin();
     return {
       client: this.#client,

@@ -1,6 +1,6 @@
 /**
- * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message, all confirmations in
- * one, all reads in one (DESIGN.md sections 4 and 5).
+ * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message,
+ * all confirmations in one, all reads in one (DESIGN.md sections 4 and 5).
  */
 import type { Epoch, ShardId, ZoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
@@ -54,7 +54,13 @@ export class Outbox {
   }
 
   /** `onRead` is called exactly once. */
-  read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void {
+  read(
+    shard: ShardId,
+    zone: ZoneId,
+    offset: number,
+    length: number,
+    onRead: (answer: ReadAnswer | Lost) => void,
+  ): void {
     if (this.#reads.length >= limits.readItemsMax || this.#readBytes + length > limits.readBytesMax) this.#sendReads();
     this.#reads.push({ shard, zone, offset, length, onRead });
     this.#readBytes += length;
@@ -63,7 +69,8 @@ export class Outbox {
   /** Sends what has gathered. Answers come as events of the shards. */
   send(): void {
     if (this.#confirms.length > 0) this.#sendConfirms();
-    // What the logger has not taken yet must not close its connection: the rest waits for a later turn, a tick's at the latest.
+    // What the logger has not taken yet must not close its connection: the rest waits for a later turn, a tick's at the
+    // latest.
     while (this.#appends.length > 0 && this.#client.waitingBytes <= limits.outputBytesPause) this.#sendAppends();
     if (this.#reads.length > 0) this.#sendReads();
   }
@@ -74,7 +81,13 @@ export class Outbox {
       for (const [at, { shard, zone, end }] of items.entries()) {
         const result = answer.kind === 'ok' ? answer.value[at] : answer;
         if (result?.kind === 'ok') this.#dispatch(shard, { event: 'appended', logger: this.#client.logger, zone, end });
-        else this.#dispatch(shard, { event: 'append-failed', logger: this.#client.logger, zone, reason: reasonOf(result) });
+        else
+          this.#dispatch(shard, {
+            event: 'append-failed',
+            logger: this.#client.logger,
+            zone,
+            reason: reasonOf(result),
+          });
       }
     });
   }
@@ -93,7 +106,8 @@ export class Outbox {
       for (const [at, { shard, zone, number }] of items.entries()) {
         const refusal = answer.kind === 'ok' ? answer.value.refusals[at] : undefined;
         const { logger } = this.#client;
-        if (answer.kind !== 'ok') this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: reasonOf(answer) });
+        if (answer.kind !== 'ok')
+          this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: reasonOf(answer) });
         else if (refusal !== undefined)
           this.#dispatch(shard, { event: 'confirm-failed', logger, zone, reason: { kind: 'refused', code: refusal } });
         else this.#dispatch(shard, { event: 'confirmed', logger, zone, number });

@@ -68,8 +68,9 @@ export class PeerLinks {
   }
 
   /**
-   * To all others. Nobody waits for it, so it goes out a few milliseconds later together with what follows: each message wakes every other
-   * gateway, which on a small machine takes the processor from the next batch (docs/performance.md).
+   * To all others. Nobody waits for it, so it goes out a few milliseconds later together with what follows: each
+   * message wakes every other gateway, which on a small machine takes the processor from the next batch
+   * (docs/performance.md).
    */
   catchUp(shard: ShardId, event: CatchUp): void {
     this.#pending.push({ shard, event });

@@ -1,6 +1,6 @@
 /**
- * Tells a logger that connects what it missed: zones that it still thinks open and that the metadata says are sealed are finished, so that they
- * give back what lies behind their end and are not scanned at the next start.
+ * Tells a logger that connects what it missed: zones that it still thinks open and that the metadata says are sealed
+ * are finished, so that they give back what lies behind their end and are not scanned at the next start.
  */
 import type { ShardId, Uuid } from '../base/ids.ts';
 import type { ZoneStatus } from '../codec/logger-protocol.ts';

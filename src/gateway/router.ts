@@ -1,6 +1,7 @@
 /**
- * Brings a request to the shard, here or at the gateway that owns it. Shared by all doors. While a shard has no owner that can be reached (a
- * start, a take-over, a gateway that is being started again) requests are held for a while instead of being refused at once.
+ * Brings a request to the shard, here or at the gateway that owns it. Shared by all doors. While a shard has no owner
+ * that can be reached (a start, a take-over, a gateway that is being started again) requests are held for a while
+ * instead of being refused at once.
  */
 import { KvError } from '../base/errors.ts';
 import type { ShardId } from '../base/ids.ts';
@@ -87,7 +88,8 @@ export class Router {
 
   #tryRead(read: ShardRead, forward: boolean): Failure | undefined {
     const shard = this.#shardOf(read.source, read.keyStart, read.keyLength);
-    if (read.stale && this.#runner.shard(shard) === undefined) return failed('unavailable', `the index of shard ${shard} is being loaded`);
+    if (read.stale && this.#runner.shard(shard) === undefined)
+      return failed('unavailable', `the index of shard ${shard} is being loaded`);
     const channel = read.stale ? undefined : this.#elsewhere(shard, forward);
     if (channel !== undefined && 'code' in channel) return channel;
     if (channel === undefined) this.#runner.dispatch(shard, read);
@@ -97,14 +99,17 @@ export class Router {
 
   /** `bytes`: what the request keeps alive, its whole piece of the socket's memory. False: too much is held. */
   #hold(bytes: number, attempt: () => Failure | undefined, refuse: (failure: Failure) => void): boolean {
-    if (this.#held.length >= limits.requestsHeldMax || this.#heldBytes + bytes > limits.requestsHeldBytesMax) return false;
+    if (this.#held.length >= limits.requestsHeldMax || this.#heldBytes + bytes > limits.requestsHeldBytesMax)
+      return false;
     this.#heldBytes += bytes;
     this.#held.push({ bytes, untilMs: this.#clock.now() + limits.requestHeldMs, attempt, refuse });
     this.#timer ??= this.#clock.after(holdStepMs, () => this.#retryHeld());
     return true;
   }
 
-  /** Those whose shard has an owner again go on, in the order they came; the others wait until their time has passed. */
+  /**
+   * Those whose shard has an owner again go on, in the order they came; the others wait until their time has passed.
+   */
   #retryHeld(): void {
     this.#timer = undefined;
     const held = this.#held;
@@ -138,7 +143,10 @@ export class Router {
     const owner = this.#store.ownerOf(shard);
     if (!forward) return failed('not-owner', `gateway ${owner} owns shard ${shard}`);
     if (owner === -1 || owner === this.#self) return failed('unavailable', `shard ${shard} has no owner`);
-    return this.#peers.channel(owner) ?? failed('unavailable', `gateway ${owner}, which owns shard ${shard}, is not connected`);
+    return (
+      this.#peers.channel(owner) ??
+      failed('unavailable', `gateway ${owner}, which owns shard ${shard}, is not connected`)
+    );
   }
 }
 
@@ -164,7 +172,9 @@ function forwardWrite(channel: RpcChannel, write: ShardWrite): void {
     out.integer(write.number);
     out.integer(write.firstIncomplete);
   };
-  channel.request(write.operation, params, (failure, result) => write.replyTo.written(write, writeAnswer(isPut, failure, result)));
+  channel.request(write.operation, params, (failure, result) =>
+    write.replyTo.written(write, writeAnswer(isPut, failure, result)),
+  );
 }
 
 function writeAnswer(isPut: boolean, failure: RpcFailure | undefined, result: MessageReader | undefined): WriteResult {
@@ -206,7 +216,11 @@ function forwardRead(channel: RpcChannel, read: ShardRead): void {
   });
 }
 
-function readAnswer(read: ShardRead, failure: RpcFailure | undefined, result: MessageReader | undefined): Failure | undefined {
+function readAnswer(
+  read: ShardRead,
+  failure: RpcFailure | undefined,
+  result: MessageReader | undefined,
+): Failure | undefined {
   try {
     if (failure?.kind === 'error') {
       const error = readError(failure.error);
@@ -230,7 +244,8 @@ function readAnswer(read: ShardRead, failure: RpcFailure | undefined, result: Me
 /** @throws KvError `key-empty`, `key-too-long` */
 export function checkKey(length: number): void {
   if (length === 0) throw new KvError('key-empty', `a key has 1..${limits.keyBytesMax} bytes, this one has none`);
-  if (length > limits.keyBytesMax) throw new KvError('key-too-long', `a key has 1..${limits.keyBytesMax} bytes, this one has ${length}`);
+  if (length > limits.keyBytesMax)
+    throw new KvError('key-too-long', `a key has 1..${limits.keyBytesMax} bytes, this one has ${length}`);
 }
 
 /** @throws KvError `value-too-large` */

@@ -1,4 +1,6 @@
-/** One connected client (or gateway that forwards): answers its requests on its channel. The reply of a PUT leaves here. */
+/**
+ * One connected client (or gateway that forwards): answers its requests on its channel. The reply of a PUT leaves here.
+ */
 import type { ErrorCode, Outcome } from '../base/errors.ts';
 import type { KvError } from '../base/errors.ts';
 import { writeError } from '../codec/client-protocol.ts';
@@ -30,8 +32,15 @@ export class Session implements WriteReply, ReadReply {
         return;
       }
       case 'refused': {
-        const found = result.currentVersion === 0 ? 'the key is absent' : `the key has version ${result.currentVersion}`;
-        this.fail(write.id, 'condition-failed', `the condition does not hold: ${found}`, 'not-applied', result.currentVersion);
+        const found =
+          result.currentVersion === 0 ? 'the key is absent' : `the key has version ${result.currentVersion}`;
+        this.fail(
+          write.id,
+          'condition-failed',
+          `the condition does not hold: ${found}`,
+          'not-applied',
+          result.currentVersion,
+        );
         return;
       }
       case 'failed':

@@ -1,6 +1,6 @@
 /**
- * PUT 3/5, next: logger/requests.ts. Carries out what the shards want: sends their batches to the loggers, turns answers into events, passes
- * results on and tells the other gateways. Holds no protocol state of its own.
+ * PUT 3/5, next: logger/requests.ts. Carries out what the shards want: sends their batches to the loggers, turns
+ * answers into events, passes results on and tells the other gateways. Holds no protocol state of its own.
  */
 import { unreachable } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';
@@ -76,8 +76,10 @@ export class ShardRunner {
     const machine = this.#byNumber[shard];
     if (this.#closed || machine === undefined) return;
     const effects = machine.step(event);
-    // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn would act on.
-    if (event.event !== 'turn-ended' && (effects.length > 0 || event.event === 'write' || event.event === 'read')) this.#scheduleTurn();
+    // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn
+    // would act on.
+    if (event.event !== 'turn-ended' && (effects.length > 0 || event.event === 'write' || event.event === 'read'))
+      this.#scheduleTurn();
     for (const effect of effects) this.#perform(shard, machine, effect);
   }
 
@@ -91,7 +93,9 @@ export class ShardRunner {
     for (const machine of this.#shards) this.dispatch(machine.state.shard, event);
   }
 
-  /** All that was ready has been handled: batches are formed and everything for one logger goes out in one message each. */
+  /**
+   * All that was ready has been handled: batches are formed and everything for one logger goes out in one message each.
+   */
   #endTurn(): void {
     const { clock } = this.#parts;
     const event = { event: 'turn-ended', nowMs: clock.now(), wallMs: clock.wall() } as const;
@@ -111,7 +115,8 @@ export class ShardRunner {
     const { loggers, values } = this.#parts;
     switch (effect.effect) {
       case 'append':
-        for (const logger of effect.loggers) loggers.append(logger, shard, effect.zone, effect.epoch, effect.offset, effect.bytes);
+        for (const logger of effect.loggers)
+          loggers.append(logger, shard, effect.zone, effect.epoch, effect.offset, effect.bytes);
         return;
       case 'confirm':
         for (const logger of effect.loggers) loggers.confirm(logger, shard, effect.zone, effect.epoch, effect.number);

@@ -1,6 +1,7 @@
 /**
- * Index snapshots on the gateway's own disk: one file per shard, replaced as a whole. Taken piece by piece between turns, each time so many
- * bytes of log were applied and when the gateway closes; a lost or damaged one costs time, never data (the log has everything).
+ * Index snapshots on the gateway's own disk: one file per shard, replaced as a whole. Taken piece by piece between
+ * turns, each time so many bytes of log were applied and when the gateway closes; a lost or damaged one costs time,
+ * never data (the log has everything).
  */
 import type { ShardId } from '../base/ids.ts';
 import { millis } from '../base/ids.ts';
@@ -87,7 +88,16 @@ export class Snapshots {
       return undefined;
     }
     const { header, index, once } = result;
-    return { cluster, shard, zoneSize, index, once, position: header.watermark, shardTimeMs: header.shardTimeMs, appliedBytes: 0 };
+    return {
+      cluster,
+      shard,
+      zoneSize,
+      index,
+      once,
+      position: header.watermark,
+      shardTimeMs: header.shardTimeMs,
+      appliedBytes: 0,
+    };
   }
 
   /** From now on snapshots of it are taken when they are due. */
@@ -99,11 +109,16 @@ export class Snapshots {
   #check(): void {
     if (this.#closed) return;
     this.#timer = this.#world.clock.after(checkEveryMs, () => this.#check());
-    const due = this.#shards.find(({ state }) => state.appliedBytes - (this.#appliedAt.get(state.shard) ?? 0) >= this.#dueBytes(state));
+    const due = this.#shards.find(
+      ({ state }) => state.appliedBytes - (this.#appliedAt.get(state.shard) ?? 0) >= this.#dueBytes(state),
+    );
     if (due !== undefined && this.#writing === undefined) this.#begin(due.state);
   }
 
-  /** A small index is cheap to write, so that its tail is kept shorter: a snapshot costs at most twice the log that it replaces, up to the setting. */
+  /**
+   * A small index is cheap to write, so that its tail is kept shorter: a snapshot costs at most twice the log that it
+   * replaces, up to the setting.
+   */
   #dueBytes(state: ShardState): number {
     return Math.min(this.#options.snapshotEveryBytes, Math.max(dueBytesMin, state.index.memoryBytes / 2));
   }

@@ -1,4 +1,7 @@
-/** The testbed's methods on the client port, so that its unchanged rpclib client works. Its forms stand in codec/testbed-protocol.ts. */
+/**
+ * The testbed's methods on the client port, so that its unchanged rpclib client works. Its forms stand in
+ * codec/testbed-protocol.ts.
+ */
 import { KvError } from '../base/errors.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import {
@@ -87,12 +90,32 @@ export class TestbedDoor {
     }
   }
 
-  #write(channel: RpcChannel, reply: TestbedReply, id: number, operation: 'put' | 'delete', key: Buffer, value: Uint8Array): void {
+  #write(
+    channel: RpcChannel,
+    reply: TestbedReply,
+    id: number,
+    operation: 'put' | 'delete',
+    key: Buffer,
+    value: Uint8Array,
+  ): void {
     const source = Buffer.concat([key, value]);
     try {
       const { client, number, firstIncomplete, replyTo } = this.#numbering.begin(reply);
       this.#router.write(
-        new ShardWrite(replyTo, id, operation, source, 0, key.length, key.length, value.length, -1, client, number, firstIncomplete),
+        new ShardWrite(
+          replyTo,
+          id,
+          operation,
+          source,
+          0,
+          key.length,
+          key.length,
+          value.length,
+          -1,
+          client,
+          number,
+          firstIncomplete,
+        ),
         true,
       );
     } catch (error) {

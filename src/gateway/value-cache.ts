@@ -1,10 +1,11 @@
 /**
- * Values by (shard, LBA). What is committed at an LBA never changes, so nothing here is ever stale; a record that was overwritten or
- * moved is dead weight until it falls out.
+ * Values by (shard, LBA). What is committed at an LBA never changes, so nothing here is ever stale; a record that was
+ * overwritten or moved is dead weight until it falls out.
  *
- * What falls out is chosen by SIEVE (Zhang et al., "SIEVE is simpler than LRU", NSDI 2024): values stand in the order of their arrival, a
- * read marks its value, and a hand that goes from old to new takes out the first one that is not marked and unmarks the others. A read
- * moves nothing, and values that are read only once leave sooner than with LRU, so that a scan does not empty the cache.
+ * What falls out is chosen by SIEVE (Zhang et al., "SIEVE is simpler than LRU", NSDI 2024): values stand in the order
+ * of their arrival, a read marks its value, and a hand that goes from old to new takes out the first one that is not
+ * marked and unmarks the others. A read moves nothing, and values that are read only once leave sooner than with LRU,
+ * so that a scan does not empty the cache.
  */
 import { assert } from '../base/assert.ts';
 
@@ -68,7 +69,14 @@ export class ValueCache {
     const values = this.#shards[shard];
     if (values === undefined || values.has(lba)) return;
     while (this.#bytes + size > this.#capacity) this.#evict();
-    const node: Node = { values, lba, bytes: new Uint8Array(bytes), marked: false, older: this.#newest, newer: undefined };
+    const node: Node = {
+      values,
+      lba,
+      bytes: new Uint8Array(bytes),
+      marked: false,
+      older: this.#newest,
+      newer: undefined,
+    };
     if (this.#newest === undefined) this.#oldest = node;
     else this.#newest.newer = node;
     this.#newest = node;

@@ -1,6 +1,7 @@
 /**
- * Gets the bytes of values for reads: from the cache, or from a replica chosen at random, the next one on failure or damage. Never a wrong
- * byte: checksum, place and key are checked (S16). The confirmation of the read goes on meanwhile (S7) and both must be there for the reply.
+ * Gets the bytes of values for reads: from the cache, or from a replica chosen at random, the next one on failure or
+ * damage. Never a wrong byte: checksum, place and key are checked (S16). The confirmation of the read goes on meanwhile
+ * (S7) and both must be there for the reply.
  */
 import { assert } from '../base/assert.ts';
 import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
@@ -68,7 +69,17 @@ export class ValueFetcher {
       return;
     }
     const first = below(this.#parts.random, up.length);
-    this.#ask({ shard, read, zone, info, order: [...up.slice(first), ...up.slice(0, first)], silent: info.holders.length - up.length }, 0);
+    this.#ask(
+      {
+        shard,
+        read,
+        zone,
+        info,
+        order: [...up.slice(first), ...up.slice(0, first)],
+        silent: info.holders.length - up.length,
+      },
+      0,
+    );
   }
 
   #ask(search: Search, attempt: number): void {
@@ -114,7 +125,8 @@ export class ValueFetcher {
   }
 
   #reply(read: ShardRead): void {
-    if (!read.confirmed || read.isAnswered || (read.version !== 0 && read.wantsValue && read.value === undefined)) return;
+    if (!read.confirmed || read.isAnswered || (read.version !== 0 && read.wantsValue && read.value === undefined))
+      return;
     read.isAnswered = true;
     read.replyTo.found(read);
   }
@@ -148,10 +160,14 @@ export class ValueFetcher {
   #describe(shard: ShardId, zone: ZoneId, metadata: ShardMetadata): ZoneInfo | undefined {
     const { cluster } = this.#parts;
     const open = metadata.head?.openZone;
-    if (open?.zone === zone) return { seed: zoneSeed({ cluster, shard, zone, epoch: open.epoch }), holders: open.replicas };
+    if (open?.zone === zone)
+      return { seed: zoneSeed({ cluster, shard, zone, epoch: open.epoch }), holders: open.replicas };
     const sealed = metadata.zones.find((candidate) => candidate.zone === zone);
     if (sealed === undefined) return undefined;
     assert(sealed.replicas.length > 0, 'S10 a sealed zone has a holder');
-    return { seed: zoneSeed({ cluster, shard, zone, epoch: sealed.epoch }), holders: [...sealed.replicas, ...sealed.former] };
+    return {
+      seed: zoneSeed({ cluster, shard, zone, epoch: sealed.epoch }),
+      holders: [...sealed.replicas, ...sealed.former],
+    };
   }
 }

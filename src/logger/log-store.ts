@@ -1,13 +1,20 @@
 /**
- * Carries out what the machine decides on the device: writes now, one sync for all that was written in a turn, answers behind it. While a
- * sync runs, the next turns' appends are written, and the next sync begins as soon as it has returned.
+ * Carries out what the machine decides on the device: writes now, one sync for all that was written in a turn, answers
+ * behind it. While a sync runs, the next turns' appends are written, and the next sync begins as soon as it has
+ * returned.
  */
 import type { Log } from '../base/log.ts';
 import type { ShardId, ZoneId } from '../base/ids.ts';
 import { loggerRefusals, refusal } from '../codec/logger-protocol.ts';
 import type { ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../codec/logger-protocol.ts';
 import type { LoggerMachine, Readable } from '../core/logger/logger-machine.ts';
-import type { Comparison, MachineAnswer, MachineEffect, MachineEvent, PendingWrite } from '../core/logger/machine-events.ts';
+import type {
+  Comparison,
+  MachineAnswer,
+  MachineEffect,
+  MachineEvent,
+  PendingWrite,
+} from '../core/logger/machine-events.ts';
 import type { Clock } from '../env/clock.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { CacheGuess } from './cache-guess.ts';

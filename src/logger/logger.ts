@@ -51,7 +51,10 @@ export interface LoggerOptions {
   readonly cacheBytes?: number;
 }
 
-export type LoggerDeviceOptions = Pick<FileDeviceOptions, 'capacityBytes' | 'alignment' | 'extentBytes' | 'prefillBytes' | 'reserveBytes'>;
+export type LoggerDeviceOptions = Pick<
+  FileDeviceOptions,
+  'capacityBytes' | 'alignment' | 'extentBytes' | 'prefillBytes' | 'reserveBytes'
+>;
 
 export type LoggerWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
 
@@ -72,8 +75,8 @@ export interface LoggerNode {
 const cacheBytesDefault = 256 * 1024 * 1024;
 
 /**
- * @throws KvError `folder-in-use`, `wrong-cluster`, `settings-differ`, `newer-format`, `data-damaged`, `port-in-use`, `address-invalid`,
- * `disk-full`, `device-failed`, `bad-argument`; CoordinatorError
+ * @throws KvError `folder-in-use`, `wrong-cluster`, `settings-differ`, `newer-format`, `data-damaged`, `port-in-use`,
+ * `address-invalid`, `disk-full`, `device-failed`, `bad-argument`; CoordinatorError
  */
 export async function startLogger(options: LoggerOptions, world: LoggerWorld): Promise<LoggerNode> {
   const closing: (() => Promise<void>)[] = [];
@@ -129,12 +132,17 @@ class RunningLogger implements LoggerNode {
 
   async start(): Promise<void> {
     const { cluster, folder, zoneSize, cacheBytes = cacheBytesDefault } = this.#options;
-    this.#opened = await openStore(this.#device, { folder, cluster, zoneSize, cacheBytes }, this.#world, (error) => this.#failed(error));
+    this.#opened = await openStore(this.#device, { folder, cluster, zoneSize, cacheBytes }, this.#world, (error) =>
+      this.#failed(error),
+    );
     const { store, reader } = this.#opened;
     const parts = { cluster, logger: this.uuid, instance: this.instance, store, reader, status: () => this.status() };
     this.#closing.unshift(() => this.#closeChannels(store, reader));
     this.#readListener = await this.#listen(this.#options.readAddress, requestHandler('read', parts, this.#channels));
-    this.#writeListener = await this.#listen(this.#options.writeAddress, requestHandler('write', parts, this.#channels));
+    this.#writeListener = await this.#listen(
+      this.#options.writeAddress,
+      requestHandler('write', parts, this.#channels),
+    );
     const { uuid, instance, readAddress, writeAddress } = this;
     await registerLogger(this.#world.coordinator, this.#options.id, { uuid, instance, readAddress, writeAddress });
   }
@@ -210,8 +218,10 @@ class RunningLogger implements LoggerNode {
 }
 
 function asKvError(error: unknown, folder: string): unknown {
-  if (error instanceof DeviceError) return new KvError(deviceCodes[error.code], `${folder}: ${error.message}`, { cause: error });
-  if (error instanceof FilesError) return new KvError(filesCodes[error.code], `${folder}: ${error.message}`, { cause: error });
+  if (error instanceof DeviceError)
+    return new KvError(deviceCodes[error.code], `${folder}: ${error.message}`, { cause: error });
+  if (error instanceof FilesError)
+    return new KvError(filesCodes[error.code], `${folder}: ${error.message}`, { cause: error });
   if (error instanceof NetworkError) return new KvError(networkCodes[error.code], error.message, { cause: error });
   return error;
 }

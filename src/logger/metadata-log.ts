@@ -1,6 +1,7 @@
 /**
- * The logger's metadata log on its device (core/logger/metadata-format.ts says what lies there). Two device zones take turns: when one
- * has grown, a checkpoint of the whole state begins the other, and the old one is reset once that checkpoint is stable.
+ * The logger's metadata log on its device (core/logger/metadata-format.ts says what lies there). Two device zones take
+ * turns: when one has grown, a checkpoint of the whole state begins the other, and the old one is reset once that
+ * checkpoint is stable.
  *
  *   persist --> [grown?] --> checkpoint in the other zone --sync--> reset the old zone --sync--> it may be used again
  *
@@ -11,7 +12,13 @@ import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Frame, MetadataEntry } from '../core/logger/metadata-format.ts';
-import { encodeFrame, frameLength, metadataFormatVersion, metadataZones, readMetadataZone } from '../core/logger/metadata-format.ts';
+import {
+  encodeFrame,
+  frameLength,
+  metadataFormatVersion,
+  metadataZones,
+  readMetadataZone,
+} from '../core/logger/metadata-format.ts';
 import type { ZonedDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { LoggerDevice } from './logger-device.ts';
@@ -33,7 +40,10 @@ export type FoundMetadata =
       readonly zone: number;
     };
 
-/** A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more of the first two. */
+/**
+ * A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more
+ * of the first two.
+ */
 const grownBytes = 256 * 1024;
 /** One chunk of reading. */
 const readBytes = 1024 * 1024;
@@ -53,8 +63,10 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
         `${where}: the logger's metadata has format ${result.format}; this version reads up to ${metadataFormatVersion}`,
       );
     }
-    if (result.kind === 'state' && (best === undefined || result.generation > best.generation)) best = { ...result, zone };
-    if (result.kind === 'damaged' && (damaged === undefined || result.generation > damaged.generation)) damaged = { ...result, zone };
+    if (result.kind === 'state' && (best === undefined || result.generation > best.generation))
+      best = { ...result, zone };
+    if (result.kind === 'damaged' && (damaged === undefined || result.generation > damaged.generation))
+      damaged = { ...result, zone };
   }
   // Damage in an older generation is of no importance: the newer checkpoint holds everything.
   if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0)) {
@@ -67,13 +79,23 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
   if (best === undefined || first === undefined) {
     const inUse = device.reportZones().find((report) => report.state !== 'empty' && !isMetadataZone(report.zone));
     if (inUse === undefined) return { kind: 'empty' };
-    throw new KvError('data-damaged', `${where}: device zone ${inUse.zone} holds data, but no metadata says whose; ${advice}`);
+    throw new KvError(
+      'data-damaged',
+      `${where}: device zone ${inUse.zone} holds data, but no metadata says whose; ${advice}`,
+    );
   }
   const { frames, generation, zone } = best;
-  return { kind: 'found', identity: { cluster: first.cluster, logger: first.logger, zoneSize: first.zoneSize }, frames, generation, zone };
+  return {
+    kind: 'found',
+    identity: { cluster: first.cluster, logger: first.logger, zoneSize: first.zoneSize },
+    frames,
+    generation,
+    zone,
+  };
 }
 
-const advice = 'this logger cannot be trusted any more: move its folder away and start it again, it then joins as a new, empty one';
+const advice =
+  'this logger cannot be trusted any more: move its folder away and start it again, it then joins as a new, empty one';
 
 function isMetadataZone(zone: number): boolean {
   return metadataZones.some((own) => own === zone);
@@ -83,7 +105,8 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
   const report = device.reportZone(zone);
   const length = report.state === 'empty' ? 0 : Math.min(report.writePointer, device.geometry.zoneCapacity);
   const pieces: Uint8Array[] = [];
-  for (let at = 0; at < length; at += readBytes) pieces.push(await device.read(zone, at, Math.min(readBytes, length - at)));
+  for (let at = 0; at < length; at += readBytes)
+    pieces.push(await device.read(zone, at, Math.min(readBytes, length - at)));
   return Buffer.concat(pieces);
 }
 
@@ -108,8 +131,15 @@ export class MetadataLog {
   /** The zone given up: waits for its successor's checkpoint, then for its own reset, to become stable. */
   #old: 'ready' | 'in-use' | 'checkpointed' | 'reset' | 'resetting';
 
-  /** `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it. */
-  constructor(device: LoggerDevice, identity: LoggerIdentity, found: FoundMetadata, snapshot: () => readonly MetadataEntry[]) {
+  /**
+   * `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it.
+   */
+  constructor(
+    device: LoggerDevice,
+    identity: LoggerIdentity,
+    found: FoundMetadata,
+    snapshot: () => readonly MetadataEntry[],
+  ) {
     this.#device = device;
     this.#identity = identity;
     this.#snapshot = snapshot;
@@ -119,8 +149,9 @@ export class MetadataLog {
   }
 
   /**
-   * The first checkpoint of this process, in the zone that does not hold the newest state; synced before anything is answered. So whatever
-   * of the old log was only in a cache is stable again (S3), and a torn end is never written behind.
+   * The first checkpoint of this process, in the zone that does not hold the newest state; synced before anything is
+   * answered. So whatever of the old log was only in a cache is stable again (S3), and a torn end is never written
+   * behind.
    */
   async start(): Promise<void> {
     const other = this.#other();
@@ -139,7 +170,8 @@ export class MetadataLog {
     const length = frameLength(entries, this.#device.geometry.alignment);
     const grown = Math.min(this.#device.geometry.zoneCapacity / 2, Math.max(grownBytes, 4 * this.#checkpointLength));
     if (this.#end + length > grown && this.#old === 'ready') return this.#checkpoint();
-    if (this.#end + length > this.#device.geometry.zoneCapacity) throw new DeviceError('full', 'no room is left in the metadata log');
+    if (this.#end + length > this.#device.geometry.zoneCapacity)
+      throw new DeviceError('full', 'no room is left in the metadata log');
     this.#write('changes', entries);
   }
 

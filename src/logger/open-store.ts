@@ -74,15 +74,25 @@ export async function openStore(
 /** A device without metadata and without data is a new logger (S16). */
 function identify(found: FoundMetadata, options: StoreOptions, world: StoreWorld): LoggerIdentity {
   if (found.kind === 'empty') {
-    const identity = { cluster: options.cluster, logger: uuid(randomHex(world.random, 16)), zoneSize: options.zoneSize };
+    const identity = {
+      cluster: options.cluster,
+      logger: uuid(randomHex(world.random, 16)),
+      zoneSize: options.zoneSize,
+    };
     world.log('info', 'a new logger', { folder: options.folder, logger: identity.logger });
     return identity;
   }
   const { identity } = found;
   if (identity.cluster !== options.cluster)
-    throw new KvError('wrong-cluster', `${options.folder} belongs to cluster ${identity.cluster}, not to ${options.cluster}`);
+    throw new KvError(
+      'wrong-cluster',
+      `${options.folder} belongs to cluster ${identity.cluster}, not to ${options.cluster}`,
+    );
   if (identity.zoneSize !== options.zoneSize)
-    throw new KvError('settings-differ', `${options.folder} has zones of ${identity.zoneSize} bytes, not ${options.zoneSize}`);
+    throw new KvError(
+      'settings-differ',
+      `${options.folder} has zones of ${identity.zoneSize} bytes, not ${options.zoneSize}`,
+    );
   return identity;
 }
 

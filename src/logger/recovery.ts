@@ -1,6 +1,7 @@
 /**
- * What a logger does with its device before it answers anybody: it drops what no metadata mentions, scans the zones that were open, and makes
- * what it found there stable again (S3). Finished zones are not read: their length is recorded.
+ * What a logger does with its device before it answers anybody: it drops what no metadata mentions, scans the zones
+ * that were open, and makes what it found there stable again (S3). Finished zones are not read: their length is
+ * recorded.
  */
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -52,7 +53,11 @@ async function dropOrphans(
   await device.sync();
 }
 
-async function restoreFinished(device: ZonedDevice, entry: ZoneEntry, report: ZoneReport | undefined): Promise<RestoredZone | undefined> {
+async function restoreFinished(
+  device: ZonedDevice,
+  entry: ZoneEntry,
+  report: ZoneReport | undefined,
+): Promise<RestoredZone | undefined> {
   if (report === undefined || report.state === 'empty' || report.writePointer < entry.length) return undefined;
   if (report.state !== 'full') {
     // The order to finish it was recorded here, but the device never made it stable.
@@ -82,10 +87,18 @@ async function restoreOpen(
     return undefined;
   }
   if (scan.damage !== undefined) {
-    log('error', 'a zone is damaged', { shard: entry.shard, zone: entry.zone, intact: scan.length, seen: scan.seen, ...scan.damage });
+    log('error', 'a zone is damaged', {
+      shard: entry.shard,
+      zone: entry.zone,
+      intact: scan.length,
+      seen: scan.seen,
+      ...scan.damage,
+    });
   }
-  // Below `seen` all was acknowledged here, so it was synced. What follows the intact prefix is evidence and stays (S9).
-  if (report.state !== 'full') await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length), scan.length, scan.tail !== 'clean');
+  // Below `seen` all was acknowledged here, so it was synced. What follows the intact prefix is evidence and stays
+  // (S9).
+  if (report.state !== 'full')
+    await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length), scan.length, scan.tail !== 'clean');
   return restored(entry, scan);
 }
 
@@ -114,6 +127,7 @@ export async function scanDeviceZone(
   const place = { cluster: identity.cluster, shard: entry.shard, zone: entry.zone, epoch: entry.epoch };
   const scan = scanZone({ place, zoneSize: identity.zoneSize, bound, alignment: device.geometry.alignment });
   let step = scan.next();
-  while (step.done !== true) step = scan.next(await device.read(entry.deviceZone, step.value.offset, step.value.length));
+  while (step.done !== true)
+    step = scan.next(await device.read(entry.deviceZone, step.value.offset, step.value.length));
   return step.value;
 }

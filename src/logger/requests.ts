@@ -1,6 +1,6 @@
 /**
- * PUT 4/5, next: core/shard/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads requests, checks whom they are meant for
- * and their limits, has core/logger/logger-machine.ts decide, and writes the answers.
+ * PUT 4/5, next: core/shard/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads requests,
+ * checks whom they are meant for and their limits, has core/logger/logger-machine.ts decide, and writes the answers.
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
@@ -131,7 +131,8 @@ class Requests {
 
   #seal(channel: RpcChannel, id: number, params: MessageReader): void {
     const { logger, shard, zone, epoch } = readSeal(params);
-    if (this.#accepts(channel, id, logger)) this.#parts.store.request({ kind: 'seal', ticket: answerTo(channel, id), shard, zone, epoch });
+    if (this.#accepts(channel, id, logger))
+      this.#parts.store.request({ kind: 'seal', ticket: answerTo(channel, id), shard, zone, epoch });
   }
 
   #finish(channel: RpcChannel, id: number, params: MessageReader): void {
@@ -152,7 +153,11 @@ class Requests {
     let bytes = 0;
     for (const item of items) bytes += item.length;
     if (bytes > limits.readBytesMax)
-      return refuse(channel, id, refusal('too-large', `a read of ${bytes} bytes; at most ${limits.readBytesMax}`, limits.readBytesMax));
+      return refuse(
+        channel,
+        id,
+        refusal('too-large', `a read of ${bytes} bytes; at most ${limits.readBytesMax}`, limits.readBytesMax),
+      );
     this.#parts.reader.read(items, (answers) => {
       writeReadAnswer(channel.beginAnswer(id), answers);
       channel.endAnswer();
@@ -164,7 +169,9 @@ class Requests {
     if (!this.#accepts(channel, id, logger, digests.length, reportDigestsMax)) return;
     this.#parts.reader.digest(digests, (results) => {
       const byZone = new Map(digests.map((item, index) => [`${item.shard}/${item.zone}`, results[index]]));
-      const zones = this.#parts.store.report(shard).map((zone) => ({ ...zone, digest: byZone.get(`${zone.shard}/${zone.zone}`) }));
+      const zones = this.#parts.store
+        .report(shard)
+        .map((zone) => ({ ...zone, digest: byZone.get(`${zone.shard}/${zone.zone}`) }));
       writeReportAnswer(channel.beginAnswer(id), zones);
       channel.endAnswer();
     });
@@ -199,7 +206,9 @@ function refuse(channel: RpcChannel, id: number, refused: LoggerRefusal): void {
 
 function appendAnswer(answer: MachineAnswer): AppendAnswer {
   if (answer.kind === 'refused') return answer;
-  return answer.kind === 'appended' ? { kind: 'ok', value: lba(answer.lba) } : refusal('device-failed', loggerRefusals['device-failed']);
+  return answer.kind === 'appended'
+    ? { kind: 'ok', value: lba(answer.lba) }
+    : refusal('device-failed', loggerRefusals['device-failed']);
 }
 
 function answerTo(channel: RpcChannel, id: number): OnMachineAnswer {

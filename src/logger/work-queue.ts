@@ -1,4 +1,7 @@
-/** Runs asynchronous work, at most so many at a time, in order. What waits is bounded by its callers: each request waits once. */
+/**
+ * Runs asynchronous work, at most so many at a time, in order. What waits is bounded by its callers: each request waits
+ * once.
+ */
 export class WorkQueue {
   readonly #atOnce: number;
   readonly #waiting: (() => Promise<void>)[] = [];

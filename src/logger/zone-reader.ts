@@ -1,4 +1,6 @@
-/** Reads and digests: from the cache at once, else in the thread pool, a few at a time, without blocking the event loop. */
+/**
+ * Reads and digests: from the cache at once, else in the thread pool, a few at a time, without blocking the event loop.
+ */
 import type { Log } from '../base/log.ts';
 import type { DigestItem, LoggerRefusalCode, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';
 import { sha256 } from '../env/digest.ts';
@@ -34,7 +36,8 @@ export class ZoneReader {
     for (const [index, item] of items.entries()) {
       const readable = this.#store.readable(item.shard, item.zone, item.offset, item.length);
       if (readable.kind === 'refused') answers.push(readable);
-      else if (this.#cache.isCached(readable.deviceZone, item.offset, item.length)) answers.push(this.#readNow(readable.deviceZone, item));
+      else if (this.#cache.isCached(readable.deviceZone, item.offset, item.length))
+        answers.push(this.#readNow(readable.deviceZone, item));
       else {
         answers.push(failed('device-failed'));
         cold.push({ index, deviceZone: readable.deviceZone, item });
@@ -69,7 +72,10 @@ export class ZoneReader {
     }
   }
 
-  /** A read that failed is one bad range of the medium: the other replicas have it. It says nothing about what was synced (S17). */
+  /**
+   * A read that failed is one bad range of the medium: the other replicas have it. It says nothing about what was
+   * synced (S17).
+   */
   #unreadable(error: unknown, item: ReadItem): ReadAnswer {
     if (!(error instanceof DeviceError)) throw error;
     this.#log('error', 'a read failed', {
@@ -105,7 +111,8 @@ export class ZoneReader {
       const length = Math.min(digestChunkBytes, item.length - at);
       const answer = await this.#readCold(readable.deviceZone, { ...item, offset: at, length });
       // Reset meanwhile: what was read may be another zone's.
-      if (answer.kind === 'refused' || this.#store.readable(item.shard, item.zone, 0, item.length).kind === 'refused') return undefined;
+      if (answer.kind === 'refused' || this.#store.readable(item.shard, item.zone, 0, item.length).kind === 'refused')
+        return undefined;
       digest.update(answer.value);
     }
     return digest.end();

@@ -1,7 +1,7 @@
 /**
- * MessagePack-RPC between two processes, both ways on one connection, without a promise per request. The specification is
- * https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md: request [0, id, method, params], response [1, id, error, result],
- * notification [2, method, params].
+ * MessagePack-RPC between two processes, both ways on one connection, without a promise per request. The specification
+ * is https://github.com/msgpack-rpc/msgpack-rpc/blob/master/spec.md: request [0, id, method, params], response [1, id,
+ * error, result], notification [2, method, params].
  */
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
@@ -15,10 +15,10 @@ export type RpcFailure =
 
 export interface RpcHandler {
   /**
-   * A request arrived: answer it by exactly one `beginAnswer`/`endAnswer`, `answerError` or `answerErrorText`, now or later. `params` is
-   * positioned before the params array. What it reads shares the connection's memory: copy what is kept for long, and with `reusesInput` what
-   * is kept at all.
-   * Throwing a MessageFormatError answers "malformed"; any other exception is a bug and ends the process.
+   * A request arrived: answer it by exactly one `beginAnswer`/`endAnswer`, `answerError` or `answerErrorText`, now or
+   * later. `params` is positioned before the params array. What it reads shares the connection's memory: copy what is
+   * kept for long, and with `reusesInput` what is kept at all. Throwing a MessageFormatError answers "malformed"; any
+   * other exception is a bug and ends the process.
    */
   onRequest(channel: RpcChannel, id: number, method: string, params: MessageReader): void;
   onNotice(channel: RpcChannel, method: string, params: MessageReader): void;
@@ -39,9 +39,10 @@ export interface RpcChannel {
   /** Output not yet taken by the network. */
   readonly waitingBytes: number;
   /**
-   * Sends a request. `write` must write exactly one array, the params. All that is written in one turn of the event loop goes out as one
-   * write at its end. `onAnswer` is called exactly once, never before this returns: with a failure, or with a reader at the result. Only if
-   * it throws a MessageFormatError (the result is malformed), the channel closes and it is called again, with `lost`.
+   * Sends a request. `write` must write exactly one array, the params. All that is written in one turn of the event
+   * loop goes out as one write at its end. `onAnswer` is called exactly once, never before this returns: with a
+   * failure, or with a reader at the result. Only if it throws a MessageFormatError (the result is malformed), the
+   * channel closes and it is called again, with `lost`.
    */
   request(
     method: string,
@@ -49,7 +50,10 @@ export interface RpcChannel {
     onAnswer: (failure: RpcFailure | undefined, result: MessageReader | undefined) => void,
   ): void;
   notify(method: string, write: (out: MessageWriter) => void): void;
-  /** Begins the successful answer to request `id`: the caller writes exactly one object and calls `endAnswer`. Ignored when closed. */
+  /**
+   * Begins the successful answer to request `id`: the caller writes exactly one object and calls `endAnswer`. Ignored
+   * when closed.
+   */
   beginAnswer(id: number): MessageWriter;
   endAnswer(): void;
   /** `write` writes exactly one object, the error. */
@@ -63,11 +67,15 @@ export interface RpcChannel {
 }
 
 export interface RpcOptions {
-  /** The other side has requests to answer and sends nothing at all for this long: the channel is closed, requests are `lost`. */
+  /**
+   * The other side has requests to answer and sends nothing at all for this long: the channel is closed, requests are
+   * `lost`.
+   */
   readonly progressTimeoutMs: number;
   /**
-   * Of a server: a connection that has sent no complete message this long after it opened, or whose unfinished message grew by less than
-   * 64 KiB in this time, is closed, and so is one that takes nothing of what it is sent. Infinity: not at all.
+   * Of a server: a connection that has sent no complete message this long after it opened, or whose unfinished message
+   * grew by less than 64 KiB in this time, is closed, and so is one that takes nothing of what it is sent. Infinity:
+   * not at all.
    */
   readonly idleFrameTimeoutMs: number;
   readonly frameBytesMax: number;
@@ -75,6 +83,8 @@ export interface RpcOptions {
   readonly requestsInFlightMax: number;
   readonly outputBytesPause: number;
   readonly outputBytesMax: number;
-  /** Messages are read into the same memory again and again: what a reader gave out is gone when the handler returns. */
+  /**
+   * Messages are read into the same memory again and again: what a reader gave out is gone when the handler returns.
+   */
   readonly reusesInput: boolean;
 }

@@ -7,7 +7,8 @@
  *    one that trickles byte by byte ends in bounded time, as its length is bounded;
  *  - output waits and the other side took nothing for the shorter of the two.
  *
- * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still counts.
+ * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still
+ * counts.
  */
 import { limits } from '../base/limits.ts';
 import type { Clock, Timer } from '../env/clock.ts';
@@ -97,7 +98,10 @@ export class ChannelWatch {
     this.#outputSince = never;
   }
 
-  /** The channel is closed and sends what waits: `destroy` is called when the other side takes nothing any more and does not close. */
+  /**
+   * The channel is closed and sends what waits: `destroy` is called when the other side takes nothing any more and does
+   * not close.
+   */
   closing(destroy: () => void): void {
     const taken = this.#watched.outputTaken();
     this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, limits.idleFrameTimeoutMs), () => {

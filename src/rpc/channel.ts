@@ -4,9 +4,10 @@
  *   connection -> scanner (where does the message end?) -> reader -> handler or waiting callback
  *   request, answer -> writer -> one connection.write at the end of the turn
  *
- * What bounds it: the scanner's limits (input), `requestsInFlightMax` (both directions), `outputBytesPause` (reading stops until the other
- * side has taken its answers) and `outputBytesMax` (closed), and one timer (channel-watch.ts) that closes a connection which makes no
- * progress. Nothing that the other side sends may throw out of here; what a handler throws, but MessageFormatError, is a bug and does.
+ * What bounds it: the scanner's limits (input), `requestsInFlightMax` (both directions), `outputBytesPause` (reading
+ * stops until the other side has taken its answers) and `outputBytesMax` (closed), and one timer (channel-watch.ts)
+ * that closes a connection which makes no progress. Nothing that the other side sends may throw out of here; what a
+ * handler throws, but MessageFormatError, is a bug and does.
  */
 import { assert } from '../base/assert.ts';
 import { MessageFormatError, MessageReader } from '../codec/message-reader.ts';
@@ -28,7 +29,12 @@ const flushBytes = 1024 * 1024;
 const noId = -1;
 
 /** Takes over `connection` (REQUIRES: in the turn it was handed out) and begins to talk. */
-export function openChannel(connection: Connection, clock: Clock, options: RpcOptions, handler: RpcHandler): RpcChannel {
+export function openChannel(
+  connection: Connection,
+  clock: Clock,
+  options: RpcOptions,
+  handler: RpcHandler,
+): RpcChannel {
   return new ConnectionChannel(connection, clock, options, handler);
 }
 
@@ -113,7 +119,8 @@ class ConnectionChannel implements RpcChannel {
 
   request(method: string, write: (out: MessageWriter) => void, onAnswer: OnAnswer): void {
     if (!this.#isOpen) return this.#refuse(onAnswer, this.#closeReason ?? 'the connection is closed');
-    if (this.#waiting.count >= this.#options.requestsInFlightMax) return this.#refuse(onAnswer, 'too many requests in flight');
+    if (this.#waiting.count >= this.#options.requestsInFlightMax)
+      return this.#refuse(onAnswer, 'too many requests in flight');
     const id = this.#waiting.takeId();
     const out = this.#beginMessage();
     out.array(4);
@@ -122,7 +129,10 @@ class ConnectionChannel implements RpcChannel {
     out.text(method);
     this.#write(write);
     if (!this.#endMessage())
-      return this.#refuse(onAnswer, `the request is longer than a message may be (${this.#options.frameBytesMax} bytes)`);
+      return this.#refuse(
+        onAnswer,
+        `the request is longer than a message may be (${this.#options.frameBytesMax} bytes)`,
+      );
     this.#waiting.add(id, onAnswer);
     this.#unsent++;
     if (this.#waiting.count === 1) this.#watch.requestsBegan();
@@ -202,7 +212,8 @@ class ConnectionChannel implements RpcChannel {
     this.#shut(reason);
   }
 
-  // --- output ---------------------------------------------------------------------------------------------------------------
+  // --- output
+  // ---------------------------------------------------------------------------------------------------------------
 
   #beginMessage(): MessageWriter {
     assert(!this.#composing, 'messages are written one after another');
@@ -225,7 +236,10 @@ class ConnectionChannel implements RpcChannel {
     this.#writer.rewind();
   }
 
-  /** The caller's part of a message. What was written of it is dropped if it throws: the caller may have been reading a malformed one. */
+  /**
+   * The caller's part of a message. What was written of it is dropped if it throws: the caller may have been reading a
+   * malformed one.
+   */
   #write(write: (out: MessageWriter) => void): void {
     try {
       write(this.#writer);
@@ -258,7 +272,8 @@ class ConnectionChannel implements RpcChannel {
     this.#clock.endOfTurn(() => onAnswer({ kind: 'lost', sent: false, message }, undefined));
   }
 
-  // --- input ----------------------------------------------------------------------------------------------------------------
+  // --- input
+  // ----------------------------------------------------------------------------------------------------------------
 
   #onOpen(): void {
     this.#connected = true;
@@ -297,7 +312,10 @@ class ConnectionChannel implements RpcChannel {
     if (unfinished === 0 && this.#options.reusesInput) this.#connection.releaseInput();
   }
 
-  /** Where the next message would begin nobody knows. If a request was arriving, it is answered before the connection closes. */
+  /**
+   * Where the next message would begin nobody knows. If a request was arriving, it is answered before the connection
+   * closes.
+   */
   #refuseStream(reason: string): void {
     const id = requestIdOf(this.#scanner.head());
     if (id === undefined || !this.#isOpen) return this.#abort(reason);
@@ -386,12 +404,14 @@ class ConnectionChannel implements RpcChannel {
 
   /** Reads on if no reason to pause is left. */
   #resume(): void {
-    if (this.#outputFull || this.#answersOwed >= this.#options.requestsInFlightMax || this.#pumpAsked || !this.#isOpen) return;
+    if (this.#outputFull || this.#answersOwed >= this.#options.requestsInFlightMax || this.#pumpAsked || !this.#isOpen)
+      return;
     this.#pumpAsked = true;
     // In a turn of its own: handlers answer from within their own work and must not be called from there.
     this.#clock.endOfTurn(() => {
       this.#pumpAsked = false;
-      if (!this.#isOpen || !this.#paused || this.#outputFull || this.#answersOwed >= this.#options.requestsInFlightMax) return;
+      if (!this.#isOpen || !this.#paused || this.#outputFull || this.#answersOwed >= this.#options.requestsInFlightMax)
+        return;
       this.#paused = false;
       this.#watch.received();
       this.#pump();
@@ -407,7 +427,8 @@ class ConnectionChannel implements RpcChannel {
     this.#handler.onDrain(this);
   }
 
-  // --- closing --------------------------------------------------------------------------------------------------------------
+  // --- closing
+  // --------------------------------------------------------------------------------------------------------------
 
   /** Closes at once; what waits to be sent is lost. */
   #abort(reason: string): void {
@@ -440,7 +461,8 @@ class ConnectionChannel implements RpcChannel {
     this.#closeTold = true;
     const reason = this.#closeReason ?? 'closed';
     let sentCount = this.#connected ? this.#waiting.count - this.#unsent : 0;
-    for (const onAnswer of this.#waiting.removeAll()) onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
+    for (const onAnswer of this.#waiting.removeAll())
+      onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
     this.#handler.onClose(this, reason);
   }
 }

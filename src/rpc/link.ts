@@ -27,8 +27,8 @@ export interface LinkOptions {
   /** For what the other side sends. Requests are refused and notices ignored where it is missing. */
   readonly handler?: Partial<Pick<RpcHandler, 'onRequest' | 'onNotice' | 'onDrain'>>;
   /**
-   * Runs on each new channel before the link is up: `done()` lets it be used, `done(reason)` closes it and tries again later. Called with
-   * an open channel; calling `done` more than once, or after the channel closed, does nothing.
+   * Runs on each new channel before the link is up: `done()` lets it be used, `done(reason)` closes it and tries again
+   * later. Called with an open channel; calling `done` more than once, or after the channel closed, does nothing.
    */
   readonly handshake?: (channel: RpcChannel, done: (failure?: string) => void) => void;
   onUp?(channel: RpcChannel): void;
@@ -92,7 +92,9 @@ export class Link {
     this.#connect();
   }
 
-  /** Closes the channel after sending what was written. `onDown` follows if the link was up, else nothing. Idempotent. */
+  /**
+   * Closes the channel after sending what was written. `onDown` follows if the link was up, else nothing. Idempotent.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -169,7 +171,8 @@ class Attempt {
       this.#end(`no connection with ${address} within ${timeoutMs} ms`);
     });
     this.channel = openChannel(connection, clock, options.rpc ?? clientOptions(), {
-      onOpen: (channel) => (handshake === undefined ? this.#up() : handshake(channel, (failure) => this.#greeted(failure))),
+      onOpen: (channel) =>
+        handshake === undefined ? this.#up() : handshake(channel, (failure) => this.#greeted(failure)),
       onClose: (_channel, reason) => this.#end(reason),
       onRequest: (channel, id, method, params) => {
         if (handler?.onRequest === undefined) channel.answerErrorText(id, `unknown method '${method}'`);

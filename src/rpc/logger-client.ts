@@ -1,10 +1,11 @@
 /**
- * A gateway's side of one logger. Callbacks instead of promises: append, confirm and read are on the path of every batch and every turn.
- * Every request names the logger's UUID, so that a logger that came back empty refuses what was meant for its predecessor (S16).
+ * A gateway's side of one logger. Callbacks instead of promises: append, confirm and read are on the path of every
+ * batch and every turn. Every request names the logger's UUID, so that a logger that came back empty refuses what was
+ * meant for its predecessor (S16).
  *
- * Each `onAnswer` is called exactly once. `lost` means that the outcome is unknown (the connection is down, was cut, or the answer was
- * not understood); nothing was sent when there was no connection. It is then called before the method returns: callers must be ready
- * for that.
+ * Each `onAnswer` is called exactly once. `lost` means that the outcome is unknown (the connection is down, was cut, or
+ * the answer was not understood); nothing was sent when there was no connection. It is then called before the method
+ * returns: callers must be ready for that.
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type {
@@ -75,9 +76,12 @@ export class LoggerClient {
     return this.#channels.read?.isOpen === true;
   }
 
-  /** One answer per item, in order. The items' bytes must not change any more. At most `limits.appendItemsMax` items. */
+  /**
+   * One answer per item, in order. The items' bytes must not change any more. At most `limits.appendItemsMax` items.
+   */
   append(items: readonly AppendItem[], onAnswer: OnAnswer<readonly AppendAnswer[]>): void {
-    const read = (result: MessageReader): readonly AppendAnswer[] => counted(readAppendAnswer(result), items.length, result);
+    const read = (result: MessageReader): readonly AppendAnswer[] =>
+      counted(readAppendAnswer(result), items.length, result);
     call(this.#channels.write, loggerMethods.append, (out) => writeAppend(out, this.logger, items), read, onAnswer);
   }
 
@@ -90,22 +94,46 @@ export class LoggerClient {
         throw new MessageFormatError(`S7: an answer to confirmation ${answer.number}, not ${number}`, result.position);
       return answer;
     };
-    call(this.#channels.write, loggerMethods.confirm, (out) => writeConfirm(out, this.logger, number, items), read, onAnswer);
+    call(
+      this.#channels.write,
+      loggerMethods.confirm,
+      (out) => writeConfirm(out, this.logger, number, items),
+      read,
+      onAnswer,
+    );
   }
 
   /** Fences all epochs of the shard below `epoch` and tells what the zone holds (S4, S9). */
   seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: OnAnswer<SealAnswer>): void {
-    call(this.#channels.write, loggerMethods.seal, (out) => writeSeal(out, this.logger, shard, zone, epoch), readSealAnswer, onAnswer);
+    call(
+      this.#channels.write,
+      loggerMethods.seal,
+      (out) => writeSeal(out, this.logger, shard, zone, epoch),
+      readSealAnswer,
+      onAnswer,
+    );
   }
 
   /** The metadata says that the zone is sealed at `length`: the logger keeps [0, length) and gives the rest back. */
   finish(shard: ShardId, zone: ZoneId, length: number, onAnswer: OnAnswer<undefined>): void {
-    call(this.#channels.write, loggerMethods.finish, (out) => writeFinish(out, this.logger, shard, zone, length), readNothing, onAnswer);
+    call(
+      this.#channels.write,
+      loggerMethods.finish,
+      (out) => writeFinish(out, this.logger, shard, zone, length),
+      readNothing,
+      onAnswer,
+    );
   }
 
   /** Deletes the copy of the zone that `generation` names (S10). */
   reset(shard: ShardId, zone: ZoneId, generation: string, onAnswer: OnAnswer<undefined>): void {
-    call(this.#channels.write, loggerMethods.reset, (out) => writeReset(out, this.logger, shard, zone, generation), readNothing, onAnswer);
+    call(
+      this.#channels.write,
+      loggerMethods.reset,
+      (out) => writeReset(out, this.logger, shard, zone, generation),
+      readNothing,
+      onAnswer,
+    );
   }
 
   /** One answer per item, in order. At most `limits.readItemsMax` items of `limits.readBytesMax` bytes together. */
@@ -114,7 +142,11 @@ export class LoggerClient {
     call(this.#channels.read, loggerMethods.read, (out) => writeRead(out, this.logger, items), read, onAnswer);
   }
 
-  reportZones(shard: ShardId | undefined, digests: readonly DigestItem[], onAnswer: OnAnswer<readonly ZoneStatus[]>): void {
+  reportZones(
+    shard: ShardId | undefined,
+    digests: readonly DigestItem[],
+    onAnswer: OnAnswer<readonly ZoneStatus[]>,
+  ): void {
     call(
       this.#channels.read,
       loggerMethods.reportZones,
@@ -159,7 +191,8 @@ function answerOf<T>(
 ): LoggerAnswer<T> {
   try {
     if (failure?.kind === 'error') return readRefusal(failure.error);
-    if (failure !== undefined || result === undefined) return { kind: 'lost', message: failure?.message ?? 'no answer' };
+    if (failure !== undefined || result === undefined)
+      return { kind: 'lost', message: failure?.message ?? 'no answer' };
     return { kind: 'ok', value: read(result) };
   } catch (error) {
     if (!(error instanceof MessageFormatError)) throw error;
@@ -176,7 +209,11 @@ function counted<T>(list: readonly T[], count: number, result: MessageReader): r
   return list;
 }
 
-function checkedRead(answers: readonly ReadAnswer[], items: readonly ReadItem[], result: MessageReader): readonly ReadAnswer[] {
+function checkedRead(
+  answers: readonly ReadAnswer[],
+  items: readonly ReadItem[],
+  result: MessageReader,
+): readonly ReadAnswer[] {
   counted(answers, items.length, result);
   for (const [index, answer] of answers.entries()) {
     if (answer.kind === 'ok' && answer.value.length !== items[index]?.length)

@@ -1,6 +1,6 @@
 /**
- * The strings of methods that a connection has seen, found by their bytes: decoding a known one allocates nothing. Bounded: what comes
- * after the table is full, or collides, is decoded each time.
+ * The strings of methods that a connection has seen, found by their bytes: decoding a known one allocates nothing.
+ * Bounded: what comes after the table is full, or collides, is decoded each time.
  */
 const namesMax = 64;
 const nameBytesMax = 64;
@@ -30,7 +30,8 @@ export class MethodNames {
 /** Below 2^30, so that the map's keys are small integers. */
 function hashOf(bytes: Buffer, start: number, length: number): number {
   let hash = length;
-  for (let index = start; index < start + length; index++) hash = (Math.imul(hash, 31) + (bytes[index] ?? 0)) & 0x3fff_ffff;
+  for (let index = start; index < start + length; index++)
+    hash = (Math.imul(hash, 31) + (bytes[index] ?? 0)) & 0x3fff_ffff;
   return hash;
 }
 

@@ -1,7 +1,8 @@
 /**
- * Who waits for which answer: request ids handed out in order, each with a place in a ring. Not a `Map`: one whose entries come and go is
- * rebuilt every few hundred requests, and V8 lets each table that was given up point to the one after it. Once one of them has grown old, the
- * garbage of all later ones survives the collections of the young: half of a busy client's memory, and a third of its processor time.
+ * Who waits for which answer: request ids handed out in order, each with a place in a ring. Not a `Map`: one whose
+ * entries come and go is rebuilt every few hundred requests, and V8 lets each table that was given up point to the one
+ * after it. Once one of them has grown old, the garbage of all later ones survives the collections of the young: half
+ * of a busy client's memory, and a third of its processor time.
  */
 import { assert } from '../base/assert.ts';
 
@@ -49,7 +50,9 @@ export class WaitingAnswers<Waiting> {
   /** Removes all; in the order of their requests. */
   removeAll(): Waiting[] {
     const ageOf = (id: number): number => (this.#nextId - id + idCount) % idCount;
-    const ids = [...this.#ids].filter((_, place) => this.#waiting[place] !== undefined).sort((a, b) => ageOf(b) - ageOf(a));
+    const ids = [...this.#ids]
+      .filter((_, place) => this.#waiting[place] !== undefined)
+      .sort((a, b) => ageOf(b) - ageOf(a));
     return ids.flatMap((id) => this.remove(id) ?? []);
   }
 

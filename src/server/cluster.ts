@@ -35,7 +35,10 @@ export interface ClusterOptions {
   readonly loggerTimeoutMs?: number;
   /** Of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
-  /** Nodes listen at this host, on ports that are free. Default 127.0.0.1. Other machines need no password: keep it on loopback. */
+  /**
+   * Nodes listen at this host, on ports that are free. Default 127.0.0.1. Other machines need no password: keep it on
+   * loopback.
+   */
   readonly host?: string;
   /** Default: none. */
   readonly log?: Log;
@@ -75,7 +78,11 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const log = options.log ?? silent;
   const own =
     options.coordinator === undefined
-      ? await openSqliteCoordinator({ file: path.join(options.folder, 'coordinator.sqlite'), clock: environment.clock, log })
+      ? await openSqliteCoordinator({
+          file: path.join(options.folder, 'coordinator.sqlite'),
+          clock: environment.clock,
+          log,
+        })
       : undefined;
   const world: World = { ...environment, log, coordinator: options.coordinator ?? own ?? missingCoordinator() };
   const parts: Parts = { loggers: [], gateways: [] };
@@ -86,7 +93,13 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       zoneSize: options.zoneSize ?? limits.zoneBytesDefault,
     });
     await startNodes(parts, record, options, world);
-    return { record, ...parts, endpoints: parts.gateways.map(({ clientAddress }) => clientAddress), close, [Symbol.asyncDispose]: close };
+    return {
+      record,
+      ...parts,
+      endpoints: parts.gateways.map(({ clientAddress }) => clientAddress),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;
@@ -106,21 +119,38 @@ async function startNodes(parts: Parts, record: ClusterRecord, options: ClusterO
   const anyPort = `${options.host ?? '127.0.0.1'}:0`;
   const { folder, gateways = 1, loggers = 1 } = options;
   for (let id = 0; id < loggers; id += 1) {
-    const identity = { id, folder: path.join(folder, `logger-${id}`), cluster: record.cluster, zoneSize: record.zoneSize };
+    const identity = {
+      id,
+      folder: path.join(folder, `logger-${id}`),
+      cluster: record.cluster,
+      zoneSize: record.zoneSize,
+    };
     parts.loggers.push(
-      await startLogger({ ...identity, readAddress: anyPort, writeAddress: anyPort, device: options.device ?? defaultDevice }, world),
+      await startLogger(
+        { ...identity, readAddress: anyPort, writeAddress: anyPort, device: options.device ?? defaultDevice },
+        world,
+      ),
     );
   }
   for (let id = 0; id < gateways; id += 1) {
     const identity = { id, gatewayCount: gateways, folder: path.join(folder, `gateway-${id}`), cluster: record };
     parts.gateways.push(
-      await startGateway({ ...identity, clientAddress: anyPort, peerAddress: anyPort, ...gatewaySettings(options) }, world),
+      await startGateway(
+        { ...identity, clientAddress: anyPort, peerAddress: anyPort, ...gatewaySettings(options) },
+        world,
+      ),
     );
   }
 }
 
 function gatewaySettings(options: ClusterOptions) {
-  const { replicas = 3, minReplicas = 1, valueCacheBytes = 64 * MIB, snapshotEveryBytes = 64 * MIB, loggerTimeoutMs = 2_000 } = options;
+  const {
+    replicas = 3,
+    minReplicas = 1,
+    valueCacheBytes = 64 * MIB,
+    snapshotEveryBytes = 64 * MIB,
+    loggerTimeoutMs = 2_000,
+  } = options;
   return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
 }
 

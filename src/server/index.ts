@@ -14,7 +14,16 @@ export type { Log, LogLevel } from '../base/log.ts';
 export { joinCluster } from '../coordinator/cluster-record.ts';
 export type { ClusterRecord, WantedCluster } from '../coordinator/cluster-record.ts';
 export { CoordinatorError } from '../coordinator/coordinator.ts';
-export type { Change, Compare, Coordinator, Entry, Revision, TransactionResult, Watch, Write } from '../coordinator/coordinator.ts';
+export type {
+  Change,
+  Compare,
+  Coordinator,
+  Entry,
+  Revision,
+  TransactionResult,
+  Watch,
+  Write,
+} from '../coordinator/coordinator.ts';
 export { MemoryCoordinator } from '../coordinator/memory.ts';
 export { openSqliteCoordinator } from '../coordinator/sqlite.ts';
 export type { SqliteCoordinatorOptions } from '../coordinator/sqlite.ts';

@@ -31,7 +31,10 @@ after(async () => {
 });
 
 function run(argv: readonly string[], input?: string | Uint8Array): Promise<CommandResult> {
-  return runCommand(folder, argv, { variables: { KV_FILELOG_ENDPOINTS: endpoints }, ...(input === undefined ? {} : { input }) });
+  return runCommand(folder, argv, {
+    variables: { KV_FILELOG_ENDPOINTS: endpoints },
+    ...(input === undefined ? {} : { input }),
+  });
 }
 
 function json<T>(text: string, shape: z.ZodType<T>): T {
@@ -42,10 +45,16 @@ describe('get, put, del', () => {
   test('a value is stored, read and deleted; what is not there is exit code 3', async () => {
     const stored = await run(['put', 'greeting', 'hello']);
     assert.match(stored.out, /^stored as version \d+\n$/);
-    assert.deepEqual([(await run(['get', 'greeting'])).out, (await run(['get', 'greeting', '--raw'])).out], ['hello\n', 'hello']);
+    assert.deepEqual(
+      [(await run(['get', 'greeting'])).out, (await run(['get', 'greeting', '--raw'])).out],
+      ['hello\n', 'hello'],
+    );
     assert.match((await run(['del', 'greeting'])).out, /^deleted as version \d+\n$/);
     const absent = await run(['get', 'greeting']);
-    assert.deepEqual([absent.code, absent.out, absent.err], [exitCodes.absent, '', "kv-filelog: there is no key 'greeting'\n"]);
+    assert.deepEqual(
+      [absent.code, absent.out, absent.err],
+      [exitCodes.absent, '', "kv-filelog: there is no key 'greeting'\n"],
+    );
     assert.equal((await run(['del', 'greeting'])).code, exitCodes.absent);
   });
 
@@ -85,7 +94,11 @@ describe('client and trace', () => {
 
   test('a trace is replayed, checked, read back; its measurements are appended', async () => {
     const made = await run(['trace', '--requests', '400', '--seed', '7', '--value-max', '200']);
-    assert.equal(made.out, (await run(['trace', '--requests', '400', '--seed', '7', '--value-max', '200'])).out, 'the same seed');
+    assert.equal(
+      made.out,
+      (await run(['trace', '--requests', '400', '--seed', '7', '--value-max', '200'])).out,
+      'the same seed',
+    );
     await writeFile(path.join(folder, 'trace.txt'), made.out);
     for (const number of ['1', '2']) {
       const replayed = await run(['client', number, 'trace.txt', '--in-flight', '32', '--verify']);
@@ -108,7 +121,11 @@ describe('client and trace', () => {
   test('a bad line of a trace is told with its number', async () => {
     await writeFile(path.join(folder, 'bad.txt'), 'PUT 1 x\nFOO 2\n');
     const result = await run(['client', '1', 'bad.txt']);
-    assert.deepEqual([result.code, /line 2.*\[trace-invalid\]\n$/.test(result.err)], [exitCodes.usage, true], result.err);
+    assert.deepEqual(
+      [result.code, /line 2.*\[trace-invalid\]\n$/.test(result.err)],
+      [exitCodes.usage, true],
+      result.err,
+    );
     assert.equal((await run(['client', '1', 'missing.txt'])).code, exitCodes.usage);
     assert.equal((await run(['client', '1'])).code, exitCodes.usage);
   });
@@ -149,18 +166,31 @@ describe('views', () => {
     const { zones, differing } = json(result.out, shape);
     assert.deepEqual([result.code, differing], [exitCodes.ok, []]);
     const byZone = new Map<string, string[]>();
-    for (const { shard, zone, digest } of zones) byZone.set(`${shard}/${zone}`, [...(byZone.get(`${shard}/${zone}`) ?? []), digest]);
+    for (const { shard, zone, digest } of zones)
+      byZone.set(`${shard}/${zone}`, [...(byZone.get(`${shard}/${zone}`) ?? []), digest]);
     assert.ok([...byZone.values()].some((digests) => digests.length === 2));
     for (const digests of byZone.values()) assert.equal(new Set(digests).size, 1);
     assert.match((await run(['zones', '--digest'])).out, /SHA-256 of the committed bytes\n.*[0-9a-f]{64}\n/);
   });
 
   test('bench prints puts and gets per second', async () => {
-    const { code, out } = await run(['bench', '--requests', '200', '--in-flight', '16', '--value-bytes', '100', '--json']);
+    const { code, out } = await run([
+      'bench',
+      '--requests',
+      '200',
+      '--in-flight',
+      '16',
+      '--value-bytes',
+      '100',
+      '--json',
+    ]);
     assert.equal(code, exitCodes.ok);
     const { puts, gets } = json(
       out,
-      z.object({ puts: z.object({ count: z.int(), perSecond: z.number().positive() }), gets: z.object({ count: z.int() }) }),
+      z.object({
+        puts: z.object({ count: z.int(), perSecond: z.number().positive() }),
+        gets: z.object({ count: z.int() }),
+      }),
     );
     assert.deepEqual([puts.count, gets.count], [200, 200]);
   });
@@ -173,7 +203,11 @@ describe('views', () => {
 
 test('inspect reads the devices of a stopped cluster, changes nothing, and finds damage', async () => {
   const data = path.join(folder, 'inspected');
-  const stopped = await startCluster({ folder: data, zoneSize: 1024 * 1024, device: { capacityBytes: 64 * 1024 * 1024 } });
+  const stopped = await startCluster({
+    folder: data,
+    zoneSize: 1024 * 1024,
+    device: { capacityBytes: 64 * 1024 * 1024 },
+  });
   const here = (argv: readonly string[]): Promise<CommandResult> =>
     runCommand(folder, argv, { variables: { KV_FILELOG_ENDPOINTS: stopped.endpoints.join(',') } });
   await here(['put', 'needle', 'y'.repeat(5_000)]);
@@ -207,7 +241,10 @@ describe('a command without a cluster', () => {
     const { code, err } = await alone(['get', 'x', '--endpoints', '127.0.0.1']);
     assert.deepEqual(
       [code, err],
-      [exitCodes.usage, "kv-filelog: --endpoints: found '127.0.0.1'; allowed: HOST:PORT,HOST:PORT,... (client ports) [address-invalid]\n"],
+      [
+        exitCodes.usage,
+        "kv-filelog: --endpoints: found '127.0.0.1'; allowed: HOST:PORT,HOST:PORT,... (client ports) [address-invalid]\n",
+      ],
     );
   });
 
@@ -230,14 +267,31 @@ describe('a command without a cluster', () => {
       [exitCodes.usage, `kv-filelog: ${file}: there is no gateway 1; allowed: 0 to 0 [unknown-id]\n`],
     );
     const open = await alone(['logger', '0', '--config', file]);
-    assert.deepEqual([open.code, /--insecure \[address-invalid\]\n$/.test(open.err)], [exitCodes.usage, true], open.err);
+    assert.deepEqual(
+      [open.code, /--insecure \[address-invalid\]\n$/.test(open.err)],
+      [exitCodes.usage, true],
+      open.err,
+    );
   });
 });
 
 describe('the command line', () => {
   const alone = (argv: readonly string[], variables: Record<string, string> = {}): Promise<CommandResult> =>
     runCommand(folder, argv, { variables });
-  const names = ['up', 'gateway', 'logger', 'get', 'put', 'del', 'client', 'trace', 'status', 'zones', 'inspect', 'bench'];
+  const names = [
+    'up',
+    'gateway',
+    'logger',
+    'get',
+    'put',
+    'del',
+    'client',
+    'trace',
+    'status',
+    'zones',
+    'inspect',
+    'bench',
+  ];
 
   test('help names every command; every command has a description and an example', async () => {
     const { code, out } = await alone(['--help']);
@@ -267,11 +321,17 @@ describe('the command line', () => {
     [['get'], /^kv-filelog: missing required argument 'key'/],
     [['get', 'a', 'b'], /^kv-filelog: too many arguments/],
     [['get', 'a', '--nope'], /^kv-filelog: unknown option '--nope'/],
-    [['up', '--gateways', '0'], /^kv-filelog: option '--gateways <n>' argument '0' is invalid. Allowed: an integer from 1 to 100/],
+    [
+      ['up', '--gateways', '0'],
+      /^kv-filelog: option '--gateways <n>' argument '0' is invalid. Allowed: an integer from 1 to 100/,
+    ],
     [['up', '--zone-size', '1k'], /Allowed: an integer from 65536 to 2147483648, also as 64KiB/],
     [['up', '--base-port', '65500'], /Allowed: an integer from 1024 to 65136/],
     [['gateway', '0'], /^kv-filelog: required option '--config <file>' not specified/],
-    [['gateway', 'x', '--config', 'c'], /^kv-filelog: id: found 'x'; allowed: an integer from 0 to 127 \[bad-argument\]/],
+    [
+      ['gateway', 'x', '--config', 'c'],
+      /^kv-filelog: id: found 'x'; allowed: an integer from 0 to 127 \[bad-argument\]/,
+    ],
     [['get', 'a', '--config', 'x', '--endpoints', 'y'], /^kv-filelog: --config and --endpoints: allowed: one of them/],
   ];
   for (const [argv, message] of mistakes) {

@@ -69,14 +69,22 @@ describe('a mistake is told with its place, what was found and what is allowed',
       { ...base, gateways: ['127.0.0.1:7500'] },
       /^\$\.gateways\[0\]: found "127\.0\.0\.1:7500"; allowed: "host:peerPort, clientPort" with ports from 1 to 65535$/,
     ],
-    ['a port too high', { ...base, gateways: ['127.0.0.1:7500, 70000'] }, /^\$\.gateways\[0\]: found "127\.0\.0\.1:7500, 70000"; allowed/],
+    [
+      'a port too high',
+      { ...base, gateways: ['127.0.0.1:7500, 70000'] },
+      /^\$\.gateways\[0\]: found "127\.0\.0\.1:7500, 70000"; allowed/,
+    ],
     ['port 0', { ...base, gateways: ['127.0.0.1:0, 7400'] }, /^\$\.gateways\[0\]: found/],
     [
       'a port twice',
       { ...base, loggers: ['127.0.0.1:7600, 7400'] },
       /^\$\.loggers\[0\]: found 127\.0\.0\.1:7400 as write port of logger 0, which is already the client port of gateway 0/,
     ],
-    ['an unknown name', { ...base, zonesize: 1 }, /^\$: found unknown names "zonesize"; allowed: gateways, loggers, .*zoneSize/],
+    [
+      'an unknown name',
+      { ...base, zonesize: 1 },
+      /^\$: found unknown names "zonesize"; allowed: gateways, loggers, .*zoneSize/,
+    ],
     [
       'an unknown name of the device',
       { ...base, device: { size: 1 } },
@@ -84,7 +92,11 @@ describe('a mistake is told with its place, what was found and what is allowed',
     ],
     ['a fraction', { ...base, shards: 1.5 }, /^\$\.shards: found 1\.5; allowed: an integer from 1 to 1024 \(shards\)$/],
     ['beyond the range', { ...base, shards: 2000 }, /^\$\.shards: found 2000; allowed: an integer from 1 to 1024/],
-    ['a wrong type', { ...base, valueCacheBytes: '64MiB' }, /^\$\.valueCacheBytes: found "64MiB"; allowed: an integer from 0 to/],
+    [
+      'a wrong type',
+      { ...base, valueCacheBytes: '64MiB' },
+      /^\$\.valueCacheBytes: found "64MiB"; allowed: an integer from 0 to/,
+    ],
     [
       'not a power of two',
       { ...base, device: { alignment: 1000 } },
@@ -100,7 +112,11 @@ describe('a mistake is told with its place, what was found and what is allowed',
       { ...base, minReplicas: 2 },
       /^\$\.minReplicas: found 2; allowed: at most replicas \(3\) and the number of loggers \(1\)$/,
     ],
-    ['an unaligned zone', { ...base, zoneSize: 65_537 }, /^\$\.zoneSize: found 65537; allowed: a multiple of device\.alignment \(512\)$/],
+    [
+      'an unaligned zone',
+      { ...base, zoneSize: 65_537 },
+      /^\$\.zoneSize: found 65537; allowed: a multiple of device\.alignment \(512\)$/,
+    ],
   ];
   for (const [what, content, message] of cases) {
     test(what, () => {
@@ -118,7 +134,8 @@ describe('a mistake is told with its place, what was found and what is allowed',
 });
 
 test('only loopback addresses need no --insecure', () => {
-  for (const address of ['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1']) assert.ok(isLoopback(address), address);
+  for (const address of ['127.0.0.1:1', '127.9.9.9:1', 'localhost:1', '[::1]:1'])
+    assert.ok(isLoopback(address), address);
   for (const address of ['0.0.0.0:1', '[::]:1', '192.168.0.1:1', 'example.org:1', '127.0.0.1.example.org:1'])
     assert.ok(!isLoopback(address), address);
   assert.throws(() => requireLoopback(['127.0.0.1:1', '0.0.0.0:1'], false), {

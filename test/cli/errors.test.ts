@@ -37,7 +37,8 @@ test('the line on standard error has the code, and says when the outcome of a wr
 });
 
 test('exit codes: mistakes 2, absent 3, wrong data 4, all else 1', () => {
-  const of = (exitCode: number): string[] => Object.keys(errorTable).filter((code) => isErrorCode(code) && exitCodeOf(code) === exitCode);
+  const of = (exitCode: number): string[] =>
+    Object.keys(errorTable).filter((code) => isErrorCode(code) && exitCodeOf(code) === exitCode);
   assert.deepEqual(of(3), ['condition-failed']);
   assert.deepEqual(of(4), ['damaged', 'data-damaged', 'verify-failed']);
   assert.ok(of(2).includes('config-invalid') && of(2).includes('key-too-long') && !of(2).includes('timeout'));

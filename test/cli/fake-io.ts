@@ -76,7 +76,11 @@ export interface CommandResult {
 export async function runCommand(
   folder: string,
   argv: readonly string[],
-  options: { readonly input?: string | Uint8Array; readonly variables?: Record<string, string>; readonly spawn?: Spawn } = {},
+  options: {
+    readonly input?: string | Uint8Array;
+    readonly variables?: Record<string, string>;
+    readonly spawn?: Spawn;
+  } = {},
 ): Promise<CommandResult> {
   const io = fakeIo(folder, options);
   const spawn = options.spawn ?? noSpawn;

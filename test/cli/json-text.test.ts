@@ -35,7 +35,11 @@ describe('where a JSON text is wrong', () => {
   });
 
   test('a place is found for every cut and every changed character of a text', () => {
-    const text = JSON.stringify({ gateways: ['a:1, 2'], nested: [[1.5e-3, true, null, 'x\u00e9\\"']], '': {} }, null, 2);
+    const text = JSON.stringify(
+      { gateways: ['a:1, 2'], nested: [[1.5e-3, true, null, 'x\u00e9\\"']], '': {} },
+      null,
+      2,
+    );
     for (let index = 0; index < text.length; index++) {
       for (const bad of [text.slice(0, index), `${text.slice(0, index)}#${text.slice(index + 1)}`]) {
         const result = parseJson(bad);

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Supervisor, supervision, type Child, type ChildHandler, type Program, type SupervisorEvent } from '../../src/cli/supervisor.ts';
+import {
+  Supervisor,
+  supervision,
+  type Child,
+  type ChildHandler,
+  type Program,
+  type SupervisorEvent,
+} from '../../src/cli/supervisor.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 
 class FakeChild implements Child {
@@ -42,7 +49,10 @@ function world(restart = true, count = 1) {
   const clock = new SimulatedClock();
   const children: FakeChild[] = [];
   const events: SupervisorEvent[] = [];
-  const programs = Array.from({ length: count }, (_, id): Program => ({ name: `node ${id}`, args: [], log: `/log/${id}`, stopGroup: id }));
+  const programs = Array.from(
+    { length: count },
+    (_, id): Program => ({ name: `node ${id}`, args: [], log: `/log/${id}`, stopGroup: id }),
+  );
   const supervisor = new Supervisor({
     programs,
     clock,
@@ -135,7 +145,13 @@ test('without restart what dies stays dead', async () => {
   last().exit(1);
   clock.advance(60_000);
   assert.equal(children.length, 1);
-  assert.deepEqual(events.at(-1), { kind: 'died', name: 'node 0', pid: 100, why: 'with exit code 1', restartMs: undefined });
+  assert.deepEqual(events.at(-1), {
+    kind: 'died',
+    name: 'node 0',
+    pid: 100,
+    why: 'with exit code 1',
+    restartMs: undefined,
+  });
   assert.equal(supervisor.status()[0]?.state, 'dead');
   await supervisor.stop();
 });

@@ -40,5 +40,6 @@ test('sizes are read with and without unit', () => {
     2 ** 40,
     7,
   ]);
-  for (const text of ['', '-1', 'x', '1.5', '10PiB', '1e3', '0x10', '9999999999999999']) assert.equal(parseBytes(text), undefined, text);
+  for (const text of ['', '-1', 'x', '1.5', '10PiB', '1e3', '0x10', '9999999999999999'])
+    assert.equal(parseBytes(text), undefined, text);
 });

@@ -14,7 +14,13 @@ test('one line an event: time, level, phrase, fields; texts with blanks are quot
   };
   const clock = new SimulatedClock({ wallStartMs: Date.UTC(2026, 0, 2, 3, 4, 5, 6) });
   const log = textLog(output, clock);
-  log('info', 'zone changed', { shard: 1, reason: 'a "b"\nc', full: false, missing: undefined, address: '127.0.0.1:1' });
+  log('info', 'zone changed', {
+    shard: 1,
+    reason: 'a "b"\nc',
+    full: false,
+    missing: undefined,
+    address: '127.0.0.1:1',
+  });
   log('debug', 'hidden');
   textLog(output, clock, true)('debug', 'shown');
   assert.deepEqual(lines, [

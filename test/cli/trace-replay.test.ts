@@ -48,7 +48,10 @@ test('a get that finds something else fails the replay, naming the key', async (
     return call.method === 'put' ? { kind: 'answer', write: (out) => out.integer(1) } : undefined;
   };
   const error = await world.failure(replayTrace(client, parseTrace('PUT 5 right\nGET 5\nGET 5'), world.clock));
-  assert.deepEqual([error.code, error.message], ['verify-failed', "key '5': 'other' was read where 'right' was written"]);
+  assert.deepEqual(
+    [error.code, error.message],
+    ['verify-failed', "key '5': 'other' was read where 'right' was written"],
+  );
 });
 
 test('a lost key is found by the last look', async () => {
@@ -63,7 +66,8 @@ test('a lost key is found by the last look', async () => {
 test('the first request that fails ends the replay, after what was under way has settled', async () => {
   const world = await World.started();
   const client = await world.client();
-  world.cluster.script = (call) => (call.key === '3' ? { kind: 'error', code: 'disk-full', outcome: 'not-applied' } : undefined);
+  world.cluster.script = (call) =>
+    call.key === '3' ? { kind: 'error', code: 'disk-full', outcome: 'not-applied' } : undefined;
   const lines = Array.from({ length: 50 }, (_, index) => `PUT ${index} v`).join('\n');
   const error = await world.failure(replayTrace(client, parseTrace(lines), world.clock, { inFlight: 4 }));
   assert.equal(error.code, 'disk-full');
@@ -78,7 +82,10 @@ test('a bad line in a trace that is read on the way is told after what was under
     yield* parseTrace('PUT 1 a\nPUT 2 b');
     throw new KvError('trace-invalid', 'line 3');
   }
-  assert.equal((await world.failure(replayTrace(client, broken(), world.clock, { inFlight: 8 }))).code, 'trace-invalid');
+  assert.equal(
+    (await world.failure(replayTrace(client, broken(), world.clock, { inFlight: 8 }))).code,
+    'trace-invalid',
+  );
   assert.equal(client.status().requests, 0);
 });
 
@@ -89,7 +96,9 @@ test('an aborted replay says how far it came', async () => {
   const onProgress = (done: number): void => {
     if (done === 10) control.abort();
   };
-  const error = await world.failure(replayTrace(client, trace(100), world.clock, { onProgress, signal: control.signal }));
+  const error = await world.failure(
+    replayTrace(client, trace(100), world.clock, { onProgress, signal: control.signal }),
+  );
   assert.deepEqual([error.code, error.message], ['aborted', 'the replay was stopped after 10 requests']);
 });
 

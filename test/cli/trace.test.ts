@@ -25,14 +25,21 @@ test('a bad line is named by its number', () => {
     assert.throws(
       () => parseTrace(`GET a\n${line}\n`),
       (error) =>
-        error instanceof KvError && error.code === 'trace-invalid' && error.message.startsWith('line 2: ') && error.message.length < 200,
+        error instanceof KvError &&
+        error.code === 'trace-invalid' &&
+        error.message.startsWith('line 2: ') &&
+        error.message.length < 200,
       line,
     );
   }
 });
 
 test('formatting and parsing agree', () => {
-  for (const request of generateTrace(new SimulatedRandom(3), { requests: 500, deleteShare: 0.1, valueLengthMax: 40 })) {
+  for (const request of generateTrace(new SimulatedRandom(3), {
+    requests: 500,
+    deleteShare: 0.1,
+    valueLengthMax: 40,
+  })) {
     assert.deepEqual(parseTraceLine(formatTraceRequest(request), 1), request);
   }
 });
@@ -55,7 +62,8 @@ test('a generated trace is of the testbed generator’s kind: integer keys below
 });
 
 test('the same seed makes the same trace, another one another', () => {
-  const make = (seed: number): string => [...generateTrace(new SimulatedRandom(seed), { requests: 50 })].map(formatTraceRequest).join('\n');
+  const make = (seed: number): string =>
+    [...generateTrace(new SimulatedRandom(seed), { requests: 50 })].map(formatTraceRequest).join('\n');
   assert.equal(make(5), make(5));
   assert.notEqual(make(5), make(6));
 });

@@ -16,12 +16,24 @@ test('a new cluster: three of each, one shard per gateway, the documented ports'
 });
 
 test('the largest cluster has different ports, all within range', () => {
-  const { config } = stored({ gateways: upLimits.gatewaysMax, loggers: upLimits.loggersMax, basePort: upLimits.basePortMax });
+  const { config } = stored({
+    gateways: upLimits.gatewaysMax,
+    loggers: upLimits.loggersMax,
+    basePort: upLimits.basePortMax,
+  });
   assert.equal(config.loggers.at(-1)?.writeAddress, '127.0.0.1:65535');
 });
 
 test('the same settings again, or none, change nothing', () => {
-  const settings = { gateways: 2, loggers: 1, shards: 4, basePort: 9_000, zoneSize: 65_536, valueCacheBytes: 0, capacityBytes: 2 ** 30 };
+  const settings = {
+    gateways: 2,
+    loggers: 1,
+    shards: 4,
+    basePort: 9_000,
+    zoneSize: 65_536,
+    valueCacheBytes: 0,
+    capacityBytes: 2 ** 30,
+  };
   const { config, content } = stored(settings);
   assert.equal(changedConfig(settings, config, content), undefined);
   assert.equal(changedConfig({}, config, content), undefined);
@@ -29,7 +41,10 @@ test('the same settings again, or none, change nothing', () => {
 
 test('what may change is changed, and nothing else', () => {
   const { config, content } = stored({ gateways: 2, shards: 4 });
-  assert.deepEqual(changedConfig({ valueCacheBytes: 0, gateways: 2 }, config, content), { ...content, valueCacheBytes: 0 });
+  assert.deepEqual(changedConfig({ valueCacheBytes: 0, gateways: 2 }, config, content), {
+    ...content,
+    valueCacheBytes: 0,
+  });
 });
 
 test('what never changes is an error that names both values', () => {

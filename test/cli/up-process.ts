@@ -89,7 +89,8 @@ export class UpProcess {
     for (;;) {
       const found = this.events.slice(after).find(isWanted);
       if (found !== undefined) return found;
-      if (this.child.exitCode !== null || this.child.signalCode !== null) throw new Error(`\`up\` ended: ${this.errors}`);
+      if (this.child.exitCode !== null || this.child.signalCode !== null)
+        throw new Error(`\`up\` ended: ${this.errors}`);
       await new Promise<void>((resolve) => this.#waiters.push(resolve));
     }
   }

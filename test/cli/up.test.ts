@@ -66,7 +66,10 @@ test('up: what is killed comes back, a killed supervisor takes all with it, the 
   assert.equal(await second.stop(), exitCodes.ok);
   assert.deepEqual(again.filter(isRunning), []);
   const stopped = await processesOf(dir);
-  assert.deepEqual([stopped.supervisor, stopped.processes.map(({ state }) => state)], [0, ['stopped', 'stopped', 'stopped', 'stopped']]);
+  assert.deepEqual(
+    [stopped.supervisor, stopped.processes.map(({ state }) => state)],
+    [0, ['stopped', 'stopped', 'stopped', 'stopped']],
+  );
 });
 
 test('processes that still load their modules when their supervisor is killed end as well', async (context) => {
@@ -101,10 +104,16 @@ test('up: a folder in use, a port in use, settings that differ', async (context)
   await writeCluster(dir, 1, 1);
   const lock = await fakeIo(folder).environment.files.lock(dir);
   const inUse = await runCommand(folder, ['up', '--dir', 'data']);
-  assert.deepEqual([inUse.code, /another `up`.*\[folder-in-use\]\n$/.test(inUse.err)], [exitCodes.failed, true], inUse.err);
+  assert.deepEqual(
+    [inUse.code, /another `up`.*\[folder-in-use\]\n$/.test(inUse.err)],
+    [exitCodes.failed, true],
+    inUse.err,
+  );
   await lock.release();
 
-  const config = z.object({ gateways: z.array(z.string()) }).parse(JSON.parse(await readFile(path.join(dir, 'cluster.json'), 'utf8')));
+  const config = z
+    .object({ gateways: z.array(z.string()) })
+    .parse(JSON.parse(await readFile(path.join(dir, 'cluster.json'), 'utf8')));
   const port = Number(config.gateways[0]?.split(', ')[1]);
   const server = createServer();
   server.listen(port, '127.0.0.1');
@@ -113,14 +122,20 @@ test('up: a folder in use, a port in use, settings that differ', async (context)
   server.close();
   await once(server, 'close');
   assert.deepEqual(
-    [taken.code, taken.err.startsWith(`kv-filelog: 127.0.0.1:${port} (client port of gateway 0): in use by another process`)],
+    [
+      taken.code,
+      taken.err.startsWith(`kv-filelog: 127.0.0.1:${port} (client port of gateway 0): in use by another process`),
+    ],
     [exitCodes.failed, true],
     taken.err,
   );
 
   const differ = await runCommand(folder, ['up', '--dir', 'data', '--gateways', '3', '--zone-size', '1MiB']);
   assert.equal(differ.code, exitCodes.usage);
-  assert.match(differ.err, /--gateways 3 was given, 1 is stored; --zone-size 1048576 was given, 4194304 is stored.*\[settings-differ\]\n$/);
+  assert.match(
+    differ.err,
+    /--gateways 3 was given, 1 is stored; --zone-size 1048576 was given, 4194304 is stored.*\[settings-differ\]\n$/,
+  );
 });
 
 test('up: a node that cannot start fails the start with its own error', async (context) => {

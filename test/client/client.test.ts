@@ -72,7 +72,8 @@ test('back-pressure: beyond requestsMax and bytesMax the answer is overloaded, a
 test('getMany and putMany give a result per key', async () => {
   const world = await World.started();
   const client = await world.client();
-  world.cluster.script = (call) => (call.key === 'bad' ? { kind: 'error', code: 'damaged', outcome: 'not-applied' } : undefined);
+  world.cluster.script = (call) =>
+    call.key === 'bad' ? { kind: 'error', code: 'damaged', outcome: 'not-applied' } : undefined;
   const puts = await world.run(
     client.putMany([
       ['a', '1'],
@@ -90,7 +91,9 @@ test('getMany and putMany give a result per key', async () => {
     gets.map((get) => (get.ok ? get.entry?.text : get.error.code)),
     ['4', 'damaged', undefined, '1'],
   );
-  const many = await world.run(client.putMany(Array.from({ length: 3_000 }, (_, index) => [`m${index}`, String(index)] as const)));
+  const many = await world.run(
+    client.putMany(Array.from({ length: 3_000 }, (_, index) => [`m${index}`, String(index)] as const)),
+  );
   assert.ok(many.length === 3_000 && many.every((put) => put.ok));
 });
 

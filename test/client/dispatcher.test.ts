@@ -118,7 +118,8 @@ test('failures that may pass are tried again until they have passed', async () =
 test('after a failure every second attempt goes to another gateway', async () => {
   const world = await World.started();
   const client = await world.client();
-  world.cluster.script = (call) => (call.gateway === 0 ? { kind: 'error', code: 'unavailable', outcome: 'not-applied' } : undefined);
+  world.cluster.script = (call) =>
+    call.gateway === 0 ? { kind: 'error', code: 'unavailable', outcome: 'not-applied' } : undefined;
   await world.run(client.put(keyOfShard(0), 'v'));
   assert.equal(world.cluster.calls.length, 2);
   assert.notEqual(world.cluster.calls[1]?.gateway, 0);
@@ -164,7 +165,8 @@ test('the outcome counts all copies: one lost and one refused is unknown, all re
   const world = await World.started();
   const client = await world.client();
   let copies = 0;
-  world.cluster.script = () => (copies++ === 0 ? { kind: 'cut' } : { kind: 'error', code: 'unavailable', outcome: 'not-applied' });
+  world.cluster.script = () =>
+    copies++ === 0 ? { kind: 'cut' } : { kind: 'error', code: 'unavailable', outcome: 'not-applied' };
   assert.equal((await world.failure(client.put('a', '1', { timeoutMs: 400 }))).outcome, 'unknown');
   assert.equal((await world.failure(client.put('a', '1', { timeoutMs: 400 }))).outcome, 'not-applied');
   world.cluster.script = () => ({ kind: 'error', code: 'unavailable', outcome: 'unknown' });
@@ -197,7 +199,9 @@ test('S15 the window: number - first stays below it, writes beyond wait, reads d
   const client = await world.client();
   let hung = true;
   world.cluster.script = (call) => (hung && call.number === 1 ? hang : undefined);
-  const puts = Array.from({ length: 10 }, (_, index) => client.put(`k${index}`, 'v', { timeoutMs: index === 0 ? 300 : 900 }));
+  const puts = Array.from({ length: 10 }, (_, index) =>
+    client.put(`k${index}`, 'v', { timeoutMs: index === 0 ? 300 : 900 }),
+  );
   const failed = world.failing(puts[0] ?? Promise.reject(new Error()));
   await world.advance(50);
   assert.deepEqual(
@@ -229,12 +233,14 @@ test('a forgotten client takes a new id for what was sent once, and calls the re
   const world = await World.started();
   const client = await world.client();
   await world.run(client.put('a', '0'));
-  world.cluster.script = (call) => (call.client === 1 ? { kind: 'error', code: 'client-forgotten', outcome: 'unknown' } : undefined);
+  world.cluster.script = (call) =>
+    call.client === 1 ? { kind: 'error', code: 'client-forgotten', outcome: 'unknown' } : undefined;
   await world.run(client.put('a', '1'));
   assert.equal(world.cluster.calls.at(-1)?.client, 2);
   assert.equal(client.status().client, 2);
   let copies = 0;
-  world.cluster.script = () => (copies++ === 0 ? { kind: 'cut' } : { kind: 'error', code: 'client-forgotten', outcome: 'unknown' });
+  world.cluster.script = () =>
+    copies++ === 0 ? { kind: 'cut' } : { kind: 'error', code: 'client-forgotten', outcome: 'unknown' };
   const error = await world.failure(client.put('a', '2'));
   assert.deepEqual([error.code, error.outcome], ['client-forgotten', 'unknown']);
 });

@@ -1,6 +1,6 @@
 /**
- * Scripted gateways that share one store: they answer by the rules (S15 included) unless `script` says otherwise. What they were asked is
- * on record.
+ * Scripted gateways that share one store: they answer by the rules (S15 included) unless `script` says otherwise. What
+ * they were asked is on record.
  */
 import { strict as assert } from 'node:assert';
 import type { ErrorCode, Outcome } from '../../src/base/errors.ts';
@@ -85,7 +85,10 @@ export class FakeCluster {
   carryOut(call: Call): Result {
     if (call.method === 'get' || call.method === 'has') return this.#read(call);
     const id = `${call.client}/${call.number}`;
-    assert.ok(call.number >= call.first && call.number - call.first < this.window, `S15 ${id} lies in the window from ${call.first}`);
+    assert.ok(
+      call.number >= call.first && call.number - call.first < this.window,
+      `S15 ${id} lies in the window from ${call.first}`,
+    );
     const known = this.#results.get(id);
     if (known !== undefined) return known;
     const result = this.#write(call);
@@ -194,13 +197,21 @@ export class FakeGateway implements RpcHandler {
     const cluster = this.#cluster;
     params.array();
     const hello = fieldsOf(params.value());
-    cluster.hellos.push({ gateway: this.number, cluster: hello.get('cluster'), wantsClientId: hello.get('wantsClientId') });
+    cluster.hellos.push({
+      gateway: this.number,
+      cluster: hello.get('cluster'),
+      wantsClientId: hello.get('wantsClientId'),
+    });
     const act = cluster.script({ ...noCall, gateway: this.number, method: 'hello' });
     if (act?.kind === 'hang') return;
-    if (act?.kind === 'error') return channel.answerError(id, (out) => writeError(out, act.code, 'scripted', act.outcome));
+    if (act?.kind === 'error')
+      return channel.answerError(id, (out) => writeError(out, act.code, 'scripted', act.outcome));
     const out = channel.beginAnswer(id);
     if (act?.kind === 'answer') act.write(out);
-    else out.value(this.#welcomeOf(hello.get('wantsClientId') === true && cluster.nextClient > 0 ? cluster.nextClient++ : 0));
+    else
+      out.value(
+        this.#welcomeOf(hello.get('wantsClientId') === true && cluster.nextClient > 0 ? cluster.nextClient++ : 0),
+      );
     channel.endAnswer();
   }
 
@@ -252,14 +263,26 @@ function fieldsOf(value: unknown): ReadonlyMap<string, unknown> {
 
 function answer(channel: RpcChannel, id: number, result: Result): void {
   if ('error' in result) {
-    channel.answerError(id, (out) => writeError(out, result.error, 'the condition does not hold', 'not-applied', result.detail));
+    channel.answerError(id, (out) =>
+      writeError(out, result.error, 'the condition does not hold', 'not-applied', result.detail),
+    );
     return;
   }
   result.write(channel.beginAnswer(id));
   channel.endAnswer();
 }
 
-const noCall: Call = { gateway: 0, method: '', key: '', value: '', condition: -1, client: 0, number: 0, first: 0, mode: 0 };
+const noCall: Call = {
+  gateway: 0,
+  method: '',
+  key: '',
+  value: '',
+  condition: -1,
+  client: 0,
+  number: 0,
+  first: 0,
+  mode: 0,
+};
 
 function readCall(gateway: number, method: string, params: MessageReader): Call {
   params.array();

@@ -1,6 +1,14 @@
 /** A small zone with every kind of record and every flag: what the golden files of format 1 were recorded from. */
 import type { ZonePlace } from '../../src/codec/log-format.ts';
-import { batchLayout, encodeRecord, encodeZoneHeader, recordKind, recordLength, sealBatch, zoneSeed } from '../../src/codec/log-format.ts';
+import {
+  batchLayout,
+  encodeRecord,
+  encodeZoneHeader,
+  recordKind,
+  recordLength,
+  sealBatch,
+  zoneSeed,
+} from '../../src/codec/log-format.ts';
 import type { RecordInput } from '../../src/codec/log-format.ts';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, version, zoneId } from '../../src/base/ids.ts';
 
@@ -14,7 +22,12 @@ export const zoneSize = 256 * 1024;
 export const seed = zoneSeed(place);
 const time = millis(1_763_980_000_123);
 
-function record(kind: RecordInput['kind'], key: string, value: Uint8Array, more: Partial<RecordInput> = {}): RecordInput {
+function record(
+  kind: RecordInput['kind'],
+  key: string,
+  value: Uint8Array,
+  more: Partial<RecordInput> = {},
+): RecordInput {
   const keyBytes = Buffer.from(key);
   return {
     kind,
@@ -30,7 +43,11 @@ function record(kind: RecordInput['kind'], key: string, value: Uint8Array, more:
   };
 }
 
-const numbered = { client: clientId(2 ** 40 + 1), number: requestNumber(2 ** 35 + 12), firstIncomplete: requestNumber(2 ** 35 + 2) };
+const numbered = {
+  client: clientId(2 ** 40 + 1),
+  number: requestNumber(2 ** 35 + 12),
+  firstIncomplete: requestNumber(2 ** 35 + 2),
+};
 
 export const batches: readonly (readonly RecordInput[])[] = [
   [

@@ -1,4 +1,6 @@
-/** The bytes of snapshots: the golden file of format 1, the worked example of the docs, and decoders fed with nonsense. */
+/**
+ * The bytes of snapshots: the golden file of format 1, the worked example of the docs, and decoders fed with nonsense.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -55,7 +57,13 @@ function goldenSource(): IndexSnapshot {
     version: version(2 ** 28 + 320),
     reply: new Uint8Array(0),
   });
-  return new IndexSnapshot({ ...place, index, once, position: { zone: 4_096, offset: 448 }, shardTimeMs: millis(1_699_999_999_999) });
+  return new IndexSnapshot({
+    ...place,
+    index,
+    once,
+    position: { zone: 4_096, offset: 448 },
+    shardTimeMs: millis(1_699_999_999_999),
+  });
 }
 
 function bytesOf(snapshot: IndexSnapshot): Buffer {
@@ -141,7 +149,8 @@ test('clients of the once-only table come back; nonsense is an answer, never an 
   assert.equal(encodeOnceClient(bytes, 0, state), bytes.length);
   assert.deepEqual(decodeOnceClients(bytes, 16), [state]);
   assert.equal(decodeOnceClients(bytes, 9), 'once: impossible result');
-  for (let length = 1; length < bytes.length; length++) assert.equal(typeof decodeOnceClients(bytes.subarray(0, length), 16), 'string');
+  for (let length = 1; length < bytes.length; length++)
+    assert.equal(typeof decodeOnceClients(bytes.subarray(0, length), 16), 'string');
   const random = seededRandom(8);
   let refused = 0;
   for (let round = 0; round < 20_000; round++) {
@@ -156,10 +165,15 @@ test('headers of nonsense are damage', () => {
   const payload = encodeSnapshotHeader(goldenSource().header);
   const decoded = decodeSnapshotHeader(payload);
   assert.ok(!('kind' in decoded));
-  for (let length = 0; length < payload.length; length++) assert.ok('kind' in decodeSnapshotHeader(payload.subarray(0, length)));
+  for (let length = 0; length < payload.length; length++)
+    assert.ok('kind' in decodeSnapshotHeader(payload.subarray(0, length)));
   const large = Buffer.from(payload);
   large.fill(0xff, 32, 40);
-  assert.deepEqual(decodeSnapshotHeader(large), { kind: 'damaged', reason: 'header: a number out of range', offset: chunkHeadBytes });
+  assert.deepEqual(decodeSnapshotHeader(large), {
+    kind: 'damaged',
+    reason: 'header: a number out of range',
+    offset: chunkHeadBytes,
+  });
 });
 
 /** Right checksums around wrong content: a bug of another version, say. */

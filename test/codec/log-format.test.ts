@@ -174,18 +174,23 @@ describe('S16 what was changed is noticed', () => {
   test('bytes exchanged, zeroed or repeated in pieces of any length are noticed', () => {
     const original = golden(1);
     fc.assert(
-      fc.property(fc.nat(original.length - 1), fc.nat(original.length - 1), fc.integer({ min: 1, max: 600 }), (from, to, length) => {
-        const bytes = Buffer.from(original);
-        bytes.copy(bytes, to, from, Math.min(from + length, original.length));
-        const firstChange = original.findIndex((byte, index) => byte !== bytes[index]);
-        const batch =
-          firstChange < 0
-            ? original.length
-            : (batchStarts(original)
-                .filter((start) => start <= firstChange)
-                .at(-1) ?? 0);
-        assert.equal(readZone(bytes).end, batch);
-      }),
+      fc.property(
+        fc.nat(original.length - 1),
+        fc.nat(original.length - 1),
+        fc.integer({ min: 1, max: 600 }),
+        (from, to, length) => {
+          const bytes = Buffer.from(original);
+          bytes.copy(bytes, to, from, Math.min(from + length, original.length));
+          const firstChange = original.findIndex((byte, index) => byte !== bytes[index]);
+          const batch =
+            firstChange < 0
+              ? original.length
+              : (batchStarts(original)
+                  .filter((start) => start <= firstChange)
+                  .at(-1) ?? 0);
+          assert.equal(readZone(bytes).end, batch);
+        },
+      ),
       { seed: 1, numRuns: 2_000 },
     );
   });
@@ -197,7 +202,11 @@ describe('S16 right bytes at a wrong place are damage', () => {
 
   test('a batch is good at its own offset only', () => {
     for (let offset = 0; offset < zoneSize; offset += 512) {
-      assert.equal(decodeBatchHeader(bytes, start, offset, place, seed).kind === 'batch', offset === start, `offset ${offset}`);
+      assert.equal(
+        decodeBatchHeader(bytes, start, offset, place, seed).kind === 'batch',
+        offset === start,
+        `offset ${offset}`,
+      );
     }
   });
 
@@ -252,7 +261,11 @@ describe('what was cut', () => {
     const blocks = result.header.totalLength / limits.blockBytes;
     assert.equal(blocks, 3);
     for (let block = 1; block < blocks; block += 1) {
-      const missing = Buffer.from(bytes).fill(0, start + block * limits.blockBytes, start + (block + 1) * limits.blockBytes);
+      const missing = Buffer.from(bytes).fill(
+        0,
+        start + block * limits.blockBytes,
+        start + (block + 1) * limits.blockBytes,
+      );
       assert.equal(checkBatchBody(missing, start, result.header, seed), 'torn');
       missing.writeUInt8(1, start + block * limits.blockBytes + 77);
       assert.equal(checkBatchBody(missing, start, result.header, seed), 'damaged');
@@ -347,7 +360,12 @@ describe('any input', () => {
           const offset = step * alignment * 3;
           const template = batches[1]?.[0];
           assert.ok(template);
-          const records = sizes.map((size) => ({ ...template, valueLength: size, valueStart: 0, source: Buffer.alloc(9_100, size % 251) }));
+          const records = sizes.map((size) => ({
+            ...template,
+            valueLength: size,
+            valueStart: 0,
+            source: Buffer.alloc(9_100, size % 251),
+          }));
           const recordsLength = records.reduce((sum, record) => sum + recordLength(record), 0);
           const { headerLength, totalLength } = batchLayout(offset, recordsLength, alignment);
           assert.equal(totalLength % alignment, 0);

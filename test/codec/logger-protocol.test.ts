@@ -47,7 +47,12 @@ interface Form {
   readonly value: unknown;
 }
 
-function form<T>(name: string, write: (out: MessageWriter) => void, read: (reader: MessageReader) => T, value: T): Form {
+function form<T>(
+  name: string,
+  write: (out: MessageWriter) => void,
+  read: (reader: MessageReader) => T,
+  value: T,
+): Form {
   return { name, bytes: encode(write), read, value };
 }
 
@@ -55,7 +60,10 @@ const items = [
   { ...place, offset: 0, bytes: Buffer.from('abc') },
   { ...place, offset: 2 ** 31, bytes: Buffer.alloc(0) },
 ];
-const appendAnswers: readonly protocol.AppendAnswer[] = [{ kind: 'ok', value: lba(2 ** 52) }, protocol.refusal('fenced', 'why', 12)];
+const appendAnswers: readonly protocol.AppendAnswer[] = [
+  { kind: 'ok', value: lba(2 ** 52) },
+  protocol.refusal('fenced', 'why', 12),
+];
 const confirmAnswer = { number: 8, refusals: [undefined, 'fenced', undefined] as const };
 const sealAnswer = { length: 5, seen: 6, doubtful: true, tail: 'damaged' } as const;
 const readAnswers: readonly protocol.ReadAnswer[] = [
@@ -65,13 +73,22 @@ const readAnswers: readonly protocol.ReadAnswer[] = [
 
 const forms: readonly Form[] = [
   form('Append', (out) => protocol.writeAppend(out, logger, items), protocol.readAppend, { logger, items }),
-  form('Append answer', (out) => protocol.writeAppendAnswer(out, appendAnswers), protocol.readAppendAnswer, [...appendAnswers]),
-  form('Confirm', (out) => protocol.writeConfirm(out, logger, 9, [place]), protocol.readConfirm, { logger, number: 9, items: [place] }),
+  form('Append answer', (out) => protocol.writeAppendAnswer(out, appendAnswers), protocol.readAppendAnswer, [
+    ...appendAnswers,
+  ]),
+  form('Confirm', (out) => protocol.writeConfirm(out, logger, 9, [place]), protocol.readConfirm, {
+    logger,
+    number: 9,
+    items: [place],
+  }),
   form('Confirm answer', (out) => protocol.writeConfirmAnswer(out, confirmAnswer), protocol.readConfirmAnswer, {
     number: 8,
     refusals: [...confirmAnswer.refusals],
   }),
-  form('Seal', (out) => protocol.writeSeal(out, logger, place.shard, place.zone, place.epoch), protocol.readSeal, { logger, ...place }),
+  form('Seal', (out) => protocol.writeSeal(out, logger, place.shard, place.zone, place.epoch), protocol.readSeal, {
+    logger,
+    ...place,
+  }),
   form('Seal answer', (out) => protocol.writeSealAnswer(out, sealAnswer), protocol.readSealAnswer, sealAnswer),
   form('Finish', (out) => protocol.writeFinish(out, logger, place.shard, place.zone, 77), protocol.readFinish, {
     logger,
@@ -90,20 +107,27 @@ const forms: readonly Form[] = [
     items: [{ shard: place.shard, zone: place.zone, offset: 1, length: 2 }],
   }),
   form('Read answer', (out) => reads.writeReadAnswer(out, readAnswers), reads.readReadAnswer, [...readAnswers]),
-  form('ReportZones', (out) => reports.writeReport(out, logger, undefined, [{ ...place, length: 3 }]), reports.readReport, {
-    logger,
-    shard: undefined,
-    digests: [{ shard: place.shard, zone: place.zone, length: 3 }],
-  }),
+  form(
+    'ReportZones',
+    (out) => reports.writeReport(out, logger, undefined, [{ ...place, length: 3 }]),
+    reports.readReport,
+    {
+      logger,
+      shard: undefined,
+      digests: [{ shard: place.shard, zone: place.zone, length: 3 }],
+    },
+  ),
   form('ReportZones of a shard', (out) => reports.writeReport(out, logger, place.shard, []), reports.readReport, {
     logger,
     shard: place.shard,
     digests: [],
   }),
-  form('ReportZones answer', (out) => reports.writeReportAnswer(out, [zone, { ...zone, digest: 'd' }]), reports.readReportAnswer, [
-    zone,
-    { ...zone, digest: 'd' },
-  ]),
+  form(
+    'ReportZones answer',
+    (out) => reports.writeReportAnswer(out, [zone, { ...zone, digest: 'd' }]),
+    reports.readReportAnswer,
+    [zone, { ...zone, digest: 'd' }],
+  ),
   form('Ping answer', (out) => reports.writeStatus(out, status), reports.readStatus, status),
   form(
     'hello answer',
@@ -162,7 +186,8 @@ describe('the protocol of loggers', () => {
   });
 
   test('an error of unknown form, or with an unknown code, leaves the outcome open', () => {
-    const kindOf = (error: unknown): string => protocol.readRefusal(new MessageReader(encode((out) => out.value(error)))).kind;
+    const kindOf = (error: unknown): string =>
+      protocol.readRefusal(new MessageReader(encode((out) => out.value(error)))).kind;
     assert.deepEqual(
       [kindOf('text'), kindOf(['new-code', 'm', 0]), kindOf([1]), kindOf(null), kindOf(['fenced', 'm', 3])],
       ['lost', 'lost', 'lost', 'lost', 'refused'],

@@ -44,7 +44,9 @@ test('integers of all widths are read, also in forms longer than needed', () => 
 test('an integer beyond 2^53 is refused', () => {
   assert.throws(() => reader(0xcf, 0, 0x20, 0, 0, 0, 0, 0, 0).integer(), { name: 'MessageFormatError', position: 0 });
   assert.throws(
-    () => reader(0xc0, 0xcf, 255, 255, 255, 255, 255, 255, 255, 255).skip() ?? reader(0xcf, 255, 255, 255, 255, 255, 255, 255, 255).value(),
+    () =>
+      reader(0xc0, 0xcf, 255, 255, 255, 255, 255, 255, 255, 255).skip() ??
+      reader(0xcf, 255, 255, 255, 255, 255, 255, 255, 255).value(),
     MessageFormatError,
   );
 });
@@ -102,7 +104,8 @@ test('a hostile count is refused before anything is allocated', () => {
     assert.throws(() => reader(type, 0xff, 0xff, 0xff, 0xff).value(), /count exceeds/);
     assert.throws(() => reader(type, 0xff, 0xff, 0xff, 0xff, 0, 0).skip(), /count exceeds/);
   }
-  for (const type of [0xc6, 0xdb]) assert.throws(() => reader(type, 0xff, 0xff, 0xff, 0xff, 0).value(), /ends too early/);
+  for (const type of [0xc6, 0xdb])
+    assert.throws(() => reader(type, 0xff, 0xff, 0xff, 0xff, 0).value(), /ends too early/);
 });
 
 test('value follows nesting to a limit, skip to any depth', () => {
@@ -118,20 +121,27 @@ test('keys of maps are strings or integers, and never __proto__', () => {
   assert.deepEqual(reader(0x81, 5, 6).value(), { 5: 6 });
   assert.throws(() => reader(0x81, 0xc4, 1, 65, 1).value(), MessageFormatError);
   assert.throws(() => reader(0x81, 0x91, 1, 1).value(), MessageFormatError);
-  assert.throws(() => new MessageReader(Buffer.concat([Buffer.from([0x81]), encode('__proto__'), encode(1)])).value(), MessageFormatError);
+  assert.throws(
+    () => new MessageReader(Buffer.concat([Buffer.from([0x81]), encode('__proto__'), encode(1)])).value(),
+    MessageFormatError,
+  );
 });
 
 test('mutated messages are read or refused, never anything else', () => {
-  const property = fc.property(plainData, fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }), (value, changes) => {
-    const bytes = encoded(value);
-    for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
-    for (const read of ['value', 'skip'] as const) {
-      try {
-        new MessageReader(bytes)[read]();
-      } catch (error) {
-        assert.ok(error instanceof MessageFormatError, String(error));
+  const property = fc.property(
+    plainData,
+    fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 4 }),
+    (value, changes) => {
+      const bytes = encoded(value);
+      for (const [at, byte] of changes) bytes[at % bytes.length] = byte;
+      for (const read of ['value', 'skip'] as const) {
+        try {
+          new MessageReader(bytes)[read]();
+        } catch (error) {
+          assert.ok(error instanceof MessageFormatError, String(error));
+        }
       }
-    }
-  });
+    },
+  );
   fc.assert(property, { ...runs, numRuns: 3000 });
 });

@@ -18,7 +18,9 @@ function scan(scanner: MessageScanner, pieces: readonly Buffer[]): Buffer[] {
 
 /** Neighbours in memory, as a slab's reads are. */
 function pieces(stream: Buffer, length: number): Buffer[] {
-  return Array.from({ length: Math.ceil(stream.length / length) }, (_, index) => stream.subarray(index * length, (index + 1) * length));
+  return Array.from({ length: Math.ceil(stream.length / length) }, (_, index) =>
+    stream.subarray(index * length, (index + 1) * length),
+  );
 }
 
 /** The same bytes, each piece in memory of its own. */
@@ -185,7 +187,8 @@ test('a limit strikes at the header, before the bytes come', () => {
   const limits = { frameBytesMax: 100, frameItemsMax: 10 };
   const refused = (hex: string, expected: RegExp): void => {
     const stream = Buffer.from(hex, 'hex');
-    for (const size of [1, stream.length]) assert.throws(() => scan(new MessageScanner(limits), pieces(stream, size)), expected, hex);
+    for (const size of [1, stream.length])
+      assert.throws(() => scan(new MessageScanner(limits), pieces(stream, size)), expected, hex);
   };
   refused('c600ffffff', /more than 100 bytes/);
   refused('dbffffffff', /more than 100 bytes/);
@@ -199,7 +202,10 @@ test('a limit strikes at the header, before the bytes come', () => {
 });
 
 test('byte c1 is an error where a type is expected', () => {
-  assert.throws(() => scan(new MessageScanner(wide), [Buffer.from('9201c1', 'hex')]), { name: 'MessageFormatError', position: 2 });
+  assert.throws(() => scan(new MessageScanner(wide), [Buffer.from('9201c1', 'hex')]), {
+    name: 'MessageFormatError',
+    position: 2,
+  });
 });
 
 test('any bytes are found to be messages, to be unfinished, or refused', () => {

@@ -25,11 +25,16 @@ interface Vector {
   readonly notes: string;
 }
 
-const vectors = JSON.parse(readFileSync(new URL('../fixtures/wire-vectors.json', import.meta.url), 'utf8')) as readonly Vector[];
+const vectors = JSON.parse(
+  readFileSync(new URL('../fixtures/wire-vectors.json', import.meta.url), 'utf8'),
+) as readonly Vector[];
 
 function bytesOf(vector: Vector): Buffer {
   const parts = typeof vector.hex === 'string' ? [vector.hex] : (vector.hex ?? []);
-  return Buffer.from(parts.map((part) => (typeof part === 'string' ? part : part.repeat.repeat(part.times))).join(''), 'hex');
+  return Buffer.from(
+    parts.map((part) => (typeof part === 'string' ? part : part.repeat.repeat(part.times))).join(''),
+    'hex',
+  );
 }
 
 function vector(name: string): Buffer {
@@ -106,7 +111,8 @@ test('a put, with its key in every width and its value in every width', () => {
     assert.equal(request.kind, 'put', candidate.name);
     if (request.kind !== 'put') continue;
     if (key !== undefined) assert.equal(request.key, Number(key));
-    if (valueLength !== undefined) assert.equal(Buffer.from(request.value).toString('latin1'), 'x'.repeat(Number(valueLength)));
+    if (valueLength !== undefined)
+      assert.equal(Buffer.from(request.value).toString('latin1'), 'x'.repeat(Number(valueLength)));
   }
   const { request } = requestOf(vector('put.request'));
   assert.deepEqual(request.kind === 'put' && [request.key, Buffer.from(request.value).toString()], [12345, 'hello']);

@@ -1,6 +1,6 @@
 /**
- * A process for the tests of the SQLite coordinator: `child ROLE FILE ...`. It says what it does in lines on stdout, each written
- * at once, so that what it said before a kill -9 counts.
+ * A process for the tests of the SQLite coordinator: `child ROLE FILE ...`. It says what it does in lines on stdout,
+ * each written at once, so that what it said before a kill -9 counts.
  */
 import { writeSync } from 'node:fs';
 import { silent } from '../../src/base/log.ts';
@@ -13,9 +13,15 @@ const [role = '', file = '', ...parameters] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);
 const text = (value: string | number): Uint8Array => new TextEncoder().encode(String(value));
 
-async function numberAt(coordinator: Coordinator, key: string): Promise<{ readonly value: number; readonly revision: number }> {
+async function numberAt(
+  coordinator: Coordinator,
+  key: string,
+): Promise<{ readonly value: number; readonly revision: number }> {
   const entry = await coordinator.get(key);
-  return { value: entry === undefined ? 0 : Number(new TextDecoder().decode(entry.value)), revision: entry?.revision ?? 0 };
+  return {
+    value: entry === undefined ? 0 : Number(new TextDecoder().decode(entry.value)),
+    revision: entry?.revision ?? 0,
+  };
 }
 
 async function timed<T>(action: () => Promise<T>): Promise<T> {
@@ -66,7 +72,9 @@ async function writeShared(coordinator: Coordinator): Promise<void> {
 
 const open = (): Promise<Coordinator> => openSqliteCoordinator({ file, clock: new RealClock(), log: silent });
 
-/** Stops, or blocks for a while, in the middle of a write transaction: the value is asked for between BEGIN and COMMIT. */
+/**
+ * Stops, or blocks for a while, in the middle of a write transaction: the value is asked for between BEGIN and COMMIT.
+ */
 function holdInside(hold: () => void): void {
   const database = new SqliteDatabase(file, 1_000);
   database.start();

@@ -18,7 +18,8 @@ export interface CoordinatorSetup {
 }
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
-const show = (value: Uint8Array | undefined): string | undefined => (value === undefined ? undefined : new TextDecoder().decode(value));
+const show = (value: Uint8Array | undefined): string | undefined =>
+  value === undefined ? undefined : new TextDecoder().decode(value);
 
 function revisionOf(result: TransactionResult): Revision {
   assert.equal(result.kind, 'applied');
@@ -111,61 +112,78 @@ export function coordinatorConformance(name: string, setUp: () => Promise<Coordi
       assert.deepEqual([...(back?.value ?? [])], [...all]);
     });
 
-    one('a revision grows with every change, one for all keys changed together, none for what changes nothing', async (mine, others) => {
-      const first = await put(mine, 'a', '1');
-      const second = revisionOf(
-        await others.transact(
-          [],
-          [
-            { key: 'a', value: text('1') },
-            { key: 'b', value: text('2') },
-          ],
-        ),
-      );
-      assert.ok(second > first);
-      assert.equal((await mine.get('a'))?.revision, second);
-      assert.equal((await mine.get('b'))?.revision, second);
-      const none = await mine.transact([{ key: 'a', revision: second }], [{ key: 'absent', value: undefined }]);
-      assert.equal(revisionOf(none), second);
-      assert.equal(revisionOf(await mine.transact([{ key: 'a', revision: second }], [])), second);
-      assert.equal((await mine.list('')).revision, second);
-    });
+    one(
+      'a revision grows with every change, one for all keys changed together, none for what changes nothing',
+      async (mine, others) => {
+        const first = await put(mine, 'a', '1');
+        const second = revisionOf(
+          await others.transact(
+            [],
+            [
+              { key: 'a', value: text('1') },
+              { key: 'b', value: text('2') },
+            ],
+          ),
+        );
+        assert.ok(second > first);
+        assert.equal((await mine.get('a'))?.revision, second);
+        assert.equal((await mine.get('b'))?.revision, second);
+        const none = await mine.transact([{ key: 'a', revision: second }], [{ key: 'absent', value: undefined }]);
+        assert.equal(revisionOf(none), second);
+        assert.equal(revisionOf(await mine.transact([{ key: 'a', revision: second }], [])), second);
+        assert.equal((await mine.list('')).revision, second);
+      },
+    );
 
     one('a deleted key is absent, and comes back with a new revision', async (mine, others) => {
       const first = await put(mine, 'a', '1');
-      const deleted = revisionOf(await mine.transact([{ key: 'a', revision: first }], [{ key: 'a', value: undefined }]));
+      const deleted = revisionOf(
+        await mine.transact([{ key: 'a', revision: first }], [{ key: 'a', value: undefined }]),
+      );
       assert.ok(deleted > first);
       assert.equal(await others.get('a'), undefined);
       assert.deepEqual((await others.list('')).entries, []);
-      assert.deepEqual(await mine.transact([{ key: 'a', revision: first }], [{ key: 'a', value: text('x') }]), { kind: 'refused' });
-      assert.deepEqual(await mine.transact([{ key: 'a', revision: deleted }], [{ key: 'a', value: text('x') }]), { kind: 'refused' });
+      assert.deepEqual(await mine.transact([{ key: 'a', revision: first }], [{ key: 'a', value: text('x') }]), {
+        kind: 'refused',
+      });
+      assert.deepEqual(await mine.transact([{ key: 'a', revision: deleted }], [{ key: 'a', value: text('x') }]), {
+        kind: 'refused',
+      });
       const again = revisionOf(await others.transact([{ key: 'a', revision: 0 }], [{ key: 'a', value: text('2') }]));
       assert.ok(again > deleted);
     });
 
-    one('list has the keys of the prefix only, sorted by their bytes, with the revision it saw', async (mine, others) => {
-      const keys = ['p/', 'p/1', 'p/10', 'p/2', 'p/\u{10ffff}', 'p/\uffff', 'p/\ud7ff', 'p0', 'p', 'q', 'o/1'];
-      let revision = 0;
-      for (const key of keys) revision = await put(mine, key, key);
-      const listing = await others.list('p/');
-      assert.deepEqual(
-        listing.entries.map((entry) => entry.key),
-        ['p/', 'p/1', 'p/10', 'p/2', 'p/\ud7ff', 'p/\uffff', 'p/\u{10ffff}'],
-      );
-      assert.equal(listing.revision, revision);
-      assert.equal((await others.list('')).entries.length, keys.length);
-      assert.deepEqual(
-        (await others.list('p/\ud7ff')).entries.map((entry) => entry.key),
-        ['p/\ud7ff'],
-      );
-      assert.deepEqual((await others.list('none')).entries, []);
-    });
+    one(
+      'list has the keys of the prefix only, sorted by their bytes, with the revision it saw',
+      async (mine, others) => {
+        const keys = ['p/', 'p/1', 'p/10', 'p/2', 'p/\u{10ffff}', 'p/\uffff', 'p/\ud7ff', 'p0', 'p', 'q', 'o/1'];
+        let revision = 0;
+        for (const key of keys) revision = await put(mine, key, key);
+        const listing = await others.list('p/');
+        assert.deepEqual(
+          listing.entries.map((entry) => entry.key),
+          ['p/', 'p/1', 'p/10', 'p/2', 'p/\ud7ff', 'p/\uffff', 'p/\u{10ffff}'],
+        );
+        assert.equal(listing.revision, revision);
+        assert.equal((await others.list('')).entries.length, keys.length);
+        assert.deepEqual(
+          (await others.list('p/\ud7ff')).entries.map((entry) => entry.key),
+          ['p/\ud7ff'],
+        );
+        assert.deepEqual((await others.list('none')).entries, []);
+      },
+    );
   });
 
   describe(`${name}: transactions`, () => {
     one('compare with 0 holds exactly when the key is absent', async (mine, others) => {
-      assert.equal((await mine.transact([{ key: 'a', revision: 0 }], [{ key: 'a', value: text('mine') }])).kind, 'applied');
-      assert.deepEqual(await others.transact([{ key: 'a', revision: 0 }], [{ key: 'a', value: text('other') }]), { kind: 'refused' });
+      assert.equal(
+        (await mine.transact([{ key: 'a', revision: 0 }], [{ key: 'a', value: text('mine') }])).kind,
+        'applied',
+      );
+      assert.deepEqual(await others.transact([{ key: 'a', revision: 0 }], [{ key: 'a', value: text('other') }]), {
+        kind: 'refused',
+      });
       assert.equal(show((await others.get('a'))?.value), 'mine');
     });
 
@@ -225,7 +243,8 @@ export function coordinatorConformance(name: string, setUp: () => Promise<Coordi
             const entry = await client.get('counter');
             const next = Number(show(entry?.value) ?? '0') + 1;
             const compare = { key: 'counter', revision: entry?.revision ?? 0 };
-            if ((await client.transact([compare], [{ key: 'counter', value: text(String(next)) }])).kind === 'applied') done += 1;
+            if ((await client.transact([compare], [{ key: 'counter', value: text(String(next)) }])).kind === 'applied')
+              done += 1;
           }
         };
         await Promise.all(clients.map(increment));
@@ -267,9 +286,16 @@ export function coordinatorConformance(name: string, setUp: () => Promise<Coordi
         ),
         /'a' twice/,
       );
-      for (const revision of [-1, 0.5, NaN]) await assert.rejects(mine.transact([{ key: 'a', revision }], []), RangeError);
-      await assert.rejects(mine.transact([], [{ key: 'a', value: new Uint8Array(coordinatorLimits.valueBytesMax + 1) }]), RangeError);
-      const many = Array.from({ length: coordinatorLimits.transactionItemsMax }, (_, index) => ({ key: `k${index}`, value }));
+      for (const revision of [-1, 0.5, NaN])
+        await assert.rejects(mine.transact([{ key: 'a', revision }], []), RangeError);
+      await assert.rejects(
+        mine.transact([], [{ key: 'a', value: new Uint8Array(coordinatorLimits.valueBytesMax + 1) }]),
+        RangeError,
+      );
+      const many = Array.from({ length: coordinatorLimits.transactionItemsMax }, (_, index) => ({
+        key: `k${index}`,
+        value,
+      }));
       await assert.rejects(mine.transact([{ key: 'a', revision: 0 }], many), RangeError);
       assert.deepEqual((await mine.list('')).entries, []);
     });
@@ -279,7 +305,10 @@ export function coordinatorConformance(name: string, setUp: () => Promise<Coordi
       const value = new Uint8Array(coordinatorLimits.valueBytesMax).fill(7);
       await mine.transact([], [{ key, value }]);
       assert.deepEqual((await others.get(key))?.value.length, value.length);
-      const many = Array.from({ length: coordinatorLimits.transactionItemsMax }, (_, index) => ({ key: `k${index}`, value: text('v') }));
+      const many = Array.from({ length: coordinatorLimits.transactionItemsMax }, (_, index) => ({
+        key: `k${index}`,
+        value: text('v'),
+      }));
       await mine.transact([], many);
       assert.equal((await others.list('k')).entries.length, many.length);
     });
@@ -298,54 +327,60 @@ export function coordinatorConformance(name: string, setUp: () => Promise<Coordi
   });
 
   describe(`${name}: watch`, () => {
-    one('a watch opened at the present hears of changes by itself and by others, under its prefix only', async (mine, others) => {
-      const before = await put(mine, 'w/old', '0');
-      const collected = new Collected();
-      const watch = mine.watch('w/', before, collected.onChanges);
-      const a = await put(mine, 'w/a', '1');
-      await put(mine, 'v', 'no');
-      const b = await put(others, 'w/b', '2');
-      await collected.reached(b);
-      const deleted = revisionOf(await others.transact([], [{ key: 'w/a', value: undefined }]));
-      await collected.reached(deleted);
-      watch.close();
-      collected.check();
-      const seen = collected.changes.map((change) => [change.key, show(change.value), change.revision]);
-      // `w/a` may arrive as its newest state alone.
-      assert.deepEqual(
-        seen.filter(([key]) => key === 'w/b'),
-        [['w/b', '2', b]],
-      );
-      assert.deepEqual(seen.at(-1), ['w/a', undefined, deleted]);
-      assert.ok(seen.every(([key, , revision]) => key !== 'w/a' || revision === a || revision === deleted));
-    });
+    one(
+      'a watch opened at the present hears of changes by itself and by others, under its prefix only',
+      async (mine, others) => {
+        const before = await put(mine, 'w/old', '0');
+        const collected = new Collected();
+        const watch = mine.watch('w/', before, collected.onChanges);
+        const a = await put(mine, 'w/a', '1');
+        await put(mine, 'v', 'no');
+        const b = await put(others, 'w/b', '2');
+        await collected.reached(b);
+        const deleted = revisionOf(await others.transact([], [{ key: 'w/a', value: undefined }]));
+        await collected.reached(deleted);
+        watch.close();
+        collected.check();
+        const seen = collected.changes.map((change) => [change.key, show(change.value), change.revision]);
+        // `w/a` may arrive as its newest state alone.
+        assert.deepEqual(
+          seen.filter(([key]) => key === 'w/b'),
+          [['w/b', '2', b]],
+        );
+        assert.deepEqual(seen.at(-1), ['w/a', undefined, deleted]);
+        assert.ok(seen.every(([key, , revision]) => key !== 'w/a' || revision === a || revision === deleted));
+      },
+    );
 
-    one('a watch opened in the past hears of everything since, deletes included, whole transactions together', async (mine, others) => {
-      const before = await put(mine, 'w/a', '0');
-      await put(others, 'w/b', '1');
-      const deleted = revisionOf(
-        await others.transact(
-          [],
-          [
-            { key: 'w/a', value: undefined },
-            { key: 'w/c', value: text('2') },
-          ],
-        ),
-      );
-      const collected = new Collected();
-      mine.watch('w/', before, collected.onChanges);
-      await collected.reached(deleted);
-      collected.check();
-      assert.deepEqual(collected.changes.map((change) => `${change.key} ${show(change.value)}`).sort(), [
-        'w/a undefined',
-        'w/b 1',
-        'w/c 2',
-      ]);
-      const all = new Collected();
-      mine.watch('', 0, all.onChanges);
-      await all.reached(deleted);
-      all.check();
-    });
+    one(
+      'a watch opened in the past hears of everything since, deletes included, whole transactions together',
+      async (mine, others) => {
+        const before = await put(mine, 'w/a', '0');
+        await put(others, 'w/b', '1');
+        const deleted = revisionOf(
+          await others.transact(
+            [],
+            [
+              { key: 'w/a', value: undefined },
+              { key: 'w/c', value: text('2') },
+            ],
+          ),
+        );
+        const collected = new Collected();
+        mine.watch('w/', before, collected.onChanges);
+        await collected.reached(deleted);
+        collected.check();
+        assert.deepEqual(collected.changes.map((change) => `${change.key} ${show(change.value)}`).sort(), [
+          'w/a undefined',
+          'w/b 1',
+          'w/c 2',
+        ]);
+        const all = new Collected();
+        mine.watch('', 0, all.onChanges);
+        await all.reached(deleted);
+        all.check();
+      },
+    );
 
     one('after close no call follows', async (mine, others) => {
       let calls = 0;

@@ -9,7 +9,10 @@ import { coordinatorConformance } from './conformance.ts';
 coordinatorConformance('memory', () => {
   const store = new MemoryCoordinator();
   let count = 0;
-  return Promise.resolve({ client: () => Promise.resolve(store.client(`client ${count++}`)), close: () => Promise.resolve() });
+  return Promise.resolve({
+    client: () => Promise.resolve(store.client(`client ${count++}`)),
+    close: () => Promise.resolve(),
+  });
 });
 
 /** A clock that a test moves. */
@@ -88,7 +91,9 @@ describe('memory: fates of requests (S1)', () => {
   });
 
   it('an unavailable coordinator changes nothing; a lost read is not-applied', async () => {
-    const { clock, store, client } = setUp((kind) => (kind === 'get' ? { kind: 'sent', answerDelayMs: 'lost' } : { kind: 'unavailable' }));
+    const { clock, store, client } = setUp((kind) =>
+      kind === 'get' ? { kind: 'sent', answerDelayMs: 'lost' } : { kind: 'unavailable' },
+    );
     const [first, second] = [follow(client.transact([], write)), follow(client.get('a'))];
     await clock.advance(1);
     assert.deepEqual([first.state, second.state], ['not-applied', 'not-applied']);

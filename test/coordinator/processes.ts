@@ -1,4 +1,7 @@
-/** Starts child.ts as real processes. The path and the loader follow from this file's own extension: .ts in development, .js in a build. */
+/**
+ * Starts child.ts as real processes. The path and the loader follow from this file's own extension: .ts in development,
+ * .js in a build.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

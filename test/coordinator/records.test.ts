@@ -6,7 +6,13 @@ import type { Random } from '../../src/env/random.ts';
 import { clientIdsKey, leaseClientIds } from '../../src/coordinator/client-ids.ts';
 import { clusterKey, joinCluster } from '../../src/coordinator/cluster-record.ts';
 import { CoordinatorError, type Coordinator } from '../../src/coordinator/coordinator.ts';
-import { listMembers, registerGateway, registerLogger, type GatewayMember, type LoggerMember } from '../../src/coordinator/members.ts';
+import {
+  listMembers,
+  registerGateway,
+  registerLogger,
+  type GatewayMember,
+  type LoggerMember,
+} from '../../src/coordinator/members.ts';
 import { MemoryCoordinator, type Fate } from '../../src/coordinator/memory.ts';
 import { seeded } from './processes.ts';
 
@@ -57,7 +63,11 @@ describe('the record of the cluster', () => {
   it('refuses other settings and says which, both values, and the way out', async () => {
     const coordinator = new MemoryCoordinator().client();
     await joinCluster(coordinator, randomOf(1), wanted);
-    await rejects(joinCluster(coordinator, randomOf(1), { shardCount: 4 }), 'settings-differ', /shardCount is 3, but 4 .*new folder/);
+    await rejects(
+      joinCluster(coordinator, randomOf(1), { shardCount: 4 }),
+      'settings-differ',
+      /shardCount is 3, but 4 .*new folder/,
+    );
     const both = joinCluster(coordinator, randomOf(1), { shardCount: 1, zoneSize: 65_536 });
     await rejects(both, 'settings-differ', /shardCount is 3, but 1 .*zoneSize is 268435456, but 65536/);
     assert.equal((await joinCluster(coordinator, randomOf(1), { zoneSize: wanted.zoneSize })).shardCount, 3);
@@ -65,7 +75,12 @@ describe('the record of the cluster', () => {
 
   it('is not created from incomplete or impossible settings', async () => {
     const store = new MemoryCoordinator();
-    for (const bad of [{}, { shardCount: 3 }, { shardCount: 0, zoneSize: wanted.zoneSize }, { shardCount: 3, zoneSize: 1 }]) {
+    for (const bad of [
+      {},
+      { shardCount: 3 },
+      { shardCount: 0, zoneSize: wanted.zoneSize },
+      { shardCount: 3, zoneSize: 1 },
+    ]) {
       await rejects(joinCluster(store.client(), randomOf(1), bad), 'bad-argument', /cannot create the cluster/);
     }
     assert.deepEqual(store.snapshot(), []);
@@ -75,7 +90,13 @@ describe('the record of the cluster', () => {
     const coordinator = new MemoryCoordinator().client();
     await putText(coordinator, clusterKey, '{"format":2,"anything":true}');
     await rejects(joinCluster(coordinator, randomOf(1), wanted), 'newer-format', /format 2/);
-    for (const damaged of ['', '{', '[]', '{"format":1}', `{"format":1,"cluster":"x","shardCount":1,"zoneSize":65536}`]) {
+    for (const damaged of [
+      '',
+      '{',
+      '[]',
+      '{"format":1}',
+      `{"format":1,"cluster":"x","shardCount":1,"zoneSize":65536}`,
+    ]) {
       await putText(coordinator, clusterKey, damaged);
       await rejects(joinCluster(coordinator, randomOf(1), wanted), 'data-damaged', /'cluster'/);
     }
@@ -84,8 +105,16 @@ describe('the record of the cluster', () => {
 
 describe('members', () => {
   const identity = (digit: string) => ({ uuid: uuid(digit.repeat(32)), instance: instanceId(digit.repeat(16)) });
-  const gateway = (digit: string): GatewayMember => ({ ...identity(digit), peerAddress: '127.0.0.1:1', clientAddress: '127.0.0.1:2' });
-  const logger = (digit: string): LoggerMember => ({ ...identity(digit), readAddress: '127.0.0.1:3', writeAddress: '127.0.0.1:4' });
+  const gateway = (digit: string): GatewayMember => ({
+    ...identity(digit),
+    peerAddress: '127.0.0.1:1',
+    clientAddress: '127.0.0.1:2',
+  });
+  const logger = (digit: string): LoggerMember => ({
+    ...identity(digit),
+    readAddress: '127.0.0.1:3',
+    writeAddress: '127.0.0.1:4',
+  });
 
   it('are listed by number as they registered last', async () => {
     const coordinator = new MemoryCoordinator().client();
@@ -117,7 +146,8 @@ describe('members', () => {
 
   it('bad numbers and damaged entries are errors that name the key', async () => {
     const coordinator = new MemoryCoordinator().client();
-    for (const number of [-1, 0.5, 128, NaN]) await rejects(registerGateway(coordinator, number, gateway('a')), 'bad-argument', /0\.\.127/);
+    for (const number of [-1, 0.5, 128, NaN])
+      await rejects(registerGateway(coordinator, number, gateway('a')), 'bad-argument', /0\.\.127/);
     await putText(coordinator, 'logger/1', JSON.stringify({ ...logger('a'), uuid: 'x' }));
     await rejects(listMembers(coordinator), 'data-damaged', /'logger\/1' is malformed at uuid/);
     await coordinator.transact([], [{ key: 'logger/1', value: undefined }]);
@@ -152,7 +182,8 @@ describe('client ids (S15)', () => {
   it('bad counts and a damaged counter are errors; an unreachable coordinator too', async () => {
     const store = new MemoryCoordinator();
     const coordinator = store.client('one');
-    for (const count of [0, -1, 0.5, NaN, 1e9]) await rejects(leaseClientIds(coordinator, count), 'bad-argument', /ids/);
+    for (const count of [0, -1, 0.5, NaN, 1e9])
+      await rejects(leaseClientIds(coordinator, count), 'bad-argument', /ids/);
     await putText(coordinator, clientIdsKey, '{"next":0}');
     await rejects(leaseClientIds(coordinator, 1), 'data-damaged', /client-ids/);
     store.cut('one');

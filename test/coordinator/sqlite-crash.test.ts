@@ -15,7 +15,8 @@ const killsPerWriter = 50;
 /** What the promise allows for a survivor's wait. */
 const waitMsMax = 3_000;
 
-const open = (file: string): Promise<Coordinator> => openSqliteCoordinator({ file, clock: new RealClock(), log: silent });
+const open = (file: string): Promise<Coordinator> =>
+  openSqliteCoordinator({ file, clock: new RealClock(), log: silent });
 
 async function numberAt(coordinator: Coordinator, key: string): Promise<number> {
   const entry = await coordinator.get(key);
@@ -88,7 +89,10 @@ describe('sqlite: kill -9', () => {
       assert.ok(tally.acknowledged > 200 && tally.shared > 200, 'the writers got to write');
       assert.equal(counter, twin);
       // A kill takes at most the one acknowledgement that was on its way.
-      assert.ok(counter >= tally.shared && counter <= tally.shared + tally.kills, `${tally.shared} acknowledged, counter ${counter}`);
+      assert.ok(
+        counter >= tally.shared && counter <= tally.shared + tally.kills,
+        `${tally.shared} acknowledged, counter ${counter}`,
+      );
       assert.ok(tally.slowestMs < waitMsMax, `the slowest transaction took ${tally.slowestMs} ms`);
       const again = await open(file);
       assert.equal(await numberAt(again, 'counter'), counter);
@@ -164,7 +168,11 @@ describe('sqlite: SIGSTOP', { skip: process.platform === 'linux' ? false : 'need
     withChild(['block-inside', '1800'], async (child, mine) => {
       await child.until((line) => line === 'begin');
       while ((await mine.list('held')).entries.length === 0) {
-        assert.equal(child.process.exitCode ?? child.process.signalCode, null, `it ended without its transaction: ${child.errors}`);
+        assert.equal(
+          child.process.exitCode ?? child.process.signalCode,
+          null,
+          `it ended without its transaction: ${child.errors}`,
+        );
         await mine.transact([], [{ key: 'a', value }]);
         // SQLite's lock goes to whoever comes first: without a pause the other process may never get it.
         await sleep(5);

@@ -1,6 +1,7 @@
 /**
- * S3 for the coordinator, on the real disk: the system calls of a process that uses it show that no transaction is answered before the
- * sync that covers it has returned, and that a failing disk never makes it answer `applied`. Needs strace.
+ * S3 for the coordinator, on the real disk: the system calls of a process that uses it show that no transaction is
+ * answered before the sync that covers it has returned, and that a failing disk never makes it answer `applied`. Needs
+ * strace.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -33,7 +34,11 @@ const skip = missingStrace();
 if (skip !== false) console.error(skip);
 
 /** Runs the child under strace; its lines in order. */
-async function traced(t: TestContext, straceArguments: readonly string[], command: readonly string[]): Promise<string[]> {
+async function traced(
+  t: TestContext,
+  straceArguments: readonly string[],
+  command: readonly string[],
+): Promise<string[]> {
   const child = new Child(['strace', '-f', '-q', ...straceArguments, ...command]);
   const { code } = await child.ended;
   if (code !== 0) t.diagnostic(child.errors.slice(0, 2_000));
@@ -42,7 +47,9 @@ async function traced(t: TestContext, straceArguments: readonly string[], comman
   return child.lines;
 }
 
-/** Completed calls and starts of calls, in the order of the trace; a call that another thread interrupted is two lines. */
+/**
+ * Completed calls and starts of calls, in the order of the trace; a call that another thread interrupted is two lines.
+ */
 interface Call {
   readonly kind: 'started' | 'returned' | 'whole';
   readonly thread: string;
@@ -53,7 +60,8 @@ interface Call {
 function parse(trace: string): Call[] {
   return trace.split('\n').flatMap((line): Call[] => {
     const resumed = /^(\d+) +<\.\.\. (\w+) resumed>(.*)$/.exec(line);
-    if (resumed !== null) return [{ kind: 'returned', thread: resumed[1] ?? '', name: resumed[2] ?? '', rest: resumed[3] ?? '' }];
+    if (resumed !== null)
+      return [{ kind: 'returned', thread: resumed[1] ?? '', name: resumed[2] ?? '', rest: resumed[3] ?? '' }];
     const call = /^(\d+) +(\w+)\((.*)$/.exec(line);
     if (call === null) return [];
     const [, thread = '', name = '', rest = ''] = call;
@@ -63,7 +71,8 @@ function parse(trace: string): Call[] {
 
 /** @throws when transaction `number` was answered before its log was written and synced, in this order. */
 function checkSynced(calls: readonly Call[], number: number): void {
-  const said = (word: string): number => calls.findIndex((call) => call.name === 'write' && call.rest.includes(`"${word} ${number}\\n"`));
+  const said = (word: string): number =>
+    calls.findIndex((call) => call.name === 'write' && call.rest.includes(`"${word} ${number}\\n"`));
   const [begin, answer] = [said('begin'), said('ack')];
   assert.ok(begin >= 0 && answer > begin, `transaction ${number} is in the trace`);
   const between = calls.slice(begin, answer);
@@ -77,7 +86,11 @@ function checkSynced(calls: readonly Call[], number: number): void {
     syncCall?.kind === 'whole'
       ? syncCall
       : between.find((call, index) => index > sync && call.kind === 'returned' && call.thread === syncCall?.thread);
-  assert.match(end?.rest ?? 'no return', /= 0$/, `transaction ${number}: the sync returned, without error, before the answer`);
+  assert.match(
+    end?.rest ?? 'no return',
+    /= 0$/,
+    `transaction ${number}: the sync returned, without error, before the answer`,
+  );
 }
 
 describe('sqlite under strace', { skip }, () => {
@@ -147,7 +160,10 @@ describe('sqlite under strace', { skip }, () => {
     }));
 });
 
-/** Reads the store afresh: the last acknowledged value or a later one that was tried is there. Returns how many were acknowledged. */
+/**
+ * Reads the store afresh: the last acknowledged value or a later one that was tried is there. Returns how many were
+ * acknowledged.
+ */
 async function checkFailure(file: string, lines: readonly string[]): Promise<number> {
   const acknowledged = lines.filter((line) => line.startsWith('ack')).map((line) => Number(line.slice(4)));
   const coordinator = await openSqliteCoordinator({ file, clock: new RealClock(), log: silent });

@@ -22,16 +22,24 @@ const open = (file: string, deletesKept = 1_000): Promise<Coordinator> =>
   openSqliteCoordinator({ file, clock: new RealClock(), log: silent, deletesKept, lockWaitMsMax: 3_000 });
 
 const refusesToOpen = (file: string, code: ErrorCode): Promise<void> =>
-  assert.rejects(open(file), (error) => error instanceof KvError && error.code === code && error.message.includes(file));
+  assert.rejects(
+    open(file),
+    (error) => error instanceof KvError && error.code === code && error.message.includes(file),
+  );
 
 describe('sqlite: opening', () => {
   it('several at once make one file, and leave nothing beside it when they close', () =>
     inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
       const clients = await Promise.all(Array.from({ length: 6 }, () => open(file)));
-      const writes = clients.map((client, index) => client.transact([], [{ key: `k${index}`, value: new Uint8Array([index]) }]));
+      const writes = clients.map((client, index) =>
+        client.transact([], [{ key: `k${index}`, value: new Uint8Array([index]) }]),
+      );
       const results = await Promise.all(writes);
-      assert.deepEqual(results.map((result) => (result.kind === 'applied' ? result.revision : 0)).sort(), [1, 2, 3, 4, 5, 6]);
+      assert.deepEqual(
+        results.map((result) => (result.kind === 'applied' ? result.revision : 0)).sort(),
+        [1, 2, 3, 4, 5, 6],
+      );
       for (const client of clients) assert.equal((await client.list('')).entries.length, 6);
       await Promise.all(clients.map((client) => client.close()));
       assert.deepEqual(await readdir(folder), ['coordinator.db']);
@@ -81,7 +89,12 @@ describe('sqlite: opening', () => {
   it('a lock held all the time fails requests as not applied, and they work again afterwards', () =>
     inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
-      const coordinator = await openSqliteCoordinator({ file, clock: new RealClock(), log: silent, lockWaitMsMax: 100 });
+      const coordinator = await openSqliteCoordinator({
+        file,
+        clock: new RealClock(),
+        log: silent,
+        lockWaitMsMax: 100,
+      });
       const holder = new Database(file);
       holder.exec('BEGIN IMMEDIATE');
       const request = coordinator.transact([], [{ key: 'a', value: new Uint8Array(1) }]);

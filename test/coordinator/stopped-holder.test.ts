@@ -7,7 +7,11 @@ import { realProcesses } from '../../src/env/real/processes.ts';
 const { lookEveryMs, stoppedMsMin } = stoppedHolderLimits;
 
 /** Runs looks every millisecond for `ms`; `holders` says who holds the lock when. Returns who was ended and when. */
-function run(ms: number, holders: (nowMs: number) => readonly LockHolder[], free: (nowMs: number) => boolean = () => false) {
+function run(
+  ms: number,
+  holders: (nowMs: number) => readonly LockHolder[],
+  free: (nowMs: number) => boolean = () => false,
+) {
   const ended: { readonly pid: number; readonly atMs: number }[] = [];
   let nowMs = 0;
   const processes = {
@@ -80,6 +84,9 @@ describe('the real table of locks', () => {
   it('knows no holder of a file that nobody locks or that is missing, and ends nobody for it', () => {
     const processes = realProcesses();
     assert.deepEqual(processes.exclusiveHolders([import.meta.filename, '/nonexistent']), []);
-    assert.equal(processes.endStopped({ pid: process.pid, startTime: '1', stopped: true }, [import.meta.filename]), false);
+    assert.equal(
+      processes.endStopped({ pid: process.pid, startTime: '1', stopped: true }, [import.meta.filename]),
+      false,
+    );
   });
 });

@@ -22,7 +22,13 @@ function keyBytes(name: number): Uint8Array {
 
 /** A record of the log, as far as index and once-only table look at it. */
 type LogRecord =
-  | { readonly kind: 'put'; readonly name: number; readonly version: number; readonly lba: number; readonly length: number }
+  | {
+      readonly kind: 'put';
+      readonly name: number;
+      readonly version: number;
+      readonly lba: number;
+      readonly length: number;
+    }
   | { readonly kind: 'delete'; readonly name: number; readonly version: number }
   | {
       readonly kind: 'write';
@@ -83,7 +89,8 @@ class Shard {
         lba: this.#lba,
         length: 40 + this.#random.below(90),
       });
-    else if (choice < 14) this.#append({ kind: 'delete', name: this.#random.below(this.#keyCount), version: this.#lba });
+    else if (choice < 14)
+      this.#append({ kind: 'delete', name: this.#random.below(this.#keyCount), version: this.#lba });
     else if (choice < 16) this.#relocate();
     else this.#write();
     const evicted = this.table.overfull();
@@ -100,7 +107,14 @@ class Shard {
     const name = this.#random.below(this.#keyCount);
     const key = keyBytes(name);
     const id = this.index.find(key, 0, key.length);
-    if (id !== -1) this.#append({ kind: 'put', name, version: this.index.versionOf(id), lba: this.#lba, length: this.index.lengthOf(id) });
+    if (id !== -1)
+      this.#append({
+        kind: 'put',
+        name,
+        version: this.index.versionOf(id),
+        lba: this.#lba,
+        length: this.index.lengthOf(id),
+      });
   }
 
   #write(): void {
@@ -109,7 +123,14 @@ class Shard {
     const number = last + this.#random.below(5);
     this.#numbers.set(client, Math.max(last, number));
     const reply = this.#random.below(3) === 0 ? new Uint8Array(this.#random.below(300)).fill(number) : undefined;
-    this.#append({ kind: 'write', client, number, first: Math.max(1, number - this.#random.below(30)), version: this.#lba, reply });
+    this.#append({
+      kind: 'write',
+      client,
+      number,
+      first: Math.max(1, number - this.#random.below(30)),
+      version: this.#lba,
+      reply,
+    });
   }
 
   get source(): SnapshotSource {
@@ -130,7 +151,10 @@ function contentOf(index: KeyIndex): Map<number, string> {
     assert.equal(index.find(key, 0, key.length), id, 'each entry is found by its key');
     const name = Buffer.from(key).readDoubleBE(0);
     assert.deepEqual(key, keyBytes(name));
-    content.set(name, [index.versionOf(id), index.lbaOf(id), index.lengthOf(id), index.valueLengthOf(id), index.expiresAtOf(id)].join());
+    content.set(
+      name,
+      [index.versionOf(id), index.lbaOf(id), index.lengthOf(id), index.valueLengthOf(id), index.expiresAtOf(id)].join(),
+    );
   }
   assert.equal(content.size, index.size);
   return content;
@@ -179,7 +203,8 @@ for (let round = 1; round <= 6; round++) {
 test('a key deleted and put again into an earlier or later entry is in the snapshot once, in its newest form', () => {
   const index = new KeyIndex({ low: 1, high: 1 });
   const shard = { ...place, index, once: new OnceTable(), position: { zone: 1, offset: 0 }, shardTimeMs: millis(0) };
-  const put = (name: number, at: number): void => void index.put(keyBytes(name), 0, keyBytes(name).length, at, at, 50, 5, 0);
+  const put = (name: number, at: number): void =>
+    void index.put(keyBytes(name), 0, keyBytes(name).length, at, at, 50, 5, 0);
   // Two segments of entries; the first entry is a free one.
   for (let name = 0; name < 9_000; name++) put(name, 10);
   const snapshot = new IndexSnapshot(shard);
@@ -235,7 +260,8 @@ test('a snapshot loads from pieces of any size', () => {
     for (let at = 0; at < whole.length; at += size) assert.equal(loader.push(whole.subarray(at, at + size)), undefined);
     const result = loader.finish();
     assert.equal(result.kind, 'loaded');
-    if (result.kind === 'loaded' && expected.kind === 'loaded') assert.deepEqual(contentOf(result.index), contentOf(expected.index));
+    if (result.kind === 'loaded' && expected.kind === 'loaded')
+      assert.deepEqual(contentOf(result.index), contentOf(expected.index));
   }
 });
 

@@ -18,7 +18,10 @@ test('the hash is HalfSipHash-1-3: the vectors of Linux hsiphash on 32-bit machi
   const hashes = [0, 1, 2, 3, 4, 5, 6, 7, 8, 63].map((length) => hashKey(input, 0, length, 0x03020100, 0x07060504));
   assert.deepEqual(
     hashes,
-    [0x5814c896, 0xe7e864ca, 0xbc4b0e30, 0x01539939, 0x7e059ea6, 0x88e3d89b, 0xa0080b65, 0x9d38d9d6, 0x577999b1, 0x87178304],
+    [
+      0x5814c896, 0xe7e864ca, 0xbc4b0e30, 0x01539939, 0x7e059ea6, 0x88e3d89b, 0xa0080b65, 0x9d38d9d6, 0x577999b1,
+      0x87178304,
+    ],
   );
 });
 
@@ -123,7 +126,10 @@ test('random puts and deletes agree with a Map; onReplaced keeps live bytes righ
     const known = model.get(name);
     assert.equal(id !== -1, known !== undefined);
     if (known === undefined) continue;
-    assert.deepEqual([index.versionOf(id), index.lbaOf(id), index.lengthOf(id)], [known.version, known.lba, known.length]);
+    assert.deepEqual(
+      [index.versionOf(id), index.lbaOf(id), index.lengthOf(id)],
+      [known.version, known.lba, known.length],
+    );
     assert.deepEqual(index.keyOf(id), key);
   }
   assert.equal(

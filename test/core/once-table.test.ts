@@ -166,7 +166,8 @@ test('the floor of a snapshot is restored', () => {
   assert.deepEqual([kindOf(table, 8, 1, 1), kindOf(table, 9, 1, 1)], ['forgotten', 'new']);
 });
 
-// --- lives of a shard ---------------------------------------------------------------------------------------------------------
+// --- lives of a shard
+// ---------------------------------------------------------------------------------------------------------
 
 interface Copy {
   readonly client: ClientId;
@@ -174,7 +175,9 @@ interface Copy {
   readonly first: RequestNumber;
 }
 
-type LogRecord = (Copy & { readonly kind: 'write'; readonly version: number }) | { readonly kind: 'floor'; readonly client: ClientId };
+type LogRecord =
+  | (Copy & { readonly kind: 'write'; readonly version: number })
+  | { readonly kind: 'floor'; readonly client: ClientId };
 
 function applyTo(table: OnceTable<string>, record: LogRecord): void {
   if (record.kind === 'floor') table.applyFloor(record.client);
@@ -197,7 +200,16 @@ class Client {
 /** One owner after another, a network that copies and reorders, clients that repeat. */
 class Life {
   readonly random: SeededRandom;
-  readonly counts = { new: 0, done: 0, 'in-flight': 0, superseded: 0, forgotten: 0, 'window-exceeded': 0, takeOvers: 0, floors: 0 };
+  readonly counts = {
+    new: 0,
+    done: 0,
+    'in-flight': 0,
+    superseded: 0,
+    forgotten: 0,
+    'window-exceeded': 0,
+    takeOvers: 0,
+    floors: 0,
+  };
   readonly log: LogRecord[] = [];
   readonly applied = new Map<string, number>();
   readonly clients: Client[] = [];
@@ -238,7 +250,10 @@ class Life {
     const client = this.clients[Math.max(0, this.clients.length - 1 - this.random.below(9))];
     if (client === undefined) return;
     const waiting = [...client.waiting];
-    const number = waiting.length > 0 && this.random.below(2) === 0 ? (waiting[this.random.below(waiting.length)] ?? 1) : client.next++;
+    const number =
+      waiting.length > 0 && this.random.below(2) === 0
+        ? (waiting[this.random.below(waiting.length)] ?? 1)
+        : client.next++;
     client.waiting.add(number);
     for (let copies = this.random.below(3); copies >= 0; copies--)
       this.network.push({ client: client.id, number: no(number), first: no(client.first) });
@@ -258,7 +273,8 @@ class Life {
       assert.equal(check.result.version, this.applied.get(`${copy.client}/${copy.number}`));
       client?.waiting.delete(copy.number);
     }
-    if (check.kind === 'superseded') assert.ok(client?.waiting.has(copy.number) !== true, 'only what its client has given up is refused');
+    if (check.kind === 'superseded')
+      assert.ok(client?.waiting.has(copy.number) !== true, 'only what its client has given up is refused');
     if (check.kind === 'forgotten') client?.waiting.delete(copy.number);
   }
 
@@ -332,7 +348,10 @@ class Life {
     return table;
   }
 
-  /** `first` may be ahead where the owner that made the snapshot had begun a write that never committed: it refuses more, never less. */
+  /**
+   * `first` may be ahead where the owner that made the snapshot had begun a write that never committed: it refuses
+   * more, never less.
+   */
   sameKnowledge(restarted: OnceTable<string>, replayed: OnceTable<string>): void {
     assert.equal(restarted.floor, replayed.floor);
     assert.deepEqual(restarted.clientIds(), replayed.clientIds());
@@ -357,5 +376,6 @@ test('S15 whatever the order of retries, duplicates, evictions, take-overs and s
     for (const [name, count] of Object.entries(life.counts)) total[name] = (total[name] ?? 0) + count;
   }
   // Every situation was reached.
-  for (const [name, count] of Object.entries(total)) if (name !== 'window-exceeded') assert.ok(count > 50, `${name}: ${count}`);
+  for (const [name, count] of Object.entries(total))
+    if (name !== 'window-exceeded') assert.ok(count > 50, `${name}: ${count}`);
 });

@@ -16,7 +16,11 @@ test('the order is the same on every node, whatever the order of the list', () =
 
 test('the order never changes between versions', () => {
   assert.deepEqual(rendezvousOrder('0', ['a', 'b', 'c', 'd']), ['c', 'b', 'a', 'd']);
-  assert.deepEqual(rendezvousOrder('shard/1/zone/7', ['logger-1', 'logger-2', 'logger-3']), ['logger-3', 'logger-2', 'logger-1']);
+  assert.deepEqual(rendezvousOrder('shard/1/zone/7', ['logger-1', 'logger-2', 'logger-3']), [
+    'logger-3',
+    'logger-2',
+    'logger-1',
+  ]);
   assert.deepEqual(rendezvousOrder('é中', ['x', 'y', 'z']), ['y', 'x', 'z']);
 });
 

@@ -25,11 +25,13 @@ test('a hash tag alone decides: the first { and the first } after it, unless not
     let crc = 0;
     for (const byte of Buffer.from(key)) {
       crc ^= byte << 8;
-      for (let bit = 0; bit < 8; bit++) crc = (crc & 0x8000) !== 0 ? ((crc << 1) ^ 0x1021) & 0xffff : (crc << 1) & 0xffff;
+      for (let bit = 0; bit < 8; bit++)
+        crc = (crc & 0x8000) !== 0 ? ((crc << 1) ^ 0x1021) & 0xffff : (crc << 1) & 0xffff;
     }
     return crc % 16_384;
   };
-  for (const key of ['foo{}{bar}', '{}', '{', '}', '}{', 'a{b', 'a}b{c', 'foo{}']) assert.equal(slot(key), whole(key), key);
+  for (const key of ['foo{}{bar}', '{}', '{', '}', '}{', 'a{b', 'a}b{c', 'foo{}'])
+    assert.equal(slot(key), whole(key), key);
 });
 
 test("only the key's own bytes count, wherever it lies", () => {

@@ -1,7 +1,7 @@
 /**
- * The crash test: writers write through the SDK, all processes of the cluster are killed (-9) in the middle, started again on the same data,
- * and every acknowledged write is looked for through every gateway. A seed decides what is written and when the kill comes (the machine
- * decides how far the writers got by then).
+ * The crash test: writers write through the SDK, all processes of the cluster are killed (-9) in the middle, started
+ * again on the same data, and every acknowledged write is looked for through every gateway. A seed decides what is
+ * written and when the kill comes (the machine decides how far the writers got by then).
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -39,19 +39,28 @@ export interface CrashRound {
   readonly restartMs: number;
 }
 
-/** Of the clients, every second gives up soon, so that there are unknown outcomes; the others wait for the restart and try again. */
+/**
+ * Of the clients, every second gives up soon, so that there are unknown outcomes; the others wait for the restart and
+ * try again.
+ */
 const timeoutsMs = [60_000, 400] as const;
 const deleteShare = 0.1;
 
 /** Runs the rounds; `onRound` is told after each. The cluster is gone when it returns. */
-export async function runCrashRounds(options: CrashOptions, onRound: (round: CrashRound) => void): Promise<readonly CrashRound[]> {
+export async function runCrashRounds(
+  options: CrashOptions,
+  onRound: (round: CrashRound) => void,
+): Promise<readonly CrashRound[]> {
   const rounds: CrashRound[] = [];
   const basePort = await freeBasePort();
   const start = { dir: options.dir, basePort, upArguments: options.upArguments ?? [] };
   let cluster = await RealCluster.start(start);
   try {
     await using clients = await Clients.connect(cluster.endpoints);
-    const writers = Array.from({ length: options.writers }, (_, number) => new Writer(options, number, clients.of(number)));
+    const writers = Array.from(
+      { length: options.writers },
+      (_, number) => new Writer(options, number, clients.of(number)),
+    );
     const random = new SimulatedRandom(options.seed).fork('kills');
     for (let round = 1; round <= options.rounds; round++) {
       const writing = Promise.all(writers.map((writer) => writer.run()));
@@ -90,7 +99,9 @@ class Clients implements AsyncDisposable {
   static async connect(endpoints: readonly string[]): Promise<Clients> {
     return new Clients(
       await Promise.all(
-        [0, 1, 2, 3].map((number) => connect(endpoints, { timeoutMs: timeoutsMs[number % 2] ?? 1_000, connectTimeoutMs: 10_000 })),
+        [0, 1, 2, 3].map((number) =>
+          connect(endpoints, { timeoutMs: timeoutsMs[number % 2] ?? 1_000, connectTimeoutMs: 10_000 }),
+        ),
       ),
     );
   }
@@ -119,7 +130,10 @@ class Writer {
   constructor(options: CrashOptions, number: number, client: Client) {
     this.#client = client;
     this.#random = new SimulatedRandom(options.seed).fork(`writer ${number}`);
-    this.histories = Array.from({ length: options.keysPerWriter }, (_, index) => new KeyHistory(options.seed, `${number * 2_048 + index}`));
+    this.histories = Array.from(
+      { length: options.keysPerWriter },
+      (_, index) => new KeyHistory(options.seed, `${number * 2_048 + index}`),
+    );
   }
 
   stop(): void {
@@ -154,12 +168,16 @@ class Writer {
 }
 
 function countsOf(writers: readonly Writer[]): Pick<CrashRound, 'acknowledged' | 'unknown' | 'notApplied'> {
-  const sum = (name: 'acknowledged' | 'unknown' | 'notApplied'): number => writers.reduce((total, writer) => total + writer[name], 0);
+  const sum = (name: 'acknowledged' | 'unknown' | 'notApplied'): number =>
+    writers.reduce((total, writer) => total + writer[name], 0);
   return { acknowledged: sum('acknowledged'), unknown: sum('unknown'), notApplied: sum('notApplied') };
 }
 
 /** Through every gateway, one after another: what the first has shown must be what the next ones show. */
-async function verify(endpoints: readonly string[], writers: readonly Writer[]): Promise<Pick<CrashRound, 'verified' | 'lost'>> {
+async function verify(
+  endpoints: readonly string[],
+  writers: readonly Writer[],
+): Promise<Pick<CrashRound, 'verified' | 'lost'>> {
   const histories = writers.flatMap((writer) => writer.histories);
   const lost: string[] = [];
   let verified = 0;

@@ -18,7 +18,8 @@ test('two rounds of kill -9 of all processes lose no acknowledged write', { time
       rounds.map((round) => round.verified),
       [16 * 50 * 3, 16 * 50 * 3],
     );
-    for (const round of rounds) assert.ok(round.acknowledged >= 16, `round ${round.round} acknowledged ${round.acknowledged} writes only`);
+    for (const round of rounds)
+      assert.ok(round.acknowledged >= 16, `round ${round.round} acknowledged ${round.acknowledged} writes only`);
   } finally {
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });
   }

@@ -1,6 +1,7 @@
 /**
- * What one key may hold. Each key has one writer, which writes one thing after another: sequence 1, 2, ..., a value or a deletion. Of these,
- * the newest acknowledged one must be there, or a later one whose outcome is unknown; never anything older, torn or foreign.
+ * What one key may hold. Each key has one writer, which writes one thing after another: sequence 1, 2, ..., a value or
+ * a deletion. Of these, the newest acknowledged one must be there, or a later one whose outcome is unknown; never
+ * anything older, torn or foreign.
  */
 import { sequenceOf, valueOf } from './values.ts';
 
@@ -13,7 +14,10 @@ export class KeyHistory {
   readonly key: string;
   readonly #seed: number;
   #newest = 0;
-  /** The newest that is known to be applied, and those of unknown outcome after it. The first one: nothing was ever written. */
+  /**
+   * The newest that is known to be applied, and those of unknown outcome after it. The first one: nothing was ever
+   * written.
+   */
   #possible: Attempt[] = [{ sequence: 0, deletes: true }];
 
   constructor(seed: number, key: string) {
@@ -36,7 +40,10 @@ export class KeyHistory {
     this.#possible = this.#possible.filter((attempt) => attempt.sequence !== sequence);
   }
 
-  /** What is wrong with `value` (undefined: no such key); undefined when it may be there. What was read once stays the oldest that may be. */
+  /**
+   * What is wrong with `value` (undefined: no such key); undefined when it may be there. What was read once stays the
+   * oldest that may be.
+   */
   check(value: string | undefined): string | undefined {
     const found = value === undefined ? this.#deletion() : this.#write(value);
     if (typeof found === 'string') return `${this.key}: ${found}; possible: ${this.#possible.map(describe).join(', ')}`;
@@ -53,7 +60,10 @@ export class KeyHistory {
     const sequence = sequenceOf(value);
     if (sequence === undefined || valueOf(this.#seed, this.key, sequence) !== value)
       return `a torn or foreign value is there: '${value.slice(0, 60)}'`;
-    return this.#possible.find((attempt) => attempt.sequence === sequence && !attempt.deletes) ?? `the write ${sequence} is there`;
+    return (
+      this.#possible.find((attempt) => attempt.sequence === sequence && !attempt.deletes) ??
+      `the write ${sequence} is there`
+    );
   }
 }
 

@@ -1,4 +1,6 @@
-/** `npm run test:crash -- --rounds 20 [--seed N]`: see crash-rounds.ts. Exit code 1 when anything acknowledged was lost. */
+/**
+ * `npm run test:crash -- --rounds 20 [--seed N]`: see crash-rounds.ts. Exit code 1 when anything acknowledged was lost.
+ */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -20,7 +20,8 @@ export function sequenceOf(value: string): number | undefined {
 
 function mix(seed: number, key: string, sequence: number): number {
   let hash = seed | 0;
-  for (const character of `${key}/${sequence}`) hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) ^ (hash >>> 13);
+  for (const character of `${key}/${sequence}`)
+    hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) ^ (hash >>> 13);
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   return (hash ^ (hash >>> 13)) >>> 0;
 }

@@ -131,7 +131,12 @@ test('no time passes before an end of turn, which is an empty turn when no event
   clock.after(1, at('event of the same instant'));
   clock.after(2, at('later event'));
   clock.advanceTo(3);
-  assert.deepEqual(calls, ['end at 1', 'event of the same instant at 1', 'end of the next turn at 1', 'later event at 2']);
+  assert.deepEqual(calls, [
+    'end at 1',
+    'event of the same instant at 1',
+    'end of the next turn at 1',
+    'later event at 2',
+  ]);
 });
 
 test('a node that stopped runs nothing of what it scheduled', async () => {

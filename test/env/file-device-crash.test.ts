@@ -1,7 +1,7 @@
 /**
- * Durability of the `file` device: random operations against a model with power losses, killed processes and failed syncs in between; and
- * recorded sequences of the real device's writes and syncs, cut anywhere, with any subset of the unsynced writes dropped or torn.
- * `KV_DEVICE_LIVES=1000` makes both longer.
+ * Durability of the `file` device: random operations against a model with power losses, killed processes and failed
+ * syncs in between; and recorded sequences of the real device's writes and syncs, cut anywhere, with any subset of the
+ * unsynced writes dropped or torn. `KV_DEVICE_LIVES=1000` makes both longer.
  */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
@@ -180,7 +180,10 @@ function recording(files: Files, events: Recorded[]): Files {
   };
 }
 
-/** Runs the real device on real files, syncs going on while more is written, with one reopening; returns all that it did. */
+/**
+ * Runs the real device on real files, syncs going on while more is written, with one reopening; returns all that it
+ * did.
+ */
 async function record(
   seed: number,
   folder: string,
@@ -188,7 +191,11 @@ async function record(
   const random = new SimulatedRandom(seed);
   const events: Recorded[] = [];
   const files = recording(realFiles(), events);
-  const deviceOptions: FileDeviceOptions = { ...options, alignment: seed % 2 === 0 ? 1 : 512, random: random.fork('ids') };
+  const deviceOptions: FileDeviceOptions = {
+    ...options,
+    alignment: seed % 2 === 0 ? 1 : 512,
+    random: random.fork('ids'),
+  };
   const model = new DeviceModel();
   const changed = (kind: 'changed' | 'acknowledged' = 'changed'): void => {
     events.push({ kind, model: model.copy() });

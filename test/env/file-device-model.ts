@@ -1,6 +1,6 @@
 /**
- * What a zoned device may hold after a crash: each zone is in one of the states it had since what was last acknowledged, and of the bytes
- * written since then each sector holds what the cache held at some moment.
+ * What a zoned device may hold after a crash: each zone is in one of the states it had since what was last
+ * acknowledged, and of the bytes written since then each sector holds what the cache held at some moment.
  */
 import assert from 'node:assert/strict';
 import { isZero } from '../../src/codec/log-format.ts';
@@ -122,17 +122,25 @@ function matching(device: FileDevice, zone: number, states: readonly State[]): S
     if (state.finished !== (report.state === 'full')) continue;
     if (state.finished && report.writePointer !== state.content.length) continue;
     if (!state.finished && (report.writePointer < stable || (report.state === 'empty' && stable > 0))) continue;
-    const intact = intactLength(bytes.subarray(0, state.finished ? state.content.length : bytes.length), written, stable);
+    const intact = intactLength(
+      bytes.subarray(0, state.finished ? state.content.length : bytes.length),
+      written,
+      stable,
+    );
     if (intact === undefined) continue;
     // What was finished and not acknowledged may lack bytes; from now on it is what it is.
     if (state.finished) return { ...state, content: bytes.slice(0, state.content.length) };
-    const aligned = Math.floor(Math.min(intact, report.writePointer) / device.geometry.alignment) * device.geometry.alignment;
+    const aligned =
+      Math.floor(Math.min(intact, report.writePointer) / device.geometry.alignment) * device.geometry.alignment;
     return { life: state.life, content: written.subarray(0, aligned), finished: false };
   }
   return undefined;
 }
 
-/** Each sector is a prefix of what was written, then zeros; below `stable` nothing is missing. Returns where the first is missing. */
+/**
+ * Each sector is a prefix of what was written, then zeros; below `stable` nothing is missing. Returns where the first
+ * is missing.
+ */
 function intactLength(bytes: Uint8Array, written: Uint8Array, stable: number): number | undefined {
   let intact: number | undefined;
   for (let start = 0; start < bytes.length; start += sectorBytes) {
@@ -154,7 +162,9 @@ function commonLength(left: Uint8Array, right: Uint8Array): number {
 
 function describe(device: FileDevice, zone: number, states: readonly State[]): string {
   const { state, writePointer, occupied } = device.reportZone(zone);
-  const expected = states.map((item) => `life ${item.life}: ${item.content.length}${item.finished ? ' finished' : ''}`).join(', ');
+  const expected = states
+    .map((item) => `life ${item.life}: ${item.content.length}${item.finished ? ' finished' : ''}`)
+    .join(', ');
   const bytes = device.readNow(zone, 0, device.geometry.zoneCapacity);
   const last = states.at(-1)?.content ?? new Uint8Array(0);
   const differs = bytes.findIndex((byte, index) => byte !== (last[index] ?? 0));

@@ -55,7 +55,10 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     assert.deepEqual(device.geometry, { zoneCount: 64, zoneCapacity: 65_536, alignment: 512 });
     assert.equal(device.occupiedBytes, 0);
     for (const report of device.reportZones()) {
-      assert.deepEqual([report.state, report.writePointer, report.writePointerKnown, report.occupied], ['empty', 0, true, 0]);
+      assert.deepEqual(
+        [report.state, report.writePointer, report.writePointerKnown, report.occupied],
+        ['empty', 0, true, 0],
+      );
     }
     assert.ok((await device.read(5, 0, 65_536)).every((byte) => byte === 0));
     await device.close();
@@ -87,7 +90,10 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     }
     for (let zone = 0; zone < 3; zone += 1) {
       for (let round = 0; round < 8; round += 1)
-        assert.deepEqual(Buffer.from(await device.read(zone, round * 5120, 5120)), Buffer.from(pattern(zone * 8 + round, 5120)));
+        assert.deepEqual(
+          Buffer.from(await device.read(zone, round * 5120, 5120)),
+          Buffer.from(pattern(zone * 8 + round, 5120)),
+        );
       assert.ok(device.readNow(zone, 40_960, 65_536 - 40_960).every((byte) => byte === 0));
     }
     await device.close();
@@ -148,7 +154,10 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     await device.close();
     device = await world.open();
     const report = device.reportZone(2);
-    assert.deepEqual([report.state, report.writePointer, report.writePointerKnown, report.occupied], ['full', 16_896, true, 32_768]);
+    assert.deepEqual(
+      [report.state, report.writePointer, report.writePointerKnown, report.occupied],
+      ['full', 16_896, true, 32_768],
+    );
     assert.equal(device.reportZone(9).state, 'full');
     assert.deepEqual(Buffer.from(await device.read(2, 0, 16_896)), Buffer.from(pattern(2, 16_896)));
     device.reset(2);
@@ -161,38 +170,41 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     await device.close();
   });
 
-  rule('a full device refuses writes and changes nothing; reads, finish, reset, sync and privileged writes work', async (world) => {
-    const device = await world.open();
-    device.privilege(63);
-    let zone = 0;
-    let error: unknown;
-    while (error === undefined) {
-      try {
-        device.write(zone, 0, pattern(zone, 65_536));
-        zone += 1;
-      } catch (cause) {
-        error = cause;
+  rule(
+    'a full device refuses writes and changes nothing; reads, finish, reset, sync and privileged writes work',
+    async (world) => {
+      const device = await world.open();
+      device.privilege(63);
+      let zone = 0;
+      let error: unknown;
+      while (error === undefined) {
+        try {
+          device.write(zone, 0, pattern(zone, 65_536));
+          zone += 1;
+        } catch (cause) {
+          error = cause;
+        }
       }
-    }
-    refuses('full')(error);
-    assert.equal(device.reportZone(zone).state, 'empty');
-    assert.equal(device.reportZone(zone).occupied, 0);
-    assert.equal(device.freeBytes, 0);
-    assert.equal(zone, 15, '60 of 64 extents: 4 are in reserve');
-    await device.sync();
-    device.write(63, 0, pattern(63, 32_768));
-    assert.throws(() => device.write(62, 0, pattern(1, 512)), refuses('full'));
-    device.finish(14, 0);
-    device.reset(0);
-    // Given back, but not stable: a crash now would find the old owner.
-    await device.sync();
-    device.write(62, 0, pattern(62, 65_536));
-    await device.sync();
-    assert.deepEqual(Buffer.from(device.readNow(63, 0, 32_768)), Buffer.from(pattern(63, 32_768)));
-    assert.deepEqual(Buffer.from(device.readNow(62, 0, 65_536)), Buffer.from(pattern(62, 65_536)));
-    assert.deepEqual(Buffer.from(device.readNow(13, 0, 65_536)), Buffer.from(pattern(13, 65_536)));
-    await device.close();
-  });
+      refuses('full')(error);
+      assert.equal(device.reportZone(zone).state, 'empty');
+      assert.equal(device.reportZone(zone).occupied, 0);
+      assert.equal(device.freeBytes, 0);
+      assert.equal(zone, 15, '60 of 64 extents: 4 are in reserve');
+      await device.sync();
+      device.write(63, 0, pattern(63, 32_768));
+      assert.throws(() => device.write(62, 0, pattern(1, 512)), refuses('full'));
+      device.finish(14, 0);
+      device.reset(0);
+      // Given back, but not stable: a crash now would find the old owner.
+      await device.sync();
+      device.write(62, 0, pattern(62, 65_536));
+      await device.sync();
+      assert.deepEqual(Buffer.from(device.readNow(63, 0, 32_768)), Buffer.from(pattern(63, 32_768)));
+      assert.deepEqual(Buffer.from(device.readNow(62, 0, 65_536)), Buffer.from(pattern(62, 65_536)));
+      assert.deepEqual(Buffer.from(device.readNow(13, 0, 65_536)), Buffer.from(pattern(13, 65_536)));
+      await device.close();
+    },
+  );
 
   rule('space given back is not used before the sync that made it stable', async (world) => {
     const device = await world.open();
@@ -243,26 +255,32 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     await device.close();
   });
 
-  rule('settings that never change must agree, the capacity may grow and not shrink below what is used', async (world) => {
-    let device = await world.open();
-    const id = device.deviceId;
-    for (let zone = 0; zone < 10; zone += 1) device.write(zone, 0, pattern(zone, 65_536));
-    for (let zone = 0; zone < 10; zone += 1) device.finish(zone, 65_536);
-    await device.sync();
-    await device.close();
-    await assert.rejects(world.open({ zoneCapacity: 128 * 1024 }), refuses('invalid', /zoneCapacity is 65536/));
-    await assert.rejects(world.open({ alignment: 4096 }), refuses('invalid', /alignment is 512/));
-    await assert.rejects(world.open({ capacityBytes: 256 * 1024 }), refuses('invalid', /below what is in use: at least 720896/));
-    await assert.rejects(world.open({ capacityBytes: 1024 ** 4 }), refuses('invalid', /too large for the map/));
-    await assert.rejects(world.open({ capacityBytes: 0 }), refuses('invalid', /capacityBytes/));
-    await assert.rejects(world.open({ alignment: 3 }), refuses('invalid', /power of two/));
-    device = await world.open({ capacityBytes: 2 * 1024 * 1024 });
-    assert.equal(device.deviceId, id);
-    assert.equal(device.capacityBytes, 2 * 1024 * 1024);
-    for (let zone = 10; zone < 31; zone += 1) device.write(zone, 0, pattern(zone, 65_536));
-    await device.sync();
-    await device.close();
-  });
+  rule(
+    'settings that never change must agree, the capacity may grow and not shrink below what is used',
+    async (world) => {
+      let device = await world.open();
+      const id = device.deviceId;
+      for (let zone = 0; zone < 10; zone += 1) device.write(zone, 0, pattern(zone, 65_536));
+      for (let zone = 0; zone < 10; zone += 1) device.finish(zone, 65_536);
+      await device.sync();
+      await device.close();
+      await assert.rejects(world.open({ zoneCapacity: 128 * 1024 }), refuses('invalid', /zoneCapacity is 65536/));
+      await assert.rejects(world.open({ alignment: 4096 }), refuses('invalid', /alignment is 512/));
+      await assert.rejects(
+        world.open({ capacityBytes: 256 * 1024 }),
+        refuses('invalid', /below what is in use: at least 720896/),
+      );
+      await assert.rejects(world.open({ capacityBytes: 1024 ** 4 }), refuses('invalid', /too large for the map/));
+      await assert.rejects(world.open({ capacityBytes: 0 }), refuses('invalid', /capacityBytes/));
+      await assert.rejects(world.open({ alignment: 3 }), refuses('invalid', /power of two/));
+      device = await world.open({ capacityBytes: 2 * 1024 * 1024 });
+      assert.equal(device.deviceId, id);
+      assert.equal(device.capacityBytes, 2 * 1024 * 1024);
+      for (let zone = 10; zone < 31; zone += 1) device.write(zone, 0, pattern(zone, 65_536));
+      await device.sync();
+      await device.close();
+    },
+  );
 
   rule('a sync of nothing new returns, a closed device refuses, closing is idempotent', async (world) => {
     const device = await world.open();

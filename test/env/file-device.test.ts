@@ -1,4 +1,7 @@
-/** The `file` device: the suite over real and simulated files, faults, damage, foreign files, and the golden file of format 1. */
+/**
+ * The `file` device: the suite over real and simulated files, faults, damage, foreign files, and the golden file of
+ * format 1.
+ */
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -20,7 +23,13 @@ deviceSuite('device on real files', async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'kv-device-'));
   const random = new RealRandom();
   return {
-    open: (options) => openFileDevice(realFiles(), path.join(folder, 'device'), { ...smallOptions, random, ...options }, new RealClock()),
+    open: (options) =>
+      openFileDevice(
+        realFiles(),
+        path.join(folder, 'device'),
+        { ...smallOptions, random, ...options },
+        new RealClock(),
+      ),
     end: () => rm(folder, { recursive: true }),
   };
 });
@@ -40,7 +49,11 @@ function newWorld(seed: number): World {
   const random = new SimulatedRandom(seed);
   const clock = new SimulatedClock();
   const disk = new SimulatedDisk({ random: random.fork('disk'), clock });
-  return { disk, clock, open: (options) => openFileDevice(disk.process(), '/device', { ...smallOptions, random, ...options }, clock) };
+  return {
+    disk,
+    clock,
+    open: (options) => openFileDevice(disk.process(), '/device', { ...smallOptions, random, ...options }, clock),
+  };
 }
 
 const same = (device: FileDevice, zone: number, offset: number, expected: Uint8Array): void => {
@@ -263,7 +276,8 @@ void test('a sector of the map that was stable and is gone is damage, not a shor
   }
   await device.close();
   const file = await disk.process().open('/device', {});
-  const present = (area: number, sector: number): boolean => file.readNow(superblockBytes + area * 65_536 + sector * 512, 4)[0] !== 0;
+  const present = (area: number, sector: number): boolean =>
+    file.readNow(superblockBytes + area * 65_536 + sector * 512, 4)[0] !== 0;
   // The area in use is the one whose log is long.
   const area = present(0, 4) ? 0 : 1;
   assert.ok(present(area, 4), 'the log has five sectors');
@@ -321,7 +335,12 @@ const goldenOptions = {
 async function makeGolden(): Promise<Uint8Array> {
   const clock = new SimulatedClock();
   const disk = new SimulatedDisk({ random: new SimulatedRandom(1), clock });
-  const device = await openFileDevice(disk.process(), '/device', { ...goldenOptions, random: new SimulatedRandom(42) }, clock);
+  const device = await openFileDevice(
+    disk.process(),
+    '/device',
+    { ...goldenOptions, random: new SimulatedRandom(42) },
+    clock,
+  );
   device.write(0, 0, pattern(1, 20_480));
   device.write(1, 0, pattern(2, 1_024));
   await device.sync();
@@ -341,13 +360,19 @@ async function makeGolden(): Promise<Uint8Array> {
 void test('a device of format 1 is read for ever', async () => {
   const { gunzipSync, gzipSync } = await import('node:zlib');
   const { readFile } = await import('node:fs/promises');
-  if (process.env['KV_MAKE_GOLDEN'] === '1') await writeFile(golden, gzipSync(await makeGolden(), { level: 9 }), { flag: 'wx' });
+  if (process.env['KV_MAKE_GOLDEN'] === '1')
+    await writeFile(golden, gzipSync(await makeGolden(), { level: 9 }), { flag: 'wx' });
   const folder = await mkdtemp(path.join(tmpdir(), 'kv-golden-'));
   try {
     const name = path.join(folder, 'device');
     await writeFile(name, gunzipSync(await readFile(golden)));
     await copyFile(name, `${name}.copy`);
-    const device = await openFileDevice(realFiles(), name, { ...goldenOptions, create: false, random: new RealRandom() }, new RealClock());
+    const device = await openFileDevice(
+      realFiles(),
+      name,
+      { ...goldenOptions, create: false, random: new RealRandom() },
+      new RealClock(),
+    );
     assert.equal(device.deviceId, Buffer.from(new SimulatedRandom(42).bytes(16)).toString('hex'));
     const reports = device.reportZones().filter((report) => report.state !== 'empty');
     assert.deepEqual(

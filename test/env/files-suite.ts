@@ -96,21 +96,24 @@ export function filesSuite(name: string, factory: () => Promise<FilesWorld>): vo
     await file.close();
   });
 
-  rule('a closed file refuses, closing twice is one closing, and it waits for what is under way', async (files, folder) => {
-    const file = await files.open(`${folder}/a`, { create: true });
-    file.write(0, bytes('hello'));
-    const settled: string[] = [];
-    const sync = file.sync().then(() => settled.push('sync'));
-    const read = file.read(0, 5).then(() => settled.push('read'));
-    await Promise.all([file.close().then(() => settled.push('close')), file.close()]);
-    await Promise.all([sync, read]);
-    assert.equal(settled[2], 'close');
-    assert.throws(() => file.write(0, bytes('x')), fails('closed'));
-    assert.throws(() => file.readNow(0, 1), fails('closed'));
-    assert.throws(() => file.size(), fails('closed'));
-    await assert.rejects(file.sync(), fails('closed'));
-    await assert.rejects(file.read(0, 1), fails('closed'));
-  });
+  rule(
+    'a closed file refuses, closing twice is one closing, and it waits for what is under way',
+    async (files, folder) => {
+      const file = await files.open(`${folder}/a`, { create: true });
+      file.write(0, bytes('hello'));
+      const settled: string[] = [];
+      const sync = file.sync().then(() => settled.push('sync'));
+      const read = file.read(0, 5).then(() => settled.push('read'));
+      await Promise.all([file.close().then(() => settled.push('close')), file.close()]);
+      await Promise.all([sync, read]);
+      assert.equal(settled[2], 'close');
+      assert.throws(() => file.write(0, bytes('x')), fails('closed'));
+      assert.throws(() => file.readNow(0, 1), fails('closed'));
+      assert.throws(() => file.size(), fails('closed'));
+      await assert.rejects(file.sync(), fails('closed'));
+      await assert.rejects(file.read(0, 1), fails('closed'));
+    },
+  );
 
   rule('rename replaces, an open file goes along, remove of nothing is nothing', async (files, folder) => {
     const file = await files.open(`${folder}/new`, { create: true });

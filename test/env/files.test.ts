@@ -45,7 +45,11 @@ void test('real: a lock vanishes with its process, however that dies', async () 
     holder.kill('SIGKILL');
     await once(holder, 'exit');
     const lock = await realFiles().lock(folder);
-    await assert.rejects(realFiles().lock(folder), fails('locked'), 'another instance of the same process is refused as well');
+    await assert.rejects(
+      realFiles().lock(folder),
+      fails('locked'),
+      'another instance of the same process is refused as well',
+    );
     await lock.release();
   } finally {
     holder.kill('SIGKILL');
@@ -73,7 +77,9 @@ void test('simulated: what was synced survives a crash, what was not is kept, lo
       );
       assert.ok(part[0] === 2 || part[0] === (sector < 16 ? 1 : 0), `sector ${sector} holds ${part[0]}`);
     }
-    const sectors = Array.from({ length: found.length / 512 }, (_, index) => found[index * 512]).filter((byte) => byte === 2).length;
+    const sectors = Array.from({ length: found.length / 512 }, (_, index) => found[index * 512]).filter(
+      (byte) => byte === 2,
+    ).length;
     kept.add(sectors === 0 ? 'none' : sectors === 16 ? 'all' : 'some');
     // A page kept while an earlier one of the same write is lost: out of order.
     if (found[4096] === 1 && found[8192] === 2) kept.add('out of order');
@@ -179,7 +185,10 @@ void test('simulated: held syncs wait, slow ones take their time, rot flips one 
   disk.releaseSyncs();
   await sync;
   const rotten = disk.rotSomewhere('/data/a');
-  const bits = [...file.readNow(0, 4096)].reduce((sum, byte) => sum + (byte === 0 ? 0 : Math.log2(byte) % 1 === 0 ? 1 : 9), 0);
+  const bits = [...file.readNow(0, 4096)].reduce(
+    (sum, byte) => sum + (byte === 0 ? 0 : Math.log2(byte) % 1 === 0 ? 1 : 9),
+    0,
+  );
   assert.equal(bits, 1);
   assert.notEqual(file.readNow(rotten?.offset ?? 0, 1)[0], 0);
   disk.wipe('/data');

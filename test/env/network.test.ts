@@ -87,7 +87,10 @@ interface Pair {
   readonly listener: Listener;
 }
 
-async function connected({ network, run }: Subject, onServerData?: (side: Side, bytes: Uint8Array) => void): Promise<Pair> {
+async function connected(
+  { network, run }: Subject,
+  onServerData?: (side: Side, bytes: Uint8Array) => void,
+): Promise<Pair> {
   const accepted: Side[] = [];
   const listener = await network.listen('127.0.0.1:0', (connection) => {
     const side: Side = new Side(connection, (bytes) => onServerData?.(side, bytes));
@@ -172,7 +175,8 @@ for (const [name, make] of Object.entries(subjects)) {
     server.connection.pause();
     let written = 0;
     // More than the system's own buffers take.
-    for (; written < 64 && client.connection.waitingBytes < 1_000_000; written++) client.connection.write([pattern(1_000_000)]);
+    for (; written < 64 && client.connection.waitingBytes < 1_000_000; written++)
+      client.connection.write([pattern(1_000_000)]);
     assert.equal(client.connection.write([pattern(1)]), false);
     assert.ok(client.connection.waitingBytes > 0);
     const before = server.received;
@@ -288,7 +292,8 @@ test('addresses are read and written, IPv6 in brackets', () => {
   assert.equal(formatAddress('10.0.0.1', 5), '10.0.0.1:5');
 });
 
-// --- what only the simulated one can do ------------------------------------------------------------------------------------------------
+// --- what only the simulated one can do
+// ------------------------------------------------------------------------------------------------
 
 interface World {
   readonly clock: SimulatedClock;

@@ -30,7 +30,10 @@ test('catch-up carries the records of a batch without their values, and comes ba
   writeCatchUp(out, shard, event);
   const read = readCatchUp(new MessageReader(Buffer.concat(out.take())));
   assert.equal(read.shard, shard);
-  assert.deepEqual({ ...read.event, heads: Buffer.from(read.event.heads) }, { ...event, heads: Buffer.from(event.heads) });
+  assert.deepEqual(
+    { ...read.event, heads: Buffer.from(read.event.heads) },
+    { ...event, heads: Buffer.from(event.heads) },
+  );
 });
 
 test('a catch-up that makes no sense is malformed', () => {

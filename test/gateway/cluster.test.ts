@@ -88,7 +88,12 @@ class Harness {
 }
 
 /** Writes values that say what they are, until told to stop; gives what was acknowledged. */
-async function writeUntil(client: Client, writer: number, stop: { now: boolean }, onPut: () => void): Promise<Map<string, string>> {
+async function writeUntil(
+  client: Client,
+  writer: number,
+  stop: { now: boolean },
+  onPut: () => void,
+): Promise<Map<string, string>> {
   const acknowledged = new Map<string, string>();
   for (let number = 0; !stop.now; number++) {
     const key = `writer-${writer}-${number % 50}`;
@@ -110,10 +115,14 @@ test('every gateway serves every key: what it does not own it forwards', async (
   for (let number = 0; number < 30; number++) await writer.put(`key${number}`, `value${number}`);
   for (const endpoint of harness.cluster.endpoints) {
     await using reader = await connect(endpoint, { direct: false });
-    for (let number = 0; number < 30; number++) assert.equal((await reader.get(`key${number}`))?.text, `value${number}`);
+    for (let number = 0; number < 30; number++)
+      assert.equal((await reader.get(`key${number}`))?.text, `value${number}`);
     const { existed } = await reader.delete('nobody');
     assert.equal(existed, false);
-    await assert.rejects(reader.put('key0', 'x', { ifAbsent: true }), { code: 'condition-failed', outcome: 'not-applied' });
+    await assert.rejects(reader.put('key0', 'x', { ifAbsent: true }), {
+      code: 'condition-failed',
+      outcome: 'not-applied',
+    });
   }
 });
 
@@ -196,7 +205,9 @@ test('a returned logger is used by new zones again', async (context) => {
 test('replicas are equal byte for byte, also of zones that were closed early', async (context) => {
   const harness = await Harness.start(context, { shards: 2, gateways: 2 });
   await using client = await harness.client();
-  await Promise.all(Array.from({ length: 4_000 }, (_, number) => client.put(`key${number}`, 'v'.repeat(number % 1_900))));
+  await Promise.all(
+    Array.from({ length: 4_000 }, (_, number) => client.put(`key${number}`, 'v'.repeat(number % 1_900))),
+  );
   const reports = harness.cluster.loggers.map((logger) =>
     logger.zones().map(({ shard, zone, epoch, length }) => ({ shard, zone, epoch, length })),
   );
@@ -221,7 +232,8 @@ test('a damaged replica is never served: the next one has the bytes (S16)', asyn
   await file.close();
   assert.ok(damaged >= 20);
   for (let round = 0; round < 5; round++) {
-    for (let number = 0; number < 20; number++) assert.equal((await client.get(`key${number}`))?.text, `${number} ${value}`);
+    for (let number = 0; number < 20; number++)
+      assert.equal((await client.get(`key${number}`))?.text, `${number} ${value}`);
   }
 });
 
@@ -263,7 +275,8 @@ test('a full disk: puts are refused and nothing is lost; reads and deletes go on
   for (const key of acknowledged) assert.equal((await client.get(key))?.value.length, value.length);
 });
 
-// --- the testbed's clients and strangers ---------------------------------------------------------------------------------------
+// --- the testbed's clients and strangers
+// ---------------------------------------------------------------------------------------
 
 /** Sends raw bytes and reads until so many came back. */
 function exchange(address: string, request: Uint8Array, length: number): Promise<Buffer> {
@@ -291,12 +304,17 @@ interface Vector {
 }
 
 async function wireVectors(): Promise<readonly Vector[]> {
-  return JSON.parse(await readFile(path.join(repositoryRoot, 'test/fixtures/wire-vectors.json'), 'utf8')) as readonly Vector[];
+  return JSON.parse(
+    await readFile(path.join(repositoryRoot, 'test/fixtures/wire-vectors.json'), 'utf8'),
+  ) as readonly Vector[];
 }
 
 function bytesOf(hex: Hex | undefined): Buffer {
   const pieces = typeof hex === 'string' ? [hex] : (hex ?? []);
-  return Buffer.from(pieces.map((piece) => (typeof piece === 'string' ? piece : piece.repeat.repeat(piece.times))).join(''), 'hex');
+  return Buffer.from(
+    pieces.map((piece) => (typeof piece === 'string' ? piece : piece.repeat.repeat(piece.times))).join(''),
+    'hex',
+  );
 }
 
 test("the testbed's client writes and reads in its own wire forms, and our clients read what it wrote", async (context) => {
@@ -333,7 +351,11 @@ test('an outage is an RPC error for the testbed, never "Success"', async (contex
   const harness = await Harness.start(context, { shards: 1, gateways: 1, loggers: 1, loggerTimeoutMs: 200 });
   await harness.stopLogger(0);
   const vectors = await wireVectors();
-  const answer = exchange(harness.cluster.endpoints[0] ?? '', bytesOf(vectors.find(({ name }) => name === 'put.request')?.hex), 20);
+  const answer = exchange(
+    harness.cluster.endpoints[0] ?? '',
+    bytesOf(vectors.find(({ name }) => name === 'put.request')?.hex),
+    20,
+  );
   const text = (await answer).toString('latin1');
   assert.match(text, /kv-filelog: unavailable/);
 });
@@ -349,7 +371,10 @@ test('garbage on the ports never ends a gateway, and others are served meanwhile
   const ports = [...harness.cluster.endpoints, ...harness.cluster.gateways.map(({ peerAddress }) => peerAddress)];
   const valid = Buffer.from('940001ab48616e646c655772697465919302cd3039a568656c6c6f', 'hex');
   for (let round = 0; round < 60; round++) {
-    const bytes = round % 2 === 0 ? Buffer.from(valid) : Buffer.from(Array.from({ length: 1 + (random() % 200) }, () => random() % 256));
+    const bytes =
+      round % 2 === 0
+        ? Buffer.from(valid)
+        : Buffer.from(Array.from({ length: 1 + (random() % 200) }, () => random() % 256));
     if (round % 2 === 0) bytes[random() % bytes.length] = random() % 256;
     const [host = '', port = ''] = (ports[round % ports.length] ?? '').split(':');
     await new Promise<void>((resolve) => {

@@ -22,7 +22,9 @@ async function setOwner(coordinator: Coordinator, shard: number, gateway: number
 }
 
 /** Opens a store and gives a function that waits until it has seen the owner. */
-async function open(coordinator: Coordinator): Promise<{ store: MetadataStore; sees: (shard: number, gateway: number) => Promise<void> }> {
+async function open(
+  coordinator: Coordinator,
+): Promise<{ store: MetadataStore; sees: (shard: number, gateway: number) => Promise<void> }> {
   const store = new MetadataStore(coordinator, 2);
   let news = (): void => undefined;
   await store.open({ onShard: () => news(), onMembers: () => undefined });

@@ -1,6 +1,7 @@
 /**
- * Random work on a logger's store over the simulated disk, with power losses (unsynced sectors kept, dropped or torn in any subset), kills and
- * failed syncs in between; after each, everything that was acknowledged must be there, and nothing that was refused for ever may come back.
+ * Random work on a logger's store over the simulated disk, with power losses (unsynced sectors kept, dropped or torn in
+ * any subset), kills and failed syncs in between; after each, everything that was acknowledged must be there, and
+ * nothing that was refused for ever may come back.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
@@ -51,7 +52,8 @@ class World extends SimStore {
     assert.equal(logger, this.uuid, 'S16 it is the same logger');
   }
 
-  // --- random work -------------------------------------------------------------------------------------------------------
+  // --- random work
+  // -------------------------------------------------------------------------------------------------------
 
   act(): void {
     const shard = below(this.random, 3);
@@ -129,7 +131,8 @@ class World extends SimStore {
     return this.store.report(zone.writer.shard).find((each) => each.zone === zone.writer.zone);
   }
 
-  // --- what must hold after a restart --------------------------------------------------------------------------------------
+  // --- what must hold after a restart
+  // --------------------------------------------------------------------------------------
 
   async check(): Promise<void> {
     for (const [shard, fence] of this.fences) {
@@ -144,7 +147,11 @@ class World extends SimStore {
       const writer = new ZoneWriter({ shard, zone, epoch: 1_000, zoneSize: simZoneSize, alignment: this.alignment });
       let answer: MachineAnswer | undefined;
       this.ask({ kind: 'append', item: writer.filled(1) }, (got) => (answer = got));
-      assert.equal(answer?.kind === 'refused' ? answer.code : answer?.kind, 'retired-zone', 'S4 a reset zone is never created again');
+      assert.equal(
+        answer?.kind === 'refused' ? answer.code : answer?.kind,
+        'retired-zone',
+        'S4 a reset zone is never created again',
+      );
     }
     for (const zone of this.zones.values()) await this.checkZone(zone);
   }
@@ -180,7 +187,8 @@ async function scenario(seed: number, rounds: number): Promise<number> {
       if (failing && step === 5) world.disk.faults.failSyncs = 1;
     }
     if (world.chance(30)) await world.run(100);
-    // A killed process leaves its cache: what the next one finds there and answers for must survive the power loss that comes later (S3).
+    // A killed process leaves its cache: what the next one finds there and answers for must survive the power loss that
+    // comes later (S3).
     if (world.chance(40)) world.files?.kill();
     else world.disk.crash();
     world.disk.faults.failSyncs = 0;

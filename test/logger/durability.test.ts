@@ -1,6 +1,6 @@
 /**
- * Durability on the real device: what the system calls of a logger's process say (S3, S17). A process that is killed keeps its page
- * cache, so that no kill test could tell a logger that syncs from one that doesn't.
+ * Durability on the real device: what the system calls of a logger's process say (S3, S17). A process that is killed
+ * keeps its page cache, so that no kill test could tell a logger that syncs from one that doesn't.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -16,18 +16,26 @@ import { parseTrace, startHarness, straceMissing } from './traced-logger.ts';
 import { ZoneWriter } from './zone-writer.ts';
 
 const missing = straceMissing();
-if (missing !== undefined) console.error(`SKIPPED, LOUDLY: the durability of the real device is not checked here: ${missing}`);
+if (missing !== undefined)
+  console.error(`SKIPPED, LOUDLY: the durability of the real device is not checked here: ${missing}`);
 const skip = missing === undefined ? {} : { skip: missing };
 
 const deviceMap = 'KVFM';
 const pipelinedCount = 72;
 const totalCount = pipelinedCount + 10;
 
-async function traced(mode: 'honest' | 'cheat', work: (client: TestClient) => Promise<void>, inject?: string): Promise<TraceEvent[]> {
+async function traced(
+  mode: 'honest' | 'cheat',
+  work: (client: TestClient) => Promise<void>,
+  inject?: string,
+): Promise<TraceEvent[]> {
   let events: TraceEvent[] = [];
   await withFolder(async (folder) => {
     const output = join(folder, 'trace');
-    const harness = await startHarness(join(folder, 'logger'), mode, { output, ...(inject === undefined ? {} : { inject }) });
+    const harness = await startHarness(join(folder, 'logger'), mode, {
+      output,
+      ...(inject === undefined ? {} : { inject }),
+    });
     await talk(harness, work);
     events = fromReady(parseTrace(readFileSync(output, 'utf8')), harness.addresses.writeAddress);
   });
@@ -72,8 +80,9 @@ function answersOf(events: readonly TraceEvent[]): Map<TraceEvent, { readonly id
 }
 
 /**
- * The answers that were sent too early: request `id` is the `id`-th append, whose bytes are the `id`-th write that begins with a header;
- * behind the pipelined appends one request at a time is made, whose answer must be behind everything written before it. Writes of zeros are prefill and concern nobody; the device's map is written before the
+ * The answers that were sent too early: request `id` is the `id`-th append, whose bytes are the `id`-th write that
+ * begins with a header; behind the pipelined appends one request at a time is made, whose answer must be behind
+ * everything written before it. Writes of zeros are prefill and concern nobody; the device's map is written before the
  * data that need it, and ahead of need while a sync runs.
  */
 function tooEarly(events: readonly TraceEvent[]): { readonly early: number[]; readonly answered: number } {
@@ -98,7 +107,8 @@ function tooEarly(events: readonly TraceEvent[]): { readonly early: number[]; re
     for (const answer of answers.get(event) ?? []) {
       if (!answer.ok) continue;
       answered += 1;
-      const needed = answer.id > pipelinedCount ? lastOfLogger : (endOfAppend[answer.id - 1] ?? Number.POSITIVE_INFINITY);
+      const needed =
+        answer.id > pipelinedCount ? lastOfLogger : (endOfAppend[answer.id - 1] ?? Number.POSITIVE_INFINITY);
       if (needed > stable) early.push(answer.id);
     }
   }
@@ -108,7 +118,10 @@ function tooEarly(events: readonly TraceEvent[]): { readonly early: number[]; re
 async function pipelined(client: TestClient): Promise<void> {
   const writers = [0, 1, 2].map((shard) => new ZoneWriter({ shard }));
   for (let round = 0; round < 12; round += 1) {
-    const asked = writers.flatMap((writer) => [client.append(writer.filled(700)), client.append(writer.filled(70_000))]);
+    const asked = writers.flatMap((writer) => [
+      client.append(writer.filled(700)),
+      client.append(writer.filled(70_000)),
+    ]);
     const answers = await Promise.all(asked);
     for (const answer of answers) assert.equal(typeof outcomes(answer)[0], 'number');
   }
@@ -116,8 +129,10 @@ async function pipelined(client: TestClient): Promise<void> {
 
 async function oneByOne(client: TestClient): Promise<void> {
   const writer = new ZoneWriter({ shard: 3 });
-  for (let round = 0; round < 5; round += 1) assert.equal(typeof outcomes(await client.append(writer.filled(900)))[0], 'number');
-  for (const at of [2, 3, 4]) assert.equal(value(await client.seal(writer.shard, writer.zone, epoch(at))).length, writer.offset);
+  for (let round = 0; round < 5; round += 1)
+    assert.equal(typeof outcomes(await client.append(writer.filled(900)))[0], 'number');
+  for (const at of [2, 3, 4])
+    assert.equal(value(await client.seal(writer.shard, writer.zone, epoch(at))).length, writer.offset);
   value(await client.finish(writer.shard, writer.zone, writer.offset));
   const generation = value(await client.report(writer.shard))[0]?.generation ?? '';
   value(await client.reset(writer.shard, writer.zone, generation));
@@ -167,7 +182,10 @@ describe('S17 a failed sync is final, by the system calls', skip, () => {
         assert.equal((await client.finish(writer.shard, writer.zone, acknowledged)).kind, 'refused');
         assert.equal(value(await client.ping('write')).state, 'failed');
         assert.equal(value(await client.read({ ...writer.place, offset: 0, length: acknowledged }))[0]?.kind, 'ok');
-        assert.equal(value(await client.read({ ...writer.place, offset: 0, length: acknowledged + 1 }))[0]?.kind, 'refused');
+        assert.equal(
+          value(await client.read({ ...writer.place, offset: 0, length: acknowledged + 1 }))[0]?.kind,
+          'refused',
+        );
       });
       const events = fromReady(parseTrace(readFileSync(output, 'utf8')), harness.addresses.writeAddress);
       const failure = events.findIndex((event) => event.kind === 'sync-returns' && !event.ok);

@@ -1,6 +1,7 @@
 /**
- * A logger as a process of its own, for tests that look at its system calls. Arguments: folder, then `honest` or `cheat`: a cheat's syncs
- * return at once, which the tests must notice. Prints one line of JSON when it is ready and ends when its input does.
+ * A logger as a process of its own, for tests that look at its system calls. Arguments: folder, then `honest` or
+ * `cheat`: a cheat's syncs return at once, which the tests must notice. Prints one line of JSON when it is ready and
+ * ends when its input does.
  */
 import type { Files } from '../../src/env/files.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
@@ -39,6 +40,8 @@ const node = await startLogger(
   options(folder),
   world({ ...environment, files: mode === 'cheat' ? cheating(environment.files) : environment.files }),
 );
-process.stdout.write(`${JSON.stringify({ uuid: node.uuid, readAddress: node.readAddress, writeAddress: node.writeAddress })}\n`);
+process.stdout.write(
+  `${JSON.stringify({ uuid: node.uuid, readAddress: node.readAddress, writeAddress: node.writeAddress })}\n`,
+);
 process.stdin.resume();
 process.stdin.on('end', () => void node.close().then(() => process.exit(0)));

@@ -29,7 +29,9 @@ describe('a sync that hangs', () => {
     sim.disk.holdSyncs();
     const answers: string[] = [];
     sim.ask({ kind: 'append', item: writer.filled(100) }, (answer) => answers.push(short(answer)));
-    sim.ask({ kind: 'seal', shard: shardId(4), zone: zoneId(1), epoch: epoch(2) }, (answer) => answers.push(short(answer)));
+    sim.ask({ kind: 'seal', shard: shardId(4), zone: zoneId(1), epoch: epoch(2) }, (answer) =>
+      answers.push(short(answer)),
+    );
     await sim.run(60_000);
     assert.deepEqual(answers, []);
     assert.equal(sim.store.confirm(writer.place), undefined);
@@ -64,14 +66,21 @@ describe('S17 a failed sync or write', () => {
       assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'device-failed');
       sim.disk.faults.failWrites = false;
       assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'device-failed');
-      assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(0), zone: zoneId(1), epoch: epoch(2) }), 'device-failed');
+      assert.equal(
+        await sim.outcome({ kind: 'seal', shard: shardId(0), zone: zoneId(1), epoch: epoch(2) }),
+        'device-failed',
+      );
       assert.equal(sim.store.confirm(writer.place), 'device-failed');
       assert.equal(sim.failures, 1);
       assert.equal(sim.store.readable(writer.shard, writer.zone, 0, stable).kind, 'ok');
       sim.disk.crash();
       await sim.boot();
       assert.ok((sim.store.report(undefined)[0]?.length ?? 0) >= stable);
-      assert.equal(await sim.outcome({ kind: 'append', item: writerOf(0, 2).filled(1) }), 'appended', 'a restart heals it');
+      assert.equal(
+        await sim.outcome({ kind: 'append', item: writerOf(0, 2).filled(1) }),
+        'appended',
+        'a restart heals it',
+      );
     });
   }
 });
@@ -94,7 +103,10 @@ describe('a full device', () => {
     }
     assert.ok(full.length > 0, 'the device became full');
     for (let shard = 100; shard < 200; shard += 1)
-      assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(2) }), 'sealed');
+      assert.equal(
+        await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(2) }),
+        'sealed',
+      );
     // Several: what the metadata took of the reserve is given back to it first.
     for (const { shard, zone, offset } of writers.slice(0, 5)) {
       assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length: offset }), 'done');
@@ -102,7 +114,10 @@ describe('a full device', () => {
       assert.equal(await sim.outcome({ kind: 'reset', shard, zone, generation }), 'done');
     }
     await sim.run(1_000);
-    assert.equal(await sim.outcome({ kind: 'append', item: writerOf(0, 2).next([put('k', Buffer.alloc(1_000, 1))]) }), 'appended');
+    assert.equal(
+      await sim.outcome({ kind: 'append', item: writerOf(0, 2).next([put('k', Buffer.alloc(1_000, 1))]) }),
+      'appended',
+    );
     sim.disk.crash();
     await sim.boot(1, 1024 * 1024);
     assert.equal(sim.store.confirm({ shard: shardId(150), zone: zoneId(1), epoch: epoch(1) }), 'fenced');
@@ -125,8 +140,16 @@ describe('the metadata log', () => {
       await sim.boot();
       for (let shard = 0; shard < 200; shard += 1) {
         const fence = last - ((1_499 - shard) % 200);
-        assert.equal(sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence - 1) }), 'fenced', `shard ${shard}`);
-        assert.equal(sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence) }), undefined, `shard ${shard}`);
+        assert.equal(
+          sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence - 1) }),
+          'fenced',
+          `shard ${shard}`,
+        );
+        assert.equal(
+          sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence) }),
+          undefined,
+          `shard ${shard}`,
+        );
       }
     }
   });
@@ -134,7 +157,10 @@ describe('the metadata log', () => {
   test('S4 damage to acknowledged metadata stops the start with an error that says where', async () => {
     const sim = await booted(5);
     for (let shard = 0; shard < 5; shard += 1)
-      assert.equal(await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(3) }), 'sealed');
+      assert.equal(
+        await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(3) }),
+        'sealed',
+      );
     sim.files?.kill();
     const file = await sim.wait(sim.disk.process().open(devicePath, {}));
     const bytes = asBuffer(await sim.wait(file.read(0, file.size())));

@@ -43,7 +43,9 @@ describe('a logger over TCP', () => {
           ),
         );
         assert.deepEqual(
-          read.map((item) => (item.kind === 'ok' ? Buffer.from(item.value).equals(all.subarray(0, item.value.length)) : item.code)),
+          read.map((item) =>
+            item.kind === 'ok' ? Buffer.from(item.value).equals(all.subarray(0, item.value.length)) : item.code,
+          ),
           [true, true, 'out-of-range'],
         );
         assert.deepEqual(value(await client.confirm(42, writer.place)), { number: 42, refusals: [undefined] });
@@ -55,7 +57,9 @@ describe('a logger over TCP', () => {
         });
         assert.deepEqual(value(await client.confirm(43, writer.place)), { number: 43, refusals: ['fenced'] });
         value(await client.finish(writer.shard, writer.zone, all.length));
-        const [status] = value(await client.report(writer.shard, { shard: writer.shard, zone: writer.zone, length: all.length }));
+        const [status] = value(
+          await client.report(writer.shard, { shard: writer.shard, zone: writer.zone, length: all.length }),
+        );
         assert.equal(status?.digest, createHash('sha256').update(all).digest('hex'));
         assert.equal(status.state, 'finished');
         assert.equal(status.batches, 3);
@@ -78,13 +82,19 @@ describe('a logger over TCP', () => {
             other.confirm(1, [writer.place], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
           ),
           new Promise<string>((done) =>
-            other.seal(writer.shard, writer.zone, epoch(5), (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+            other.seal(writer.shard, writer.zone, epoch(5), (answer) =>
+              done(answer.kind === 'refused' ? answer.code : answer.kind),
+            ),
           ),
           new Promise<string>((done) =>
-            other.finish(writer.shard, writer.zone, 0, (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+            other.finish(writer.shard, writer.zone, 0, (answer) =>
+              done(answer.kind === 'refused' ? answer.code : answer.kind),
+            ),
           ),
           new Promise<string>((done) =>
-            other.reset(writer.shard, writer.zone, '0'.repeat(16), (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+            other.reset(writer.shard, writer.zone, '0'.repeat(16), (answer) =>
+              done(answer.kind === 'refused' ? answer.code : answer.kind),
+            ),
           ),
           new Promise<string>((done) =>
             other.read([{ ...writer.place, offset: 0, length: 1 }], (answer) =>
@@ -123,7 +133,13 @@ describe('a logger over TCP', () => {
           assert.deepEqual(value(await client.report(undefined)), []);
           const { loggers } = await listMembers(coordinator);
           assert.deepEqual(loggers, [
-            { number: 0, uuid: node.uuid, instance: node.instance, readAddress: node.readAddress, writeAddress: node.writeAddress },
+            {
+              number: 0,
+              uuid: node.uuid,
+              instance: node.instance,
+              readAddress: node.readAddress,
+              writeAddress: node.writeAddress,
+            },
           ]);
         },
         { world: { coordinator } },
@@ -144,13 +160,23 @@ describe('a logger over TCP', () => {
       });
       for (let restart = 0; restart < 3; restart += 1) {
         await withLogger(folder, async (client) => {
-          const zones = value(await client.report(undefined)).map(({ shard, state, length, seen }) => ({ shard, state, length, seen }));
+          const zones = value(await client.report(undefined)).map(({ shard, state, length, seen }) => ({
+            shard,
+            state,
+            length,
+            seen,
+          }));
           assert.deepEqual(zones, [
             { shard: 1, state: 'restarted', length: open.offset, seen: 64 },
             { shard: 2, state: 'finished', length: finished.offset, seen: finished.offset },
           ]);
-          assert.deepEqual(value(await client.confirm(1, { shard: shardId(9), zone: zoneId(5), epoch: epoch(6) })).refusals, ['fenced']);
-          assert.deepEqual(outcomes(await client.append(new ZoneWriter({ shard: 1, zone: 2, epoch: 9 }).filled(1))), ['retired-zone']);
+          assert.deepEqual(
+            value(await client.confirm(1, { shard: shardId(9), zone: zoneId(5), epoch: epoch(6) })).refusals,
+            ['fenced'],
+          );
+          assert.deepEqual(outcomes(await client.append(new ZoneWriter({ shard: 1, zone: 2, epoch: 9 }).filled(1))), [
+            'retired-zone',
+          ]);
         });
       }
     });
@@ -191,7 +217,11 @@ describe('a logger over TCP', () => {
         assert.match(await ask(client.write, 'Seal', [node.uuid, 0, 0, 1]), /malformed/);
         assert.match(await ask(client.write, 'Append', [node.uuid, [[0, 1, 1, 0, 'text']]]), /undefined|malformed/);
         assert.match(
-          await ask(client.write, 'Confirm', [node.uuid, 1, Array.from({ length: limits.appendItemsMax + 1 }, () => [0, 1, 1])]),
+          await ask(client.write, 'Confirm', [
+            node.uuid,
+            1,
+            Array.from({ length: limits.appendItemsMax + 1 }, () => [0, 1, 1]),
+          ]),
           /too-large/,
         );
         assert.match(
@@ -217,10 +247,15 @@ describe('a logger over TCP', () => {
       await withLogger(folder, async (client) => {
         for (let round = 0; round < 2; round += 1) {
           const read = value(
-            await client.read(...items.map((item) => ({ ...writer.place, offset: item.offset, length: item.bytes.length }))),
+            await client.read(
+              ...items.map((item) => ({ ...writer.place, offset: item.offset, length: item.bytes.length })),
+            ),
           );
           assert.deepEqual(
-            read.map((item, index) => item.kind === 'ok' && Buffer.from(item.value).equals(items[index]?.bytes ?? Buffer.alloc(0))),
+            read.map(
+              (item, index) =>
+                item.kind === 'ok' && Buffer.from(item.value).equals(items[index]?.bytes ?? Buffer.alloc(0)),
+            ),
             items.map(() => true),
           );
         }
@@ -235,12 +270,27 @@ describe('a logger that cannot start says why', () => {
       await withLogger(folder, async (_, node) => {
         assert.equal(await codeOf(startLogger(options(folder), world())), 'folder-in-use');
         const elsewhere = join(folder, 'second');
-        assert.equal(await codeOf(startLogger(options(elsewhere, { readAddress: node.readAddress }), world())), 'port-in-use');
-        assert.equal(await codeOf(startLogger(options(elsewhere, { writeAddress: node.readAddress }), world())), 'port-in-use');
-        assert.equal(await codeOf(startLogger(options(elsewhere, { writeAddress: 'nonsense' }), world())), 'address-invalid');
+        assert.equal(
+          await codeOf(startLogger(options(elsewhere, { readAddress: node.readAddress }), world())),
+          'port-in-use',
+        );
+        assert.equal(
+          await codeOf(startLogger(options(elsewhere, { writeAddress: node.readAddress }), world())),
+          'port-in-use',
+        );
+        assert.equal(
+          await codeOf(startLogger(options(elsewhere, { writeAddress: 'nonsense' }), world())),
+          'address-invalid',
+        );
       });
-      assert.equal(await codeOf(startLogger(options(folder, { cluster: uuid('a'.repeat(32)) }), world())), 'wrong-cluster');
-      assert.equal(await codeOf(startLogger(options(folder, { device: { ...device, alignment: 512 } }), world())), 'settings-differ');
+      assert.equal(
+        await codeOf(startLogger(options(folder, { cluster: uuid('a'.repeat(32)) }), world())),
+        'wrong-cluster',
+      );
+      assert.equal(
+        await codeOf(startLogger(options(folder, { device: { ...device, alignment: 512 } }), world())),
+        'settings-differ',
+      );
       assert.equal(await codeOf(startLogger(options(folder, { zoneSize: 2 * zoneSize }), world())), 'settings-differ');
       await withLogger(folder, async () => undefined);
     });

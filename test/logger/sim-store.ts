@@ -70,7 +70,12 @@ export class SimStore {
     this.device = await this.wait(openFileDevice(files, devicePath, options, this.clock));
     const store = { folder: '/data', cluster: testCluster, zoneSize: simZoneSize, cacheBytes: 1024 * 1024 };
     this.opened = await this.wait(
-      openStore(this.device, store, { clock: this.clock, random: this.random, log: silent }, () => (this.failures += 1)),
+      openStore(
+        this.device,
+        store,
+        { clock: this.clock, random: this.random, log: silent },
+        () => (this.failures += 1),
+      ),
     );
   }
 

@@ -30,10 +30,24 @@ import { clientOptions } from '../../src/rpc/options.ts';
 import { testCluster } from './zone-writer.ts';
 
 export const zoneSize = 1024 * 1024;
-export const device = { capacityBytes: 64 * 1024 * 1024, alignment: 1, extentBytes: 64 * 1024, prefillBytes: 128 * 1024 };
+export const device = {
+  capacityBytes: 64 * 1024 * 1024,
+  alignment: 1,
+  extentBytes: 64 * 1024,
+  prefillBytes: 128 * 1024,
+};
 
 export function options(folder: string, changes: Partial<LoggerOptions> = {}): LoggerOptions {
-  return { id: 0, folder, cluster: testCluster, zoneSize, readAddress: '127.0.0.1:0', writeAddress: '127.0.0.1:0', device, ...changes };
+  return {
+    id: 0,
+    folder,
+    cluster: testCluster,
+    zoneSize,
+    readAddress: '127.0.0.1:0',
+    writeAddress: '127.0.0.1:0',
+    device,
+    ...changes,
+  };
 }
 
 export function world(changes: Partial<LoggerWorld> = {}): LoggerWorld {

@@ -16,7 +16,10 @@ export interface Harness {
   stop(): Promise<void>;
 }
 
-/** Why strace cannot be used here; undefined when it can. Installs it when it is missing and this is root on a system with apt. */
+/**
+ * Why strace cannot be used here; undefined when it can. Installs it when it is missing and this is root on a system
+ * with apt.
+ */
 export function straceMissing(): string | undefined {
   if (runs('strace', ['-V'])) return undefined;
   if (process.getuid?.() !== 0) return 'strace is not installed and this is not root, who could install it';
@@ -75,7 +78,10 @@ async function firstLine(child: ChildProcess, ended: Promise<void>): Promise<str
       if (end >= 0) resolve(text.slice(0, end));
     });
   });
-  return Promise.race([line, ended.then(() => Promise.reject(new Error(`the harness ended before it was ready: ${text}`)))]);
+  return Promise.race([
+    line,
+    ended.then(() => Promise.reject(new Error(`the harness ended before it was ready: ${text}`))),
+  ]);
 }
 
 /** A system call that has returned, or at which point in the report it began. */

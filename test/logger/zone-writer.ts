@@ -1,7 +1,15 @@
 /** Builds the bytes that an owner would append to a zone, batch after batch. */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../../src/base/ids.ts';
-import { batchLayout, encodeRecord, encodeZoneHeader, recordLength, recordKind, sealBatch, zoneSeed } from '../../src/codec/log-format.ts';
+import {
+  batchLayout,
+  encodeRecord,
+  encodeZoneHeader,
+  recordLength,
+  recordKind,
+  sealBatch,
+  zoneSeed,
+} from '../../src/codec/log-format.ts';
 import type { RecordInput, ZonePlace } from '../../src/codec/log-format.ts';
 import type { AppendItem } from '../../src/codec/logger-protocol.ts';
 
@@ -70,7 +78,12 @@ export class ZoneWriter {
     const offset = this.offset;
     const head =
       offset === 0
-        ? encodeZoneHeader({ ...this.place, alignment: this.alignment, zoneSize: this.zoneSize, createdMs: millis(1_700_000_000_000) })
+        ? encodeZoneHeader({
+            ...this.place,
+            alignment: this.alignment,
+            zoneSize: this.zoneSize,
+            createdMs: millis(1_700_000_000_000),
+          })
         : Buffer.alloc(0);
     const bytes = Buffer.concat([head, this.batch(offset + head.length, records)]);
     this.offset += bytes.length;

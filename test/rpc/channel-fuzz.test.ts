@@ -1,6 +1,7 @@
 /**
- * Whatever bytes the other side sends, a channel answers, closes or waits: nothing is thrown, no more is called than promised, memory and
- * time stay bounded. Every message whole, byte by byte, cut at every place, and changed at random places (seeded).
+ * Whatever bytes the other side sends, a channel answers, closes or waits: nothing is thrown, no more is called than
+ * promised, memory and time stay bounded. Every message whole, byte by byte, cut at every place, and changed at random
+ * places (seeded).
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -11,7 +12,13 @@ import type { RpcChannel } from '../../src/rpc/channel-types.ts';
 import { encoded } from '../support/messages.ts';
 import { ask, newest, rawClient, type RpcWorld, rpcWorld } from '../support/rpc-world.ts';
 
-const limits = { frameBytesMax: 20_000, frameItemsMax: 1000, idleFrameTimeoutMs: 1000, progressTimeoutMs: 1000, requestsInFlightMax: 100 };
+const limits = {
+  frameBytesMax: 20_000,
+  frameItemsMax: 1000,
+  idleFrameTimeoutMs: 1000,
+  progressTimeoutMs: 1000,
+  requestsInFlightMax: 100,
+};
 
 const messages: readonly Buffer[] = [
   [0, 1, 'echo', ['text', 5, -5, 1.5, null, true, Buffer.alloc(300)]],
@@ -69,7 +76,9 @@ interface Outcome {
   readonly closed: boolean;
 }
 
-/** Sends `pieces` on a connection of its own and lets them be handled; the server has two requests of its own waiting. */
+/**
+ * Sends `pieces` on a connection of its own and lets them be handled; the server has two requests of its own waiting.
+ */
 async function send(world: RpcWorld, pieces: readonly Buffer[]): Promise<Outcome> {
   const peer = rawClient(world);
   const count = world.accepted.length;
@@ -158,14 +167,19 @@ test('answers that are malformed do no harm to those who asked', async () => {
   const random = new SimulatedRandom('answers');
   const world = await fuzzWorld('answers');
   for (let round = 0; round < 500; round++) {
-    const answer = Buffer.from(encoded([1, 1 + (random.uint32() % 3), random.chance(0.5) ? null : 'error', [1, 'two', { three: 3 }]]));
+    const answer = Buffer.from(
+      encoded([1, 1 + (random.uint32() % 3), random.chance(0.5) ? null : 'error', [1, 'two', { three: 3 }]]),
+    );
     if (random.chance(0.8)) mutate(answer, random);
     await send(world, [answer, answer]);
   }
 });
 
 test('a frame that grows to its limit holds no more than that, and ends', async () => {
-  const world = await rpcWorld({ onRequest: handle }, { ...limits, frameBytesMax: 2_000_000, frameItemsMax: 1_000_000 });
+  const world = await rpcWorld(
+    { onRequest: handle },
+    { ...limits, frameBytesMax: 2_000_000, frameItemsMax: 1_000_000 },
+  );
   const peer = rawClient(world);
   // An array of a million members that come as single bytes: counts are believed only as far as bytes come.
   peer.send(Buffer.from('940001a4666f6f6fdd000f0000', 'hex'));

@@ -3,7 +3,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RpcChannel } from '../../src/rpc/channel-types.ts';
 import { encoded } from '../support/messages.ts';
-import { ask, echo, newest, openClient, RawPeer, rawClient, Recorder, rpcWorld, serverAddress } from '../support/rpc-world.ts';
+import {
+  ask,
+  echo,
+  newest,
+  openClient,
+  RawPeer,
+  rawClient,
+  Recorder,
+  rpcWorld,
+  serverAddress,
+} from '../support/rpc-world.ts';
 
 test('requests that wait while nothing is received are lost after progressTimeoutMs', async () => {
   const world = await rpcWorld();
@@ -77,7 +87,10 @@ test('a long message over a slow network is no fault, one that trickles is', asy
     [100_000, true],
     [10_000, false],
   ] as const) {
-    const world = await rpcWorld({ onRequest: (channel, id) => channel.answerErrorText(id, 'received') }, { idleFrameTimeoutMs: 1000 });
+    const world = await rpcWorld(
+      { onRequest: (channel, id) => channel.answerErrorText(id, 'received') },
+      { idleFrameTimeoutMs: 1000 },
+    );
     const peer = rawClient(world);
     const message = encoded([0, 1, 'put', [Buffer.alloc(400_000)]]);
     for (let at = 0; at < message.length && !peer.closed; at += rate / 10) {
@@ -171,7 +184,11 @@ test('a closed channel whose peer reads nothing gives its connection up', async 
 });
 
 test('a closed channel goes on sending as long as its peer takes something', async () => {
-  const world = await rpcWorld({}, { idleFrameTimeoutMs: 100 }, { windowBytes: 1000, bytesPerMs: 100, pieceBytesMax: 5000 });
+  const world = await rpcWorld(
+    {},
+    { idleFrameTimeoutMs: 100 },
+    { windowBytes: 1000, bytesPerMs: 100, pieceBytesMax: 5000 },
+  );
   const peer = rawClient(world);
   await world.run(5);
   const channel = newest(world);

@@ -23,7 +23,9 @@ interface Server {
 async function serve(address = '127.0.0.1:0'): Promise<Server> {
   const recorder = new Recorder({ onRequest: echo });
   const channels: RpcChannel[] = [];
-  const listener = await network.listen(address, (connection) => channels.push(openChannel(connection, clock, serverOptions(), recorder)));
+  const listener = await network.listen(address, (connection) =>
+    channels.push(openChannel(connection, clock, serverOptions(), recorder)),
+  );
   after(async () => {
     for (const channel of channels) channel.close('the test is over');
     await listener.close();
@@ -40,13 +42,18 @@ test('requests and values of up to 16 MiB are answered over TCP', async () => {
   const recorder = new Recorder();
   const channel = openChannel(network.connect(listener.address), clock, clientOptions(), recorder);
   const outcomes: unknown[] = [];
-  const values = [0, 1, 1000, 16_383, 16_384, 65_536, 1_000_000, 16 << 20].map((length) => Buffer.alloc(length, 'pattern'));
+  const values = [0, 1, 1000, 16_383, 16_384, 65_536, 1_000_000, 16 << 20].map((length) =>
+    Buffer.alloc(length, 'pattern'),
+  );
   for (const value of values) ask(channel, outcomes, 'echo', [value]);
   for (let index = 0; index < 2000; index++) ask(channel, outcomes, 'echo', [index]);
   await until(() => outcomes.length === values.length + 2000 || recorder.closeReason !== undefined);
   for (const [index, value] of values.entries()) {
     const answer = outcomes[index];
-    assert.ok(Array.isArray(answer) && answer[0] instanceof Uint8Array && value.equals(answer[0]), `value of ${value.length} bytes`);
+    assert.ok(
+      Array.isArray(answer) && answer[0] instanceof Uint8Array && value.equals(answer[0]),
+      `value of ${value.length} bytes`,
+    );
   }
   assert.deepEqual(
     outcomes.slice(values.length),

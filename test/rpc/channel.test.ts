@@ -178,7 +178,12 @@ test('close sends what was written, tells those who wait, then ignores everythin
   await world.run(5);
   assert.deepEqual(outcomes, [{ lost: 'enough', sent: true }]);
   assert.equal(recorder.closeReason, 'enough');
-  assert.deepEqual(world.server.events, ['open', 'request asked', 'notice last words', 'close: the other side closed the connection']);
+  assert.deepEqual(world.server.events, [
+    'open',
+    'request asked',
+    'notice last words',
+    'close: the other side closed the connection',
+  ]);
   assert.equal(world.network.connectionEnds, 0);
 });
 
@@ -351,14 +356,18 @@ test('a method is the same string each time, however many others there are', asy
   const seen: string[] = [];
   const world = await rpcWorld({ onNotice: (_channel, method) => seen.push(method) });
   const channel = openClient(world);
-  const methods = Array.from({ length: 300 }, (_, index) => (index % 7 === 0 ? 'ü'.repeat(index) : `method-${index % 150}`));
+  const methods = Array.from({ length: 300 }, (_, index) =>
+    index % 7 === 0 ? 'ü'.repeat(index) : `method-${index % 150}`,
+  );
   for (const method of methods) channel.notify(method, (out) => out.array(0));
   await world.run(10);
   assert.deepEqual(seen, methods);
 });
 
 test('bytes that are no UTF-8 are no method, but do no harm', async () => {
-  const world = await rpcWorld({ onRequest: (channel, id, method) => channel.answerErrorText(id, `unknown method '${method}'`) });
+  const world = await rpcWorld({
+    onRequest: (channel, id, method) => channel.answerErrorText(id, `unknown method '${method}'`),
+  });
   const peer = rawClient(world);
   peer.send(Buffer.from('940005a2fffe90', 'hex'));
   await world.run(10);
@@ -432,8 +441,11 @@ test('a channel that reuses its input: a handler reads whole messages however th
     }
     await world.run(1_000);
     assert.deepEqual(outcomes, values);
-    const isIntact = kept.filter((value, index) => Buffer.compare(value, values[index] ?? Buffer.alloc(0)) === 0).length;
-    if (options.reusesInput === true) assert.ok(isIntact < values.length / 2, `${isIntact} of ${values.length} were not overwritten`);
+    const isIntact = kept.filter(
+      (value, index) => Buffer.compare(value, values[index] ?? Buffer.alloc(0)) === 0,
+    ).length;
+    if (options.reusesInput === true)
+      assert.ok(isIntact < values.length / 2, `${isIntact} of ${values.length} were not overwritten`);
     else assert.equal(isIntact, values.length);
   }
 });

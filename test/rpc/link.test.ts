@@ -5,7 +5,17 @@ import { openChannel } from '../../src/rpc/channel.ts';
 import type { RpcChannel } from '../../src/rpc/channel-types.ts';
 import { Link, type LinkOptions } from '../../src/rpc/link.ts';
 import { serverOptions } from '../../src/rpc/options.ts';
-import { ask, clientHost, echo, newest, Recorder, type RpcWorld, rpcWorld, serverAddress, serverHost } from '../support/rpc-world.ts';
+import {
+  ask,
+  clientHost,
+  echo,
+  newest,
+  Recorder,
+  type RpcWorld,
+  rpcWorld,
+  serverAddress,
+  serverHost,
+} from '../support/rpc-world.ts';
 
 interface Watched {
   readonly link: Link;
@@ -67,7 +77,11 @@ test('attempts back off exponentially with jitter, and a success resets that', a
   const world = await rpcWorld();
   world.network.refuse(serverAddress);
   const times: number[] = [];
-  const { link, events } = linkOf(world, { reconnectMinMs: 20, reconnectMaxMs: 1000, onFailure: () => times.push(world.clock.now()) });
+  const { link, events } = linkOf(world, {
+    reconnectMinMs: 20,
+    reconnectMaxMs: 1000,
+    onFailure: () => times.push(world.clock.now()),
+  });
   await world.run(20_000);
   const pauses = times.slice(1).map((time, index) => time - (times[index] ?? 0));
   for (const [index, pause] of pauses.entries()) {
@@ -161,7 +175,9 @@ test('retarget goes elsewhere at once', async () => {
   const accepted: RpcChannel[] = [];
   await world.network
     .host('10.0.0.3')
-    .listen('10.0.0.3:7000', (connection) => accepted.push(openChannel(connection, world.clock, serverOptions(), other)));
+    .listen('10.0.0.3:7000', (connection) =>
+      accepted.push(openChannel(connection, world.clock, serverOptions(), other)),
+    );
   const { link, events } = linkOf(world);
   await world.run(10);
   link.retarget('10.0.0.3:7000');
@@ -196,7 +212,9 @@ test('what the other side asks goes to the handler, and is refused without one',
   await world.run(10);
   plain.link.close();
   const notices: string[] = [];
-  const handling = linkOf(world, { handler: { onRequest: echo, onNotice: (_channel, method) => notices.push(method) } });
+  const handling = linkOf(world, {
+    handler: { onRequest: echo, onNotice: (_channel, method) => notices.push(method) },
+  });
   await world.run(10);
   ask(newest(world), outcomes, 'who', ['me']);
   newest(world).notify('news', (out) => out.array(0));

@@ -18,7 +18,11 @@ function encoded(value: unknown): MessageReader {
 }
 
 /** A channel that answers every request with `result`, or with `failure`. */
-function answering(result: unknown, failure?: RpcFailure, isOpen = true): { readonly channel: RpcChannel; readonly params: unknown[] } {
+function answering(
+  result: unknown,
+  failure?: RpcFailure,
+  isOpen = true,
+): { readonly channel: RpcChannel; readonly params: unknown[] } {
   const params: unknown[] = [];
   const unused = (): never => {
     throw new Error('not used');
@@ -93,12 +97,23 @@ describe('a client of a logger', () => {
   });
 
   test('a cut connection is lost, a refusal is a refusal, an unknown error leaves the outcome open', () => {
-    assert.equal(ask((done) => client(null, { kind: 'lost', sent: true, message: 'cut' }).append([item], done)).kind, 'lost');
+    assert.equal(
+      ask((done) => client(null, { kind: 'lost', sent: true, message: 'cut' }).append([item], done)).kind,
+      'lost',
+    );
     const refused = ask((done) =>
-      client(null, { kind: 'error', error: encoded(['fenced', 'm', 7]) }).seal(place.shard, place.zone, place.epoch, done),
+      client(null, { kind: 'error', error: encoded(['fenced', 'm', 7]) }).seal(
+        place.shard,
+        place.zone,
+        place.epoch,
+        done,
+      ),
     );
     assert.deepEqual(refused, { kind: 'refused', code: 'fenced', message: 'm', detail: 7 });
-    assert.equal(ask((done) => client(null, { kind: 'error', error: encoded('text') }).append([item], done)).kind, 'lost');
+    assert.equal(
+      ask((done) => client(null, { kind: 'error', error: encoded('text') }).append([item], done)).kind,
+      'lost',
+    );
   });
 
   test('S7 an answer with another number than the request confirms nothing', () => {
@@ -120,8 +135,14 @@ describe('a client of a logger', () => {
       'lost',
     );
     assert.equal(ask((done) => client([5, []]).confirm(5, [place], done)).kind, 'lost');
-    assert.equal(ask((done) => client([Buffer.from('ab')]).read([{ ...place, offset: 0, length: 3 }], done)).kind, 'lost');
-    assert.equal(ask((done) => client([Buffer.from('abc')]).read([{ ...place, offset: 0, length: 3 }], done)).kind, 'ok');
+    assert.equal(
+      ask((done) => client([Buffer.from('ab')]).read([{ ...place, offset: 0, length: 3 }], done)).kind,
+      'lost',
+    );
+    assert.equal(
+      ask((done) => client([Buffer.from('abc')]).read([{ ...place, offset: 0, length: 3 }], done)).kind,
+      'ok',
+    );
     assert.equal(ask((done) => client('nonsense').append([item], done)).kind, 'lost');
   });
 });

@@ -9,7 +9,13 @@ import { startCluster } from '../../src/server/index.ts';
 test('a cluster inside one process serves, is closed, and takes up its data again', async (context) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'kv-filelog-'));
   context.after(() => rm(folder, { recursive: true, force: true }));
-  const options = { folder, gateways: 2, loggers: 2, zoneSize: 1024 * 1024, device: { capacityBytes: 64 * 1024 * 1024 } };
+  const options = {
+    folder,
+    gateways: 2,
+    loggers: 2,
+    zoneSize: 1024 * 1024,
+    device: { capacityBytes: 64 * 1024 * 1024 },
+  };
   let cluster = '';
   {
     await using running = await startCluster(options);

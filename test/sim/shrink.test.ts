@@ -19,15 +19,28 @@ const plan: Plan = {
 };
 
 function lifeOf({ seed }: Plan, reason: string | undefined): LifeResult {
-  const verdict = reason === undefined ? ({ kind: 'ok' } as const) : ({ kind: 'wrong', reason, stack: undefined } as const);
-  return { seed, verdict, hash: '', events: 0, turns: 0, simulatedMs: 0, coverage: {}, faults: {}, last: [], history: '' };
+  const verdict =
+    reason === undefined ? ({ kind: 'ok' } as const) : ({ kind: 'wrong', reason, stack: undefined } as const);
+  return {
+    seed,
+    verdict,
+    hash: '',
+    events: 0,
+    turns: 0,
+    simulatedMs: 0,
+    coverage: {},
+    faults: {},
+    last: [],
+    history: '',
+  };
 }
 
 /** Fails when a logger loses power before a blackout, with 100 operations or more, and only with every other seed. */
 async function run(candidate: Plan): Promise<LifeResult> {
   const kinds = candidate.faults.map(({ kind }) => kind);
   const isBroken = kinds.includes('kill') && kinds.indexOf('blackout') > kinds.indexOf('kill');
-  if (!isBroken || candidate.workload.operations < 100) return lifeOf(candidate, kinds.length === 1 ? 'Violation: another' : undefined);
+  if (!isBroken || candidate.workload.operations < 100)
+    return lifeOf(candidate, kinds.length === 1 ? 'Violation: another' : undefined);
   return lifeOf(candidate, candidate.seed % 2 === 1 ? `Violation: S5 zone ${candidate.faults.length}` : undefined);
 }
 
@@ -43,7 +56,12 @@ test('what the failure does not need is taken away, and nothing else', async () 
     `${shrunk.plan.workload.operations} operations`,
   );
   assert.deepEqual(
-    [shrunk.plan.cluster.gateways, shrunk.plan.cluster.loggers, shrunk.plan.cluster.replicas, shrunk.plan.cluster.shards],
+    [
+      shrunk.plan.cluster.gateways,
+      shrunk.plan.cluster.loggers,
+      shrunk.plan.cluster.replicas,
+      shrunk.plan.cluster.shards,
+    ],
     [1, 1, 1, 1],
   );
   assert.deepEqual(shrunk.plan.faults[1], { ...plan.faults[3], atMs: shrunk.plan.faults[1]?.atMs, nodes: ['logger0'] });

@@ -37,7 +37,8 @@ test('every mutant still fits the compiled product', (context) => {
   if (!existsSync(program)) return context.skip('not built');
   const counts = mutants.flatMap((mutant) =>
     editsOf(mutant).map(
-      ({ file, find }) => [mutant.name, readFileSync(path.join(repositoryRoot, 'dist', file), 'utf8').split(find).length - 1] as const,
+      ({ file, find }) =>
+        [mutant.name, readFileSync(path.join(repositoryRoot, 'dist', file), 'utf8').split(find).length - 1] as const,
     ),
   );
   assert.deepEqual(

@@ -84,7 +84,9 @@ export async function rpcWorld(
   const server = new Recorder(handler);
   await network
     .host(serverHost)
-    .listen(serverAddress, (connection) => accepted.push(openChannel(connection, clock, serverOptions(options), server)));
+    .listen(serverAddress, (connection) =>
+      accepted.push(openChannel(connection, clock, serverOptions(options), server)),
+    );
   return {
     clock,
     network,
@@ -157,7 +159,8 @@ export class RawPeer {
 
   #read(bytes: Buffer): void {
     this.#scanner.push(bytes);
-    while (this.#scanner.next()) this.messages.push(new MessageReader(this.#scanner.bytes, this.#scanner.start, this.#scanner.end).value());
+    while (this.#scanner.next())
+      this.messages.push(new MessageReader(this.#scanner.bytes, this.#scanner.start, this.#scanner.end).value());
   }
 }
 

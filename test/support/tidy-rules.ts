@@ -1,4 +1,7 @@
-/** The rules that test/tidy.test.ts holds the sources to. Each takes files and gives complaints, so that it can be tried on bad snippets. */
+/**
+ * The rules that test/tidy.test.ts holds the sources to. Each takes files and gives complaints, so that it can be tried
+ * on bad snippets.
+ */
 import * as path from 'node:path';
 import ts from 'typescript';
 
@@ -44,8 +47,16 @@ export const exemptions: readonly Exemption[] = [
     why: 'simulated time lets the microtasks of a step run dry before the next',
   },
   { where: 'src/env/digest.ts', what: ['node:crypto'], why: 'a hash of bytes: neither time nor randomness' },
-  { where: 'src/coordinator/sqlite.ts', what: ['node:worker_threads'], why: 'the embedded coordinator waits in a thread of its own' },
-  { where: 'src/coordinator/sqlite-worker.ts', what: ['node:worker_threads', 'env/real'], why: 'entry point of that thread' },
+  {
+    where: 'src/coordinator/sqlite.ts',
+    what: ['node:worker_threads'],
+    why: 'the embedded coordinator waits in a thread of its own',
+  },
+  {
+    where: 'src/coordinator/sqlite-worker.ts',
+    what: ['node:worker_threads', 'env/real'],
+    why: 'entry point of that thread',
+  },
   { where: 'src/cli/main.ts', what: ['node:module', 'env/real'], why: 'entry point of the command' },
   {
     where: 'src/cli/child-process.ts',
@@ -57,7 +68,14 @@ export const exemptions: readonly Exemption[] = [
 ];
 
 const bannedGlobals = ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'performance'];
-const bannedMembers = ['Date.now', 'Math.random', 'AbortSignal.timeout', 'process.nextTick', 'process.hrtime', 'process.uptime'];
+const bannedMembers = [
+  'Date.now',
+  'Math.random',
+  'AbortSignal.timeout',
+  'process.nextTick',
+  'process.hrtime',
+  'process.uptime',
+];
 /** Pure helpers of Node that any layer may use. */
 const pureModules = ['node:buffer', 'node:path', 'node:url', 'node:zlib'];
 /** Streams and the terminal, for commands only. */
@@ -112,17 +130,24 @@ class SourceChecker {
       statements.every((statement) => ts.isExportDeclaration(statement) && statement.moduleSpecifier !== undefined);
     if (this.#isProduct && isBarrel && !doors.includes(this.#file.path))
       this.#complain('barrel', this.#source, 'only the public doors list names of other files');
-    const star = statements.find((statement) => ts.isExportDeclaration(statement) && statement.exportClause === undefined);
+    const star = statements.find(
+      (statement) => ts.isExportDeclaration(statement) && statement.exportClause === undefined,
+    );
     if (this.#isProduct && star !== undefined) this.#complain('barrel', star, 'export * hides what is exported');
   }
 
   #topLevel(statement: ts.Statement): void {
-    if (this.#isProduct && ts.isVariableStatement(statement) && (statement.declarationList.flags & ts.NodeFlags.Const) === 0) {
+    if (
+      this.#isProduct &&
+      ts.isVariableStatement(statement) &&
+      (statement.declarationList.flags & ts.NodeFlags.Const) === 0
+    ) {
       this.#complain('module-state', statement, 'no module-level let or var');
     }
     const isDefault =
       ts.isExportAssignment(statement) ||
-      (ts.canHaveModifiers(statement) && ts.getModifiers(statement)?.some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword));
+      (ts.canHaveModifiers(statement) &&
+        ts.getModifiers(statement)?.some(({ kind }) => kind === ts.SyntaxKind.DefaultKeyword));
     if (isDefault === true) this.#complain('default-export', statement, 'named exports only');
   }
 
@@ -133,11 +158,17 @@ class SourceChecker {
   }
 
   #product(node: ts.Node): void {
-    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) this.#import(node, node.moduleSpecifier, isTypeOnly(node));
-    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) this.#import(node, node.arguments[0], false);
+    if (ts.isImportDeclaration(node) || ts.isExportDeclaration(node))
+      this.#import(node, node.moduleSpecifier, isTypeOnly(node));
+    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      this.#import(node, node.arguments[0], false);
     if (ts.isPropertyAccessExpression(node)) this.#member(node);
     if (ts.isIdentifier(node) && bannedGlobals.includes(node.text) && isReference(node)) this.#banned(node, node.text);
-    if (ts.isNewExpression(node) && node.expression.getText(this.#source) === 'Date' && (node.arguments?.length ?? 0) === 0)
+    if (
+      ts.isNewExpression(node) &&
+      node.expression.getText(this.#source) === 'Date' &&
+      (node.arguments?.length ?? 0) === 0
+    )
       this.#banned(node, 'new Date()');
     if (ts.isAsExpression(node)) this.#cast(node);
   }
@@ -166,7 +197,10 @@ class SourceChecker {
   }
 
   #nodeImport(node: ts.Node, name: string): void {
-    const isAllowed = pureModules.includes(name) || (this.#layer === 'cli' && cliModules.includes(name)) || isExempt(this.#file.path, name);
+    const isAllowed =
+      pureModules.includes(name) ||
+      (this.#layer === 'cli' && cliModules.includes(name)) ||
+      isExempt(this.#file.path, name);
     if (!isAllowed) this.#complain('ban', node, `${name}: the world is injected (src/env)`);
   }
 
@@ -181,7 +215,12 @@ class SourceChecker {
       this.#complain('import-direction', node, 'the simulated world is for tests');
     // The core knows the shapes of the world, never the world.
     const isShape = this.#layer === 'core' && (layer === 'env' || layer === 'coordinator') && isType;
-    if (target.startsWith('src/') && layer !== this.#layer && !isShape && layers[this.#layer]?.includes(layer) !== true) {
+    if (
+      target.startsWith('src/') &&
+      layer !== this.#layer &&
+      !isShape &&
+      layers[this.#layer]?.includes(layer) !== true
+    ) {
       this.#complain('import-direction', node, `${this.#layer} must not import ${layer}`);
     }
   }
@@ -189,7 +228,11 @@ class SourceChecker {
   #cast(node: ts.AsExpression): void {
     const isConst = ts.isTypeReferenceNode(node.type) && node.type.typeName.getText(this.#source) === 'const';
     if (isConst || this.#file.path === 'src/base/ids.ts' || this.#layer === 'codec' || this.#hasComment(node)) return;
-    this.#complain('cast', node, '`as` belongs into ids.ts and codecs; elsewhere it needs a comment on its line or the one above');
+    this.#complain(
+      'cast',
+      node,
+      '`as` belongs into ids.ts and codecs; elsewhere it needs a comment on its line or the one above',
+    );
   }
 
   #hasComment(node: ts.Node): boolean {
@@ -218,14 +261,20 @@ function isTypeOnly(node: ts.ImportDeclaration | ts.ExportDeclaration): boolean 
 function isReference(node: ts.Identifier): boolean {
   const { parent } = node;
   if (ts.isPropertyAccessExpression(parent) || ts.isQualifiedName(parent)) return parent.getChildAt(0) === node;
-  if (ts.isPropertyAssignment(parent) || ts.isMethodDeclaration(parent) || ts.isMethodSignature(parent) || ts.isPropertySignature(parent))
+  if (
+    ts.isPropertyAssignment(parent) ||
+    ts.isMethodDeclaration(parent) ||
+    ts.isMethodSignature(parent) ||
+    ts.isPropertySignature(parent)
+  )
     return parent.name !== node;
   return true;
 }
 
 function isNodeModule(name: string): boolean {
   return (
-    name.startsWith('node:') || ['fs', 'net', 'crypto', 'worker_threads', 'timers', 'os', 'child_process', 'perf_hooks'].includes(name)
+    name.startsWith('node:') ||
+    ['fs', 'net', 'crypto', 'worker_threads', 'timers', 'os', 'child_process', 'perf_hooks'].includes(name)
   );
 }
 
@@ -242,7 +291,8 @@ export function checkText(file: SourceText): readonly Complaint[] {
   const find = (rule: string, pattern: RegExp, message: string): void => {
     for (const [index, line] of file.text.split('\n').entries()) {
       const match = pattern.exec(line);
-      if (match !== null) complaints.push({ rule, place: `${file.path}:${index + 1}`, message: `${match[0]}: ${message}` });
+      if (match !== null)
+        complaints.push({ rule, place: `${file.path}:${index + 1}`, message: `${match[0]}: ${message}` });
     }
   };
   find('machine-path', /(?<![\w.@-])\/(?:home|work|Users|root)\/\w+/, 'a path of one machine');
@@ -271,6 +321,8 @@ export function differences(actual: readonly string[], documented: readonly stri
   return [
     ...actual.filter((name) => !documented.includes(name)).map((name) => `${name} is not documented`),
     ...documented.filter((name) => !actual.includes(name)).map((name) => `${name} is documented, but does not exist`),
-    ...documented.filter((name, index) => documented.indexOf(name) !== index).map((name) => `${name} is documented twice`),
+    ...documented
+      .filter((name, index) => documented.indexOf(name) !== index)
+      .map((name) => `${name} is documented twice`),
   ];
 }

@@ -1,6 +1,6 @@
 /**
- * What a logger checks of the bytes it is given to append: headers and their places. Not the blocks behind them: that would cost a pass
- * over every byte on the path of every write; whoever reads them checks them.
+ * What a logger checks of the bytes it is given to append: headers and their places. Not the blocks behind them: that
+ * would cost a pass over every byte on the path of every write; whoever reads them checks them.
  */
 import type { ZonePlace } from '../../codec/log-format.ts';
 import { asBuffer, decodeBatchHeader, decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
@@ -17,9 +17,13 @@ export interface AppendTarget {
 
 export type AppendCheck =
   /** `committed`: the highest committed length in the batches' headers (S9's `seen`). */
-  { readonly kind: 'good'; readonly batches: number; readonly committed: number } | { readonly kind: 'malformed'; readonly reason: string };
+  | { readonly kind: 'good'; readonly batches: number; readonly committed: number }
+  | { readonly kind: 'malformed'; readonly reason: string };
 
-/** Offset 0 must begin with a zone header for this place; whole batches for their places follow, at least one, and nothing else. */
+/**
+ * Offset 0 must begin with a zone header for this place; whole batches for their places follow, at least one, and
+ * nothing else.
+ */
 export function checkAppend(input: Uint8Array, target: AppendTarget): AppendCheck {
   const bytes = asBuffer(input);
   let at = 0;
@@ -33,18 +37,24 @@ export function checkAppend(input: Uint8Array, target: AppendTarget): AppendChec
   while (at < bytes.length) {
     const offset = target.offset + at;
     const result = decodeBatchHeader(bytes, at, offset, target.place, target.seed);
-    if (result.kind !== 'batch') return { kind: 'malformed', reason: `byte ${at}: ${'reason' in result ? result.reason : result.kind}` };
+    if (result.kind !== 'batch')
+      return { kind: 'malformed', reason: `byte ${at}: ${'reason' in result ? result.reason : result.kind}` };
     const { totalLength, committedLength } = result.header;
-    if (totalLength % target.alignment !== 0) return { kind: 'malformed', reason: `byte ${at}: the batch is not aligned` };
-    if (at + totalLength > bytes.length) return { kind: 'malformed', reason: `byte ${at}: the batch ends beyond the append` };
-    // What is committed was acknowledged before, so it lies below. A larger one would make every seal of this zone doubtful (S9).
+    if (totalLength % target.alignment !== 0)
+      return { kind: 'malformed', reason: `byte ${at}: the batch is not aligned` };
+    if (at + totalLength > bytes.length)
+      return { kind: 'malformed', reason: `byte ${at}: the batch ends beyond the append` };
+    // What is committed was acknowledged before, so it lies below. A larger one would make every seal of this zone
+    // doubtful (S9).
     if (committedLength > offset)
       return { kind: 'malformed', reason: `byte ${at}: committed length ${committedLength} is beyond the batch` };
     committed = Math.max(committed, committedLength);
     batches += 1;
     at += totalLength;
   }
-  return batches > 0 ? { kind: 'good', batches, committed } : { kind: 'malformed', reason: 'an append carries at least one batch' };
+  return batches > 0
+    ? { kind: 'good', batches, committed }
+    : { kind: 'malformed', reason: 'an append carries at least one batch' };
 }
 
 /** Length of the zone header, or what is wrong with it. */
@@ -54,6 +64,7 @@ function zoneHeaderFor(bytes: Buffer, target: AppendTarget): number | string {
   const { header } = result;
   if (!samePlace(header, target.place)) return 'zone header: belongs to another place (S16)';
   if (header.zoneSize !== target.zoneSize) return `zone header: zone size ${header.zoneSize}, not ${target.zoneSize}`;
-  if (header.alignment % target.alignment !== 0) return `zone header: alignment ${header.alignment} on a device of ${target.alignment}`;
+  if (header.alignment % target.alignment !== 0)
+    return `zone header: alignment ${header.alignment} on a device of ${target.alignment}`;
   return result.length;
 }

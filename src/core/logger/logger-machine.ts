@@ -1,5 +1,6 @@
 /**
- * The decisions of a logger, pure: events in, effects out, to be carried out in order. `Ticket` is the shell's: it says where an answer goes.
+ * The decisions of a logger, pure: events in, effects out, to be carried out in order. `Ticket` is the shell's: it says
+ * where an answer goes.
  *
  *   append  --write-->  written  --turn-ended-->  sync  --synced-->  answer            (S3: answered only behind the sync that covers it)
  *   seal, finish, reset  --persist-->  turn-ended  --sync-->  synced  -->  answer      (the same sync covers data and metadata)
@@ -57,7 +58,10 @@ export type Readable =
   | { readonly kind: 'ok'; readonly deviceZone: number }
   | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
-/** Zone ids have up to 48 bits: no number can hold shard and zone, and a string per append would cost more than two lookups. */
+/**
+ * Zone ids have up to 48 bits: no number can hold shard and zone, and a string per append would cost more than two
+ * lookups.
+ */
 type ZonesOfShard = Map<ZoneId, Zone>;
 
 export class LoggerMachine<Ticket> {
@@ -143,14 +147,17 @@ export class LoggerMachine<Ticket> {
   }
 
   /**
-   * Whether [offset, offset + length) may be read, and where it lies: only what is stable (S11). Of a zone found open after a restart also what
-   * lies below `seen`: it was committed, and single batches behind the damage may be good (S9).
+   * Whether [offset, offset + length) may be read, and where it lies: only what is stable (S11). Of a zone found open
+   * after a restart also what lies below `seen`: it was committed, and single batches behind the damage may be good
+   * (S9).
    */
   readable(shard: ShardId, id: ZoneId, offset: number, length: number): Readable {
     const zone = this.#zone(shard, id);
     if (zone === undefined) return { kind: 'refused', code: 'unknown-zone' };
     const limit = zone.state === 'restarted' ? Math.max(zone.stable, zone.seen) : zone.stable;
-    return offset + length <= limit ? { kind: 'ok', deviceZone: zone.deviceZone } : { kind: 'refused', code: 'out-of-range' };
+    return offset + length <= limit
+      ? { kind: 'ok', deviceZone: zone.deviceZone }
+      : { kind: 'refused', code: 'out-of-range' };
   }
 
   /** Zones, by shard and id; `occupied` by device zone is the shell's knowledge. */
@@ -184,7 +191,8 @@ export class LoggerMachine<Ticket> {
     return entries;
   }
 
-  // --- append ------------------------------------------------------------------------------------------------------------
+  // --- append
+  // ------------------------------------------------------------------------------------------------------------
 
   #append(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -212,7 +220,8 @@ export class LoggerMachine<Ticket> {
 
   #write(ticket: Ticket, item: AppendItem, deviceZone: number, seed: number): MachineEffect<Ticket>[] {
     const { cluster, zoneSize, alignment } = this.#options;
-    if (item.offset % alignment !== 0 || item.bytes.length % alignment !== 0) return [refuse(ticket, 'misaligned', alignment)];
+    if (item.offset % alignment !== 0 || item.bytes.length % alignment !== 0)
+      return [refuse(ticket, 'misaligned', alignment)];
     if (item.offset + item.bytes.length > zoneSize) return [refuse(ticket, 'zone-full', zoneSize)];
     const place = { cluster, shard: item.shard, zone: item.zone, epoch: item.epoch };
     const check = checkAppend(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
@@ -226,17 +235,27 @@ export class LoggerMachine<Ticket> {
     let zone = this.#zone(item.shard, item.zone);
     if (zone === undefined) {
       zone = this.#created(write);
-      // The ids below are retired; this one only once it is reset, so that a zone of which nothing survives may be created again.
+      // The ids below are retired; this one only once it is reset, so that a zone of which nothing survives may be
+      // created again.
       effects.push({ kind: 'persist', entries: [...this.#retire(item.shard, item.zone - 1), entryOf(zone)] });
     }
-    assert(zone.state === 'open' && zone.epoch === item.epoch, 'S2 a zone is written by one epoch, and not after a restart (S3)');
+    assert(
+      zone.state === 'open' && zone.epoch === item.epoch,
+      'S2 a zone is written by one epoch, and not after a restart (S3)',
+    );
     assert(item.offset === zone.written, 'S11 an append is written at the write pointer');
     assert(this.#fenceOf(item.shard) <= item.epoch, 'S4 no append of a fenced epoch is written');
     zone.written += item.bytes.length;
     zone.seen = Math.max(zone.seen, write.committed);
     zone.batches += write.batches;
     this.#dirty.add(zone);
-    this.#wait({ kind: 'append', ticket, zone, end: zone.written, lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) });
+    this.#wait({
+      kind: 'append',
+      ticket,
+      zone,
+      end: zone.written,
+      lba: lbaOf(item.zone, item.offset, this.#options.zoneSize),
+    });
     return effects;
   }
 
@@ -265,7 +284,10 @@ export class LoggerMachine<Ticket> {
     return zone;
   }
 
-  /** A repetition below the write pointer: the same bytes are acknowledged again, once they are stable; others never (S11). */
+  /**
+   * A repetition below the write pointer: the same bytes are acknowledged again, once they are stable; others never
+   * (S11).
+   */
   #compared(comparison: Comparison<Ticket>, same: boolean): MachineEffect<Ticket>[] {
     const { ticket, item } = comparison;
     const zone = this.#zone(item.shard, item.zone);
@@ -279,7 +301,8 @@ export class LoggerMachine<Ticket> {
     });
   }
 
-  // --- seal, finish, reset -----------------------------------------------------------------------------------------------
+  // --- seal, finish, reset
+  // -----------------------------------------------------------------------------------------------
 
   #seal(ticket: Ticket, shard: ShardId, id: ZoneId, epoch: Epoch): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -304,7 +327,9 @@ export class LoggerMachine<Ticket> {
     const zone = this.#zone(shard, id);
     if (zone === undefined) return [refuse(ticket, 'unknown-zone')];
     if (zone.state === 'finished') {
-      return zone.written === length ? this.#waitOrAnswer({ kind: 'done', ticket }) : [refuse(ticket, 'sealed', zone.written)];
+      return zone.written === length
+        ? this.#waitOrAnswer({ kind: 'done', ticket })
+        : [refuse(ticket, 'sealed', zone.written)];
     }
     // What isn't stable was acknowledged by nobody here: a length beyond it was computed from other copies (S10).
     if (length > zone.stable) return [refuse(ticket, 'not-held', zone.stable)];
@@ -336,7 +361,8 @@ export class LoggerMachine<Ticket> {
     ];
   }
 
-  // --- syncs -------------------------------------------------------------------------------------------------------------
+  // --- syncs
+  // -------------------------------------------------------------------------------------------------------------
 
   #startSync(): MachineEffect<Ticket>[] {
     if (this.#syncing || this.#failed || !this.#unsynced) return [];
@@ -389,7 +415,8 @@ export class LoggerMachine<Ticket> {
     return [];
   }
 
-  // --- state -------------------------------------------------------------------------------------------------------------
+  // --- state
+  // -------------------------------------------------------------------------------------------------------------
 
   #zone(shard: ShardId, id: ZoneId): Zone | undefined {
     return this.#zones.get(shard)?.get(id);
@@ -446,7 +473,8 @@ function entryOf(zone: Zone): MetadataEntry {
 function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
   switch (waiter.kind) {
     case 'append':
-      // A zone that was finished or reset meanwhile holds less; nobody waits for such an append any more, but it must not be said to be stable.
+      // A zone that was finished or reset meanwhile holds less; nobody waits for such an append any more, but it must
+      // not be said to be stable.
       if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
       return { kind: 'appended', lba: waiter.lba };
     case 'seal': {
@@ -455,7 +483,12 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
       assert(zone.stable === zone.written, 'S3 a seal is answered when every append accepted before is stable');
       return {
         kind: 'sealed',
-        answer: { length: zone.stable, seen: zone.seen, doubtful: zone.tail === 'damaged' || zone.seen > zone.stable, tail: zone.tail },
+        answer: {
+          length: zone.stable,
+          seen: zone.seen,
+          doubtful: zone.tail === 'damaged' || zone.seen > zone.stable,
+          tail: zone.tail,
+        },
       };
     }
     case 'done':

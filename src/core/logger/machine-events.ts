@@ -1,4 +1,7 @@
-/** What a logger's machine is told, and what it wants done (logger-machine.ts). `Ticket` is the shell's: it says where an answer goes. */
+/**
+ * What a logger's machine is told, and what it wants done (logger-machine.ts). `Ticket` is the shell's: it says where
+ * an answer goes.
+ */
 import type { Epoch, Lba, ShardId, ZoneId } from '../../base/ids.ts';
 import type { AppendItem, LoggerRefusal, SealAnswer } from '../../codec/logger-protocol.ts';
 import type { MetadataEntry } from './metadata-format.ts';
@@ -9,9 +12,27 @@ export type MachineEvent<Ticket> =
   /** Nothing was written: the device is full. */
   | { readonly kind: 'write-refused'; readonly write: PendingWrite<Ticket> }
   | { readonly kind: 'compared'; readonly comparison: Comparison<Ticket>; readonly same: boolean }
-  | { readonly kind: 'seal'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly epoch: Epoch }
-  | { readonly kind: 'finish'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly length: number }
-  | { readonly kind: 'reset'; readonly ticket: Ticket; readonly shard: ShardId; readonly zone: ZoneId; readonly generation: string }
+  | {
+      readonly kind: 'seal';
+      readonly ticket: Ticket;
+      readonly shard: ShardId;
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+    }
+  | {
+      readonly kind: 'finish';
+      readonly ticket: Ticket;
+      readonly shard: ShardId;
+      readonly zone: ZoneId;
+      readonly length: number;
+    }
+  | {
+      readonly kind: 'reset';
+      readonly ticket: Ticket;
+      readonly shard: ShardId;
+      readonly zone: ZoneId;
+      readonly generation: string;
+    }
   /** Everything that arrived in this turn of the event loop has been given. */
   | { readonly kind: 'turn-ended' }
   | { readonly kind: 'synced' }

@@ -1,6 +1,6 @@
 /**
- * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, floors. It lies in the
- * first two zones of the device, used alternately. All integers are little-endian.
+ * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, floors. It
+ * lies in the first two zones of the device, used alternately. All integers are little-endian.
  *
  *   metadata zone = checkpoint-frame change-frame*
  *   frame =
@@ -23,11 +23,13 @@
  *     4:u8 removed  shard:u32 zone:u48
  * state: 0 open (length and batches are 0: a scan finds them), 1 finished.
  *
- * Place: the seed is the CRC-32 of {logger, device zone, generation} xor the offset. A checkpoint holds the whole state; the changes after it,
- * applied in order, give the state now. A frame is valid when its checksum is and every frame before it is.
+ * Place: the seed is the CRC-32 of {logger, device zone, generation} xor the offset. A checkpoint holds the whole
+ * state; the changes after it, applied in order, give the state now. A frame is valid when its checksum is and every
+ * frame before it is.
  *
- * Torn or damaged: what follows the last valid frame was never stable unless a later valid frame of this generation says, by `stable`, that
- * it was: then acknowledged bytes are damaged, and the logger must not run, since it may have forgotten a fence.
+ * Torn or damaged: what follows the last valid frame was never stable unless a later valid frame of this generation
+ * says, by `stable`, that it was: then acknowledged bytes are damaged, and the logger must not run, since it may have
+ * forgotten a fence.
  */
 import { assert } from '../../base/assert.ts';
 import { checksum } from '../../base/checksum.ts';
@@ -152,7 +154,8 @@ export function decodeFrame(zoneBytes: Uint8Array, offset: number, deviceZone: n
   const logger = uuid(bytes.toString('hex', 56, 72));
   const generation = bytes.readUIntLE(24, 6);
   if (bytes.readUInt32LE(20) !== offset || bytes.readUInt16LE(38) !== deviceZone) return none;
-  if (checksum(bytes.subarray(8, end), frameSeed({ logger, deviceZone, generation, offset })) !== bytes.readUInt32LE(4)) return none;
+  if (checksum(bytes.subarray(8, end), frameSeed({ logger, deviceZone, generation, offset })) !== bytes.readUInt32LE(4))
+    return none;
   // After the checksum, so that a flipped bit does not pass for a newer format.
   const format = bytes.readUInt16LE(8);
   if (format > metadataFormatVersion) return { kind: 'newer-format', format };
@@ -177,7 +180,10 @@ export function decodeFrame(zoneBytes: Uint8Array, offset: number, deviceZone: n
   };
 }
 
-/** Undefined when they are not `count` entries: impossible behind a good checksum but for a bug, which must not become a wrong state. */
+/**
+ * Undefined when they are not `count` entries: impossible behind a good checksum but for a bug, which must not become a
+ * wrong state.
+ */
 function decodeEntries(bytes: Buffer, count: number): MetadataEntry[] | undefined {
   const entries: MetadataEntry[] = [];
   let at = 0;
@@ -215,7 +221,8 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
   };
 }
 
-// --- reading a metadata zone ---------------------------------------------------------------------------------------------
+// --- reading a metadata zone
+// ---------------------------------------------------------------------------------------------
 
 export type MetadataZoneResult =
   /** `frames` begins with the checkpoint. `end` is where the next frame would be. */

@@ -1,4 +1,7 @@
-/** What a logger knows of itself when it starts: the metadata log's frames folded together, then what the scans of open zones found. */
+/**
+ * What a logger knows of itself when it starts: the metadata log's frames folded together, then what the scans of open
+ * zones found.
+ */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
 import type { TailState } from '../../codec/logger-protocol.ts';
@@ -43,7 +46,12 @@ export function foldFrames(frames: readonly Frame[]): RecordedState {
   return { fences, floors, zones: [...zones.values()] };
 }
 
-function fold(entry: MetadataEntry, fences: Map<ShardId, Epoch>, floors: Map<ShardId, ZoneId>, zones: Map<string, ZoneEntry>): void {
+function fold(
+  entry: MetadataEntry,
+  fences: Map<ShardId, Epoch>,
+  floors: Map<ShardId, ZoneId>,
+  zones: Map<string, ZoneEntry>,
+): void {
   switch (entry.kind) {
     case 'fence':
       assert(entry.epoch >= (fences.get(entry.shard) ?? 0), 'S4 a fence never falls');

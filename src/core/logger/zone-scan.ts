@@ -1,6 +1,6 @@
 /**
- * What a zone holds after a restart: the intact prefix, `seen`, and what the tail looks like (S9). A generator that asks for ranges of the zone
- * and is given their bytes, so that it is pure and never holds more than a few batches.
+ * What a zone holds after a restart: the intact prefix, `seen`, and what the tail looks like (S9). A generator that
+ * asks for ranges of the zone and is given their bytes, so that it is pure and never holds more than a few batches.
  *
  *   intact prefix   the zone header and batches with good headers and blocks, one after another from the zone's start
  *   clean           nothing but zeros follows
@@ -101,7 +101,8 @@ interface Rest {
 function* withoutHeader(reader: ZoneReader): Scan<ZoneScan> {
   const first = yield* reader.nextBatch(0);
   const touched = yield* reader.firstTouched(0);
-  if (touched === undefined) return { kind: 'scanned', length: 0, seen: 0, tail: 'clean', batches: 0, damage: undefined };
+  if (touched === undefined)
+    return { kind: 'scanned', length: 0, seen: 0, tail: 'clean', batches: 0, damage: undefined };
   if (first === undefined || touched < first) {
     const seen = yield* seenBehind(reader, 0, 0);
     return {
@@ -114,7 +115,14 @@ function* withoutHeader(reader: ZoneReader): Scan<ZoneScan> {
     };
   }
   const rest = yield* classify(reader, first, 0);
-  return { kind: 'scanned', length: 0, batches: 0, seen: rest.seen, tail: rest.tail === 'clean' ? 'torn' : rest.tail, damage: rest.damage };
+  return {
+    kind: 'scanned',
+    length: 0,
+    batches: 0,
+    seen: rest.seen,
+    tail: rest.tail === 'clean' ? 'torn' : rest.tail,
+    damage: rest.damage,
+  };
 }
 
 /** What follows the intact prefix, from `start`, a batch boundary. */
@@ -159,7 +167,9 @@ function* seenBehind(reader: ZoneReader, start: number, seenBefore: number): Sca
   while (at !== undefined) {
     const piece = yield* reader.piece(at);
     if (piece.kind === 'batch') seen = Math.max(seen, piece.header.committedLength);
-    at = yield* reader.nextBatch(piece.kind === 'batch' && piece.body === 'good' ? at + piece.header.totalLength : at + 1);
+    at = yield* reader.nextBatch(
+      piece.kind === 'batch' && piece.body === 'good' ? at + piece.header.totalLength : at + 1,
+    );
   }
   return seen;
 }
@@ -205,7 +215,8 @@ class ZoneReader {
     if (result.kind !== 'batch')
       return result.kind === 'short' ? { kind: 'damaged', reason: 'batch header: longer than the zone' } : result;
     const { header } = result;
-    if (at + header.totalLength > this.#input.zoneSize) return { kind: 'damaged', reason: 'batch: longer than the zone' };
+    if (at + header.totalLength > this.#input.zoneSize)
+      return { kind: 'damaged', reason: 'batch: longer than the zone' };
     const bytes = yield* this.view(at, header.totalLength);
     return { kind: 'batch', header, body: checkBatchBody(bytes, 0, header, this.#seed) };
   }

@@ -1,6 +1,6 @@
 /**
- * Applies committed records to the index and the once-only table: the same function for owners, standbys and recovery, so that they agree
- * (S12, S14, S15).
+ * Applies committed records to the index and the once-only table: the same function for owners, standbys and recovery,
+ * so that they agree (S12, S14, S15).
  */
 import { assert } from '../../base/assert.ts';
 import type { Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
@@ -28,13 +28,19 @@ export interface ShardState {
 
 /** Moves the watermark. It never goes back (S14). */
 export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeMs: Millis): void {
-  assert(zone > state.position.zone || (zone === state.position.zone && end >= state.position.offset), 'S14 the watermark only grows');
+  assert(
+    zone > state.position.zone || (zone === state.position.zone && end >= state.position.offset),
+    'S14 the watermark only grows',
+  );
   state.appliedBytes += zone === state.position.zone ? end - state.position.offset : end;
   state.position = { zone, offset: end };
   if (shardTimeMs > state.shardTimeMs) state.shardTimeMs = millis(shardTimeMs);
 }
 
-/** Whether an owner could have written the record there: of what a peer says, unlike of what the log holds, that is not sure. */
+/**
+ * Whether an owner could have written the record there: of what a peer says, unlike of what the log holds, that is not
+ * sure.
+ */
 export function isApplicable(state: ShardState, zone: ZoneId, offset: number, record: DecodedRecord): boolean {
   const { kind, client, number, firstIncomplete, keyLength } = record;
   const address = lbaOf(zone, offset, state.zoneSize);
@@ -46,7 +52,13 @@ export function isApplicable(state: ShardState, zone: ZoneId, offset: number, re
 }
 
 /** Applies one record that lies at `offset` of `zone`; its fields are ranges of `bytes`. */
-export function applyRecord(state: ShardState, zone: ZoneId, offset: number, bytes: Buffer, record: DecodedRecord): void {
+export function applyRecord(
+  state: ShardState,
+  zone: ZoneId,
+  offset: number,
+  bytes: Buffer,
+  record: DecodedRecord,
+): void {
   const address = lbaOf(zone, offset, state.zoneSize);
   const recordVersion = record.version ?? version(address);
   switch (record.kind) {
@@ -74,8 +86,14 @@ export function applyRecord(state: ShardState, zone: ZoneId, offset: number, byt
   }
   if (record.client !== 0) {
     const reply =
-      record.replyLength === 0 ? undefined : Uint8Array.from(bytes.subarray(record.replyStart, record.replyStart + record.replyLength));
-    state.once.complete(record.client, record.number, record.firstIncomplete, { kind: record.kind, version: recordVersion, reply });
+      record.replyLength === 0
+        ? undefined
+        : Uint8Array.from(bytes.subarray(record.replyStart, record.replyStart + record.replyLength));
+    state.once.complete(record.client, record.number, record.firstIncomplete, {
+      kind: record.kind,
+      version: recordVersion,
+      reply,
+    });
   }
 }
 
@@ -86,8 +104,8 @@ export interface NotApplied {
 }
 
 /**
- * Decodes `count` records one after another from `start` of `bytes`, which lies at `offset` of the zone; with `apply` off only checks them.
- * `headsOnly`: as in catch-up messages, the values are left out.
+ * Decodes `count` records one after another from `start` of `bytes`, which lies at `offset` of the zone; with `apply`
+ * off only checks them. `headsOnly`: as in catch-up messages, the values are left out.
  */
 export function eachRecord(
   bytes: Buffer,
@@ -102,7 +120,8 @@ export function eachRecord(
   let recordOffset = offset;
   while (at < end) {
     const result = decodeRecord(bytes, at, seed, recordOffset, headsOnly);
-    if (result.kind !== 'record') return { reason: result.kind === 'damaged' ? result.reason : result.kind, offset: recordOffset };
+    if (result.kind !== 'record')
+      return { reason: result.kind === 'damaged' ? result.reason : result.kind, offset: recordOffset };
     visit(result.record, recordOffset);
     at += headsOnly ? result.record.length - result.record.valueLength : result.record.length;
     recordOffset += result.record.length;

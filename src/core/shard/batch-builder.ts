@@ -1,6 +1,6 @@
 /**
- * PUT 2/5, next: gateway/shard-runner.ts. Forms a batch from queued writes. Decides each write against the newest state, records in
- * flight included (S12, S15: the log's order is the only order), and encodes it once.
+ * PUT 2/5, next: gateway/shard-runner.ts. Forms a batch from queued writes. Decides each write against the newest
+ * state, records in flight included (S12, S15: the log's order is the only order), and encodes it once.
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { ClientId, Millis, Version } from '../../base/ids.ts';
@@ -61,7 +61,9 @@ export class Decider {
     this.#state = state;
   }
 
-  /** True: the write gets a record (`kind` and `reply` say which). False: it was answered or waits for its first copy. */
+  /**
+   * True: the write gets a record (`kind` and `reply` say which). False: it was answered or waits for its first copy.
+   */
   decide(write: ShardWrite, out: ShardEffect[]): boolean {
     if (write.client !== 0 && !this.#firstTime(write, out)) return false;
     const { index } = this.#state;
@@ -84,7 +86,8 @@ export class Decider {
 
   #choose(write: ShardWrite, pending: ShardWrite | undefined, exists: boolean, current: Version): void {
     const holds =
-      write.condition === -1 || (write.condition === 0 ? !exists : exists && pending === undefined && current === write.condition);
+      write.condition === -1 ||
+      (write.condition === 0 ? !exists : exists && pending === undefined && current === write.condition);
     write.decidedOn = undefined;
     if (!holds) {
       write.kind = recordKind.refusal;
@@ -135,11 +138,23 @@ export class Decider {
         return false;
       case 'forgotten':
         out.push(
-          failure(write, 'client-forgotten', `client ${write.client} is not remembered here any more; take a new client id`, 'unknown'),
+          failure(
+            write,
+            'client-forgotten',
+            `client ${write.client} is not remembered here any more; take a new client id`,
+            'unknown',
+          ),
         );
         return false;
       case 'window-exceeded':
-        out.push(failure(write, 'window-exceeded', `at most ${limits.clientWindow} requests of a client may be incomplete`, 'not-applied'));
+        out.push(
+          failure(
+            write,
+            'window-exceeded',
+            `at most ${limits.clientWindow} requests of a client may be incomplete`,
+            'not-applied',
+          ),
+        );
         return false;
       default:
         return unreachable(seen);
@@ -205,8 +220,8 @@ export interface BatchContext {
 }
 
 /**
- * Encodes decided `writes` into the next batch of the zone. REQUIRES: `fitsZone`. The writes' sources become the batch, so that the sockets'
- * memory is let go.
+ * Encodes decided `writes` into the next batch of the zone. REQUIRES: `fitsZone`. The writes' sources become the batch,
+ * so that the sockets' memory is let go.
  */
 export function buildBatch(context: BatchContext, writes: readonly ShardWrite[], floors: readonly ClientId[]): Batch {
   const { state, zone } = context;
@@ -268,7 +283,14 @@ export function buildBatch(context: BatchContext, writes: readonly ShardWrite[],
   };
 }
 
-function encodeWrite(bytes: Buffer, at: number, write: ShardWrite, zone: ZoneWriter, offset: number, zoneSize: number): number {
+function encodeWrite(
+  bytes: Buffer,
+  at: number,
+  write: ShardWrite,
+  zone: ZoneWriter,
+  offset: number,
+  zoneSize: number,
+): number {
   if (write.decidedOn !== undefined) {
     write.currentVersion = version(lbaOf(zone.zone, write.decidedOn.recordOffset, zoneSize));
     write.reply = encodeConditionRefused(write.currentVersion);

@@ -1,6 +1,6 @@
 /**
- * What happens to a shard and what it wants done: `step(event): effects`. The shard is a pure machine; its shell (gateway/shard-runner.ts)
- * turns effects into messages and their answers into events.
+ * What happens to a shard and what it wants done: `step(event): effects`. The shard is a pure machine; its shell
+ * (gateway/shard-runner.ts) turns effects into messages and their answers into events.
  */
 import type { Epoch, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../codec/logger-protocol.ts';
@@ -24,7 +24,10 @@ export type ShardEvent =
   /** The coordinator's content, asked for by `load` or seen by the watch. */
   | { readonly event: 'metadata'; readonly metadata: ShardMetadata; readonly loaded: boolean }
   | { readonly event: 'load-failed' }
-  | { readonly event: 'transacted'; readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' } }
+  | {
+      readonly event: 'transacted';
+      readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' };
+    }
   | { readonly event: 'logger-up'; readonly logger: Uuid; readonly alignment: number }
   | { readonly event: 'logger-down'; readonly logger: Uuid }
   | { readonly event: 'appended'; readonly logger: Uuid; readonly zone: ZoneId; readonly end: number }
@@ -41,7 +44,10 @@ export type ShardEvent =
   | { readonly event: 'log-read'; readonly request: LogRead; readonly bytes: Uint8Array | undefined }
   | CatchUp;
 
-/** What an owner tells the others of a committed batch (S14): record heads without values, one after another as they lie in the log. */
+/**
+ * What an owner tells the others of a committed batch (S14): record heads without values, one after another as they lie
+ * in the log.
+ */
 export interface CatchUp {
   readonly event: 'catch-up';
   readonly epoch: Epoch;
@@ -51,7 +57,10 @@ export interface CatchUp {
   readonly end: number;
   /** Where the first record lies. */
   readonly recordsStart: number;
-  /** Where the log was before this batch when it is the first of its zone (0, 0 at the log's start); zone -1: it is not the first. */
+  /**
+   * Where the log was before this batch when it is the first of its zone (0, 0 at the log's start); zone -1: it is not
+   * the first.
+   */
   readonly previousZone: number;
   readonly previousLength: number;
   readonly shardTimeMs: Millis;
@@ -98,7 +107,13 @@ export type ShardEffect =
       readonly bytes: Uint8Array;
       readonly loggers: readonly Uuid[];
     }
-  | { readonly effect: 'confirm'; readonly zone: ZoneId; readonly epoch: Epoch; readonly number: number; readonly loggers: readonly Uuid[] }
+  | {
+      readonly effect: 'confirm';
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+      readonly number: number;
+      readonly loggers: readonly Uuid[];
+    }
   | Committed
   /** Answers that have no record of their own in a batch: repetitions, failures. */
   | { readonly effect: 'answer-write'; readonly write: ShardWrite; readonly result: WriteResult }

@@ -1,5 +1,6 @@
 /**
- * A standby of a shard: applies what the owner tells in log order and reads from the log what it missed (S14). Nobody waits for it.
+ * A standby of a shard: applies what the owner tells in log order and reads from the log what it missed (S14). Nobody
+ * waits for it.
  */
 import { assert } from '../../base/assert.ts';
 import type { Epoch, Millis, ZoneId } from '../../base/ids.ts';
@@ -55,8 +56,9 @@ export class ShardFollower {
   }
 
   /**
-   * A stretch that a take-over has read and checked: applied when metadata that comes later says that the zone was sealed at its end, in its
-   * place in the log. A zone is written by one epoch, each offset once (S2), so that it is what any holder would give.
+   * A stretch that a take-over has read and checked: applied when metadata that comes later says that the zone was
+   * sealed at its end, in its place in the log. A zone is written by one epoch, each offset once (S2), so that it is
+   * what any holder would give.
    */
   offer(tail: ReadTail): void {
     this.#tail = tail;
@@ -67,7 +69,11 @@ export class ShardFollower {
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
     if (this.#follows(event) && this.#applyHeads(event)) return;
     const { zone, end } = event;
-    if (this.#target === undefined || zone > this.#target.zone || (zone === this.#target.zone && end > this.#target.end))
+    if (
+      this.#target === undefined ||
+      zone > this.#target.zone ||
+      (zone === this.#target.zone && end > this.#target.end)
+    )
       this.#target = { zone, end };
     this.#heal();
   }
@@ -81,7 +87,10 @@ export class ShardFollower {
     return zone > event.previousZone || (zone === event.previousZone && offset >= event.previousLength);
   }
 
-  /** All of them or none: what a peer sends is decoded before any of it is applied, and what makes no sense is read from the log instead. */
+  /**
+   * All of them or none: what a peer sends is decoded before any of it is applied, and what makes no sense is read from
+   * the log instead.
+   */
   #applyHeads(event: CatchUp): boolean {
     const bytes = asBuffer(event.heads);
     const seed = this.#seedOf(event);

@@ -1,12 +1,19 @@
 /**
- * Reads committed stretches of a shard's log, batch by batch, with checksums, from whichever holder has a good copy (S9, S14). Pure: asks by
- * `read-log` effects, one at a time.
+ * Reads committed stretches of a shard's log, batch by batch, with checksums, from whichever holder has a good copy
+ * (S9, S14). Pure: asks by `read-log` effects, one at a time.
  */
 import { assert } from '../../base/assert.ts';
 import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
-import { asBuffer, checkBatchBody, decodeBatchHeader, decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
+import {
+  asBuffer,
+  checkBatchBody,
+  decodeBatchHeader,
+  decodeZoneHeader,
+  samePlace,
+  zoneSeed,
+} from '../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from './events.ts';
 import type { Loggers } from './loggers.ts';
 
@@ -119,7 +126,11 @@ export class LogReader {
     const segment = this.#segments[0];
     assert(segment !== undefined, 'what was asked for is still wanted');
     const problem =
-      bytes === undefined ? 'no answer' : bytes.length < request.length ? 'too few bytes' : this.#parse(segment, asBuffer(bytes));
+      bytes === undefined
+        ? 'no answer'
+        : bytes.length < request.length
+          ? 'too few bytes'
+          : this.#parse(segment, asBuffer(bytes));
     if (problem !== undefined) {
       this.#failed.add(request.logger);
       const { shard } = this.#identity;
@@ -174,7 +185,10 @@ export class LogReader {
     this.#effects.push({ effect: 'read-log', request: this.#request });
   }
 
-  /** Visits the batches that lie wholly in `bytes`, which begins at the position; moves it. Gives what is wrong, if anything. */
+  /**
+   * Visits the batches that lie wholly in `bytes`, which begins at the position; moves it. Gives what is wrong, if
+   * anything.
+   */
   #parse(segment: Segment, bytes: Buffer): string | undefined {
     const place = this.#place;
     assert(place !== undefined, 'a segment was entered');
@@ -190,7 +204,8 @@ export class LogReader {
       if (result.kind === 'short') return this.#more(segment, bytes.length - start, result.needed);
       if (result.kind !== 'batch') return result.kind === 'damaged' ? result.reason : result.kind;
       const { header } = result;
-      if (start + header.totalLength > bytes.length) return this.#more(segment, bytes.length - start, header.totalLength);
+      if (start + header.totalLength > bytes.length)
+        return this.#more(segment, bytes.length - start, header.totalLength);
       if (this.#at + header.totalLength > segment.to) return crossing;
       if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
       this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start });

@@ -11,7 +11,10 @@ interface Known {
 
 export class Loggers {
   readonly #up = new Map<Uuid, Known>();
-  /** Also of loggers that are away: a zone may be opened on one that goes down meanwhile and is back before its first append. */
+  /**
+   * Also of loggers that are away: a zone may be opened on one that goes down meanwhile and is back before its first
+   * append.
+   */
   readonly #alignments = new Map<Uuid, number>();
 
   up(logger: Uuid, alignment: number, nowMs: Millis): void {
@@ -40,8 +43,8 @@ export class Loggers {
   }
 
   /**
-   * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When none is usable, those that are
-   * merely avoided. Empty when fewer than `least` can be had.
+   * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When none
+   * is usable, those that are merely avoided. Empty when fewer than `least` can be had.
    */
   choose(shard: ShardId, zone: ZoneId, count: number, least: number, nowMs: Millis): Uuid[] {
     const usable = this.usable(nowMs);

@@ -1,6 +1,6 @@
 /**
- * A shard's metadata in the coordinator: one head, and one entry per sealed zone that still holds something. Every transaction compares
- * and rewrites the whole head, change number included (S1).
+ * A shard's metadata in the coordinator: one head, and one entry per sealed zone that still holds something. Every
+ * transaction compares and rewrites the whole head, change number included (S1).
  */
 import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { epoch, instanceId, uuid, zoneId } from '../../base/ids.ts';
@@ -36,7 +36,10 @@ export interface SealedZone {
   readonly length: number;
   /** Each of them holds all of [0, length), stable and verified (S10). */
   readonly replicas: readonly Uuid[];
-  /** Held part of it when it was open and did not answer the seal: usable for single batches whose checksum is good (S9). */
+  /**
+   * Held part of it when it was open and did not answer the seal: usable for single batches whose checksum is good
+   * (S9).
+   */
   readonly former: readonly Uuid[];
 }
 
@@ -50,7 +53,8 @@ export interface ShardMetadata {
 
 export const shardPrefix = (shard: ShardId): string => `shard/${shard}/`;
 export const headKey = (shard: ShardId): string => `shard/${shard}/head`;
-export const zoneKey = (shard: ShardId, zone: ZoneId): string => `shard/${shard}/zone/${String(zone).padStart(16, '0')}`;
+export const zoneKey = (shard: ShardId, zone: ZoneId): string =>
+  `shard/${shard}/zone/${String(zone).padStart(16, '0')}`;
 
 export function sameOwner(a: Owner, b: Owner): boolean {
   return a.node === b.node && a.instance === b.instance;
@@ -67,8 +71,16 @@ export function decodeHead(bytes: Uint8Array): Head {
   const open = object(json['openZone']);
   return {
     epoch: epoch(number(json['epoch'])),
-    owner: { gateway: number(owner['gateway']), node: uuid(text(owner['node'])), instance: instanceId(text(owner['instance'])) },
-    openZone: { zone: zoneId(number(open['zone'])), epoch: epoch(number(open['epoch'])), replicas: uuids(open['replicas']) },
+    owner: {
+      gateway: number(owner['gateway']),
+      node: uuid(text(owner['node'])),
+      instance: instanceId(text(owner['instance'])),
+    },
+    openZone: {
+      zone: zoneId(number(open['zone'])),
+      epoch: epoch(number(open['epoch'])),
+      replicas: uuids(open['replicas']),
+    },
     nextZone: zoneId(number(json['nextZone'])),
     change: number(json['change']),
   };
@@ -91,12 +103,14 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
 }
 
 function object(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) throw new TypeError(`expected an object, found ${JSON.stringify(value)}`);
+  if (typeof value !== 'object' || value === null)
+    throw new TypeError(`expected an object, found ${JSON.stringify(value)}`);
   return Object.fromEntries(Object.entries(value));
 }
 
 function number(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new TypeError(`expected an integer, found ${JSON.stringify(value)}`);
+  if (typeof value !== 'number' || !Number.isSafeInteger(value))
+    throw new TypeError(`expected an integer, found ${JSON.stringify(value)}`);
   return value;
 }
 

@@ -1,6 +1,7 @@
 /**
- * The newest write in flight of each key, found by the key's hash in the index: chains through the writes themselves. Not a `Map`, whose
- * tables keep their garbage alive when entries come and go (rpc/waiting-answers.ts): here that would be writes with the memory of whole batches.
+ * The newest write in flight of each key, found by the key's hash in the index: chains through the writes themselves.
+ * Not a `Map`, whose tables keep their garbage alive when entries come and go (rpc/waiting-answers.ts): here that would
+ * be writes with the memory of whole batches.
  */
 import type { ShardWrite } from './requests.ts';
 

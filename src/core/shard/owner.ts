@@ -1,12 +1,14 @@
 /**
- * PUT 5/5: committed, answered. The owner of a shard: orders its writes, confirms its reads, changes its zone. One object per epoch held.
+ * PUT 5/5: committed, answered. The owner of a shard: orders its writes, confirms its reads, changes its zone. One
+ * object per epoch held.
  *
  *   serving --replica failed, zone full, replicas back--> changing --own change seen--> serving
  *      |                                                     |
  *      +------------ fenced, or another owner seen ----------+--> deposed (for ever: S2)
  *
- * Rules kept here: S1 (compare and rewrite the whole head), S2, S5 (commit when all replicas have it), S6 (freeze before changing zones),
- * S7 (a read waits for all replicas to confirm), S15 (through the decider), S18 (shard time only grows).
+ * Rules kept here: S1 (compare and rewrite the whole head), S2, S5 (commit when all replicas have it), S6 (freeze
+ * before changing zones), S7 (a read waits for all replicas to confirm), S15 (through the decider), S18 (shard time
+ * only grows).
  */
 import { assert } from '../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../base/errors.ts';
@@ -73,7 +75,10 @@ export class ShardOwner {
   #fullUntilMs = 0;
   #deposed = false;
 
-  /** REQUIRES: the coordinator holds `head`, whose owner is this process and whose open zone is empty and of the head's epoch. */
+  /**
+   * REQUIRES: the coordinator holds `head`, whose owner is this process and whose open zone is empty and of the head's
+   * epoch.
+   */
   constructor(
     state: ShardState,
     settings: ShardSettings,
@@ -120,15 +125,26 @@ export class ShardOwner {
     return new ZoneWriter(this.#state, zone, epoch, replicas, this.#loggers.alignmentOf(replicas));
   }
 
-  // --- requests ------------------------------------------------------------------------------------------------------------
+  // --- requests
+  // ------------------------------------------------------------------------------------------------------------
 
   write(write: ShardWrite): void {
     if (this.#nowMs < this.#fullUntilMs && write.operation === 'put') {
-      this.#answer(write, this.#failure('disk-full', 'no logger has space left; delete keys or enlarge the devices', 'not-applied'));
+      this.#answer(
+        write,
+        this.#failure('disk-full', 'no logger has space left; delete keys or enlarge the devices', 'not-applied'),
+      );
     } else if (!fitsEmptyZone(recordBytesMax(write), this.#zone.alignment, this.#state.zoneSize)) {
       this.#refuseTooLarge(write);
     } else if (!this.#queue.push(write, this.#nowMs)) {
-      this.#answer(write, this.#failure('overloaded', `shard ${this.#state.shard} has ${this.#queue.count} writes waiting`, 'not-applied'));
+      this.#answer(
+        write,
+        this.#failure(
+          'overloaded',
+          `shard ${this.#state.shard} has ${this.#queue.count} writes waiting`,
+          'not-applied',
+        ),
+      );
     }
   }
 
@@ -138,7 +154,11 @@ export class ShardOwner {
       this.#out({
         effect: 'fail-read',
         read,
-        failure: this.#failure('overloaded', `shard ${this.#state.shard} has ${this.#newReads.length} reads waiting`, 'not-applied'),
+        failure: this.#failure(
+          'overloaded',
+          `shard ${this.#state.shard} has ${this.#newReads.length} reads waiting`,
+          'not-applied',
+        ),
       });
     } else {
       this.#newReads.push(read);
@@ -155,7 +175,11 @@ export class ShardOwner {
     this.#nowMs = nowMs;
     if (this.#change !== undefined || this.#deposed) return;
     if (this.#newReads.length > 0) this.#confirmNewReads();
-    while (this.#closing === undefined && this.#queue.count > 0 && this.#zone.inFlight.length < this.#settings.batchesInFlightMax) {
+    while (
+      this.#closing === undefined &&
+      this.#queue.count > 0 &&
+      this.#zone.inFlight.length < this.#settings.batchesInFlightMax
+    ) {
       if (!this.#formBatch(wallMs)) break;
     }
     if (this.#closing !== undefined && this.#zone.inFlight.length === 0) this.#beginChange(this.#closing);
@@ -182,7 +206,13 @@ export class ShardOwner {
 
   #sendConfirm(): number {
     const number = ++this.#number;
-    this.#out({ effect: 'confirm', zone: this.#zone.zone, epoch: this.#zone.epoch, number, loggers: this.#zone.replicas });
+    this.#out({
+      effect: 'confirm',
+      zone: this.#zone.zone,
+      epoch: this.#zone.epoch,
+      number,
+      loggers: this.#zone.replicas,
+    });
     return number;
   }
 
@@ -192,7 +222,11 @@ export class ShardOwner {
     let bytes = 0;
     for (let next = this.#queue.peek(); next !== undefined; next = this.#queue.peek()) {
       const most = recordBytesMax(next);
-      if (writes.length > 0 && (bytes + most > this.#settings.batchBytesTarget || writes.length >= limits.batchRecordsMax)) break;
+      if (
+        writes.length > 0 &&
+        (bytes + most > this.#settings.batchBytesTarget || writes.length >= limits.batchRecordsMax)
+      )
+        break;
       if (!fitsZone(this.#zone, bytes + most, this.#state.zoneSize)) {
         if (writes.length > 0) break;
         if (this.#zone.length > 0) {
@@ -220,12 +254,14 @@ export class ShardOwner {
     return true;
   }
 
-  // --- answers of loggers --------------------------------------------------------------------------------------------------
+  // --- answers of loggers
+  // --------------------------------------------------------------------------------------------------
 
   appended(logger: Uuid, zone: number, end: number): void {
     if (zone !== this.#zone.zone || this.#change !== undefined || this.#deposed) return; // S6: frozen.
     this.#zone.acknowledged(logger, end);
-    for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted()) this.#commit(batch);
+    for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted())
+      this.#commit(batch);
     this.#release();
   }
 
@@ -249,12 +285,25 @@ export class ShardOwner {
       const address = lbaOf(this.#zone.zone, write.recordOffset, this.#state.zoneSize);
       const recordVersion = version(address);
       if (write.kind === recordKind.put) {
-        index.put(write.source, write.keyStart, write.keyLength, recordVersion, address, write.recordBytes, write.valueLength, 0);
+        index.put(
+          write.source,
+          write.keyStart,
+          write.keyLength,
+          recordVersion,
+          address,
+          write.recordBytes,
+          write.valueLength,
+          0,
+        );
       } else if (write.kind === recordKind.delete) {
         index.delete(write.source, write.keyStart, write.keyLength, recordVersion);
       }
       if (write.client !== 0)
-        once.complete(write.client, write.number, write.firstIncomplete, { kind: write.kind, version: recordVersion, reply: write.reply });
+        once.complete(write.client, write.number, write.firstIncomplete, {
+          kind: write.kind,
+          version: recordVersion,
+          reply: write.reply,
+        });
       this.#decider.settled(write);
     }
     advance(this.#state, this.#zone.zone, batch.end, batch.shardTimeMs);
@@ -275,7 +324,10 @@ export class ShardOwner {
     });
   }
 
-  /** A replica refused or was lost: S4 means that this epoch is over, everything else that the replica leaves the open zone. */
+  /**
+   * A replica refused or was lost: S4 means that this epoch is over, everything else that the replica leaves the open
+   * zone.
+   */
   replicaFailed(logger: Uuid, zone: number, reason: LoggerRefusalCode | 'lost'): void {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') {
@@ -283,8 +335,10 @@ export class ShardOwner {
       return;
     }
     this.#loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * avoidMs : avoidMs));
-    if (reason === 'device-full' && this.#loggers.usable(this.#nowMs).length === 0) this.#fullUntilMs = this.#nowMs + fullRetryMs;
-    // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it waits a moment.
+    if (reason === 'device-full' && this.#loggers.usable(this.#nowMs).length === 0)
+      this.#fullUntilMs = this.#nowMs + fullRetryMs;
+    // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
+    // waits a moment.
     this.#beginChange(`replica ${logger}: ${reason}`, reason !== 'lost' && this.#zone.committed === 0 ? retryMs : 0);
   }
 
@@ -292,7 +346,8 @@ export class ShardOwner {
     this.replicaFailed(logger, this.#zone.zone, 'lost');
   }
 
-  // --- zone change (S6) ----------------------------------------------------------------------------------------------------
+  // --- zone change (S6)
+  // ----------------------------------------------------------------------------------------------------
 
   #beginChange(reason: string, delayMs = 0): void {
     if (this.#change !== undefined) return;
@@ -301,12 +356,24 @@ export class ShardOwner {
     if (delayMs === 0) this.#sendChange();
   }
 
-  /** Sends the compare-and-set, or waits for loggers. A second one compares the same head: only one of them can be applied. */
+  /**
+   * Sends the compare-and-set, or waits for loggers. A second one compares the same head: only one of them can be
+   * applied.
+   */
   #sendChange(): void {
     const change = this.#change;
-    assert(change !== undefined && this.#zone.committed === change.sealedLength, 'S6 nothing committed since the freeze');
+    assert(
+      change !== undefined && this.#zone.committed === change.sealedLength,
+      'S6 nothing committed since the freeze',
+    );
     const next = this.#head.nextZone;
-    const replicas = this.#loggers.choose(this.#state.shard, next, this.#settings.replicas, this.#settings.minReplicas, this.#nowMs);
+    const replicas = this.#loggers.choose(
+      this.#state.shard,
+      next,
+      this.#settings.replicas,
+      this.#settings.minReplicas,
+      this.#nowMs,
+    );
     if (replicas.length === 0) {
       change.step = 'waiting';
       change.retryAtMs = this.#nowMs + retryMs;
@@ -325,10 +392,16 @@ export class ShardOwner {
       writes.push({ key: zoneKey(this.#state.shard, zone), value: encodeMetadata(sealed) });
     }
     change.step = 'transacting';
-    this.#out({ effect: 'transact', compares: [{ key: headKey(this.#state.shard), revision: this.#headRevision }], writes });
+    this.#out({
+      effect: 'transact',
+      compares: [{ key: headKey(this.#state.shard), revision: this.#headRevision }],
+      writes,
+    });
   }
 
-  /** Applied or not, what counts is what the coordinator holds now: read it (S6: go on only when one's change is seen). */
+  /**
+   * Applied or not, what counts is what the coordinator holds now: read it (S6: go on only when one's change is seen).
+   */
   transacted(): void {
     if (this.#change?.step !== 'transacting') return;
     this.#change.step = 'loading';
@@ -360,7 +433,10 @@ export class ShardOwner {
     }
   }
 
-  /** The change is seen: records below the sealed length that was applied are committed, the others are appended again in their old order. */
+  /**
+   * The change is seen: records below the sealed length that was applied are committed, the others are appended again
+   * in their old order.
+   */
   #adopt(metadata: ShardMetadata, head: Head): void {
     const old = this.#zone;
     const change = this.#change;
@@ -382,7 +458,12 @@ export class ShardOwner {
       effect: 'note',
       level: 'info',
       text,
-      fields: { shard: this.#state.shard, zone: head.openZone.zone, replicas: head.openZone.replicas.length, reason: change.reason },
+      fields: {
+        shard: this.#state.shard,
+        zone: head.openZone.zone,
+        replicas: head.openZone.replicas.length,
+        reason: change.reason,
+      },
     });
     if (this.#groups.oldest !== undefined) this.#groups.confirmAgain(this.#sendConfirm(), this.#nowMs);
     if (this.#nowMs < this.#fullUntilMs) this.#refuseQueuedPuts();
@@ -390,11 +471,15 @@ export class ShardOwner {
 
   #refuseQueuedPuts(): void {
     for (const write of this.#queue.removeAll((queued) => queued.operation === 'put')) {
-      this.#answer(write, this.#failure('disk-full', 'no logger has space left; delete keys or enlarge the devices', 'not-applied'));
+      this.#answer(
+        write,
+        this.#failure('disk-full', 'no logger has space left; delete keys or enlarge the devices', 'not-applied'),
+      );
     }
   }
 
-  // --- time ----------------------------------------------------------------------------------------------------------------
+  // --- time
+  // ----------------------------------------------------------------------------------------------------------------
 
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
@@ -421,7 +506,9 @@ export class ShardOwner {
   #regrow(nowMs: Millis): void {
     const { replicas } = this.#zone;
     if (replicas.length >= this.#settings.replicas || this.#closing !== undefined) return;
-    const fresh = this.#loggers.usable(nowMs, this.#settings.regrowDelayMs).filter((logger) => !replicas.includes(logger));
+    const fresh = this.#loggers
+      .usable(nowMs, this.#settings.regrowDelayMs)
+      .filter((logger) => !replicas.includes(logger));
     if (fresh.length === 0) return;
     this.#closing = `replica ${fresh.join(', ')} is back`;
     if (this.#zone.inFlight.length === 0) this.#beginChange(this.#closing);
@@ -432,7 +519,11 @@ export class ShardOwner {
     for (const write of this.#queue.takeOlder(before)) {
       this.#answer(
         write,
-        this.#failure('unavailable', `the shard could not take the write for ${this.#settings.requestTimeoutMs} ms`, 'not-applied'),
+        this.#failure(
+          'unavailable',
+          `the shard could not take the write for ${this.#settings.requestTimeoutMs} ms`,
+          'not-applied',
+        ),
       );
     }
     const late = [...this.#groups.takeOlder(before), ...this.#newReads.filter((read) => read.arrivedMs < before)];
@@ -447,8 +538,9 @@ export class ShardOwner {
   }
 
   /**
-   * Frozen for so long that nobody should wait any more for what was sent. What became of it only the next zone will show, so the outcome is
-   * unknown. Once the own change is seen none of it exists, and until then nothing is decided: a repetition is new then (S15).
+   * Frozen for so long that nobody should wait any more for what was sent. What became of it only the next zone will
+   * show, so the outcome is unknown. Once the own change is seen none of it exists, and until then nothing is decided:
+   * a repetition is new then (S15).
    */
   #giveUpSent(before: number): void {
     const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
@@ -458,9 +550,13 @@ export class ShardOwner {
       this.#answer(write, this.#failure('unavailable', message, 'unknown'));
   }
 
-  // --- the end -------------------------------------------------------------------------------------------------------------
+  // --- the end
+  // -------------------------------------------------------------------------------------------------------------
 
-  /** Another epoch rules: nothing is committed or confirmed any more, and what was sent may or may not be committed by the other. */
+  /**
+   * Another epoch rules: nothing is committed or confirmed any more, and what was sent may or may not be committed by
+   * the other.
+   */
   depose(reason: string): void {
     if (this.#deposed) return;
     this.#deposed = true;
@@ -472,8 +568,17 @@ export class ShardOwner {
     const reads = [...this.#groups.takeAll(), ...this.#newReads];
     this.#newReads = [];
     for (const read of reads)
-      this.#out({ effect: 'fail-read', read, failure: this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied') });
-    this.#out({ effect: 'note', level: 'warn', text: 'deposed', fields: { shard: this.#state.shard, epoch: this.#head.epoch, reason } });
+      this.#out({
+        effect: 'fail-read',
+        read,
+        failure: this.#failure('not-owner', `lost the shard: ${reason}`, 'not-applied'),
+      });
+    this.#out({
+      effect: 'note',
+      level: 'warn',
+      text: 'deposed',
+      fields: { shard: this.#state.shard, epoch: this.#head.epoch, reason },
+    });
   }
 
   #answer(write: ShardWrite, result: WriteResult): void {

@@ -23,7 +23,8 @@ export class ReadGroups {
   /** Those that a confirmation up to `number` covers. */
   takeConfirmed(number: number): ShardRead[] {
     const confirmed: ShardRead[] = [];
-    while (this.#groups[0] !== undefined && this.#groups[0].number <= number) confirmed.push(...(this.#groups.shift()?.reads ?? []));
+    while (this.#groups[0] !== undefined && this.#groups[0].number <= number)
+      confirmed.push(...(this.#groups.shift()?.reads ?? []));
     return confirmed;
   }
 
@@ -39,7 +40,10 @@ export class ReadGroups {
   takeOlder(beforeMs: number): ShardRead[] {
     const late = this.#groups.flatMap(({ reads }) => reads.filter((read) => read.arrivedMs < beforeMs));
     if (late.length > 0)
-      this.#groups = this.#groups.map((group) => ({ ...group, reads: group.reads.filter((read) => read.arrivedMs >= beforeMs) }));
+      this.#groups = this.#groups.map((group) => ({
+        ...group,
+        reads: group.reads.filter((read) => read.arrivedMs >= beforeMs),
+      }));
     return late;
   }
 

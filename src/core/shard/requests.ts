@@ -1,6 +1,6 @@
 /**
- * Requests as a shard sees them. One object per request lives from the socket to the reply; its key and value are ranges of a buffer, so
- * that each byte is copied once, into the batch.
+ * Requests as a shard sees them. One object per request lives from the socket to the reply; its key and value are
+ * ranges of a buffer, so that each byte is copied once, into the batch.
  */
 import type { ErrorCode, Outcome } from '../../base/errors.ts';
 import type { ClientId, Millis, RequestNumber, Version } from '../../base/ids.ts';
@@ -155,7 +155,8 @@ export class ShardRead {
   }
 }
 
-// --- what a record carries for the reply (S15) -----------------------------------------------------------------------------
+// --- what a record carries for the reply (S15)
+// -----------------------------------------------------------------------------
 
 const refusedCondition = 1;
 const refusedAbsent = 2;
@@ -179,5 +180,10 @@ export function resultOfRecord(kind: RecordKind, recordVersion: Version, reply: 
   if (reply?.[0] === refusedCondition && reply.length === 9) {
     return { kind: 'refused', currentVersion: version(Number(Buffer.from(reply).readBigUInt64LE(1))) };
   }
-  return { kind: 'failed', code: 'internal', message: 'the record carries no reply that this version knows', outcome: 'unknown' };
+  return {
+    kind: 'failed',
+    code: 'internal',
+    message: 'the record carries no reply that this version knows',
+    outcome: 'unknown',
+  };
 }

@@ -1,4 +1,7 @@
-/** S9: which length a take-over records, from the answers to its seals. Pure arithmetic, so that the rule stands in one place. */
+/**
+ * S9: which length a take-over records, from the answers to its seals. Pure arithmetic, so that the rule stands in one
+ * place.
+ */
 import { assert } from '../../base/assert.ts';
 import type { Uuid } from '../../base/ids.ts';
 import type { SealAnswer } from '../../codec/logger-protocol.ts';
@@ -8,8 +11,9 @@ export type SealDecision =
   | { readonly kind: 'wait'; readonly reason: string };
 
 /**
- * `unsound`: answered, but turned out damaged below its own length. `watermark`: what the taker itself has applied of this zone, which was
- * committed. `complete`: every replica on the open zone's list has answered (or was declared lost).
+ * `unsound`: answered, but turned out damaged below its own length. `watermark`: what the taker itself has applied of
+ * this zone, which was committed. `complete`: every replica on the open zone's list has answered (or was declared
+ * lost).
  */
 export function sealLength(
   answers: ReadonlyMap<Uuid, SealAnswer>,

@@ -1,5 +1,6 @@
 /**
- * A shard in one gateway: follower, taker or owner of it, by turns. `step(event): effects`, in the order in which they must happen.
+ * A shard in one gateway: follower, taker or owner of it, by turns. `step(event): effects`, in the order in which they
+ * must happen.
  *
  *   follower --claim--> taking --close seen, tail applied--> owner --deposed--> follower
  *                         '----------lost----------> follower
@@ -46,7 +47,10 @@ export class Shard {
 
   constructor(state: ShardState, self: Owner, settings: ShardSettings, nowMs: Millis) {
     const { batchesInFlightMax } = settings;
-    assert(batchesInFlightMax >= 1 && batchesInFlightMax <= limits.batchesInFlightMax, `${batchesInFlightMax} batches in flight`);
+    assert(
+      batchesInFlightMax >= 1 && batchesInFlightMax <= limits.batchesInFlightMax,
+      `${batchesInFlightMax} batches in flight`,
+    );
     this.state = state;
     this.#self = self;
     this.#settings = settings;
@@ -61,7 +65,13 @@ export class Shard {
 
   get status(): ShardStatus {
     const lag = this.#owner === undefined ? this.#follower.lag : 0;
-    return { role: this.role, step: this.#takeover?.step ?? '', keys: this.state.index.size, lag, owner: this.#owner?.status };
+    return {
+      role: this.role,
+      step: this.#takeover?.step ?? '',
+      keys: this.state.index.size,
+      lag,
+      owner: this.#owner?.status,
+    };
   }
 
   step(event: ShardEvent): readonly ShardEffect[] {
@@ -104,7 +114,11 @@ export class Shard {
         return this.#owner?.confirmed(event.logger, event.zone, event.number);
       case 'append-failed':
       case 'confirm-failed':
-        return this.#owner?.replicaFailed(event.logger, event.zone, event.reason.kind === 'lost' ? 'lost' : event.reason.code);
+        return this.#owner?.replicaFailed(
+          event.logger,
+          event.zone,
+          event.reason.kind === 'lost' ? 'lost' : event.reason.code,
+        );
       case 'sealed':
         return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
       case 'log-read':
@@ -118,7 +132,8 @@ export class Shard {
     }
   }
 
-  // --- requests ------------------------------------------------------------------------------------------------------------
+  // --- requests
+  // ------------------------------------------------------------------------------------------------------------
 
   #write(write: ShardWrite): void {
     if (this.#owner !== undefined) {
@@ -129,7 +144,11 @@ export class Shard {
       this.#effects.push({
         effect: 'answer-write',
         write,
-        result: { ...this.#notOwner(), code: 'overloaded', message: 'too many writes wait for the take-over of the shard' },
+        result: {
+          ...this.#notOwner(),
+          code: 'overloaded',
+          message: 'too many writes wait for the take-over of the shard',
+        },
       });
     }
   }
@@ -145,7 +164,11 @@ export class Shard {
       this.#effects.push({
         effect: 'fail-read',
         read,
-        failure: { ...this.#notOwner(), code: 'overloaded', message: 'too many reads wait for the take-over of the shard' },
+        failure: {
+          ...this.#notOwner(),
+          code: 'overloaded',
+          message: 'too many reads wait for the take-over of the shard',
+        },
       });
     } else {
       read.arrivedMs = this.#nowMs;
@@ -169,14 +192,28 @@ export class Shard {
   }
 
   #notOwner(): Failure {
-    return { kind: 'failed', code: 'not-owner', message: `this gateway does not own shard ${this.state.shard}`, outcome: 'not-applied' };
+    return {
+      kind: 'failed',
+      code: 'not-owner',
+      message: `this gateway does not own shard ${this.state.shard}`,
+      outcome: 'not-applied',
+    };
   }
 
-  // --- roles ---------------------------------------------------------------------------------------------------------------
+  // --- roles
+  // ---------------------------------------------------------------------------------------------------------------
 
   #claim(): void {
     if (this.#owner !== undefined || this.#takeover !== undefined) return;
-    this.#takeover = new Takeover(this.state, this.#self, this.#settings, this.#loggers, this.#effects, this.#nowMs, this.#coldUntilMs);
+    this.#takeover = new Takeover(
+      this.state,
+      this.#self,
+      this.#settings,
+      this.#loggers,
+      this.#effects,
+      this.#nowMs,
+      this.#coldUntilMs,
+    );
     this.#effects.push({ effect: 'role', role: 'taking' });
   }
 
@@ -212,7 +249,15 @@ export class Shard {
     const head = metadata?.head;
     assert(metadata !== undefined && head !== undefined, 'S8 a take-over ends with its own zone open');
     this.#takeover = undefined;
-    this.#owner = new ShardOwner(this.state, this.#settings, this.#loggers, this.#effects, this.#queue, { ...metadata, head }, this.#nowMs);
+    this.#owner = new ShardOwner(
+      this.state,
+      this.#settings,
+      this.#loggers,
+      this.#effects,
+      this.#queue,
+      { ...metadata, head },
+      this.#nowMs,
+    );
     this.#effects.push({ effect: 'role', role: 'owner' });
     this.#effects.push({
       effect: 'note',
@@ -226,7 +271,8 @@ export class Shard {
   }
 
   #failWaiting(failure: Failure): void {
-    for (const write of this.#queue.removeAll(() => true)) this.#effects.push({ effect: 'answer-write', write, result: failure });
+    for (const write of this.#queue.removeAll(() => true))
+      this.#effects.push({ effect: 'answer-write', write, result: failure });
     for (const read of this.#waitingReads.splice(0)) this.#effects.push({ effect: 'fail-read', read, failure });
   }
 
@@ -236,8 +282,13 @@ export class Shard {
     this.#takeover?.tick(nowMs);
     this.#follower.tick(nowMs);
     const before = nowMs - this.#settings.requestTimeoutMs;
-    const failure: Failure = { ...this.#notOwner(), code: 'unavailable', message: `shard ${this.state.shard} is being taken over` };
-    for (const write of this.#queue.takeOlder(before)) this.#effects.push({ effect: 'answer-write', write, result: failure });
+    const failure: Failure = {
+      ...this.#notOwner(),
+      code: 'unavailable',
+      message: `shard ${this.state.shard} is being taken over`,
+    };
+    for (const write of this.#queue.takeOlder(before))
+      this.#effects.push({ effect: 'answer-write', write, result: failure });
     while (this.#waitingReads[0] !== undefined && this.#waitingReads[0].arrivedMs < before) {
       const read = this.#waitingReads.shift();
       if (read !== undefined) this.#effects.push({ effect: 'fail-read', read, failure });

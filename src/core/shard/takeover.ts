@@ -1,12 +1,12 @@
 /**
- * Taking a shard over (DESIGN.md section 6): claim, seal, read the tail, close and open. Also how a shard begins, and how a gateway that
- * restarted gets its shards again (S2: it never resumes an epoch).
+ * Taking a shard over (DESIGN.md section 6): claim, seal, read the tail, close and open. Also how a shard begins, and
+ * how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
  *
  *   loading -> claiming -> verifying the claim -> sealing -> reading the tail -> closing -> verifying the close -> done
  *      any of them, another owner of a higher epoch seen -> lost
  *
- * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S9 (whose answers count, which length), S5 (the second
- * compare-and-set commits everything below the length it records).
+ * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S9 (whose answers count, which length), S5
+ * (the second compare-and-set commits everything below the length it records).
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
@@ -23,7 +23,17 @@ import { encodeMetadata, headKey, sameOwner, zoneKey } from './metadata.ts';
 import type { SealDecision } from './seal-length.ts';
 import { sealLength } from './seal-length.ts';
 
-type Step = 'loading' | 'claiming' | 'claim-check' | 'sealing' | 'reading' | 'closing' | 'close-check' | 'waiting' | 'done' | 'lost';
+type Step =
+  | 'loading'
+  | 'claiming'
+  | 'claim-check'
+  | 'sealing'
+  | 'reading'
+  | 'closing'
+  | 'close-check'
+  | 'waiting'
+  | 'done'
+  | 'lost';
 
 const retryMs = 50;
 const sealRetryMs = 250;
@@ -110,9 +120,13 @@ export class Takeover {
     this.#retryAtMs = this.#nowMs + retryMs;
   }
 
-  /** A later claim than the own one ends the take-over in every step, also where no logger can be reached that would tell of it. */
+  /**
+   * A later claim than the own one ends the take-over in every step, also where no logger can be reached that would
+   * tell of it.
+   */
   news({ head }: ShardMetadata): void {
-    if (this.#epoch === 0 || head === undefined || sameOwner(head.owner, this.#self) || head.epoch < this.#epoch) return;
+    if (this.#epoch === 0 || head === undefined || sameOwner(head.owner, this.#self) || head.epoch < this.#epoch)
+      return;
     this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
   }
 
@@ -126,7 +140,8 @@ export class Takeover {
     if (step !== 'loading' && step !== 'claim-check' && step !== 'close-check') return;
     this.#metadata = metadata;
     const { head } = metadata;
-    const mine = head !== undefined && this.#epoch !== 0 && head.epoch === this.#epoch && sameOwner(head.owner, this.#self);
+    const mine =
+      head !== undefined && this.#epoch !== 0 && head.epoch === this.#epoch && sameOwner(head.owner, this.#self);
     if (head === undefined) {
       this.#begin();
     } else if (!mine) {
@@ -154,7 +169,13 @@ export class Takeover {
   /** Step 1, for a shard that has no head: the first epoch opens the first zone. */
   #begin(): void {
     const zone = zoneId(1);
-    const replicas = this.#loggers.choose(this.#state.shard, zone, this.#settings.replicas, this.#settings.minReplicas, this.#nowMs);
+    const replicas = this.#loggers.choose(
+      this.#state.shard,
+      zone,
+      this.#settings.replicas,
+      this.#settings.minReplicas,
+      this.#nowMs,
+    );
     const scarce = replicas.length < this.#settings.replicas && this.#nowMs < this.#coldUntilMs;
     if (replicas.length === 0 || scarce) {
       this.#wait(`${replicas.length} of ${this.#settings.replicas} loggers are connected`);
@@ -171,7 +192,10 @@ export class Takeover {
     this.#transact('claiming', 0, [{ key: headKey(this.#state.shard), value: encodeMetadata(head) }]);
   }
 
-  /** Step 1: one epoch more, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in reach. */
+  /**
+   * Step 1: one epoch more, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in
+   * reach.
+   */
   #claim(head: Head): void {
     if (!head.openZone.replicas.some((logger) => this.#loggers.isUp(logger))) {
       this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
@@ -179,10 +203,16 @@ export class Takeover {
     }
     this.#epoch = head.epoch + 1;
     const claimed: Head = { ...head, epoch: toEpoch(this.#epoch), owner: this.#self, change: head.change + 1 };
-    this.#transact('claiming', this.#metadata?.headRevision ?? 0, [{ key: headKey(this.#state.shard), value: encodeMetadata(claimed) }]);
+    this.#transact('claiming', this.#metadata?.headRevision ?? 0, [
+      { key: headKey(this.#state.shard), value: encodeMetadata(claimed) },
+    ]);
   }
 
-  #transact(step: 'claiming' | 'closing', revision: number, writes: readonly { readonly key: string; readonly value: Uint8Array }[]): void {
+  #transact(
+    step: 'claiming' | 'closing',
+    revision: number,
+    writes: readonly { readonly key: string; readonly value: Uint8Array }[],
+  ): void {
     this.#step = step;
     this.#effects.push({ effect: 'transact', compares: [{ key: headKey(this.#state.shard), revision }], writes });
   }
@@ -206,7 +236,8 @@ export class Takeover {
   #sendSeals(head: Head): void {
     this.#sealAgainMs = this.#nowMs + sealRetryMs;
     const loggers = head.openZone.replicas.filter((logger) => this.#loggers.isUp(logger) && !this.#answers.has(logger));
-    if (loggers.length > 0) this.#effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });
+    if (loggers.length > 0)
+      this.#effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });
   }
 
   sealed(logger: Uuid, zone: number, epoch: Epoch, answer: SealAnswer | Lost | Refused): void {
@@ -229,11 +260,17 @@ export class Takeover {
     if (this.#answers.size === 0) return;
     const owing = open.replicas.filter((logger) => !this.#answers.has(logger));
     const connected = owing.every((logger) => this.#loggers.isUp(logger));
-    const waited = this.#nowMs >= this.#firstAnswerMs + this.#settings.sealWaitMs && (connected || this.#nowMs >= this.#coldUntilMs);
+    const waited =
+      this.#nowMs >= this.#firstAnswerMs + this.#settings.sealWaitMs && (connected || this.#nowMs >= this.#coldUntilMs);
     if (owing.length > 0 && !waited) return;
     const { position } = this.#state;
     const watermark = position.zone === open.zone ? position.offset : 0;
-    const decision = sealLength(this.#asRead(), this.#gone, Math.max(watermark, this.#seen), owing.length === 0 && this.#gone.size === 0);
+    const decision = sealLength(
+      this.#asRead(),
+      this.#gone,
+      Math.max(watermark, this.#seen),
+      owing.length === 0 && this.#gone.size === 0,
+    );
     switch (decision.kind) {
       case 'length':
         this.#decision = decision;
@@ -265,7 +302,9 @@ export class Takeover {
     this.#step = 'reading';
     this.#kept = { zone: open.zone, from: watermark, to: decision.length, batches: [] };
     this.#tail.stop();
-    this.#tail.start([{ zone: open.zone, epoch: open.epoch, from: watermark, to: decision.length, holders: decision.holders }]);
+    this.#tail.start([
+      { zone: open.zone, epoch: open.epoch, from: watermark, to: decision.length, holders: decision.holders },
+    ]);
     this.#tailRead();
   }
 
@@ -304,9 +343,18 @@ export class Takeover {
   #close(): void {
     const head = this.#metadata?.head;
     const decision = this.#decision;
-    assert(head !== undefined && decision !== undefined && head.epoch === this.#epoch, 'S8 closing follows sealing under the own epoch');
+    assert(
+      head !== undefined && decision !== undefined && head.epoch === this.#epoch,
+      'S8 closing follows sealing under the own epoch',
+    );
     const next = head.nextZone;
-    const replicas = this.#loggers.choose(this.#state.shard, next, this.#settings.replicas, this.#settings.minReplicas, this.#nowMs);
+    const replicas = this.#loggers.choose(
+      this.#state.shard,
+      next,
+      this.#settings.replicas,
+      this.#settings.minReplicas,
+      this.#nowMs,
+    );
     if (replicas.length === 0) {
       this.#wait('no logger is connected for a new zone');
       return;

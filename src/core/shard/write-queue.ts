@@ -1,4 +1,7 @@
-/** Writes of one shard that wait for a batch: a bounded queue with room at its front for those that are appended again (S6). */
+/**
+ * Writes of one shard that wait for a batch: a bounded queue with room at its front for those that are appended again
+ * (S6).
+ */
 import type { Millis } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { recordBytesMax } from './batch-builder.ts';

@@ -1,6 +1,7 @@
 /**
- * The open zone at its owner: what was appended, which replica acknowledged how much, which confirmed what. Pure bookkeeping; the rules it
- * keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all replicas confirmed).
+ * The open zone at its owner: what was appended, which replica acknowledged how much, which confirmed what. Pure
+ * bookkeeping; the rules it keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all
+ * replicas confirmed).
  */
 import { assert } from '../../base/assert.ts';
 import type { ClientId, Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
@@ -75,7 +76,8 @@ export class ZoneWriter {
     if (batch === undefined || Math.min(...this.#acknowledged) < batch.end) return undefined;
     this.inFlight.shift();
     this.committed = batch.end;
-    for (let at = 0; at < this.#confirmed.length; at++) this.#confirmed[at] = Math.max(this.#confirmed[at] ?? 0, batch.number);
+    for (let at = 0; at < this.#confirmed.length; at++)
+      this.#confirmed[at] = Math.max(this.#confirmed[at] ?? 0, batch.number);
     return batch;
   }
 

@@ -9,8 +9,8 @@
  *
  *   zone --release--> freed --sync--> dirty --takeDirty--> zeroing --sync--> clean --take--> zone <--take-- fresh
  *
- * The reserve: ordinary zones leave `reserve` extents that occupy space already, so that a privileged zone can be written on a
- * full device and on a full file system.
+ * The reserve: ordinary zones leave `reserve` extents that occupy space already, so that a privileged zone can be
+ * written on a full device and on a full file system.
  */
 import { assert } from '../../base/assert.ts';
 
@@ -35,8 +35,8 @@ export class Extents {
   #turn = 0;
 
   /**
-   * REQUIRES: `used` are the zones' extents, `clean` others that are zeros, stable, and `fresh` is the first extent that was never
-   * written, beyond all of them.
+   * REQUIRES: `used` are the zones' extents, `clean` others that are zeros, stable, and `fresh` is the first extent
+   * that was never written, beyond all of them.
    */
   constructor(count: number, reserve: number, fresh: number, used: ReadonlySet<number>, clean: ReadonlySet<number>) {
     this.#count = count;
@@ -75,9 +75,10 @@ export class Extents {
   }
 
   /**
-   * An extent for a zone: a clean one, else a fresh one, else a dirty one (which the caller must zero before anything else); undefined:
-   * full. A clean one is preferred so that the file stays small, a dirty one comes last because a crash may then uncover an older
-   * zone's bytes beyond the zone's last stable byte (S9 calls that doubtful, which is safe but may delay a take-over).
+   * An extent for a zone: a clean one, else a fresh one, else a dirty one (which the caller must zero before anything
+   * else); undefined: full. A clean one is preferred so that the file stays small, a dirty one comes last because a
+   * crash may then uncover an older zone's bytes beyond the zone's last stable byte (S9 calls that doubtful, which is
+   * safe but may delay a take-over).
    */
   take(privileged: boolean): Taken | undefined {
     const spare = this.#clean.length + this.#dirty.length + this.#zeroing.length - this.#reserve;

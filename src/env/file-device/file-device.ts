@@ -4,11 +4,15 @@
  *   file = superblock metadata-area metadata-area extent*         see superblock.ts, map-log.ts, extents.ts
  *
  * Invariants:
- * - One fdatasync makes everything stable: data, the map that says where they are, and zeros, all being writes to one file.
- * - An extent is written by a zone only after the entry that gives it to the zone is in the log, and goes to another zone only after the
+ * - One fdatasync makes everything stable: data, the map that says where they are, and zeros, all being writes to one
+ *   file.
+ * - An extent is written by a zone only after the entry that gives it to the zone is in the log, and goes to another
+ *   zone only after the
  *   entry that took it away is stable.
- * - Beyond a zone's last byte it reads as zeros, after a crash too (for one exception, which S9 bears, see Extents.take).
- * - Zeros are written into the cache by the thread that appends, always at or beyond the write pointer, and the call has returned before the
+ * - Beyond a zone's last byte it reads as zeros, after a crash too (for one exception, which S9 bears, see
+ *   Extents.take).
+ * - Zeros are written into the cache by the thread that appends, always at or beyond the write pointer, and the call
+ *   has returned before the
  *   next append begins: so no append can enter a range whose prefill is in flight. The device asserts it all the same.
  * - A sync or write of the file that fails is final (S17): afterwards only reads work.
  */
@@ -32,8 +36,8 @@ const KIB = 1024;
 const prefillStepBytes = 256 * KIB;
 assert(prefillStepBytes <= zeros.length, 'a step is one write');
 /**
- * With batches of a larger mean size zeros ahead no longer pay (bench/device.ts, three devices on one disk: at 16 KiB they double the rate, from
- * 64 KiB on they cost 13% of it, since they double the traffic).
+ * With batches of a larger mean size zeros ahead no longer pay (bench/device.ts, three devices on one disk: at 16 KiB
+ * they double the rate, from 64 KiB on they cost 13% of it, since they double the traffic).
  */
 const prefillBatchBytesMax = 48 * KIB;
 /** Extents zeroed per sync for later use, and kept in stock. */
@@ -84,7 +88,11 @@ export class FileDevice implements ZonedDevice {
 
   constructor(parts: FileDeviceParts, clock: Clock) {
     const { superblock, layout } = parts;
-    this.geometry = { zoneCount: layout.zoneCount, zoneCapacity: superblock.zoneCapacity, alignment: superblock.alignment };
+    this.geometry = {
+      zoneCount: layout.zoneCount,
+      zoneCapacity: superblock.zoneCapacity,
+      alignment: superblock.alignment,
+    };
     this.deviceId = superblock.deviceId;
     this.created = parts.created;
     const place = { dataOffset: layout.dataOffset, extentBytes: superblock.extentBytes };
@@ -122,7 +130,10 @@ export class FileDevice implements ZonedDevice {
     return this.#medium.failure;
   }
 
-  /** Lets `zone` take the reserve: for what must be written on a full device. Lasts until the device is closed or the zone is reset. */
+  /**
+   * Lets `zone` take the reserve: for what must be written on a full device. Lasts until the device is closed or the
+   * zone is reset.
+   */
   privilege(zone: DeviceZone): void {
     this.#checkZone(zone);
     this.#privileged.add(zone);
@@ -136,9 +147,17 @@ export class FileDevice implements ZonedDevice {
     this.#checkZone(zone);
     const found = this.#zones.get(zone);
     const capacity = this.geometry.zoneCapacity;
-    if (found === undefined) return { zone, state: 'empty', writePointer: 0, writePointerKnown: true, capacity, occupied: 0 };
+    if (found === undefined)
+      return { zone, state: 'empty', writePointer: 0, writePointerKnown: true, capacity, occupied: 0 };
     const occupied = found.extents.length * this.#extentBytes;
-    return { zone, state: stateOf(found, capacity), writePointer: found.writePointer, writePointerKnown: found.known, capacity, occupied };
+    return {
+      zone,
+      state: stateOf(found, capacity),
+      writePointer: found.writePointer,
+      writePointerKnown: found.known,
+      capacity,
+      occupied,
+    };
   }
 
   write(zone: DeviceZone, offset: number, bytes: Uint8Array): void {
@@ -211,9 +230,12 @@ export class FileDevice implements ZonedDevice {
     const found = this.#zones.get(zone);
     if (found === undefined || found.known) throw invalid(`zone ${zone} is not waiting to be recovered`);
     if (!(stableBefore >= 0 && stableBefore <= writePointer && writePointer <= found.writePointer)) {
-      throw invalid(`zone ${zone}: cannot recover [${stableBefore}, ${writePointer}) of at most ${found.writePointer} bytes`);
+      throw invalid(
+        `zone ${zone}: cannot recover [${stableBefore}, ${writePointer}) of at most ${found.writePointer} bytes`,
+      );
     }
-    if (writePointer % this.geometry.alignment !== 0) throw invalid(`zone ${zone}: write pointer ${writePointer} is not aligned`);
+    if (writePointer % this.geometry.alignment !== 0)
+      throw invalid(`zone ${zone}: write pointer ${writePointer} is not aligned`);
     if (this.#recovering.has(zone)) throw invalid(`zone ${zone} is being recovered`);
     this.#recovering.add(zone);
     try {
@@ -236,7 +258,8 @@ export class FileDevice implements ZonedDevice {
     await this.#medium.close();
   }
 
-  // --- checks ------------------------------------------------------------------------------------------------------------
+  // --- checks
+  // ------------------------------------------------------------------------------------------------------------
 
   #checkWorking(): void {
     this.#medium.checkNotFailed();
@@ -254,17 +277,23 @@ export class FileDevice implements ZonedDevice {
     const found = this.#zones.get(zone) ?? newZone();
     const { alignment, zoneCapacity } = this.geometry;
     if (found.finished) throw invalid(`zone ${zone} is full`);
-    if (!found.known || !found.writable) throw invalid(`zone ${zone} must be recovered, dropping what lies beyond, before it is written`);
-    if (offset !== found.writePointer) throw invalid(`write at ${offset} of zone ${zone}, whose write pointer is ${found.writePointer}`);
+    if (!found.known || !found.writable)
+      throw invalid(`zone ${zone} must be recovered, dropping what lies beyond, before it is written`);
+    if (offset !== found.writePointer)
+      throw invalid(`write at ${offset} of zone ${zone}, whose write pointer is ${found.writePointer}`);
     if (length % alignment !== 0) throw invalid(`write of ${length} bytes: not a multiple of ${alignment}`);
     if (offset + length > zoneCapacity)
       throw invalid(`write of ${length} bytes at ${offset}: beyond the zone's capacity of ${zoneCapacity}`);
     return found;
   }
 
-  // --- places ------------------------------------------------------------------------------------------------------------
+  // --- places
+  // ------------------------------------------------------------------------------------------------------------
 
-  /** Where [offset, offset + length) of a zone lies in the file, neighbours joined; `at` is undefined where it lies nowhere. */
+  /**
+   * Where [offset, offset + length) of a zone lies in the file, neighbours joined; `at` is undefined where it lies
+   * nowhere.
+   */
   #pieces(zone: DeviceZone, offset: number, length: number): Piece[] {
     this.#checkZone(zone);
     if (
@@ -279,7 +308,8 @@ export class FileDevice implements ZonedDevice {
     return piecesOf(this.#zones.get(zone)?.extents ?? [], this.#medium.place, offset, length);
   }
 
-  // --- extents -----------------------------------------------------------------------------------------------------------
+  // --- extents
+  // -----------------------------------------------------------------------------------------------------------
 
   /** Gives the zone extents up to `end`, all or none. @throws DeviceError `full` */
   #grow(zone: DeviceZone, found: Zone, end: number): void {
@@ -311,12 +341,15 @@ export class FileDevice implements ZonedDevice {
     return new DeviceError('full', `${this.#medium.path}: full: ${what}`);
   }
 
-  /** Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again. */
+  /**
+   * Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again.
+   */
   #undoWrite(zone: DeviceZone, found: Zone, extentsBefore: number, offset: number, length: number): void {
     try {
       this.#medium.zero(found, offset, Math.min(offset + length, extentsBefore * this.#extentBytes));
     } catch (cause) {
-      // Beyond the first block without space nothing was written, so there is nothing to undo; another failure is final.
+      // Beyond the first block without space nothing was written, so there is nothing to undo; another failure is
+      // final.
       if (!isFull(cause)) this.#medium.fail(cause, 'zeros after a failed write');
     }
     if (this.#medium.failure !== undefined || found.extents.length === extentsBefore) return;
@@ -330,7 +363,8 @@ export class FileDevice implements ZonedDevice {
     zone.zeroedTo = Math.min(zone.zeroedTo, count * this.#extentBytes);
   }
 
-  // --- the map -----------------------------------------------------------------------------------------------------------
+  // --- the map
+  // -----------------------------------------------------------------------------------------------------------
 
   /** Room in both metadata areas for a map of so many extents, so that reset and finish work on a full file system. */
   #reserveMapRoom(extentCount: number): void {
@@ -358,7 +392,8 @@ export class FileDevice implements ZonedDevice {
     }
   }
 
-  // --- syncing and zeros -------------------------------------------------------------------------------------------------
+  // --- syncing and zeros
+  // -------------------------------------------------------------------------------------------------
 
   async #syncOnce(): Promise<void> {
     this.#medium.checkNotFailed();
@@ -395,7 +430,8 @@ export class FileDevice implements ZonedDevice {
     try {
       for (
         let count = 0;
-        count < cleaningPerSync && this.#extents.cleanCount + this.#extents.zeroingCount < this.#layout.reserveExtents + cleanStock;
+        count < cleaningPerSync &&
+        this.#extents.cleanCount + this.#extents.zeroingCount < this.#layout.reserveExtents + cleanStock;
         count += 1
       ) {
         const extent = this.#extents.takeDirty();
@@ -413,7 +449,10 @@ export class FileDevice implements ZonedDevice {
     }
   }
 
-  /** Writes at most `budget` zeros ahead of the zone's write pointer, in the spots that are not zeros already; returns how many. */
+  /**
+   * Writes at most `budget` zeros ahead of the zone's write pointer, in the spots that are not zeros already; returns
+   * how many.
+   */
   #prefill(zone: DeviceZone, budget: number): number {
     const found = this.#zones.get(zone);
     if (found === undefined || found.finished || !found.known || !found.writable) return 0;
@@ -446,7 +485,8 @@ export class FileDevice implements ZonedDevice {
     return written;
   }
 
-  // --- recovery ----------------------------------------------------------------------------------------------------------
+  // --- recovery
+  // ----------------------------------------------------------------------------------------------------------
 
   async #rewrite(zone: DeviceZone, found: Zone, from: number, to: number): Promise<void> {
     for (let offset = from; offset < to; ) {

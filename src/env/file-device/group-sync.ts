@@ -1,6 +1,6 @@
 /**
- * One sync at a time: calls that arrive while one is under way share the next, since what they wait for may have been written after
- * the present one began.
+ * One sync at a time: calls that arrive while one is under way share the next, since what they wait for may have been
+ * written after the present one began.
  */
 import type { Clock } from '../clock.ts';
 

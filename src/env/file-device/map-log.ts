@@ -1,7 +1,7 @@
 /**
- * The map of a `file` device as a log: which extents belong to which zone, and which zones are finished. It lies in two areas that take
- * turns: a *generation* begins with a checkpoint of everything in one area and goes on with entries; the next generation begins in the
- * other area once the present one is stable.
+ * The map of a `file` device as a log: which extents belong to which zone, and which zones are finished. It lies in two
+ * areas that take turns: a *generation* begins with a checkpoint of everything in one area and goes on with entries;
+ * the next generation begins in the other area once the present one is stable.
  *
  *   area   = sector*                                  512 bytes each
  *   sector = 0 magic:u32 "KVFM"  4 checksum:u32 (bytes 8 .. 512, seeded with the device id)
@@ -15,9 +15,10 @@
  *          | 4:u8 trim zone:u32 count:u32                                the zone keeps its first `count` extents
  *          | 5:u8 checkpoint-end
  *
- * A medium writes a sector wholly or not at all, so a sector that is neither good, nor zeros, nor good of an older generation is damage,
- * never a torn write. What was not synced when the machine died is missing sectors: the log ends before the first. It must not end
- * before what a later sector calls stable: that is damage as well. Damage is reported, never guessed around.
+ * A medium writes a sector wholly or not at all, so a sector that is neither good, nor zeros, nor good of an older
+ * generation is damage, never a torn write. What was not synced when the machine died is missing sectors: the log ends
+ * before the first. It must not end before what a later sector calls stable: that is damage as well. Damage is
+ * reported, never guessed around.
  */
 import { assert, present } from '../../base/assert.ts';
 import { checksum } from '../../base/checksum.ts';
@@ -35,7 +36,13 @@ const finishBytes = 11;
 const materializeStepBytes = 16 * 1024;
 
 export type MapEntry =
-  | { readonly kind: 'allocate'; readonly zone: number; readonly position: number; readonly extent: number; readonly count: number }
+  | {
+      readonly kind: 'allocate';
+      readonly zone: number;
+      readonly position: number;
+      readonly extent: number;
+      readonly count: number;
+    }
   | { readonly kind: 'reset'; readonly zone: number }
   | { readonly kind: 'finish'; readonly zone: number; readonly length: number }
   | { readonly kind: 'trim'; readonly zone: number; readonly count: number }
@@ -51,7 +58,8 @@ export interface MapPlace {
 
 /** Upper bound of a checkpoint's length with so many runs of extents and finished zones. */
 export function checkpointBytes(runs: number, finished: number): number {
-  const sectors = Math.ceil(runs / Math.floor(roomBytes / allocateBytes)) + Math.ceil(finished / Math.floor(roomBytes / finishBytes));
+  const sectors =
+    Math.ceil(runs / Math.floor(roomBytes / allocateBytes)) + Math.ceil(finished / Math.floor(roomBytes / finishBytes));
   return (sectors + 2) * sectorBytes;
 }
 
@@ -93,9 +101,15 @@ function decodeEntry(bytes: Buffer, at: number): { readonly entry: MapEntry; rea
     case 2:
       return { entry: { kind: 'reset', zone: bytes.readUInt32LE(at + 1) }, end: at + 5 };
     case 3:
-      return { entry: { kind: 'finish', zone: bytes.readUInt32LE(at + 1), length: bytes.readUIntLE(at + 5, 6) }, end: at + finishBytes };
+      return {
+        entry: { kind: 'finish', zone: bytes.readUInt32LE(at + 1), length: bytes.readUIntLE(at + 5, 6) },
+        end: at + finishBytes,
+      };
     case 4:
-      return { entry: { kind: 'trim', zone: bytes.readUInt32LE(at + 1), count: bytes.readUInt32LE(at + 5) }, end: at + 9 };
+      return {
+        entry: { kind: 'trim', zone: bytes.readUInt32LE(at + 1), count: bytes.readUInt32LE(at + 5) },
+        end: at + 9,
+      };
     case 5:
       return { entry: { kind: 'checkpoint-end' }, end: at + 1 };
     default:
@@ -154,17 +168,24 @@ export function readMap(file: File, place: MapPlace): MapContents {
   const [newest, other] = first.generation >= second.generation ? [first, second] : [second, first];
   if (newest.generation === 0) throw damaged(place, areaOffset(place, 0), 'neither metadata area has a good sector');
   // An area whose first sector is bad may hold a generation newer than any seen: going back behind it would be a guess.
-  if (other.first === 'bad') throw damaged(place, other.offset, `the first sector of metadata area ${other.area} is damaged`);
+  if (other.first === 'bad')
+    throw damaged(place, other.offset, `the first sector of metadata area ${other.area} is damaged`);
   const chosen = newest.contents === undefined ? whenTorn(newest, other, place) : newest;
   if (chosen.trouble !== undefined) throw damaged(place, chosen.trouble.offset, chosen.trouble.reason);
   return present(chosen.contents, 'contents of a complete area');
 }
 
-/** The newest generation's checkpoint is incomplete: its writing was cut by a crash, unless sectors of it are damaged. */
+/**
+ * The newest generation's checkpoint is incomplete: its writing was cut by a crash, unless sectors of it are damaged.
+ */
 function whenTorn(newest: Area, other: Area, place: MapPlace): Area {
   if (newest.bad !== undefined) throw damaged(place, newest.bad.offset, newest.bad.reason);
   if (newest.stableSequence > 0)
-    throw damaged(place, newest.offset, `the checkpoint of generation ${newest.generation} was stable and has lost sectors`);
+    throw damaged(
+      place,
+      newest.offset,
+      `the checkpoint of generation ${newest.generation} was stable and has lost sectors`,
+    );
   if (other.contents === undefined || other.generation !== newest.generation - 1) {
     throw damaged(place, other.offset, `generation ${newest.generation - 1} of the map is missing`);
   }
@@ -210,7 +231,8 @@ function readArea(file: File, place: MapPlace, area: number): Area {
   const complete = entries.some((entry) => entry.kind === 'checkpoint-end');
   const lost = `entries up to number ${stableSequence} were stable, those after ${entries.length} are missing`;
   const trouble =
-    troubleAt(sectors, end, offset) ?? (stableSequence > entries.length ? { offset: offset + end * sectorBytes, reason: lost } : undefined);
+    troubleAt(sectors, end, offset) ??
+    (stableSequence > entries.length ? { offset: offset + end * sectorBytes, reason: lost } : undefined);
   const contents = complete ? { generation, area, entries, stableCount: stableSequence, stableBytes } : undefined;
   return { area, offset, first: sectors[0]?.kind ?? 'zero', generation, stableSequence, bad, trouble, contents };
 }
@@ -225,7 +247,9 @@ function decodeSectors(bytes: Buffer, seed: number): SectorResult[] {
     const end = Math.min(count, row + rowSectors);
     const untouched = isZero(bytes.subarray(row * sectorBytes, end * sectorBytes));
     for (let index = row; index < end; index += 1) {
-      sectors.push(untouched ? zero : decodeSector(bytes.subarray(index * sectorBytes, (index + 1) * sectorBytes), index, seed));
+      sectors.push(
+        untouched ? zero : decodeSector(bytes.subarray(index * sectorBytes, (index + 1) * sectorBytes), index, seed),
+      );
     }
   }
   return sectors;
@@ -233,15 +257,21 @@ function decodeSectors(bytes: Buffer, seed: number): SectorResult[] {
 
 function troubleAt(sectors: readonly SectorResult[], index: number, offset: number): Trouble | undefined {
   const sector = sectors[index];
-  return sector?.kind === 'bad' ? { offset: offset + index * sectorBytes, reason: `metadata sector: ${sector.reason}` } : undefined;
+  return sector?.kind === 'bad'
+    ? { offset: offset + index * sectorBytes, reason: `metadata sector: ${sector.reason}` }
+    : undefined;
 }
 
 /** The entries of the unbroken row of sectors of `generation` at the start, and the index of the sector after it. */
-function entriesOf(sectors: readonly SectorResult[], generation: number): { readonly entries: MapEntry[]; readonly end: number } {
+function entriesOf(
+  sectors: readonly SectorResult[],
+  generation: number,
+): { readonly entries: MapEntry[]; readonly end: number } {
   const entries: MapEntry[] = [];
   let end = 0;
   for (const sector of sectors) {
-    if (sector.kind !== 'good' || sector.generation !== generation || sector.firstSequence !== entries.length + 1) break;
+    if (sector.kind !== 'good' || sector.generation !== generation || sector.firstSequence !== entries.length + 1)
+      break;
     entries.push(...sector.entries);
     end += 1;
   }
@@ -252,7 +282,9 @@ function damaged(place: MapPlace, offset: number, reason: string): DeviceError {
   return new DeviceError('damaged', `${place.path}: damaged at offset ${offset}: ${reason}`);
 }
 
-/** The writing side. Every method writes into the cache; the device's sync makes it stable and is told to `noteStable`. */
+/**
+ * The writing side. Every method writes into the cache; the device's sync makes it stable and is told to `noteStable`.
+ */
 export class MapLog {
   readonly #file: File;
   readonly #place: MapPlace;
@@ -302,7 +334,10 @@ export class MapLog {
     return this.#index * sectorBytes;
   }
 
-  /** Makes both areas occupy their first `bytes`, so that the map can be written on a full file system. @throws FilesError `full` */
+  /**
+   * Makes both areas occupy their first `bytes`, so that the map can be written on a full file system. @throws
+   * FilesError `full`
+   */
   materialize(bytes: number): void {
     const wanted = Math.min(this.#place.areaBytes, Math.ceil(bytes / materializeStepBytes) * materializeStepBytes);
     for (const area of [0, 1] as const) {

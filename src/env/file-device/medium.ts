@@ -1,4 +1,7 @@
-/** The file under a `file` device: bytes to extents, errors to the device's, and the state of failure that a bad write or sync leaves (S17). */
+/**
+ * The file under a `file` device: bytes to extents, errors to the device's, and the state of failure that a bad write
+ * or sync leaves (S17).
+ */
 import { assert } from '../../base/assert.ts';
 import type { File } from '../files.ts';
 import { FilesError } from '../files.ts';
@@ -35,7 +38,9 @@ export class Medium {
   checkNotFailed(): void {
     const cause = this.#failure;
     if (cause !== undefined)
-      throw new DeviceError('failed', `${this.path}: an earlier write or sync failed (S17): ${cause.message}`, { cause });
+      throw new DeviceError('failed', `${this.path}: an earlier write or sync failed (S17): ${cause.message}`, {
+        cause,
+      });
   }
 
   /** What a failed write or sync is to the caller. Anything but `full` is final. */
@@ -57,7 +62,10 @@ export class Medium {
     for (const piece of piecesOf(zone.extents, this.place, offset, bytes.length)) {
       const at = piece.at;
       assert(at !== undefined, 'a zone writes into its own extents');
-      this.#file.write(at, done === 0 && piece.length === bytes.length ? bytes : bytes.subarray(done, done + piece.length));
+      this.#file.write(
+        at,
+        done === 0 && piece.length === bytes.length ? bytes : bytes.subarray(done, done + piece.length),
+      );
       done += piece.length;
       this.#fileBytes = Math.max(this.#fileBytes, at + piece.length);
     }
@@ -92,7 +100,9 @@ export class Medium {
   async read(pieces: readonly Piece[], length: number): Promise<Uint8Array> {
     try {
       const parts = await Promise.all(
-        pieces.map(async (piece) => (piece.at === undefined ? new Uint8Array(piece.length) : this.#file.read(piece.at, piece.length))),
+        pieces.map(async (piece) =>
+          piece.at === undefined ? new Uint8Array(piece.length) : this.#file.read(piece.at, piece.length),
+        ),
       );
       return joined(parts, pieces, length);
     } catch (cause) {

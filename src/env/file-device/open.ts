@@ -25,12 +25,19 @@ const KIB = 1024;
 const chunkBytes = 1024 * KIB;
 
 /**
- * Opens the device in the file `path`, which is made if it is missing. Everything its map says is stable when this returns; zones that were
- * not finished wait for `recover`. REQUIRES: nobody else has the file open (the owner locks its folder).
- * @throws DeviceError `foreign`, `newer-format`, `damaged` (what and at which offset), `invalid` (an option, or one that does not
- * agree with the file, or a capacity below what is in use), `full`, `io`; FilesError `not-found`, `permission`
+ * Opens the device in the file `path`, which is made if it is missing. Everything its map says is stable when this
+ * returns; zones that were not finished wait for `recover`. REQUIRES: nobody else has the file open (the owner locks
+ * its folder).
+ * @throws DeviceError `foreign`, `newer-format`, `damaged` (what and at which offset), `invalid` (an option, or one
+ * that does not agree with the file, or a capacity below what is in use), `full`, `io`; FilesError `not-found`,
+ * `permission`
  */
-export async function openFileDevice(files: Files, path: string, options: FileDeviceOptions, clock: Clock): Promise<FileDevice> {
+export async function openFileDevice(
+  files: Files,
+  path: string,
+  options: FileDeviceOptions,
+  clock: Clock,
+): Promise<FileDevice> {
   checkOptions(options);
   const found = await openIfThere(files, path);
   if (found === undefined && options.create === false) throw new FilesError('not-found', `${path}: no such device`);
@@ -73,24 +80,34 @@ async function makeFile(files: Files, path: string, options: FileDeviceOptions, 
   }
 }
 
-async function openFile(file: File, path: string, options: FileDeviceOptions, clock: Clock, created: boolean): Promise<FileDevice> {
+async function openFile(
+  file: File,
+  path: string,
+  options: FileDeviceOptions,
+  clock: Clock,
+  created: boolean,
+): Promise<FileDevice> {
   const superblock = decodeSuperblock(asBuffer(file.readNow(0, superblockBytes)), path);
   const layout = layoutOf(superblock, options, path);
   const place = placeOf(superblock, path);
   const contents = readMap(file, place);
   if (file.size() < contents.stableBytes) {
-    throw new DeviceError('damaged', `${path}: truncated: ${file.size()} bytes long, was at least ${contents.stableBytes}`);
+    throw new DeviceError(
+      'damaged',
+      `${path}: truncated: ${file.size()} bytes long, was at least ${contents.stableBytes}`,
+    );
   }
   const zones = replay(contents, superblock, path);
   const used = usedExtents(zones, layout, superblock, path);
-  // What this process reads from the cache may never have reached the medium (S3): the map is written anew, and so is what was finished
-  // without a stable entry to show for it. Zones not finished are their owner's to recover.
+  // What this process reads from the cache may never have reached the medium (S3): the map is written anew, and so is
+  // what was finished without a stable entry to show for it. Zones not finished are their owner's to recover.
   for (const zone of doubtfullyFinished(contents, zones)) await rewrite(file, zone, layout, superblock);
   // All extents in use lie below `keptExtents`, and as many free ones as the reserve.
   const keptExtents = Math.min(layout.extentCount, Math.max(endOf(used), used.size + layout.reserveExtents));
   const keptBytes = layout.dataOffset + keptExtents * superblock.extentBytes;
   const truncates = file.size() > keptBytes;
-  // Not the present length, which may be the cache's alone (S3), nor the old one, if the file is about to become shorter.
+  // Not the present length, which may be the cache's alone (S3), nor the old one, if the file is about to become
+  // shorter.
   const stableBytes = Math.min(contents.stableBytes, keptBytes);
   const map = new MapLog(file, place, contents.generation, contents.area, stableBytes);
   map.checkpoint(checkpointOf(zones));
@@ -110,7 +127,10 @@ function placeOf(superblock: Superblock, path: string): MapPlace {
   return { path, areaBytes: superblock.metadataAreaBytes, seed: checksum(Buffer.from(superblock.deviceId, 'hex')) };
 }
 
-/** Makes the reserve: the lowest free extents, zeroed unless the file was just made so. Fewer when the file system is full. */
+/**
+ * Makes the reserve: the lowest free extents, zeroed unless the file was just made so. Fewer when the file system is
+ * full.
+ */
 function zeroReserve(
   file: File,
   layout: Layout,
@@ -188,11 +208,17 @@ function apply(zones: Map<DeviceZone, Zone>, entry: MapEntry, superblock: Superb
   return true;
 }
 
-function usedExtents(zones: ReadonlyMap<DeviceZone, Zone>, layout: Layout, superblock: Superblock, path: string): Set<number> {
+function usedExtents(
+  zones: ReadonlyMap<DeviceZone, Zone>,
+  layout: Layout,
+  superblock: Superblock,
+  path: string,
+): Set<number> {
   const used = new Set<number>();
   for (const [number, zone] of zones) {
     for (const extent of zone.extents) {
-      if (used.has(extent)) throw new DeviceError('damaged', `${path}: extent ${extent} belongs to zone ${number} and to another`);
+      if (used.has(extent))
+        throw new DeviceError('damaged', `${path}: extent ${extent} belongs to zone ${number} and to another`);
       used.add(extent);
     }
   }
@@ -250,7 +276,8 @@ async function rewrite(file: File, zone: Zone, layout: Layout, superblock: Super
 
 function writeZeros(file: File, from: number, length: number): void {
   const zeros = Buffer.alloc(Math.min(chunkBytes, length));
-  for (let done = 0; done < length; done += zeros.length) file.write(from + done, zeros.subarray(0, Math.min(zeros.length, length - done)));
+  for (let done = 0; done < length; done += zeros.length)
+    file.write(from + done, zeros.subarray(0, Math.min(zeros.length, length - done)));
 }
 
 function asDeviceError(cause: unknown, path: string): unknown {

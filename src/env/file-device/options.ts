@@ -19,15 +19,19 @@ export const fileDeviceLimits = {
 } as const;
 
 export interface FileDeviceOptions {
-  /** Bytes that zones can hold together, rounded down to extents, reserve included. May grow from one opening to the next. */
+  /**
+   * Bytes that zones can hold together, rounded down to extents, reserve included. May grow from one opening to the
+   * next.
+   */
   readonly capacityBytes: number;
   /** Draws the device id of a new file. */
   readonly random: Random;
   /** False: a missing file is an error (FilesError `not-found`). Default true. */
   readonly create?: boolean;
   /**
-   * Only when the file is made; later, if given, it must agree. 1 .. 64 KiB, a power of two. Default 512: as fast as 4096 and 1
-   * (bench/device.ts), a quarter of the space of 4096 for small batches, and a sector with acknowledged bytes is never written again.
+   * Only when the file is made; later, if given, it must agree. 1 .. 64 KiB, a power of two. Default 512: as fast as
+   * 4096 and 1 (bench/device.ts), a quarter of the space of 4096 for small batches, and a sector with acknowledged
+   * bytes is never written again.
    */
   readonly alignment?: number;
   /** Only when the file is made; later, if given, it must agree. Default 256 MiB. */
@@ -60,17 +64,22 @@ export function checkOptions(options: FileDeviceOptions): void {
   const extent = options.extentBytes ?? blockBytes;
   natural('extentBytes', extent, blockBytes, 64 * MIB);
   if (extent % blockBytes !== 0) throw invalid(`extentBytes must be a multiple of ${blockBytes}, got ${extent}`);
-  if ((options.zoneCapacity ?? alignment) % alignment !== 0) throw invalid('zoneCapacity must be a multiple of the alignment');
+  if ((options.zoneCapacity ?? alignment) % alignment !== 0)
+    throw invalid('zoneCapacity must be a multiple of the alignment');
 }
 
 /** What a new file's superblock says. */
 export function newSuperblock(options: FileDeviceOptions, deviceId: string, createdMs: number): Superblock {
   const zoneCapacity = options.zoneCapacity ?? limits.zoneBytesDefault;
   const extentBytes =
-    options.extentBytes ?? Math.min(fileDeviceLimits.extentBytesDefault, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
+    options.extentBytes ??
+    Math.min(fileDeviceLimits.extentBytesDefault, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
   const extentCount = Math.max(1, Math.floor(options.capacityBytes / extentBytes));
   const wanted = fileDeviceLimits.growthMax * checkpointBytes(extentCount, zoneCountOf(extentCount));
-  const metadataAreaBytes = Math.max(fileDeviceLimits.metadataAreaBytesMin, Math.ceil(wanted / blockBytes) * blockBytes);
+  const metadataAreaBytes = Math.max(
+    fileDeviceLimits.metadataAreaBytesMin,
+    Math.ceil(wanted / blockBytes) * blockBytes,
+  );
   return { deviceId, createdMs, zoneCapacity, extentBytes, alignment: options.alignment ?? 512, metadataAreaBytes };
 }
 
@@ -84,7 +93,9 @@ export function layoutOf(superblock: Superblock, options: FileDeviceOptions, pat
   const { extentBytes } = superblock;
   const extentCount = Math.floor(options.capacityBytes / extentBytes);
   if (extentCount < 2)
-    throw invalid(`${path}: capacityBytes must be at least two extents of ${extentBytes} bytes, got ${options.capacityBytes}`);
+    throw invalid(
+      `${path}: capacityBytes must be at least two extents of ${extentBytes} bytes, got ${options.capacityBytes}`,
+    );
   if (2 * checkpointBytes(extentCount, zoneCountOf(extentCount)) > superblock.metadataAreaBytes) {
     throw invalid(
       `${path}: capacityBytes ${options.capacityBytes} is too large for the map of this file, which was made for a smaller one`,
@@ -93,7 +104,13 @@ export function layoutOf(superblock: Superblock, options: FileDeviceOptions, pat
   const reserveBytes = options.reserveBytes ?? Math.min(4 * MIB, Math.floor(options.capacityBytes / 8));
   const reserveExtents = Math.min(extentCount - 1, Math.ceil(reserveBytes / extentBytes));
   const dataOffset = Math.ceil((superblockBytes + 2 * superblock.metadataAreaBytes) / extentBytes) * extentBytes;
-  return { extentCount, zoneCount: zoneCountOf(extentCount), reserveExtents, prefillBytes: options.prefillBytes ?? 2 * MIB, dataOffset };
+  return {
+    extentCount,
+    zoneCount: zoneCountOf(extentCount),
+    reserveExtents,
+    prefillBytes: options.prefillBytes ?? 2 * MIB,
+    dataOffset,
+  };
 }
 
 /** As many zones as extents: even if each is closed at once, the space runs out before the zones do. */

@@ -1,5 +1,6 @@
 /**
- * The superblock of a `file` device: two equal copies in the file's first two blocks of 4 KiB, written once when the file is made.
+ * The superblock of a `file` device: two equal copies in the file's first two blocks of 4 KiB, written once when the
+ * file is made.
  *
  *    0  magic "KVFDEV01"
  *    8  checksum:u32             of bytes 12 .. 512
@@ -52,14 +53,23 @@ export function decodeSuperblock(bytes: Buffer, path: string): Superblock {
   const recognized = copies.filter((copy) => copy.length >= checkedBytes && copy.toString('latin1', 0, 8) === magic);
   if (recognized.length === 0) {
     const what = bytes.length < superblockBytes ? `only ${bytes.length} bytes long and ` : '';
-    throw new DeviceError('foreign', `${path}: ${what}not a kv-filelog device: no '${magic}' at offset 0 or ${blockBytes}`);
+    throw new DeviceError(
+      'foreign',
+      `${path}: ${what}not a kv-filelog device: no '${magic}' at offset 0 or ${blockBytes}`,
+    );
   }
   const good = recognized.find((copy) => checksum(copy.subarray(12, checkedBytes)) === copy.readUInt32LE(8));
   if (good === undefined)
-    throw new DeviceError('damaged', `${path}: wrong checksum of the superblock at offset 0 and of its copy at ${blockBytes}`);
+    throw new DeviceError(
+      'damaged',
+      `${path}: wrong checksum of the superblock at offset 0 and of its copy at ${blockBytes}`,
+    );
   const format = good.readUInt16LE(12);
   if (format !== deviceFormat) {
-    throw new DeviceError('newer-format', `${path}: device format ${format}, this version of kv-filelog reads format ${deviceFormat}`);
+    throw new DeviceError(
+      'newer-format',
+      `${path}: device format ${format}, this version of kv-filelog reads format ${deviceFormat}`,
+    );
   }
   return {
     deviceId: good.toString('hex', 16, 32),

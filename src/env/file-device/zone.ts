@@ -7,7 +7,10 @@ import type { MapEntry } from './map-log.ts';
 /** A zone that is not empty. */
 export interface Zone {
   readonly extents: number[];
-  /** Bytes from the start of each extent that are known to be zeros or the zone's own: `extentBytes` when it was handed out clean. */
+  /**
+   * Bytes from the start of each extent that are known to be zeros or the zone's own: `extentBytes` when it was handed
+   * out clean.
+   */
   readonly clean: boolean[];
   writePointer: number;
   known: boolean;
@@ -18,7 +21,10 @@ export interface Zone {
   writable: boolean;
   /** Zeros lie in [writePointer, zeroedTo). */
   zeroedTo: number;
-  /** Zeros ahead fell below half of what is wanted and are being filled up: in bursts, since a sync with few zeros costs as much as one with many. */
+  /**
+   * Zeros ahead fell below half of what is wanted and are being filled up: in bursts, since a sync with few zeros costs
+   * as much as one with many.
+   */
   filling: boolean;
 }
 
@@ -112,7 +118,8 @@ function runs(extents: readonly number[]): { readonly index: number; readonly ex
 export function checkpointOf(zones: ReadonlyMap<DeviceZone, Zone>): MapEntry[] {
   const entries: MapEntry[] = [];
   for (const [zone, { extents, finished, writePointer }] of zones) {
-    for (const run of runs(extents)) entries.push({ kind: 'allocate', zone, position: run.index, extent: run.extent, count: run.count });
+    for (const run of runs(extents))
+      entries.push({ kind: 'allocate', zone, position: run.index, extent: run.extent, count: run.count });
     if (finished) entries.push({ kind: 'finish', zone, length: writePointer });
   }
   return entries;

@@ -29,7 +29,8 @@ export class RealClock implements Clock {
   }
 
   endOfTurn(callback: () => void): void {
-    // One immediate for all of a turn: they run in the check phase, after the poll phase has handled all input that was ready.
+    // One immediate for all of a turn: they run in the check phase, after the poll phase has handled all input that was
+    // ready.
     if (this.#callbacks.push(callback) === 1) setImmediate(this.#runCallbacks);
   }
 }

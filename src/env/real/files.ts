@@ -1,7 +1,8 @@
 /**
- * The operating system's files. Writes are `pwrite` into the page cache on the calling thread (a few microseconds; a hop to the thread
- * pool costs 50 to 100), syncs and cold reads run in the thread pool so that the event loop goes on (a logger answers pings
- * while a sync hangs). Names are stable when the operation that made them returns: their folder is synced.
+ * The operating system's files. Writes are `pwrite` into the page cache on the calling thread (a few microseconds; a
+ * hop to the thread pool costs 50 to 100), syncs and cold reads run in the thread pool so that the event loop goes on
+ * (a logger answers pings while a sync hangs). Names are stable when the operation that made them returns: their folder
+ * is synced.
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -9,7 +10,9 @@ import Database from 'libsql';
 import { FilesError } from '../files.ts';
 import type { File, Files, FilesErrorCode, FolderLock } from '../files.ts';
 
-/** Name of the lock's file. Nobody else opens it: closing any descriptor of it would drop this process's lock (POSIX). */
+/**
+ * Name of the lock's file. Nobody else opens it: closing any descriptor of it would drop this process's lock (POSIX).
+ */
 const lockName = 'lock';
 const waitersMax = 65_536;
 
@@ -73,8 +76,9 @@ class RealFiles implements Files {
   }
 
   /**
-   * An exclusive transaction of a SQLite file: a kernel lock (fcntl) that goes with the process. A second lock of this process is
-   * refused by SQLite's own table of open files, which all threads share. REQUIRES: a file system with working POSIX locks.
+   * An exclusive transaction of a SQLite file: a kernel lock (fcntl) that goes with the process. A second lock of this
+   * process is refused by SQLite's own table of open files, which all threads share. REQUIRES: a file system with
+   * working POSIX locks.
    */
   async lock(folder: string): Promise<FolderLock> {
     const name = path.join(folder, lockName);
@@ -94,7 +98,9 @@ class RealFiles implements Files {
 function lockError(folder: string, cause: unknown): FilesError {
   const code = errorCode(cause);
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
-    return new FilesError('locked', `lock ${folder}: another process or another part of this one uses the folder`, { cause });
+    return new FilesError('locked', `lock ${folder}: another process or another part of this one uses the folder`, {
+      cause,
+    });
   }
   const text = cause instanceof Error ? cause.message : String(cause);
   const kind = /permission|readonly|unable to open/i.test(text) ? 'permission' : /full/i.test(text) ? 'full' : 'io';
@@ -141,7 +147,8 @@ class RealFile implements File {
     this.#checkWritable();
     try {
       let done = 0;
-      while (done < bytes.length) done += fs.writeSync(this.#descriptor, bytes, done, bytes.length - done, offset + done);
+      while (done < bytes.length)
+        done += fs.writeSync(this.#descriptor, bytes, done, bytes.length - done, offset + done);
     } catch (cause) {
       throw filesError(`write ${this.#name} at ${offset}`, cause);
     }
@@ -232,7 +239,10 @@ class RealFile implements File {
     if (this.#readOnly) throw new FilesError('permission', `${this.#name} is open for reading only`);
   }
 
-  #background<T>(what: string, begin: (descriptor: number, settle: (error: Error | null, value: T) => void) => void): Promise<T> {
+  #background<T>(
+    what: string,
+    begin: (descriptor: number, settle: (error: Error | null, value: T) => void) => void,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#check();
       if (this.#underWay >= waitersMax) throw new FilesError('io', `${what}: more than ${waitersMax} operations wait`);
@@ -249,7 +259,8 @@ class RealFile implements File {
 
 async function makeFolderAndParents(name: string): Promise<void> {
   if (fs.existsSync(name)) {
-    if (!fs.statSync(name).isDirectory()) throw new FilesError('exists', `make folder ${name}: a file of this name is there`);
+    if (!fs.statSync(name).isDirectory())
+      throw new FilesError('exists', `make folder ${name}: a file of this name is there`);
     return;
   }
   const parent = path.dirname(name);

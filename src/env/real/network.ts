@@ -69,7 +69,8 @@ class RealListener implements Listener {
   }
 
   close(): Promise<void> {
-    // `close` calls back only when all connections have ended, but it stops accepting at once: that is all that is promised.
+    // `close` calls back only when all connections have ended, but it stops accepting at once: that is all that is
+    // promised.
     this.#closing ??= new Promise((resolve) => {
       this.#server.close();
       setImmediate(resolve);
@@ -203,5 +204,7 @@ const codes: Readonly<Record<string, NetworkErrorCode>> = {
 function networkError(error: Error, what: string): NetworkError {
   if (error instanceof NetworkError) return error;
   const code: unknown = 'code' in error ? error.code : undefined;
-  return new NetworkError((typeof code === 'string' ? codes[code] : undefined) ?? 'io', `${what}: ${error.message}`, { cause: error });
+  return new NetworkError((typeof code === 'string' ? codes[code] : undefined) ?? 'io', `${what}: ${error.message}`, {
+    cause: error,
+  });
 }

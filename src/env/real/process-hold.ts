@@ -1,4 +1,6 @@
-/** Keeps the process alive while a program waits for something that neither a socket nor a referenced timer stands for. */
+/**
+ * Keeps the process alive while a program waits for something that neither a socket nor a referenced timer stands for.
+ */
 
 const longMs = 2 ** 30;
 

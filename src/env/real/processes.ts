@@ -1,7 +1,7 @@
 /**
- * Linux: the kernel's own tables, so that nothing has to be recorded by the holder and nothing recorded can be out of date.
- * `/proc/locks` names the process of every POSIX lock, `/proc/<pid>/stat` its state and start time, `/proc/<pid>/fd` proves that it has
- * the file open. Elsewhere nobody is known and nobody is ended.
+ * Linux: the kernel's own tables, so that nothing has to be recorded by the holder and nothing recorded can be out of
+ * date. `/proc/locks` names the process of every POSIX lock, `/proc/<pid>/stat` its state and start time,
+ * `/proc/<pid>/fd` proves that it has the file open. Elsewhere nobody is known and nobody is ended.
  */
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { LockHolder, Processes } from '../processes.ts';
@@ -28,8 +28,9 @@ const linuxProcesses: Processes = {
     }
   },
   endStopped(holder, files) {
-    // The window between this look and the signal is some microseconds, and a stopped process ends only if somebody else kills it;
-    // that its pid went round to another process in that time is ruled out for all practical purposes (pids are given out in order).
+    // The window between this look and the signal is some microseconds, and a stopped process ends only if somebody
+    // else kills it; that its pid went round to another process in that time is ruled out for all practical purposes
+    // (pids are given out in order).
     const same = linuxProcesses
       .exclusiveHolders(files)
       .some((now) => now.pid === holder.pid && now.startTime === holder.startTime && now.stopped);

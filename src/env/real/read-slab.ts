@@ -1,6 +1,7 @@
 /**
- * Memory that a socket reads into: piece after piece of one slab, so that thousands of small answers cost one allocation. Left to itself
- * node:net allocates 64 KiB for every read, however little arrives (docs/performance.md). What was read is overwritten only behind `rewind`.
+ * Memory that a socket reads into: piece after piece of one slab, so that thousands of small answers cost one
+ * allocation. Left to itself node:net allocates 64 KiB for every read, however little arrives (docs/performance.md).
+ * What was read is overwritten only behind `rewind`.
  */
 const slabBytesMin = 2 * 1024;
 const slabBytesMax = 128 * 1024;

@@ -1,11 +1,13 @@
 /**
  * Simulated time: a queue of events, run one after another. The same calls in the same order give the same run.
  *
- * A *turn* is one event, the microtasks that it set off, then the callbacks that asked for the end of the turn, in the order of their
- * calls, each with its microtasks. A callback that asks again gets the end of the next turn; when no event is due at that instant, that
- * turn is an empty one, so time never passes before a turn has ended. Events of one instant run in the order in which they were scheduled.
+ * A *turn* is one event, the microtasks that it set off, then the callbacks that asked for the end of the turn, in the
+ * order of their calls, each with its microtasks. A callback that asks again gets the end of the next turn; when no
+ * event is due at that instant, that turn is an empty one, so time never passes before a turn has ended. Events of one
+ * instant run in the order in which they were scheduled.
  *
- * `NodeClock` is one node's view: its wall clock may be off, and when the node crashes nothing that it scheduled runs any more.
+ * `NodeClock` is one node's view: its wall clock may be off, and when the node crashes nothing that it scheduled runs
+ * any more.
  */
 import { assert } from '../../base/assert.ts';
 import type { Millis } from '../../base/ids.ts';
@@ -96,7 +98,8 @@ export class SimulatedClock implements Clock {
   }
 
   /**
-   * Runs one turn without draining microtasks: for tests of code that makes no promises. False when nothing was there to run.
+   * Runs one turn without draining microtasks: for tests of code that makes no promises. False when nothing was there
+   * to run.
    */
   runNext(): boolean {
     const event = this.#nextEvent(Number.POSITIVE_INFINITY);
@@ -120,8 +123,8 @@ export class SimulatedClock implements Clock {
   }
 
   /**
-   * Runs turns with their microtasks until `goal` is a time that has come (the clock then shows it), or a condition that holds after a turn.
-   * False when nothing is left to run before that, or `turnsMax` turns have run.
+   * Runs turns with their microtasks until `goal` is a time that has come (the clock then shows it), or a condition
+   * that holds after a turn. False when nothing is left to run before that, or `turnsMax` turns have run.
    */
   async runUntil(goal: number | (() => boolean), turnsMax = Number.POSITIVE_INFINITY): Promise<boolean> {
     const time = typeof goal === 'number' ? goal : Number.POSITIVE_INFINITY;
@@ -248,8 +251,9 @@ function eventLoopPassed(): Promise<void> {
 }
 
 /**
- * When all microtasks that are waiting, and those they set off, have run. REQUIRES: called from a microtask, as the code behind an `await`
- * is: Node runs the ticks that microtasks ask for when no microtask is left. (An immediate would do as well, at three times the price.)
+ * When all microtasks that are waiting, and those they set off, have run. REQUIRES: called from a microtask, as the
+ * code behind an `await` is: Node runs the ticks that microtasks ask for when no microtask is left. (An immediate would
+ * do as well, at three times the price.)
  */
 function microtasksDrained(): Promise<void> {
   return new Promise((resolve) => {

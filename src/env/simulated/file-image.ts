@@ -1,10 +1,10 @@
 /**
- * One file of a simulated disk: what reads show (the cache), what would survive a crash (stable), and the operations in between. Pages are
- * 4 KiB; absent ones are zeros and occupy nothing.
+ * One file of a simulated disk: what reads show (the cache), what would survive a crash (stable), and the operations in
+ * between. Pages are 4 KiB; absent ones are zeros and occupy nothing.
  *
- * What a crash leaves, as on a real machine: the page cache writes pages back whenever it likes, in any order, and the medium
- * writes sectors of 512 bytes wholly or not at all. So each sector (or, as the dice fall, each page) holds what the cache held there
- * at some moment since the last sync.
+ * What a crash leaves, as on a real machine: the page cache writes pages back whenever it likes, in any order, and the
+ * medium writes sectors of 512 bytes wholly or not at all. So each sector (or, as the dice fall, each page) holds what
+ * the cache held there at some moment since the last sync.
  */
 import type { Random } from '../random.ts';
 import { below } from '../random.ts';
@@ -72,7 +72,8 @@ export class FileImage {
   write(offset: number, bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#number += 1;
-    const areZeros = bytes[0] === 0 && bytes.length <= zeros.length && Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
+    const areZeros =
+      bytes[0] === 0 && bytes.length <= zeros.length && Buffer.compare(bytes, zeros.subarray(0, bytes.length)) === 0;
     // A copy: `slice` of a Buffer would be a view of what the caller may change.
     const kept = areZeros ? zeros.subarray(0, bytes.length) : new Uint8Array(bytes);
     this.#operations.push({ kind: 'write', number: this.#number, offset, bytes: kept });
@@ -254,7 +255,11 @@ export class FileImage {
 }
 
 /** Calls `visit(page, offset within it, count, bytes done before)` for each page of [offset, offset + length). */
-function eachPage(offset: number, length: number, visit: (page: number, within: number, count: number, done: number) => void): void {
+function eachPage(
+  offset: number,
+  length: number,
+  visit: (page: number, within: number, count: number, done: number) => void,
+): void {
   for (let done = 0; done < length; ) {
     const page = Math.floor((offset + done) / pageBytes);
     const within = offset + done - page * pageBytes;

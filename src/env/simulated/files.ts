@@ -1,10 +1,11 @@
 /**
- * The disk of one simulated machine and the view that each of its processes has of it. The disk forgets what was not synced, tears writes,
- * rots bits, fills up, hangs and fails, by its `Random` and by what a test tells it. Names (create, rename, remove, folders) are stable
- * when the call returns, as the real implementation makes them.
+ * The disk of one simulated machine and the view that each of its processes has of it. The disk forgets what was not
+ * synced, tears writes, rots bits, fills up, hangs and fails, by its `Random` and by what a test tells it. Names
+ * (create, rename, remove, folders) are stable when the call returns, as the real implementation makes them.
  *
- * `process.kill()` is a process that dies: its handles and locks are gone, the cache stays. `disk.crash()` is a power loss: all processes
- * are killed and unsynced writes are kept, dropped or torn. Calls under way in a process that died never settle.
+ * `process.kill()` is a process that dies: its handles and locks are gone, the cache stays. `disk.crash()` is a power
+ * loss: all processes are killed and unsynced writes are kept, dropped or torn. Calls under way in a process that died
+ * never settle.
  */
 import type { Clock } from '../clock.ts';
 import type { File, Files, FolderLock } from '../files.ts';
@@ -36,7 +37,14 @@ export interface SimulatedDiskOptions {
 }
 
 export class SimulatedDisk {
-  readonly faults: DiskFaults = { syncDelayMs: 0, syncDelaySpreadMs: 0, readDelayMs: 0, failSyncs: 0, failWrites: false, failReads: false };
+  readonly faults: DiskFaults = {
+    syncDelayMs: 0,
+    syncDelaySpreadMs: 0,
+    readDelayMs: 0,
+    failSyncs: 0,
+    failWrites: false,
+    failReads: false,
+  };
   /** May be changed: a disk that has become too small is full. */
   capacityBytes: number;
   readonly #random: Random;
@@ -107,7 +115,8 @@ export class SimulatedDisk {
   wipe(folder = '/'): void {
     const prefix = folder === '/' ? '' : `${normalized(folder)}/`;
     for (const name of [...this.#images.keys()]) if (name.startsWith(prefix)) this.#images.delete(name);
-    for (const name of [...this.#folders]) if (name.startsWith(prefix) && name !== '/' && name !== '.') this.#folders.delete(name);
+    for (const name of [...this.#folders])
+      if (name.startsWith(prefix) && name !== '/' && name !== '.') this.#folders.delete(name);
   }
 
   get usedBytes(): number {
@@ -174,7 +183,8 @@ export class SimulatedFiles implements Files {
     let image = this.#shared.images.get(name);
     if (image !== undefined && options.exclusive === true) throw new FilesError('exists', `${path}: exists`);
     if (image === undefined) {
-      if (options.create !== true && options.exclusive !== true) throw new FilesError('not-found', `${path}: no such file`);
+      if (options.create !== true && options.exclusive !== true)
+        throw new FilesError('not-found', `${path}: no such file`);
       this.#checkFolder(parentOf(name));
       image = new FileImage();
       this.#shared.images.set(name, image);
@@ -186,7 +196,9 @@ export class SimulatedFiles implements Files {
     await this.#alive();
     const name = normalized(folder);
     this.#checkFolder(name);
-    const all = [...this.#shared.images.keys(), ...this.#shared.folders].filter((path) => path !== name && parentOf(path) === name);
+    const all = [...this.#shared.images.keys(), ...this.#shared.folders].filter(
+      (path) => path !== name && parentOf(path) === name,
+    );
     return all.map((path) => path.slice(path.lastIndexOf('/') + 1)).sort();
   }
 
@@ -207,7 +219,8 @@ export class SimulatedFiles implements Files {
   async makeFolder(path: string): Promise<void> {
     await this.#alive();
     for (let name = normalized(path); !this.#shared.folders.has(name); name = parentOf(name)) {
-      if (this.#shared.images.has(name)) throw new FilesError('exists', `make folder ${path}: a file of this name is there`);
+      if (this.#shared.images.has(name))
+        throw new FilesError('exists', `make folder ${path}: a file of this name is there`);
       this.#shared.folders.add(name);
     }
   }
@@ -288,7 +301,8 @@ class SimulatedFile implements File {
 
   readNow(offset: number, length: number): Uint8Array {
     this.#check();
-    if (this.#shared.disk.faults.failReads) throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
+    if (this.#shared.disk.faults.failReads)
+      throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
     return this.#image.read(offset, length);
   }
 
@@ -296,7 +310,8 @@ class SimulatedFile implements File {
     return this.#background(async () => {
       await this.#shared.delay(this.#shared.disk.faults.readDelayMs, 0);
       if (this.#files.dead) return never();
-      if (this.#shared.disk.faults.failReads) throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
+      if (this.#shared.disk.faults.failReads)
+        throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
       return this.#image.read(offset, length);
     });
   }

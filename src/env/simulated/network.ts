@@ -1,10 +1,11 @@
 /**
- * A simulated network between hosts, named by the host part of their addresses. Bytes keep their order within a connection; connections
- * overtake one another, since every delay is drawn anew. From a seed, repeatable.
+ * A simulated network between hosts, named by the host part of their addresses. Bytes keep their order within a
+ * connection; connections overtake one another, since every delay is drawn anew. From a seed, repeatable.
  *
- * Faults: `block` holds back all that one host sends to another (both ways: `partition`) until `heal`: as with TCP nothing is lost and
- * nobody is told. `cut` resets connections. `refuse` refuses new ones. `crash` ends a host's process: its side is told nothing more; the
- * others see resets, or with `silent` (power loss) nothing at all until the host is up again and something is sent to it.
+ * Faults: `block` holds back all that one host sends to another (both ways: `partition`) until `heal`: as with TCP
+ * nothing is lost and nobody is told. `cut` resets connections. `refuse` refuses new ones. `crash` ends a host's
+ * process: its side is told nothing more; the others see resets, or with `silent` (power loss) nothing at all until the
+ * host is up again and something is sent to it.
  *
  * A simplification: when only the way back is blocked, acknowledgements pass all the same, so `onDrain` still comes.
  */
@@ -134,8 +135,8 @@ export class SimulatedNetwork {
   }
 
   /**
-   * The host's process is gone and its system says so: resets, and refusals of new connections. `silent`: the whole host is gone without a
-   * word, as when its power fails, until it is up again.
+   * The host's process is gone and its system says so: resets, and refusals of new connections. `silent`: the whole
+   * host is gone without a word, as when its power fails, until it is up again.
    */
   crash(name: string, options: { readonly silent?: boolean } = {}): void {
     if (options.silent === true) this.#down.add(name);
@@ -147,7 +148,8 @@ export class SimulatedNetwork {
     }
   }
 
-  // --- for the ends of connections ------------------------------------------------------------------------------------------
+  // --- for the ends of connections
+  // ------------------------------------------------------------------------------------------
 
   isDown(name: string): boolean {
     return this.#down.has(name);
@@ -192,7 +194,8 @@ export class SimulatedNetwork {
       throw new NetworkError('bad-address', `cannot listen at ${address}: not an address of ${host}`);
     const port = wanted.port === 0 ? this.#nextPort++ : wanted.port;
     const bound = formatAddress(host, port);
-    if (this.#listeners.has(bound)) throw new NetworkError('address-in-use', `cannot listen at ${address}: another process does`);
+    if (this.#listeners.has(bound))
+      throw new NetworkError('address-in-use', `cannot listen at ${address}: another process does`);
     const listener = new SimulatedListener(host, bound, onConnection, () => this.#listeners.delete(bound));
     this.#listeners.set(bound, listener);
     return listener;
@@ -282,7 +285,8 @@ class ConnectionEnd implements Connection {
     this.remote = remote;
   }
 
-  // --- Connection -----------------------------------------------------------------------------------------------------------
+  // --- Connection
+  // -----------------------------------------------------------------------------------------------------------
 
   handle(handler: ConnectionHandler): void {
     assert(this.#handler === undefined, 'a connection is handled once');
@@ -337,7 +341,8 @@ class ConnectionEnd implements Connection {
     this.#network.clock.after(0, () => this.#tellClosed(undefined));
   }
 
-  // --- what the network does to it ------------------------------------------------------------------------------------------
+  // --- what the network does to it
+  // ------------------------------------------------------------------------------------------
 
   get isClosed(): boolean {
     return this.#state === 'closed';
@@ -377,7 +382,8 @@ class ConnectionEnd implements Connection {
   }
 
   cut(): void {
-    const reset = (end: ConnectionEnd): void => end.closed(networkError('reset', `connection with ${end.remote}: reset`));
+    const reset = (end: ConnectionEnd): void =>
+      end.closed(networkError('reset', `connection with ${end.remote}: reset`));
     const peer = this.#peer;
     this.#out?.close();
     if (peer !== undefined) peer.#out?.close();
@@ -397,7 +403,8 @@ class ConnectionEnd implements Connection {
     this.#out?.kick();
   }
 
-  // --- PipeReceiver ---------------------------------------------------------------------------------------------------------
+  // --- PipeReceiver
+  // ---------------------------------------------------------------------------------------------------------
 
   onBytes(bytes: Uint8Array): void {
     if (this.#state === 'closed') return this.#answerDead();
@@ -407,7 +414,8 @@ class ConnectionEnd implements Connection {
 
   onEnd(end: PipeEnd): void {
     if (this.#state === 'closed') return this.#answerDead();
-    if (end === 'reset') return this.closed(networkError('reset', `connection with ${this.remote}: reset by the other side`));
+    if (end === 'reset')
+      return this.closed(networkError('reset', `connection with ${this.remote}: reset by the other side`));
     // Not half open: what waits here is still sent, then this side ends as well.
     this.#ended = true;
     this.#out?.finish('end');
@@ -419,7 +427,9 @@ class ConnectionEnd implements Connection {
   #answerDead(): void {
     const peer = this.#peer;
     if (!this.#dead || peer === undefined || this.#network.isDown(this.host)) return;
-    this.#network.transmit(this.host, peer.host, () => peer.closed(networkError('reset', `connection with ${peer.remote}: reset`)));
+    this.#network.transmit(this.host, peer.host, () =>
+      peer.closed(networkError('reset', `connection with ${peer.remote}: reset`)),
+    );
   }
 
   #isGone(): boolean {

@@ -1,6 +1,6 @@
 /**
- * One direction of a simulated connection: bytes and, last, how it ends, delivered in order after random delays. What a blocked path or a
- * paused receiver holds back stays here until it goes on.
+ * One direction of a simulated connection: bytes and, last, how it ends, delivered in order after random delays. What a
+ * blocked path or a paused receiver holds back stays here until it goes on.
  */
 import type { Timer } from '../clock.ts';
 import type { SimulatedClock } from './clock.ts';
@@ -78,7 +78,10 @@ export class Pipe {
     for (const chunk of chunks) {
       this.#bytes += chunk.length;
       for (let start = 0; start < chunk.length; start += this.#options.pieceBytesMax) {
-        const bytes = chunk.length <= this.#options.pieceBytesMax ? chunk : chunk.subarray(start, start + this.#options.pieceBytesMax);
+        const bytes =
+          chunk.length <= this.#options.pieceBytesMax
+            ? chunk
+            : chunk.subarray(start, start + this.#options.pieceBytesMax);
         // What is written at once sets out at once; long data then arrive bit by bit.
         if (Number.isNaN(at)) at = this.#arrival();
         at += bytes.length / this.#options.bytesPerMs;
@@ -165,7 +168,10 @@ export class Pipe {
     const split = rest > 1 && this.#chance(this.#options.splitProbability);
     if (split) rest = 1 + Math.floor(this.#random.fraction() * (rest - 1));
     if (rest < bytes.length) {
-      this.#pieces[--this.#first] = { at: split ? now + this.#options.delayMinMs : piece.at, bytes: bytes.subarray(rest) };
+      this.#pieces[--this.#first] = {
+        at: split ? now + this.#options.delayMinMs : piece.at,
+        bytes: bytes.subarray(rest),
+      };
       bytes = bytes.subarray(0, rest);
     }
     this.#bytes -= bytes.length;

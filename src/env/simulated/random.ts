@@ -1,6 +1,6 @@
 /**
- * Randomness from a seed: sfc32 (Chris Doty-Humphrey's "small fast counting" generator of PractRand), seeded through FNV-1a. The same seed
- * and labels give the same numbers on every machine.
+ * Randomness from a seed: sfc32 (Chris Doty-Humphrey's "small fast counting" generator of PractRand), seeded through
+ * FNV-1a. The same seed and labels give the same numbers on every machine.
  */
 import type { Random } from '../random.ts';
 
@@ -20,8 +20,8 @@ export class SimulatedRandom implements Random {
   }
 
   /**
-   * A generator for one purpose, independent of how much is drawn from this one or from others: a new consumer doesn't change what the
-   * old ones see.
+   * A generator for one purpose, independent of how much is drawn from this one or from others: a new consumer doesn't
+   * change what the old ones see.
    */
   fork(label: string): SimulatedRandom {
     return new SimulatedRandom(`${this.#seed}/${label}`);

@@ -483,14 +483,25 @@ describe('the machine holds its caller to the rules', () => {
     const next = { ticket: 'x', item: writer.filled(10), deviceZone: 2, batches: 1, committed: 0 };
     rig.seal(0, 1, 2);
     assert.throws(() => rig.step({ kind: 'written', write: next }), /S4/);
-    assert.throws(() => rig.step({ kind: 'written', write: { ...next, item: { ...next.item, epoch: epoch(3) } } }), /S2/);
+    assert.throws(
+      () => rig.step({ kind: 'written', write: { ...next, item: { ...next.item, epoch: epoch(3) } } }),
+      /S2/,
+    );
   });
 
   test('the zone header says the alignment, which may be coarser than the device, never finer', () => {
-    const header = encodeZoneHeader({ ...new ZoneWriter().place, alignment: 1, zoneSize: 1024 * 1024, createdMs: 0 as never });
+    const header = encodeZoneHeader({
+      ...new ZoneWriter().place,
+      alignment: 1,
+      zoneSize: 1024 * 1024,
+      createdMs: 0 as never,
+    });
     const rig = new Rig({ alignment: 64 });
     const writer = new ZoneWriter({ alignment: 64 });
     const item = writer.filled(10);
-    assert.equal(rig.outcome(rig.append({ ...item, bytes: Buffer.concat([header, item.bytes.subarray(64)]) })), 'malformed');
+    assert.equal(
+      rig.outcome(rig.append({ ...item, bytes: Buffer.concat([header, item.bytes.subarray(64)]) })),
+      'malformed',
+    );
   });
 });

@@ -44,7 +44,10 @@ const changes: readonly (readonly MetadataEntry[])[] = [
 ];
 
 /** A metadata zone: a checkpoint and three frames of changes, each written when what lies before was stable. */
-function metadataZone(alignment: number, more: Partial<FrameHeader> = {}): { readonly bytes: Buffer; readonly ends: number[] } {
+function metadataZone(
+  alignment: number,
+  more: Partial<FrameHeader> = {},
+): { readonly bytes: Buffer; readonly ends: number[] } {
   const frames: Buffer[] = [];
   const ends: number[] = [];
   let offset = 0;
@@ -60,7 +63,9 @@ function metadataZone(alignment: number, more: Partial<FrameHeader> = {}): { rea
 describe('the metadata log', () => {
   for (const alignment of [1, 512]) {
     test(`alignment ${alignment}: golden bytes`, () => {
-      const golden = readFileSync(join(repositoryRoot, 'test', 'fixtures', 'log-v1', `metadata-alignment-${alignment}.bin`));
+      const golden = readFileSync(
+        join(repositoryRoot, 'test', 'fixtures', 'log-v1', `metadata-alignment-${alignment}.bin`),
+      );
       assert.ok(metadataZone(alignment).bytes.equals(golden));
       const result = readMetadataZone(golden, 1);
       assert.equal(result.kind, 'state');

@@ -1,4 +1,7 @@
-/** A machine with the smallest possible device: writes always succeed unless told otherwise, syncs return when the test says so. */
+/**
+ * A machine with the smallest possible device: writes always succeed unless told otherwise, syncs return when the test
+ * says so.
+ */
 import type { AppendItem } from '../../../src/codec/logger-protocol.ts';
 import type { MachineAnswer, MachineEffect, MachineEvent } from '../../../src/core/logger/machine-events.ts';
 import { LoggerMachine } from '../../../src/core/logger/logger-machine.ts';
@@ -46,7 +49,13 @@ export class Rig {
   }
 
   seal(shard: number, zone: number, at: number): string {
-    return this.#ask((ticket) => ({ kind: 'seal', ticket, shard: shardId(shard), zone: zoneId(zone), epoch: epoch(at) }));
+    return this.#ask((ticket) => ({
+      kind: 'seal',
+      ticket,
+      shard: shardId(shard),
+      zone: zoneId(zone),
+      epoch: epoch(at),
+    }));
   }
 
   finish(shard: number, zone: number, length: number): string {
@@ -74,7 +83,8 @@ export class Rig {
     this.endTurn();
     for (let seen = -1; seen !== this.syncs; ) {
       seen = this.syncs;
-      if (this.trace.filter((line) => line === 'sync').length > this.trace.filter((line) => line === 'synced').length) this.synced();
+      if (this.trace.filter((line) => line === 'sync').length > this.trace.filter((line) => line === 'synced').length)
+        this.synced();
     }
   }
 
@@ -94,10 +104,14 @@ export class Rig {
     return this.machine.report(shardId(shard), () => 0).find((status) => status.zone === zone);
   }
 
-  /** A machine as after a restart, with what the metadata log says and the given lengths of the zones that were open. */
+  /**
+   * A machine as after a restart, with what the metadata log says and the given lengths of the zones that were open.
+   */
   restarted(
     options: RigOptions = {},
-    found: Readonly<Record<string, { readonly length: number; readonly seen?: number; readonly tail?: 'clean' | 'torn' | 'damaged' }>> = {},
+    found: Readonly<
+      Record<string, { readonly length: number; readonly seen?: number; readonly tail?: 'clean' | 'torn' | 'damaged' }>
+    > = {},
   ): Rig {
     const recorded = foldFrames([
       {
@@ -136,13 +150,20 @@ export class Rig {
       case 'write': {
         if (this.full) return this.step({ kind: 'write-refused', write: effect.write });
         const { deviceZone, item } = effect.write;
-        this.data.set(deviceZone, Buffer.concat([(this.data.get(deviceZone) ?? Buffer.alloc(0)).subarray(0, item.offset), item.bytes]));
+        this.data.set(
+          deviceZone,
+          Buffer.concat([(this.data.get(deviceZone) ?? Buffer.alloc(0)).subarray(0, item.offset), item.bytes]),
+        );
         return this.step({ kind: 'written', write: effect.write });
       }
       case 'compare': {
         const { deviceZone, item } = effect.comparison;
         const held = this.data.get(deviceZone)?.subarray(item.offset, item.offset + item.bytes.length);
-        return this.step({ kind: 'compared', comparison: effect.comparison, same: held !== undefined && held.equals(item.bytes) });
+        return this.step({
+          kind: 'compared',
+          comparison: effect.comparison,
+          same: held !== undefined && held.equals(item.bytes),
+        });
       }
       case 'persist':
         this.persisted.push(...effect.entries);

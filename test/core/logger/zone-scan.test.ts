@@ -36,7 +36,9 @@ function scan(built: Built, bytes: Buffer, bound = zoneSize): ZoneScan {
 }
 
 function brief(result: ZoneScan): unknown {
-  return result.kind === 'scanned' ? { length: result.length, seen: result.seen, tail: result.tail, batches: result.batches } : result;
+  return result.kind === 'scanned'
+    ? { length: result.length, seen: result.seen, tail: result.tail, batches: result.batches }
+    : result;
 }
 
 describe('S9 what a scan finds', () => {
@@ -110,7 +112,12 @@ describe('S9 what a scan finds', () => {
   test('S16 bytes of another zone are damage', () => {
     const built = build(1, [10, 10]);
     const other = new ZoneWriter({ zone: 2, zoneSize });
-    assert.deepEqual(brief(scan(built, Buffer.from(other.filled(10).bytes))), { length: 0, seen: 0, tail: 'damaged', batches: 0 });
+    assert.deepEqual(brief(scan(built, Buffer.from(other.filled(10).bytes))), {
+      length: 0,
+      seen: 0,
+      tail: 'damaged',
+      batches: 0,
+    });
     const behind = Buffer.concat([built.bytes, other.filled(10).bytes]);
     const result = scan(built, behind);
     assert.deepEqual(brief(result), { length: built.bytes.length, seen: 0, tail: 'damaged', batches: 2 });
@@ -121,7 +128,8 @@ describe('S9 what a scan finds', () => {
     const built = build(1, [10, 10]);
     const behind = Buffer.concat([built.bytes, Buffer.alloc(100, 1)]);
     assert.equal(
-      brief(scan(built, behind, built.bytes.length)) !== undefined && (scan(built, behind, built.bytes.length) as { tail: string }).tail,
+      brief(scan(built, behind, built.bytes.length)) !== undefined &&
+        (scan(built, behind, built.bytes.length) as { tail: string }).tail,
       'clean',
     );
     const ranges: number[] = [];

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { decodeZoneHeader } from '../../../src/codec/log-format.ts';
 import { Cluster } from './harness.ts';
 
-// Found by simulation, seed 30: a power loss tore a zone's first batch on every replica; the shard was taken over and never served.
+// Found by simulation, seed 30: a power loss tore a zone's first batch on every replica; the shard was taken over and
+// never served.
 test('S14 a zone that was sealed with its header alone is applied, and the shard serves', () => {
   const cluster = new Cluster(1, 2);
   cluster.claim(0);

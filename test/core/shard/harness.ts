@@ -1,6 +1,7 @@
 /**
- * Shards of several gateways against loggers and a coordinator in memory, without time or network: effects wait in one queue and the test says
- * when, and whether, they happen. What the loggers do here is what DESIGN.md asks of real ones (S3, S4, S11), synced at once.
+ * Shards of several gateways against loggers and a coordinator in memory, without time or network: effects wait in one
+ * queue and the test says when, and whether, they happen. What the loggers do here is what DESIGN.md asks of real ones
+ * (S3, S4, S11), synced at once.
  */
 import assert from 'node:assert/strict';
 import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
@@ -154,7 +155,8 @@ export class Cluster {
     this.gateways[gateway] = machine;
     this.#queue = this.#queue.filter((pending) => pending.gateway !== gateway);
     this.held = this.held.filter((pending) => pending.gateway !== gateway);
-    for (const logger of this.loggers) if (logger.isUp) this.event(gateway, { event: 'logger-up', logger: logger.name, alignment: 1 });
+    for (const logger of this.loggers)
+      if (logger.isUp) this.event(gateway, { event: 'logger-up', logger: logger.name, alignment: 1 });
     return machine;
   }
 
@@ -182,7 +184,9 @@ export class Cluster {
 
   metadata(): ShardMetadata {
     const head = this.store.get(headKey(shard));
-    const zones = [...this.store].filter(([key]) => key.includes('/zone/')).map(([, entry]) => decodeSealedZone(entry.value));
+    const zones = [...this.store]
+      .filter(([key]) => key.includes('/zone/'))
+      .map(([, entry]) => decodeSealedZone(entry.value));
     return {
       head: head === undefined ? undefined : decodeHead(head.value),
       headRevision: head?.revision ?? 0,
@@ -190,7 +194,8 @@ export class Cluster {
     };
   }
 
-  // --- events --------------------------------------------------------------------------------------------------------------
+  // --- events
+  // --------------------------------------------------------------------------------------------------------------
 
   event(gateway: number, event: ShardEvent): void {
     for (const effect of this.gateway(gateway).step(event)) this.#queue.push({ gateway, effect });
@@ -232,17 +237,20 @@ export class Cluster {
 
   loggerDown(number: number): void {
     this.logger(number).isUp = false;
-    for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'logger-down', logger: loggerName(number) });
+    for (const gateway of this.gateways.keys())
+      this.event(gateway, { event: 'logger-down', logger: loggerName(number) });
     this.run();
   }
 
   loggerUp(number: number): void {
     this.logger(number).isUp = true;
-    for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'logger-up', logger: loggerName(number), alignment: 1 });
+    for (const gateway of this.gateways.keys())
+      this.event(gateway, { event: 'logger-up', logger: loggerName(number), alignment: 1 });
     this.run();
   }
 
-  // --- requests ------------------------------------------------------------------------------------------------------------
+  // --- requests
+  // ------------------------------------------------------------------------------------------------------------
 
   write(
     gateway: number,
@@ -287,7 +295,10 @@ export class Cluster {
 
   /** The version found (0: none) or the failure, once it is there. */
   read(gateway: number, key: string): { found: number | undefined; failure: Failure | undefined } {
-    const outcome: { found: number | undefined; failure: Failure | undefined } = { found: undefined, failure: undefined };
+    const outcome: { found: number | undefined; failure: Failure | undefined } = {
+      found: undefined,
+      failure: undefined,
+    };
     const replyTo: ReadReply = {
       found: (read) => {
         outcome.found = read.version;
@@ -300,7 +311,8 @@ export class Cluster {
     return outcome;
   }
 
-  // --- effects -------------------------------------------------------------------------------------------------------------
+  // --- effects
+  // -------------------------------------------------------------------------------------------------------------
 
   #next(): void {
     const pending = this.#queue.shift();
@@ -343,7 +355,11 @@ export class Cluster {
         const bytes = this.#up(request.logger)
           ?.zones.get(request.zone)
           ?.bytes.subarray(request.offset, request.offset + request.length);
-        return this.event(gateway, { event: 'log-read', request, bytes: bytes === undefined ? undefined : Buffer.from(bytes) });
+        return this.event(gateway, {
+          event: 'log-read',
+          request,
+          bytes: bytes === undefined ? undefined : Buffer.from(bytes),
+        });
       }
       case 'note':
         this.notes.push(`${effect.text} ${JSON.stringify(effect.fields)}`);
@@ -374,7 +390,8 @@ export class Cluster {
   #confirm(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'confirm' }>): void {
     const { zone, number } = effect;
     const logger = this.#up(name);
-    if (logger === undefined) this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'lost' } });
+    if (logger === undefined)
+      this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'lost' } });
     else if (effect.epoch < logger.fence)
       this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'refused', code: 'fenced' } });
     else this.event(gateway, { event: 'confirmed', logger: name, zone, number });
@@ -410,7 +427,8 @@ export class Cluster {
     const apply = (): boolean => {
       if (!compares.every(({ key, revision }) => (this.store.get(key)?.revision ?? 0) === revision)) return false;
       this.#revision += 1;
-      for (const { key, value } of writes) if (value !== undefined) this.store.set(key, { value, revision: this.#revision });
+      for (const { key, value } of writes)
+        if (value !== undefined) this.store.set(key, { value, revision: this.#revision });
       return true;
     };
     if (this.delayTransaction) {
@@ -427,13 +445,18 @@ export class Cluster {
     this.loseAnswer = false;
     this.event(gateway, {
       event: 'transacted',
-      result: lost ? { kind: 'unknown' } : applied ? { kind: 'applied', revision: this.#revision } : { kind: 'refused' },
+      result: lost
+        ? { kind: 'unknown' }
+        : applied
+          ? { kind: 'applied', revision: this.#revision }
+          : { kind: 'refused' },
     });
     if (applied) this.news();
   }
 
   /** What the watch tells everybody. */
   news(): void {
-    for (const gateway of this.gateways.keys()) this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: false });
+    for (const gateway of this.gateways.keys())
+      this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: false });
   }
 }

@@ -133,11 +133,16 @@ test('S15 a repetition gets the first result and is not applied again', () => {
   const first = cluster.write(0, 'put', 'key', 'a', { client: 9, number: 1, first: 1 });
   cluster.run();
   cluster.put(0, 'key', 'b');
-  const version = cluster.gateway(0).state.index.versionOf(cluster.gateway(0).state.index.find(Buffer.from('key'), 0, 3));
+  const version = cluster
+    .gateway(0)
+    .state.index.versionOf(cluster.gateway(0).state.index.find(Buffer.from('key'), 0, 3));
   const again = cluster.write(0, 'put', 'key', 'a', { client: 9, number: 1, first: 1 });
   cluster.run();
   assert.deepEqual(again.result, first.result);
-  assert.equal(cluster.gateway(0).state.index.versionOf(cluster.gateway(0).state.index.find(Buffer.from('key'), 0, 3)), version);
+  assert.equal(
+    cluster.gateway(0).state.index.versionOf(cluster.gateway(0).state.index.find(Buffer.from('key'), 0, 3)),
+    version,
+  );
 });
 
 test('S15 a repetition of a write in flight waits for it', () => {
@@ -196,7 +201,8 @@ test('S6 nothing is committed or confirmed while the change is under way, also w
   const read = cluster.read(0, 'a');
   for (const number of [0, 1, 2])
     cluster.event(0, { event: 'appended', logger: loggerName(number), zone, end: append.offset + append.bytes.length });
-  for (const number of [0, 1, 2]) cluster.event(0, { event: 'confirmed', logger: loggerName(number), zone, number: 1_000 });
+  for (const number of [0, 1, 2])
+    cluster.event(0, { event: 'confirmed', logger: loggerName(number), zone, number: 1_000 });
   cluster.run();
   assert.equal(outcome.result, undefined);
   assert.equal(read.found, undefined);
@@ -288,7 +294,12 @@ test('a replica that never answers leaves the zone after the deadline', () => {
   const append = cluster.held[0]?.effect;
   assert.ok(append?.effect === 'append');
   for (const number of [0, 1])
-    cluster.event(0, { event: 'appended', logger: loggerName(number), zone: append.zone, end: append.offset + append.bytes.length });
+    cluster.event(0, {
+      event: 'appended',
+      logger: loggerName(number),
+      zone: append.zone,
+      end: append.offset + append.bytes.length,
+    });
   cluster.hold = () => false;
   cluster.pass(2_500);
   assert.equal(resultOf(outcome)?.kind, 'put');

@@ -123,7 +123,8 @@ test('S2 a taker that closed and was superseded while it read old zones does not
   const cluster = new Cluster(3, 1);
   cluster.catchUpLost = true;
   cluster.claim(0);
-  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'read-log' && effect.request.reader === 'heal';
+  cluster.hold = ({ gateway, effect }) =>
+    gateway === 1 && effect.effect === 'read-log' && effect.request.reader === 'heal';
   for (let number = 0; number < 8; number++) cluster.put(0, `key${number}`, 'x'.repeat(15_000));
   assert.ok(cluster.zones.length > 0);
   cluster.claim(1);
@@ -166,7 +167,10 @@ test('a record that just does not fit an empty zone is refused at once, one that
       cluster.run();
       const result = resultOf(outcome);
       assert.ok(result !== undefined, `alignment ${alignment}, ${length} bytes: no answer`);
-      assert.ok(result.kind === 'put' || (result.kind === 'failed' && result.code === 'value-too-large'), JSON.stringify(result));
+      assert.ok(
+        result.kind === 'put' || (result.kind === 'failed' && result.code === 'value-too-large'),
+        JSON.stringify(result),
+      );
       assert.ok(cluster.head.openZone.zone <= 2);
     }
   }
@@ -267,7 +271,8 @@ test('S15 a client whose floor record was taken back by a zone change is forgott
   assert.ok(once.clientCount <= 4, `${once.clientCount} clients are remembered`);
 });
 
-// --- what a peer sends ------------------------------------------------------------------------------------------------------
+// --- what a peer sends
+// ------------------------------------------------------------------------------------------------------
 
 function headsOf(kind: number, keyLength: number, client: number, number: number, first: number): Uint8Array {
   const out = Buffer.alloc(2_000);

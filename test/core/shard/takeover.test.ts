@@ -227,7 +227,8 @@ test('a gateway without any snapshot rebuilds once-only results and index from t
   assert.equal(keys(cluster, 0).length, 20);
 });
 
-// --- S9: the length ----------------------------------------------------------------------------------------------------------
+// --- S9: the length
+// ----------------------------------------------------------------------------------------------------------
 
 const answer = (length: number, seen: number, doubtful = false): SealAnswer => ({
   length,
@@ -235,7 +236,8 @@ const answer = (length: number, seen: number, doubtful = false): SealAnswer => (
   doubtful,
   tail: doubtful ? 'damaged' : 'clean',
 });
-const answers = (...list: SealAnswer[]): Map<Uuid, SealAnswer> => new Map(list.map((one, number) => [loggerName(number), one]));
+const answers = (...list: SealAnswer[]): Map<Uuid, SealAnswer> =>
+  new Map(list.map((one, number) => [loggerName(number), one]));
 const none: ReadonlySet<Uuid> = new Set();
 
 test('S9 the length is the smallest that is not doubtful', () => {

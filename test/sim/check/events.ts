@@ -20,7 +20,8 @@ const versionIs = (version: number | undefined): Partial<Draft> => (version === 
 
 export const get = (process: number, value: string | null, version?: number): Drafts =>
   call(process, 'get', {}, 'ok', { value, ...versionIs(version) });
-export const put = (process: number, value: string, version?: number): Drafts => call(process, 'put', { value }, 'ok', versionIs(version));
+export const put = (process: number, value: string, version?: number): Drafts =>
+  call(process, 'put', { value }, 'ok', versionIs(version));
 export const del = (process: number, existed?: boolean): Drafts =>
   call(process, 'del', {}, 'ok', existed === undefined ? {} : { version: existed ? 1 : 0 });
 /** A write if the version is `expected` (0: none); value null deletes. */
@@ -34,7 +35,9 @@ export const failed = ({ invoke }: Drafts): Drafts => ({ invoke, end: { ...invok
 
 /** Parts in order; a whole call stands for its two events. One event is a millisecond. */
 export function history(...parts: readonly (Drafts | Draft)[]): readonly HistoryEvent[] {
-  return parts.flatMap((part) => ('invoke' in part ? [part.invoke, part.end] : [part])).map((event, time) => ({ ...event, time }));
+  return parts
+    .flatMap((part) => ('invoke' in part ? [part.invoke, part.end] : [part]))
+    .map((event, time) => ({ ...event, time }));
 }
 
 /** All are invoked, then all end, in their order. */

@@ -82,7 +82,10 @@ test('a file is judged: linearizable, not, no history, not there', (context) => 
   assert.equal(verdict.exitCode, 1);
   assert.match(verdict.output, /not linearizable at line 5\nkey "k" is not linearizable/);
   const none = fileOf(context, `\n${exportHistory(history(put(1, 'a', 1).end))}`);
-  assert.deepEqual(judgeFile(none), { exitCode: 2, output: `${none}: line 2: event 0: process 1 ends a call that it did not invoke` });
+  assert.deepEqual(judgeFile(none), {
+    exitCode: 2,
+    output: `${none}: line 2: event 0: process 1 ends a call that it did not invoke`,
+  });
   const missing = judgeFile(path.join(tmpdir(), 'kv-filelog-no-such-folder', 'history.jsonl'));
   assert.equal(missing.exitCode, 2);
   assert.match(missing.output, /ENOENT/);
@@ -97,7 +100,9 @@ test('a file that is too hard to judge is told apart from both verdicts', (conte
 });
 
 /** From the sources or compiled, as this test is. */
-function run(argumentsOf: readonly string[]): Promise<{ code: number | string | null | undefined; stdout: string; stderr: string }> {
+function run(
+  argumentsOf: readonly string[],
+): Promise<{ code: number | string | null | undefined; stdout: string; stderr: string }> {
   const isSource = import.meta.url.endsWith('.ts');
   const program = fileURLToPath(new URL(`../../../sim/check/main.${isSource ? 'ts' : 'js'}`, import.meta.url));
   const loader = isSource ? ['--import', 'tsx'] : [];

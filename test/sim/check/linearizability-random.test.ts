@@ -1,4 +1,7 @@
-/** The checker against a judge that tries everything, and against registers that are linearizable by construction. Seeds are fixed. */
+/**
+ * The checker against a judge that tries everything, and against registers that are linearizable by construction. Seeds
+ * are fixed.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -20,7 +23,9 @@ const answeredCall: fc.Arbitrary<Drafts> = fc.oneof(
   fc.constantFrom(get(0, null), get(0, null, 0)),
   fc.tuple(value, version).map(([text, told]) => put(0, text, told)),
   fc.option(fc.boolean(), { nil: undefined }).map((existed) => del(0, existed)),
-  fc.tuple(condition, fc.option(value), version).map(([expected, text, told]) => cas(0, expected, text, text === null ? undefined : told)),
+  fc
+    .tuple(condition, fc.option(value), version)
+    .map(([expected, text, told]) => cas(0, expected, text, text === null ? undefined : told)),
   fc.tuple(condition, value, condition).map(([expected, text, found]) => refused(0, expected, text, found)),
 );
 const anyCall = fc.oneof(
@@ -30,7 +35,9 @@ const anyCall = fc.oneof(
 );
 
 /** Calls and, for each, how many later calls begin before it ends. */
-const anyHistory = fc.array(fc.tuple(anyCall, fc.integer({ min: 0, max: 3 })), { minLength: 1, maxLength: 6 }).map(overlap);
+const anyHistory = fc
+  .array(fc.tuple(anyCall, fc.integer({ min: 0, max: 3 })), { minLength: 1, maxLength: 6 })
+  .map(overlap);
 
 function overlap(calls: readonly (readonly [Drafts, number])[]): readonly HistoryEvent[] {
   const parts: Draft[] = [];
@@ -39,7 +46,8 @@ function overlap(calls: readonly (readonly [Drafts, number])[]): readonly Histor
     parts.push({ ...invoke, process: index });
     open.push({ end: { ...end, process: index }, endsAfter: index + overlapped });
     for (let at = open.length - 1; at >= 0; at--) {
-      if ((open[at]?.endsAfter ?? 0) <= index || index === calls.length - 1) parts.push(...open.splice(at, 1).map((call) => call.end));
+      if ((open[at]?.endsAfter ?? 0) <= index || index === calls.length - 1)
+        parts.push(...open.splice(at, 1).map((call) => call.end));
     }
   }
   return history(...parts);
@@ -94,16 +102,21 @@ const changed = fc.tuple(smallLife, fc.nat(), fc.nat()).map(([events, at, other]
 /** Changes one answer: another value or version that occurs, or another outcome. */
 function change(events: readonly HistoryEvent[], at: number, other: number): readonly HistoryEvent[] {
   const values = [null, ...new Set(events.map((event) => event.value))];
-  const versions = [0, ...new Set(events.flatMap((event) => [event.version ?? 1, event.newVersion ?? 1, event.currentVersion ?? 1]))];
+  const versions = [
+    0,
+    ...new Set(events.flatMap((event) => [event.version ?? 1, event.newVersion ?? 1, event.currentVersion ?? 1])),
+  ];
   const value = values[other % values.length] ?? null;
   const version = versions[other % versions.length] ?? 0;
   const changes = events.flatMap((event, index): { readonly index: number; readonly event: HistoryEvent }[] => {
     if (event.type === 'invoke' || event.type === 'info') return [];
     const results: HistoryEvent[] = [];
     if (event.f === 'get' && value !== event.value) results.push({ ...event, value });
-    if (event.f !== 'cas' && event.version !== undefined && version !== event.version) results.push({ ...event, version });
+    if (event.f !== 'cas' && event.version !== undefined && version !== event.version)
+      results.push({ ...event, version });
     if (event.newVersion !== undefined && version !== event.newVersion) results.push({ ...event, newVersion: version });
-    if (event.currentVersion !== undefined && version !== event.currentVersion) results.push({ ...event, currentVersion: version });
+    if (event.currentVersion !== undefined && version !== event.currentVersion)
+      results.push({ ...event, currentVersion: version });
     if (event.type === 'ok' && event.f !== 'get') results.push({ ...event, type: 'info' }, { ...event, type: 'fail' });
     return results.map((result) => ({ index, event: result }));
   });
@@ -166,7 +179,14 @@ const breaks: Readonly<Record<string, (events: readonly HistoryEvent[]) => reado
     const newest = reads.at(-1);
     if (stale === undefined || newest === undefined || stale.version === newest.version) return undefined;
     const process = Math.max(...events.map((event) => event.process)) + 1;
-    const invoke: HistoryEvent = { process, type: 'invoke', f: 'get', key: stale.key, value: null, time: events.length };
+    const invoke: HistoryEvent = {
+      process,
+      type: 'invoke',
+      f: 'get',
+      key: stale.key,
+      value: null,
+      time: events.length,
+    };
     return [...events, invoke, { ...stale, process, time: events.length }];
   },
 };
@@ -188,7 +208,14 @@ for (const [name, breakIt] of Object.entries(breaks)) {
   test(`long lives that were broken are rejected: ${name}`, () => {
     let broken = 0;
     for (let life = 0; life < 20; life++) {
-      const options: LifeOptions = { processes: 8, calls: 300, keys: 1, unknownPercent: 5, hasVersions: true, values: 'distinct' };
+      const options: LifeOptions = {
+        processes: 8,
+        calls: 300,
+        keys: 1,
+        unknownPercent: 5,
+        hasVersions: true,
+        values: 'distinct',
+      };
       const events = breakIt(linearizableLife(new SimulatedRandom(1_000 + life), options));
       if (events === undefined) continue;
       broken++;

@@ -19,11 +19,17 @@ const unknownB = unknownOf(put(2, 'b'));
 const good: readonly Case[] = [
   ['nothing at all', history()],
   ['a key that nobody wrote is not there', history(get(1, null, 0), del(1, false), get(2, null))],
-  ['one call after another', history(a10, get(1, 'a', 10), b20, get(1, 'b', 20), del(2, true), get(1, null, 0), put(1, 'c', 30))],
+  [
+    'one call after another',
+    history(a10, get(1, 'a', 10), b20, get(1, 'b', 20), del(2, true), get(1, null, 0), put(1, 'c', 30)),
+  ],
   ['a read beside a write sees it', history(b20.invoke, get(1, 'b', 20), b20.end)],
   ['a read beside a write does not see it', history(a10, b20.invoke, get(1, 'a', 10), b20.end, get(1, 'b', 20))],
   ['of two writes at once the one with the higher version is last', history(...together(b20, a10), get(1, 'b', 20))],
-  ['of two writes at once without versions either is last', history(...together(put(1, 'a'), put(2, 'b')), get(1, 'a'))],
+  [
+    'of two writes at once without versions either is last',
+    history(...together(put(1, 'a'), put(2, 'b')), get(1, 'a')),
+  ],
   [
     'reads of three processes that overlap two writes',
     history(a10.invoke, b20.invoke, get(3, null, 0), get(3, 'a', 10), get(4, 'b', 20), a10.end, b20.end),
@@ -31,28 +37,47 @@ const good: readonly Case[] = [
   ['an unknown write that never takes effect', history(a10, unknownB, get(3, 'a', 10), get(4, 'a', 10))],
   ['an unknown write that takes effect at once', history(a10, unknownB, get(3, 'b', 20))],
   ['an unknown write that surfaces late', history(unknownA, b20, get(3, 'b', 20), get(4, 'a', 35), get(3, 'a', 35))],
-  ['an unknown write that surfaces after a deletion', history(unknownA, del(2, false), get(3, null, 0), get(3, 'a', 7))],
+  [
+    'an unknown write that surfaces after a deletion',
+    history(unknownA, del(2, false), get(3, null, 0), get(3, 'a', 7)),
+  ],
   ['a call that never ends counts as unknown', history(put(1, 'a').invoke, get(2, null, 0), get(2, 'a', 5))],
   ['an unknown deletion that surfaces late', history(a10, unknownOf(del(2)), get(3, 'a', 10), get(3, null, 0))],
   [
     'two unknown deletions, of which each deletes one value',
     history(a10, unknownOf(del(2)), unknownOf(del(3)), get(4, null), put(1, 'c', 30), get(4, null)),
   ],
-  ['two unknown writes surface in the order opposite to theirs', history(unknownA, unknownB, get(3, 'b', 20), get(3, 'a', 30))],
+  [
+    'two unknown writes surface in the order opposite to theirs',
+    history(unknownA, unknownB, get(3, 'b', 20), get(3, 'a', 30)),
+  ],
   [
     'unknown writes explain a version that nobody was told',
     history(unknownA, refused(2, 0, 'c', 17), get(3, 'a', 17), cas(3, 17, 'd', 18)),
   ],
-  ['one ifAbsent of two wins, the other one is told', history(...together(cas(1, 0, 'a', 10), refused(2, 0, 'b', 10)), get(3, 'a', 10))],
+  [
+    'one ifAbsent of two wins, the other one is told',
+    history(...together(cas(1, 0, 'a', 10), refused(2, 0, 'b', 10)), get(3, 'a', 10)),
+  ],
   [
     'a chain of conditional writes',
-    history(cas(1, 0, 'a', 10), cas(2, 10, 'b', 20), refused(1, 10, 'c', 20), cas(1, 20, null), refused(2, 20, 'd', 0), cas(2, 0, 'd', 40)),
+    history(
+      cas(1, 0, 'a', 10),
+      cas(2, 10, 'b', 20),
+      refused(1, 10, 'c', 20),
+      cas(1, 20, null),
+      refused(2, 20, 'd', 0),
+      cas(2, 0, 'd', 40),
+    ),
   ],
   [
     'an unknown conditional write takes effect while its condition holds',
     history(a10, unknownOf(cas(2, 10, 'b')), get(3, 'a', 10), get(3, 'b', 20)),
   ],
-  ['a write that was refused without a word leaves nothing', history(a10, failed(put(2, 'b')), failed(cas(3, 10, 'c')), get(1, 'a', 10))],
+  [
+    'a write that was refused without a word leaves nothing',
+    history(a10, failed(put(2, 'b')), failed(cas(3, 10, 'c')), get(1, 'a', 10)),
+  ],
   [
     'a read that failed or was never answered says nothing',
     history(a10, failed(get(2, 'z', 99)), unknownOf(get(3, 'z', 99)), get(4, 'a', 10)),
@@ -65,7 +90,11 @@ const bad: readonly BadCase[] = [
   ['a stale read after a write was acknowledged', history(a10, b20, get(3, 'a', 10))],
   ['a stale read without versions', history(put(1, 'a'), put(2, 'b'), get(3, 'a'))],
   ['a stale read by the writer itself', history(a10, put(1, 'b', 20), get(1, 'a', 10))],
-  ['what one process read another one must not miss', history(a10, b20.invoke, get(3, 'b', 20), get(4, 'a', 10), b20.end), 1],
+  [
+    'what one process read another one must not miss',
+    history(a10, b20.invoke, get(3, 'b', 20), get(4, 'a', 10), b20.end),
+    1,
+  ],
   ['a lost write', history(a10, get(2, null, 0))],
   ['a lost write, found later', history(a10, get(2, 'a', 10), put(1, 'b', 20), get(2, 'a', 10), get(2, 'a', 10)), 2],
   ['a lost deletion', history(a10, del(2, true), get(3, 'a', 10))],
@@ -125,7 +154,10 @@ describe('histories made by hand', () => {
 test('each key is judged alone, and the key at fault is named', () => {
   const fine = history(a10, get(1, 'a', 10));
   const broken = history(b20, get(2, null, 0)).map((event) => ({ ...event, key: 'other' }));
-  assert.equal(checkHistory([...fine, ...history(b20, get(2, 'b', 20)).map((event) => ({ ...event, key: 'other' }))]).kind, 'ok');
+  assert.equal(
+    checkHistory([...fine, ...history(b20, get(2, 'b', 20)).map((event) => ({ ...event, key: 'other' }))]).kind,
+    'ok',
+  );
   const verdict = checkHistory([...fine, ...broken]);
   assert.ok(verdict.kind === 'violation');
   assert.equal(verdict.key, 'other');
@@ -133,7 +165,9 @@ test('each key is judged alone, and the key at fault is named', () => {
 });
 
 test('an explanation names the call, the order found and what is left', () => {
-  const verdict = checkHistory(history(a10, unknownOf(put(5, 'u')), b20, get(3, 'b', 20), get(3, 'a', 10), get(4, 'b', 20)));
+  const verdict = checkHistory(
+    history(a10, unknownOf(put(5, 'u')), b20, get(3, 'b', 20), get(3, 'a', 10), get(4, 'b', 20)),
+  );
   assert.ok(verdict.kind === 'violation');
   assert.deepEqual(verdict.explanation.split('\n'), [
     'key "k" is not linearizable: no order of its first 5 calls explains the end of this one (event 9):',

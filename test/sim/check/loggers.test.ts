@@ -27,7 +27,10 @@ test('S3: a seal below what was acknowledged before', () => {
     promises.appended(copy, 200, true);
     promises.sealed(copy, 100, 2);
   });
-  assert.match(found.join(), /^S3 shard 0 zone 7, copy a1: a seal was answered with 100, though 200 bytes are acknowledged$/);
+  assert.match(
+    found.join(),
+    /^S3 shard 0 zone 7, copy a1: a seal was answered with 100, though 200 bytes are acknowledged$/,
+  );
 });
 
 test('S3: an append that was queued when the seal was answered, and is acknowledged afterwards', () => {
@@ -67,5 +70,7 @@ test('S4: the fence of an answered seal stands after a restart', () => {
     promises.restarted('another copy', 0);
     promises.restarted('a1', 2);
   });
-  assert.deepEqual(found, ['S3 shard 0 zone 7, copy a1: the fence is 2 after a restart, though a seal of epoch 3 was answered']);
+  assert.deepEqual(found, [
+    'S3 shard 0 zone 7, copy a1: the fence is 2 after a restart, though a seal of epoch 3 was answered',
+  ]);
 });

@@ -16,7 +16,10 @@ const write = (key: string, name: string, number: number): RecordInput => ({
 });
 
 /** A zone of three batches, and what its replicas hold. */
-function zoneOf(records: readonly RecordInput[], epochs: { written: number; listed: number } = { written: 1, listed: 1 }) {
+function zoneOf(
+  records: readonly RecordInput[],
+  epochs: { written: number; listed: number } = { written: 1, listed: 1 },
+) {
   const writer = new ZoneWriter({ zoneSize, epoch: epochs.written });
   const bytes = Buffer.concat(records.map((each) => Buffer.from(writer.next([each]).bytes)));
   const { place } = new ZoneWriter({ epoch: epochs.listed });
@@ -80,13 +83,18 @@ test('S16 a zone that was written by another epoch than the one listed is found'
 
 test('S15 a request that is in the log twice is found, by its number and by its value', async () => {
   const byNumber = zoneOf([...records, write('b', 'p0-4', 2)]);
-  await assert.rejects(read(byNumber.zone, byNumber.copies), isViolation(/^S15 .* request 0\/7\/2 is in the log twice/));
+  await assert.rejects(
+    read(byNumber.zone, byNumber.copies),
+    isViolation(/^S15 .* request 0\/7\/2 is in the log twice/),
+  );
   const byValue = zoneOf([...records, write('b', 'p0-2', 4)]);
   await assert.rejects(read(byValue.zone, byValue.copies), isViolation(/^S15 p0-2 of b is in the log twice/));
 });
 
 test('a replica that holds less than the sealed length is found', async () => {
   const { zone, copies } = zoneOf(records);
-  const short = new Map([...copies].map(([logger, bytes], index) => [logger, index === 1 ? bytes.subarray(0, bytes.length - 5) : bytes]));
+  const short = new Map(
+    [...copies].map(([logger, bytes], index) => [logger, index === 1 ? bytes.subarray(0, bytes.length - 5) : bytes]),
+  );
   await assert.rejects(read(zone, short), isViolation(/^S11 /));
 });

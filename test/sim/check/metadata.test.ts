@@ -83,7 +83,10 @@ const wrong: Readonly<Record<string, readonly [readonly Step[], RegExp]>> = {
   'S1 a change that does not count': [[first, { head: head(1, 1, 1) }], /S1 .*change 1 follows 1/],
   'S1 a change that was overwritten': [[first, { head: head(3, 1, 1) }], /S1 .*change 3 follows 1/],
   'S2 an epoch with two owners': [[first, { head: head(2, 1, 1, { owner: owner(2, 1) }) }], /epoch 1 has two owners/],
-  'S2 an epoch resumed by a restarted process': [[first, { head: head(2, 1, 1, { owner: owner(1, 2) }) }], /epoch 1 has two owners/],
+  'S2 an epoch resumed by a restarted process': [
+    [first, { head: head(2, 1, 1, { owner: owner(1, 2) }) }],
+    /epoch 1 has two owners/,
+  ],
   'S2 an epoch that goes back': [[first, claim, { head: head(3, 1, 1) }], /epoch 1 follows 2/],
   'S2 an epoch that was left out': [[first, { head: { ...claim.head, epoch: epoch(3) } }], /epoch 3 follows 1/],
   'S2 a zone with two epochs': [[first, claim, { head: head(3, 2, 1) }], /zone 1 has two epochs, 1 and 2/],
@@ -96,8 +99,14 @@ const wrong: Readonly<Record<string, readonly [readonly Step[], RegExp]>> = {
     [first, { head: head(2, 1, 2), sealed: [seal(7, 1)] }],
     /zone 7 is sealed but was not the open one/,
   ],
-  'S10 a sealed zone that nobody holds': [[first, { head: head(2, 1, 2), sealed: [seal(1, 1, [])] }], /S10 .*zone 1 is sealed as/],
-  'S10 a sealed zone of another epoch': [[first, { head: head(2, 1, 2), sealed: [seal(1, 2)] }], /S10 .*zone 1 is sealed as/],
+  'S10 a sealed zone that nobody holds': [
+    [first, { head: head(2, 1, 2), sealed: [seal(1, 1, [])] }],
+    /S10 .*zone 1 is sealed as/,
+  ],
+  'S10 a sealed zone of another epoch': [
+    [first, { head: head(2, 1, 2), sealed: [seal(1, 2)] }],
+    /S10 .*zone 1 is sealed as/,
+  ],
   'S10 a logger listed that never held the zone': [
     [first, { head: head(2, 1, 2), sealed: [seal(1, 1, [uuid('9'.repeat(32))])] }],
     /lists loggers that never held it/,

@@ -1,6 +1,7 @@
 /**
- * The plainest judge there is, for small histories of one key: tries every order of the calls, with every choice of which unknown ones took
- * effect, and every version that somebody named for a write nobody was told about. It shares no code with the checker.
+ * The plainest judge there is, for small histories of one key: tries every order of the calls, with every choice of
+ * which unknown ones took effect, and every version that somebody named for a write nobody was told about. It shares no
+ * code with the checker.
  */
 import type { HistoryEvent } from '../../../sim/history.ts';
 
@@ -31,7 +32,9 @@ export function isLinearizable(events: readonly HistoryEvent[]): boolean {
 function spansOf(events: readonly HistoryEvent[]): readonly Span[] {
   return events.flatMap((invoke, from): Span[] => {
     if (invoke.type !== 'invoke') return [];
-    const to = events.findIndex((event, index) => index > from && event.process === invoke.process && event.type !== 'invoke');
+    const to = events.findIndex(
+      (event, index) => index > from && event.process === invoke.process && event.type !== 'invoke',
+    );
     const end = events[to];
     const isOpen = end === undefined || end.type === 'info';
     if (isOpen && invoke.f === 'get') return [];
@@ -67,9 +70,16 @@ function outcomes(state: Register, { invoke, end }: Span, named: readonly number
   return invoke.value === null ? [gone] : written(state, invoke.value, end?.newVersion, named);
 }
 
-function written(state: Register, value: string | null, told: number | undefined, named: readonly number[]): readonly Register[] {
+function written(
+  state: Register,
+  value: string | null,
+  told: number | undefined,
+  named: readonly number[],
+): readonly Register[] {
   const choices = told === undefined ? named : [told];
-  const states: Register[] = choices.filter((version) => version > state.highest).map((version) => ({ value, version, highest: version }));
+  const states: Register[] = choices
+    .filter((version) => version > state.highest)
+    .map((version) => ({ value, version, highest: version }));
   if (told === undefined) states.push({ value, version: 'untold', highest: state.highest });
   return states;
 }

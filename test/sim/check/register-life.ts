@@ -1,4 +1,7 @@
-/** A register that is linearizable by construction, with clients whose calls wait before and after the moment they take effect. */
+/**
+ * A register that is linearizable by construction, with clients whose calls wait before and after the moment they take
+ * effect.
+ */
 import type { HistoryEvent } from '../../../sim/history.ts';
 import { below, type Random } from '../../../src/env/random.ts';
 import { cas, type Draft, del, type Drafts, failed, get, put, refused, unknownOf } from './events.ts';
@@ -92,7 +95,9 @@ class Life {
     if (kind < 5) return get(process, null);
     if (kind < 8) return put(process, value);
     if (kind === 8) return del(process);
-    const expected = [0, state.version, state.version, state.old[below(this.#random, state.old.length + 1)] ?? 0][below(this.#random, 4)];
+    const expected = [0, state.version, state.version, state.old[below(this.#random, state.old.length + 1)] ?? 0][
+      below(this.#random, 4)
+    ];
     return cas(process, expected ?? 0, kind === 11 ? null : value);
   }
 
@@ -117,7 +122,9 @@ class Life {
   }
 
   #refuse(process: number, expected: number, value: string | null, current: number): Drafts {
-    return below(this.#random, 4) === 0 ? failed(cas(process, expected, value)) : refused(process, expected, value, current);
+    return below(this.#random, 4) === 0
+      ? failed(cas(process, expected, value))
+      : refused(process, expected, value, current);
   }
 
   #write(state: KeyState, value: string | null): number | undefined {

@@ -26,7 +26,11 @@ function takeOver(
   between(watch);
   watched.status.step = 'closing';
   const sealed: SealedZone = { zone, epoch: epoch(4), length, replicas, former: [] };
-  watch.after({ effect: 'transact', compares: [], writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }] });
+  watch.after({
+    effect: 'transact',
+    compares: [],
+    writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }],
+  });
   return violations.map(({ message }) => message);
 }
 
@@ -72,7 +76,8 @@ test('whoever is doubtful, lacks what was committed, or did not give the tail ne
 });
 
 test('answers of an earlier round do not count when all are asked again', () => {
-  const again = (watch: SealWatch): void => watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one, two, three] });
+  const again = (watch: SealWatch): void =>
+    watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one, two, three] });
   assert.deepEqual(takeOver([[one, sound(8192)]], 8192, [two], again), []);
 });
 
@@ -89,6 +94,10 @@ test('answers of an earlier round do not count when sealing begins anew, though 
   watch.before({ event: 'sealed', logger: two, zone, epoch: epoch(5), answer: sound(8192) });
   status.step = 'closing';
   const sealed: SealedZone = { zone, epoch: epoch(4), length: 8192, replicas: [two], former: [] };
-  watch.after({ effect: 'transact', compares: [], writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }] });
+  watch.after({
+    effect: 'transact',
+    compares: [],
+    writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }],
+  });
   assert.deepEqual(violations, []);
 });

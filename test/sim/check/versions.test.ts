@@ -7,7 +7,14 @@ import { cas, del, get, history, put, refused, together, unknownOf } from './eve
 import { linearizableLife } from './register-life.ts';
 
 test('versions of lives of a linearizable register are right', () => {
-  const options = { processes: 8, calls: 500, keys: 5, unknownPercent: 10, hasVersions: true, values: 'distinct' } as const;
+  const options = {
+    processes: 8,
+    calls: 500,
+    keys: 5,
+    unknownPercent: 10,
+    hasVersions: true,
+    values: 'distinct',
+  } as const;
   for (let life = 0; life < 50; life++) checkVersions(linearizableLife(new SimulatedRandom(life), options));
 });
 
@@ -35,7 +42,10 @@ const bad = {
     history(put(1, 'a', 10), put(2, 'b', 20), refused(3, 5, 'c', 10)),
     /version 10, though 20 was known/,
   ],
-  'a version that goes back over a deletion': [history(put(1, 'a', 20), del(2, true), put(3, 'b', 10)), /version 10, though 20 was known/],
+  'a version that goes back over a deletion': [
+    history(put(1, 'a', 20), del(2, true), put(3, 'b', 10)),
+    /version 10, though 20 was known/,
+  ],
   'a version of two values': [history(...together(put(1, 'a', 10), get(2, 'b', 10))), /version 10 is a and b/],
   'an unknown write that was applied twice': [
     history(unknownOf(put(1, 'a')), get(3, 'a', 10), get(3, 'a', 30)),

@@ -290,8 +290,8 @@ export const mutants: readonly Mutant[] = [
     name: 'client sends a repetition under a new number',
     rule: 'S15',
     file: 'src/client/dispatcher.js',
-    find: '        const delayMs = Math.min(delayMaxMs,',
+    find: '        const delayMs = Math.min(times.clientRetryMaxMs,',
     replace:
-      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(delayMaxMs,',
+      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(times.clientRetryMaxMs,',
   },
 ];

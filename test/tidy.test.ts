@@ -5,8 +5,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import * as path from 'node:path';
 import { describe, test } from 'node:test';
 import { errorTable } from '../src/base/errors.ts';
+import { clientSettings, clusterSettings, clusterTexts, type IntegerSetting } from '../src/base/settings.ts';
 import { exitCodes } from '../src/cli/exit-codes.ts';
-import { integerSettings, otherSettings } from '../src/cli/settings.ts';
 import { repositoryRoot } from './support/repository.ts';
 import {
   checkSource,
@@ -83,19 +83,26 @@ test('docs/operating.md explains every error code, setting and exit code, and no
   const operating = read('docs/operating.md');
   assert.deepEqual(differences(Object.keys(errorTable), documentedNames(operating, 'Error codes')), []);
   assert.deepEqual(
-    differences([...otherSettings, ...Object.keys(integerSettings)], documentedNames(operating, 'Settings')),
+    differences(Object.keys({ ...clusterTexts, ...clusterSettings }), documentedNames(operating, 'Settings')),
+    [],
+  );
+  assert.deepEqual(
+    differences([...Object.keys(clientSettings), 'direct'], documentedNames(operating, 'Options of the SDK')),
     [],
   );
   assert.deepEqual(differences(Object.values(exitCodes).map(String), documentedNames(operating, 'Exit codes')), []);
 });
 
-test('the settings table of docs/operating.md has the defaults and ranges of the code', () => {
-  const operating = read('docs/operating.md');
-  for (const [name, setting] of Object.entries(integerSettings)) {
-    const row = operating.split('\n').find((line) => line.startsWith(`| \`${name}\` |`)) ?? '';
+test('the tables of settings in docs/operating.md have the defaults, ranges and units of the code', () => {
+  const operating = read('docs/operating.md').split('\n');
+  /** What the document says where the default is worked out from another setting. */
+  const workedOut: Readonly<Record<string, string>> = { shards: 'gateways', connectTimeoutMs: 'timeoutMs' };
+  for (const [name, setting] of Object.entries<IntegerSetting>({ ...clusterSettings, ...clientSettings })) {
+    const row = operating.find((line) => line.startsWith(`| \`${name}\` |`)) ?? '';
     const cells = row.split('|').map((cell) => cell.trim().replaceAll(',', ''));
-    assert.equal(cells[2], setting.default === undefined ? 'gateways' : String(setting.default), `${name}: default`);
+    assert.equal(cells[2], String(setting.default ?? workedOut[name]), `${name}: default`);
     assert.equal(cells[3], `${setting.min} to ${setting.max}`, `${name}: range`);
+    assert.equal(cells[4], setting.unit, `${name}: unit`);
   }
 });
 

@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { unreachable } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { nodeSettings } from '../base/settings.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import {
   CoordinatorError,
@@ -78,8 +79,8 @@ class SqliteCoordinator implements Coordinator {
 
   constructor(options: SqliteCoordinatorOptions) {
     this.#options = options;
-    const lockWaitMsMax = options.lockWaitMsMax ?? 5_000;
-    this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? 5_000);
+    const lockWaitMsMax = options.lockWaitMsMax ?? nodeSettings['coordinator.lockWaitMsMax'].default;
+    this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? nodeSettings['coordinator.diskWaitMsMax'].default);
     const deletesKept = options.deletesKept ?? coordinatorLimits.deletesKept;
     const settings: WorkerSettings = { file: options.file, lockWaitMsMax, deletesKept, signal: this.#signal };
     this.#worker = startWorker(settings);

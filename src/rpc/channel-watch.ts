@@ -10,7 +10,7 @@
  * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still
  * counts.
  */
-import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { RpcOptions } from './channel-types.ts';
 
@@ -104,7 +104,7 @@ export class ChannelWatch {
    */
   closing(destroy: () => void): void {
     const taken = this.#watched.outputTaken();
-    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, limits.idleFrameTimeoutMs), () => {
+    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, times.idleFrameTimeoutMs), () => {
       if (this.#watched.outputTaken() > taken) this.closing(destroy);
       else destroy();
     });

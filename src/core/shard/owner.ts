@@ -15,6 +15,7 @@ import type { ErrorCode, Outcome } from '../../base/errors.ts';
 import type { Epoch, Millis, Uuid, Version, ZoneId } from '../../base/ids.ts';
 import { lbaOf, version, zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { times } from '../../base/times.ts';
 import { recordKind } from '../../codec/log-format.ts';
 import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { ShardState } from './apply.ts';
@@ -38,10 +39,6 @@ interface ZoneChange {
   step: 'waiting' | 'transacting' | 'loading';
   retryAtMs: number;
 }
-
-const retryMs = 50;
-const avoidMs = 5_000;
-const fullRetryMs = 1_000;
 
 export interface OwnerStatus {
   readonly epoch: Epoch;
@@ -334,12 +331,18 @@ export class ShardOwner {
       this.depose('fenced by a logger');
       return;
     }
-    this.#loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * avoidMs : avoidMs));
+    this.#loggers.avoid(
+      logger,
+      this.#nowMs + (reason === 'device-full' ? 2 * times.loggerAvoidedMs : times.loggerAvoidedMs),
+    );
     if (reason === 'device-full' && this.#loggers.usable(this.#nowMs).length === 0)
-      this.#fullUntilMs = this.#nowMs + fullRetryMs;
+      this.#fullUntilMs = this.#nowMs + times.diskFullRetryMs;
     // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
     // waits a moment.
-    this.#beginChange(`replica ${logger}: ${reason}`, reason !== 'lost' && this.#zone.committed === 0 ? retryMs : 0);
+    this.#beginChange(
+      `replica ${logger}: ${reason}`,
+      reason !== 'lost' && this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0,
+    );
   }
 
   loggerDown(logger: Uuid): void {
@@ -376,7 +379,7 @@ export class ShardOwner {
     );
     if (replicas.length === 0) {
       change.step = 'waiting';
-      change.retryAtMs = this.#nowMs + retryMs;
+      change.retryAtMs = this.#nowMs + times.zoneChangeRetryMs;
       return;
     }
     const head: Head = {
@@ -415,7 +418,7 @@ export class ShardOwner {
   #retryChange(): void {
     if (this.#change === undefined) return;
     this.#change.step = 'waiting';
-    this.#change.retryAtMs = this.#nowMs + retryMs;
+    this.#change.retryAtMs = this.#nowMs + times.zoneChangeRetryMs;
   }
 
   /** `loaded`: read after the transaction was answered, otherwise news of the watch. */
@@ -498,7 +501,7 @@ export class ShardOwner {
   }
 
   #slow(loggers: readonly Uuid[]): void {
-    for (const logger of loggers) this.#loggers.avoid(logger, this.#nowMs + avoidMs);
+    for (const logger of loggers) this.#loggers.avoid(logger, this.#nowMs + times.loggerAvoidedMs);
     this.#beginChange(`no answer for ${this.#settings.loggerTimeoutMs} ms from ${loggers.join(', ')}`);
   }
 

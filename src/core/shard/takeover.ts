@@ -12,6 +12,7 @@ import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
 import { epoch as toEpoch, zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { times } from '../../base/times.ts';
 import type { SealAnswer } from '../../codec/logger-protocol.ts';
 import type { ShardState } from './apply.ts';
 import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from './events.ts';
@@ -34,9 +35,6 @@ type Step =
   | 'waiting'
   | 'done'
   | 'lost';
-
-const retryMs = 50;
-const sealRetryMs = 250;
 
 export class Takeover {
   readonly #state: ShardState;
@@ -117,7 +115,7 @@ export class Takeover {
   /** Begins again from what the coordinator holds, a little later. */
   #again(): void {
     this.#step = 'waiting';
-    this.#retryAtMs = this.#nowMs + retryMs;
+    this.#retryAtMs = this.#nowMs + times.claimRetryMs;
   }
 
   /**
@@ -234,7 +232,7 @@ export class Takeover {
   }
 
   #sendSeals(head: Head): void {
-    this.#sealAgainMs = this.#nowMs + sealRetryMs;
+    this.#sealAgainMs = this.#nowMs + times.sealRetryMs;
     const loggers = head.openZone.replicas.filter((logger) => this.#loggers.isUp(logger) && !this.#answers.has(logger));
     if (loggers.length > 0)
       this.#effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });

@@ -1,6 +1,6 @@
 /**
- * Taking a shard over (DESIGN.md section 6): claim, seal, read the tail, close and open. Also how a shard begins, and
- * how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
+ * Taking a shard over (docs/design.md section 6): claim, seal, read the tail, close and open. Also how a shard begins,
+ * and how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
  *
  *   loading -> claiming -> verifying the claim -> sealing -> reading the tail -> closing -> verifying the close -> done
  *      any of them, another owner of a higher epoch seen -> lost

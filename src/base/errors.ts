@@ -71,7 +71,7 @@ export type ErrorCode = keyof typeof errorTable;
 export interface KvErrorOptions {
   readonly outcome?: Outcome;
   readonly cause?: unknown;
-  /** Of `condition-failed`: the version the key has, 0 when it has none. */
+  /** Version that the key has, 0 when it has none; with `condition-failed`. */
   readonly currentVersion?: number;
 }
 

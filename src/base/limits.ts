@@ -57,10 +57,7 @@ export const limits = {
   appendItemsMax: 1_024,
   readItemsMax: 4_096,
   readBytesMax: 18 * MIB,
-  /**
-   * Of the log behind a taker's watermark, kept in memory between reading it and applying it; a longer tail is read
-   * twice.
-   */
+  /** Log behind a taker's watermark that is kept between reading and applying it; a longer tail is read twice. */
   tailKeptBytesMax: 32 * MIB,
 
   connectionsMax: 10_000,

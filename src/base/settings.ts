@@ -112,7 +112,7 @@ export const clusterTexts = {
   dir: { default: 'the folder of the config file', meaning: 'data of the nodes' },
 } as const satisfies Readonly<Record<string, { readonly default: string; readonly meaning: string }>>;
 
-/** Of `up`, which makes the config file from them and from those of `clusterSettings` that have an option. */
+/** Options of `up`, which makes the config file from them and from those `clusterSettings` that have an option. */
 export const upSettings = {
   gateways: { min: 1, max: 100, default: 3, unit: 'gateways', meaning: 'processes to start', fixed: true },
   loggers: { min: 1, max: 100, default: 3, unit: 'loggers', meaning: 'processes to start', fixed: true },

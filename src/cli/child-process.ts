@@ -26,9 +26,9 @@ const messageShape = z.discriminatedUnion('kind', [
 
 const trimEveryMs = 10_000;
 /**
- * Of nodes, before what this process was given. What sockets read lies outside of V8's heap and counts against its old
- * generation until the young one is collected: with a small young generation that is soon, and collections of
- * everything are rare (docs/performance.md).
+ * Options of Node for nodes, before what this process was given. What sockets read lies outside of V8's heap and counts
+ * against its old generation until the young one is collected: with a small young generation that is soon, and
+ * collections of everything are rare (docs/performance.md).
  */
 const nodeFlags = ['--max-semi-space-size=2'];
 

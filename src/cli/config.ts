@@ -1,7 +1,7 @@
 /**
  * The cluster's config file: the testbed's form (`"gateways": ["ip:peerPort, clientPort"]`, `"loggers": ["ip:readPort,
- * writePort"]`) with the settings of base/settings.ts. Every mistake is told with the file, the place in it, what was found
- * and what is allowed.
+ * writePort"]`) with the settings of base/settings.ts. Every mistake is told with the file, the place in it, what was
+ * found and what is allowed.
  */
 import * as path from 'node:path';
 import { z } from 'zod';

@@ -42,6 +42,7 @@ export async function runCli(program: CliProgram, argv: readonly string[]): Prom
   }
 }
 
+/** One run of the program. Large because the options of each command stand beside what it does with them. */
 class Run {
   readonly #program: CliProgram;
   exitCode: ExitCode = exitCodes.ok;

@@ -45,7 +45,7 @@ const chunkBytes = 1024 * 1024;
 
 export interface Chunks {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Of the whole file, bytes. */
+  /** Bytes of the whole file. */
   readonly size: number;
   /** Bytes handed out so far. */
   readonly position: () => number;

@@ -1,7 +1,7 @@
 /**
- * Errors of the world (files, network, device) as operating errors: the one table of which becomes which code. Nodes use
- * it for what keeps them from starting, commands for whatever they fail with; a `CoordinatorError` has an outcome of its
- * own and is not translated here.
+ * Errors of the world (files, network, device) as operating errors: the one table of which becomes which code. Nodes
+ * use it for what keeps them from starting, commands for whatever they fail with. A `CoordinatorError` has an outcome
+ * of its own and is not translated here.
  */
 import { KvError, type ErrorCode } from '../base/errors.ts';
 import { FilesError, type FilesErrorCode } from './files.ts';

@@ -1,6 +1,6 @@
 /**
- * A line of the log for what may happen thousands of times a second. The first is written at once, the rest are counted:
- * once a period, while there are any, a line tells how many.
+ * A line of the log for what may happen thousands of times a second. The first is written at once, the rest are
+ * counted: once a period, while there are any, a line says how many.
  */
 import type { Log, LogLevel } from '../base/log.ts';
 import type { Clock, Timer } from './clock.ts';

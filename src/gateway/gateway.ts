@@ -101,7 +101,7 @@ class Gateway implements GatewayNode {
   readonly #reconciler: Reconciler;
   readonly #cache: ValueCache;
   readonly #listening: Listening;
-  /** Of the peer and the client port, in this order, once they are open. */
+  /** Addresses of the peer and the client port, in this order, once they are open. */
   readonly #addresses: Address[] = [];
   readonly #doors: ClientDoor[] = [];
   readonly #release: () => Promise<void>;

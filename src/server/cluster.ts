@@ -28,13 +28,13 @@ export interface ClusterOptions {
   readonly replicas?: number;
   /** Default 1. */
   readonly minReplicas?: number;
-  /** Of each gateway. Default 64 MiB. */
+  /** Bytes of each gateway's value cache. Default 64 MiB. */
   readonly valueCacheBytes?: number;
   /** Default 64 MiB of a shard's log. */
   readonly snapshotEveryBytes?: number;
   /** Default 2,000. */
   readonly loggerTimeoutMs?: number;
-  /** Of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
+  /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
    * Nodes listen at this host, on ports that are free. Default 127.0.0.1. Other machines need no password: keep it on

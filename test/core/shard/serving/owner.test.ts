@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asBuffer } from '../../../src/codec/log-format.ts';
-import { Cluster, loggerName, resultOf } from './harness.ts';
+import { asBuffer } from '../../../../src/codec/log-format.ts';
+import { Cluster, loggerName, resultOf } from '../harness.ts';
 
 function serving(gateways = 1, loggers = 3): Cluster {
   const cluster = new Cluster(gateways, loggers);

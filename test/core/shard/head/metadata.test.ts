@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
-import type { Head, SealedZone } from '../../../src/core/shard/metadata.ts';
-import { decodeHead, decodeSealedZone, encodeMetadata, sameOwner, zoneKey } from '../../../src/core/shard/metadata.ts';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../../../src/base/ids.ts';
+import type { Head, SealedZone } from '../../../../src/core/shard/head/metadata.ts';
+import {
+  decodeHead,
+  decodeSealedZone,
+  encodeMetadata,
+  sameOwner,
+  zoneKey,
+} from '../../../../src/core/shard/head/metadata.ts';
 
 const logger = uuid('1'.repeat(32));
 const head: Head = {

@@ -112,9 +112,9 @@ export const mutants: readonly Mutant[] = [
     name: 'epoch resumed after a restart',
     rule: 'S2',
     file: takeover,
-    find: '        const { head } = keeper;\n        if (head === undefined)\n            this.#begin();',
+    find: '        if (head === undefined)\n            return this.#begin();',
     replace:
-      "        const { head } = keeper;\n        if (head?.owner.node === self.node) { this.#epoch = head.epoch; this.#parts = { ...this.#parts, self: head.owner }; if (head.openZone.epoch === head.epoch) this.#done(); else if (step === 'close-check') this.#close(); else this.#seal(head); }\n        else if (head === undefined)\n            this.#begin();",
+      "        if (head?.owner.node === self.node) { this.#epoch = head.epoch; this.#parts = { ...this.#parts, self: head.owner }; if (head.openZone.epoch === head.epoch) this.#done(); else if (step === 'close-check') this.#close(); else this.#seal(head); return; }\n        if (head === undefined)\n            return this.#begin();",
     also: [
       {
         file: 'src/core/shard/shard.js',
@@ -218,23 +218,18 @@ export const mutants: readonly Mutant[] = [
     name: 'take-over without seals',
     rule: 'S8',
     file: takeover,
-    find: '        else\n            this.#seal(head);\n    }',
+    find: 'return head.openZone.epoch === this.#epoch ? this.#done() : this.#seal(head);',
     replace:
-      "        else {\n            const { position } = this.#parts.state;\n            this.#decision = { kind: 'length', length: position.zone === head.openZone.zone ? position.offset : 0, holders: head.openZone.replicas };\n            this.#close();\n        }\n    }",
+      "if (head.openZone.epoch === this.#epoch) return this.#done();\n                const { position } = this.#parts.state;\n                this.#decision = { kind: 'length', length: position.zone === head.openZone.zone ? position.offset : 0, holders: head.openZone.replicas };\n                return this.#close();",
   },
   // A taker that lost is told twice: by what it reads after its claim, and by the watch.
   {
     name: 'answer of a transaction trusted: a lost claim goes on',
     rule: 'S1',
-    file: takeover,
-    find: 'this.#epoch !== 0 && epoch >= this.#epoch && !sameOwner(owner, this.#parts.self);',
-    replace: 'this.#epoch !== 0 && epoch > this.#epoch && !sameOwner(owner, this.#parts.self);',
+    file: keeper,
+    find: "if (!sameOwner(head.owner, proposed.owner) || head.epoch > proposed.epoch)\n            return 'lost';",
+    replace: "if (head.epoch > proposed.epoch)\n            return 'lost';",
     also: [
-      {
-        file: takeover,
-        find: 'else if (!keeper.isOwnedBy(self, this.#epoch))',
-        replace: 'else if (head.epoch !== this.#epoch)',
-      },
       {
         file: takeover,
         find: '\n        assert(head.epoch === this.#epoch && sameOwner',

@@ -247,6 +247,7 @@ export class Shard {
     const { head } = this.#keeper;
     assert(head !== undefined, 'S8 a take-over ends with its own zone open');
     this.#takeover = undefined;
+    this.#keeper.settle();
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
     const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#queue };

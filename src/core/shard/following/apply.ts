@@ -4,7 +4,7 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Millis, ShardId, Uuid, Version, ZoneId } from '../../../base/ids.ts';
-import { clientId, lbaOf, millis, version } from '../../../base/ids.ts';
+import { clientId, lbaOf, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { DecodedRecord, RecordInput } from '../../../codec/log-format.ts';
 import { asBuffer, decodeRecord, recordKind } from '../../../codec/log-format.ts';
@@ -26,7 +26,10 @@ export interface ShardState {
   appliedBytes: number;
 }
 
-/** Moves the watermark. It never goes back (S14). */
+/**
+ * Moves the watermark to `end` of `zone`. It never goes back (S14). REQUIRES: `shardTimeMs` is not below the state's:
+ * that of the batch that ends there, or the state's own where none does (S18).
+ */
 export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeMs: Millis): void {
   assert(
     zone > state.position.zone || (zone === state.position.zone && end >= state.position.offset),
@@ -34,7 +37,8 @@ export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeM
   );
   state.appliedBytes += zone === state.position.zone ? end - state.position.offset : end;
   state.position = { zone, offset: end };
-  if (shardTimeMs > state.shardTimeMs) state.shardTimeMs = millis(shardTimeMs);
+  assert(shardTimeMs >= state.shardTimeMs, 'S18 shard time only grows along the log');
+  state.shardTimeMs = shardTimeMs;
 }
 
 /**

@@ -96,7 +96,7 @@ export class ShardFollower {
     const seed = this.#seedOf(event);
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
-    let sound = event.shardTimeMs >= 0 && event.shardTimeMs < 2 ** 48;
+    let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
     const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
       sound &&= isApplicable(this.#state, event.zone, offset, record);
       records.push(record);

@@ -90,12 +90,12 @@ export function decodeHead(bytes: Uint8Array): Head {
     openZone: decodeOpenZone(object(openZone)),
     nextZone: zoneId(number(nextZone)),
     change: number(change),
-    rest,
+    ...unknown(rest),
   };
 }
 
 function decodeOpenZone({ zone, epoch: writer, replicas, ...rest }: Record<string, unknown>): OpenZone {
-  return { zone: zoneId(number(zone)), epoch: epoch(number(writer)), replicas: uuids(replicas), rest };
+  return { zone: zoneId(number(zone)), epoch: epoch(number(writer)), replicas: uuids(replicas), ...unknown(rest) };
 }
 
 /** @throws like `decodeHead`. */
@@ -107,8 +107,12 @@ export function decodeSealedZone(bytes: Uint8Array): SealedZone {
     length: number(length),
     replicas: uuids(replicas),
     former: uuids(former),
-    rest,
+    ...unknown(rest),
   };
+}
+
+function unknown(rest: Unknown): { readonly rest?: Unknown } {
+  return Object.keys(rest).length === 0 ? {} : { rest };
 }
 
 function parse(bytes: Uint8Array): Record<string, unknown> {

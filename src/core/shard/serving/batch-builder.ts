@@ -135,9 +135,9 @@ function encodeZoneHead(bytes: Buffer, { state, zone, wallMs }: BatchContext): v
   bytes.set(encodeZoneHeader({ cluster, shard, zone: zone.zone, epoch, alignment, zoneSize, createdMs: wallMs }), 0);
 }
 
-/** S18: the owner's clock, but never below what the log holds. */
-function shardTime({ state, wallMs }: BatchContext): Millis {
-  return millis(Math.max(Math.floor(wallMs), state.shardTimeMs));
+/** S18: the owner's clock, but never below what the log holds, batches in flight included. */
+function shardTime({ state, zone, wallMs }: BatchContext): Millis {
+  return millis(Math.max(Math.floor(wallMs), state.shardTimeMs, zone.sentTimeMs));
 }
 
 function encodeWrite(

@@ -260,13 +260,14 @@ export class ShardOwner {
   /** The keeper has learnt something. `loaded`: it was read after the transaction was answered. */
   metadata(loaded: boolean): void {
     const { keeper, self } = this.#parts;
-    const { head } = keeper.metadata;
+    const { head, fate } = keeper;
     if (this.#deposed || head === undefined) return;
     const wasWaitedFor = loaded && keeper.loaded();
     if (!keeper.isOwnedBy(self, this.#epoch))
-      this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
-    else if (head.openZone.zone !== this.#zone.zone) this.#adopt(head);
-    else if (wasWaitedFor) this.#change.retry(this.#nowMs);
+      return this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
+    if (fate === 'seen') return this.#adopt(head);
+    assert(head.openZone.zone === this.#zone.zone, 'S6 a zone changes only by a change of its owner');
+    if (wasWaitedFor) this.#change.retry(this.#nowMs);
   }
 
   /**

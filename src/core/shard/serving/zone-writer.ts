@@ -38,6 +38,8 @@ export class ZoneWriter {
   length = 0;
   /** Acknowledged by all replicas and applied. */
   committed = 0;
+  /** Shard time of the last batch that was sent (S18). */
+  sentTimeMs = 0;
   readonly #acknowledged: number[];
   readonly #confirmed: number[];
 
@@ -54,8 +56,10 @@ export class ZoneWriter {
 
   sent(batch: Batch): void {
     assert(batch.appendOffset === this.length, 'S2 appends follow one another');
+    assert(batch.shardTimeMs >= this.sentTimeMs, 'S18 shard time only grows, also among batches in flight');
     this.inFlight.push(batch);
     this.length = batch.end;
+    this.sentTimeMs = batch.shardTimeMs;
   }
 
   acknowledged(logger: Uuid, end: number): void {

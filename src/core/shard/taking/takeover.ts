@@ -116,13 +116,8 @@ export class Takeover {
    * tell of it.
    */
   news(): void {
-    const { head } = this.#parts.keeper;
-    if (head !== undefined && this.#isLost(head)) this.#loseTo(head);
-  }
-
-  /** Another process owns the epoch that was claimed here, or a later one. */
-  #isLost({ owner, epoch }: Head): boolean {
-    return this.#epoch !== 0 && epoch >= this.#epoch && !sameOwner(owner, this.#parts.self);
+    const { head, fate } = this.#parts.keeper;
+    if (head !== undefined && fate === 'lost') this.#loseTo(head);
   }
 
   loadFailed(): void {
@@ -136,21 +131,26 @@ export class Takeover {
     if (step !== 'loading' && step !== 'claim-check' && step !== 'close-check') return;
     const { keeper, self } = this.#parts;
     keeper.loaded();
-    const { head } = keeper;
-    if (head === undefined) this.#begin();
-    else if (this.#isLost(head)) this.#loseTo(head);
-    else if (!keeper.isOwnedBy(self, this.#epoch)) this.#claim(head);
-    else if (head.openZone.epoch === this.#epoch) this.#done();
-    // Not applied, or not yet: a second one against the same head makes the first impossible.
-    else if (step === 'close-check') this.#close();
-    else this.#seal(head);
+    const { head, fate } = keeper;
+    if (head === undefined) return this.#begin();
+    switch (fate) {
+      case 'lost':
+        return this.#loseTo(head);
+      case 'seen':
+        return head.openZone.epoch === this.#epoch ? this.#done() : this.#seal(head);
+      case 'unknown':
+        if (!keeper.isOwnedBy(self, this.#epoch)) return this.#claim(head);
+        // The close is not applied, or not yet: a second one against the same head makes the first impossible.
+        return step === 'close-check' ? this.#close() : this.#seal(head);
+      default:
+        return unreachable(fate);
+    }
   }
 
   /** The close is seen: length and list come from the metadata, not from the own computation (S8). */
   #done(): void {
     this.#step = 'done';
     const { keeper, effects } = this.#parts;
-    keeper.settle();
     const ended = this.#closedZone;
     if (ended === undefined) return;
     const length = keeper.sealedZone(ended.zone)?.length ?? 0;

@@ -48,3 +48,18 @@ test('zones sort by their ids in the coordinator', () => {
   const keys = [9, 10, 100, 2 ** 40].map((zone) => zoneKey(shardId(0), zoneId(zone)));
   assert.deepEqual([...keys].sort(), keys);
 });
+
+test('fields that a newer version wrote are kept when they are written again', () => {
+  const newer = { ...JSON.parse(Buffer.from(encodeMetadata(head)).toString()), layout: { level: 2 }, epoch: 3 };
+  newer.openZone.tier = 'fast';
+  const decoded = decodeHead(Buffer.from(JSON.stringify(newer)));
+  assert.deepEqual(JSON.parse(Buffer.from(encodeMetadata({ ...decoded, change: 18 })).toString()), {
+    ...newer,
+    change: 18,
+  });
+  const zone = { ...JSON.parse(Buffer.from(encodeMetadata(sealed)).toString()), bytesLive: 7 };
+  assert.deepEqual(
+    JSON.parse(Buffer.from(encodeMetadata(decodeSealedZone(Buffer.from(JSON.stringify(zone))))).toString()),
+    zone,
+  );
+});

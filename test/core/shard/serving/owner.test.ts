@@ -354,3 +354,18 @@ test('a forming batch is bounded, and at most two are in flight', () => {
   cluster.release();
   assert.ok(outcomes.every(({ result }) => result?.kind === 'put'));
 });
+
+test('S18 shard time does not go back when the clock does, also while batches are in flight', () => {
+  const cluster = new Cluster(1, 1, { batchesInFlightMax: 2 });
+  cluster.claim(0);
+  cluster.hold = ({ effect }) => effect.effect === 'append';
+  cluster.write(0, 'put', 'first', '1');
+  cluster.run();
+  cluster.nowMs -= 500;
+  cluster.write(0, 'put', 'second', '2');
+  cluster.run();
+  assert.equal(cluster.held.length, 2);
+  cluster.release();
+  const [first, second] = cluster.committed.map(({ shardTimeMs }) => shardTimeMs);
+  assert.equal(second, first);
+});

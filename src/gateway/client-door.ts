@@ -7,7 +7,7 @@ import { KvError } from '../base/errors.ts';
 import { clientId, requestNumber } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
-import { protocolVersion, readMode } from '../codec/client-protocol.ts';
+import { condition, protocolVersion, readMode } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
@@ -112,80 +112,50 @@ export class ClientDoor implements RpcHandler {
 
   #put(session: Session, id: number, params: MessageReader): void {
     members(params, 7);
+    const write = new ShardWrite(session, id, 'put');
+    readKey(params, write);
     params.range();
-    const keyStart = params.rangeStart;
-    const keyLength = params.rangeLength;
-    checkKey(keyLength);
-    params.range();
-    const valueStart = params.rangeStart;
-    const valueLength = params.rangeLength;
-    checkValue(valueLength);
-    const condition = readCondition(params);
+    write.valueStart = params.rangeStart;
+    write.wantedLength = params.rangeLength;
+    checkValue(write.wantedLength);
+    write.condition = readCondition(params);
     if (params.integer() !== 0)
       throw new KvError('bad-argument', 'expiry is not supported by this version: expiresAt must be 0');
-    this.#write(session, id, 'put', params, keyStart, keyLength, valueStart, valueLength, condition);
+    this.#write(write, params);
   }
 
   #delete(session: Session, id: number, params: MessageReader): void {
     members(params, 5);
-    params.range();
-    const keyStart = params.rangeStart;
-    const keyLength = params.rangeLength;
-    checkKey(keyLength);
-    const condition = readCondition(params);
-    this.#write(session, id, 'delete', params, keyStart, keyLength, keyStart + keyLength, 0, condition);
+    const write = new ShardWrite(session, id, 'delete');
+    readKey(params, write);
+    write.valueStart = write.keyStart + write.keyLength;
+    write.condition = readCondition(params);
+    this.#write(write, params);
   }
 
-  #write(
-    session: Session,
-    id: number,
-    operation: 'put' | 'delete',
-    params: MessageReader,
-    keyStart: number,
-    keyLength: number,
-    valueStart: number,
-    valueLength: number,
-    condition: number,
-  ): void {
-    let client = clientId(params.integer());
-    let number = requestNumber(params.integer());
-    let first = requestNumber(params.integer());
-    let replyTo: ShardWrite['replyTo'] = session;
-    if (client === 0) {
-      ({ client, number, firstIncomplete: first, replyTo } = this.#parts.numbering.begin(session));
-    } else if (first < 1 || first > number) {
+  #write(write: ShardWrite, params: MessageReader): void {
+    write.client = clientId(params.integer());
+    write.number = requestNumber(params.integer());
+    write.firstIncomplete = requestNumber(params.integer());
+    if (write.client === 0) {
+      this.#parts.numbering.begin(write);
+    } else if (write.firstIncomplete < 1 || write.firstIncomplete > write.number) {
       throw new KvError(
         'bad-argument',
-        `request number ${number} with first incomplete number ${first}: 1 <= first <= number`,
+        `request number ${write.number} with first incomplete number ${write.firstIncomplete}: 1 <= first <= number`,
       );
     }
-    const write = new ShardWrite(
-      replyTo,
-      id,
-      operation,
-      params.bytes,
-      keyStart,
-      keyLength,
-      valueStart,
-      valueLength,
-      condition,
-      client,
-      number,
-      first,
-    );
     this.#parts.router.write(write, !this.#parts.isPeer);
   }
 
   #get(session: Session, id: number, params: MessageReader, wantsValue: boolean): void {
     members(params, wantsValue ? 2 : 1);
-    params.range();
-    const keyStart = params.rangeStart;
-    const keyLength = params.rangeLength;
-    checkKey(keyLength);
+    const read = new ShardRead(session, id, wantsValue);
+    readKey(params, read);
     const mode = wantsValue ? params.integer() : readMode.linearizable;
     if (mode !== readMode.linearizable && mode !== readMode.stale)
       throw new KvError('bad-argument', `read mode ${mode}: 0 linearizable, 1 stale`);
-    const read = new ShardRead(session, id, params.bytes, keyStart, keyLength, wantsValue, mode === readMode.stale);
+    read.stale = mode === readMode.stale;
     this.#parts.router.read(read, !this.#parts.isPeer);
   }
 
@@ -259,11 +229,19 @@ function members(params: MessageReader, least: number): void {
     throw new MessageFormatError(`${least} arguments are needed, ${count} were given`, params.position);
 }
 
+function readKey(params: MessageReader, into: ShardWrite | ShardRead): void {
+  params.range();
+  into.source = params.bytes;
+  into.keyStart = params.rangeStart;
+  into.keyLength = params.rangeLength;
+  checkKey(into.keyLength);
+}
+
 function readCondition(params: MessageReader): number {
-  const condition = params.integer();
-  if (condition < -1)
-    throw new KvError('bad-argument', `condition ${condition}: -1 none, 0 absent, else the version the key must have`);
-  return condition;
+  const wanted = params.integer();
+  if (wanted < condition.none)
+    throw new KvError('bad-argument', `condition ${wanted}: -1 none, 0 absent, else the version the key must have`);
+  return wanted;
 }
 
 function answer(session: Session, id: number, value: unknown): void {

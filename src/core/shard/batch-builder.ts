@@ -6,6 +6,7 @@ import { assert, unreachable } from '../../base/assert.ts';
 import type { ClientId, Millis, Version } from '../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import { condition } from '../../codec/client-protocol.ts';
 import type { RecordInput } from '../../codec/log-format.ts';
 import {
   batchHeaderBytes,
@@ -73,7 +74,7 @@ export class Decider {
     let current: Version = unseenVersion;
     if (pending !== undefined) {
       exists = pending.kind === recordKind.put;
-    } else if (write.condition === -1 && write.operation === 'put') {
+    } else if (write.condition === condition.none && write.operation === 'put') {
       exists = false; // Nobody asks.
     } else {
       const id = index.findHashed(write.keyHash, write.source, write.keyStart, write.keyLength);
@@ -86,8 +87,8 @@ export class Decider {
 
   #choose(write: ShardWrite, pending: ShardWrite | undefined, exists: boolean, current: Version): void {
     const holds =
-      write.condition === -1 ||
-      (write.condition === 0 ? !exists : exists && pending === undefined && current === write.condition);
+      write.condition === condition.none ||
+      (write.condition === condition.absent ? !exists : exists && pending === undefined && current === write.condition);
     write.decidedOn = undefined;
     if (!holds) {
       write.kind = recordKind.refusal;

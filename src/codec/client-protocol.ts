@@ -1,6 +1,6 @@
 /**
  * What clients say to gateways on the client port, and gateways to each other on the peer port (docs/protocol.md), over
- * MessagePack-RPC.
+ * MessagePack-RPC. put, delete, get and has are written and read in codec/client-requests.ts.
  *
  *   hello  [map: role, protocolMin, protocolMax, cluster?, node?, instance?, wantsClientId?]  -> map: Welcome
  *   put    [key:bin, value:bin, condition:int, expiresAt:int, client:int, number:int, first:int]  -> version:int
@@ -24,9 +24,6 @@ import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
 export const protocolVersion = { min: 1, max: 1 } as const;
-
-export const condition = { none: -1, absent: 0 } as const;
-export const readMode = { linearizable: 0, stale: 1 } as const;
 
 export interface ShardMap {
   /** Grows with every change. */
@@ -65,18 +62,24 @@ export function writeError(out: MessageWriter, code: ErrorCode, message: string,
 
 /**
  * Turns the error object of an answer into a KvError; what isn't in our form becomes `protocol-error`, outcome unknown.
+ * @throws MessageFormatError
  */
 export function readError(error: MessageReader): KvError {
   const value = error.value();
-  if (Array.isArray(value) && typeof value[0] === 'string' && typeof value[1] === 'string' && isErrorCode(value[0])) {
-    const outcome: Outcome = value[2] === 'unknown' ? 'unknown' : 'not-applied';
-    const detail: unknown = value[3];
-    return new KvError(value[0], value[1], {
-      outcome,
-      ...(value[0] === 'condition-failed' && typeof detail === 'number' ? { currentVersion: detail } : {}),
-    });
+  if (Array.isArray(value)) {
+    const [code, message, outcome, detail] = value as readonly unknown[];
+    if (typeof code === 'string' && isErrorCode(code) && typeof message === 'string') {
+      return new KvError(code, message, {
+        outcome: outcome === 'unknown' ? 'unknown' : 'not-applied',
+        ...(code === 'condition-failed' && isNatural(detail) ? { currentVersion: detail } : {}),
+      });
+    }
   }
   return new KvError('protocol-error', `the other side answered with an error of unknown form: ${String(value)}`, {
     outcome: 'unknown',
   });
+}
+
+function isNatural(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

@@ -1,13 +1,14 @@
 /**
  * PUT 1/5, next: core/shard/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes
  * requests where they lie in the socket's memory, checks them and brings them to their shard. The forms stand in
- * codec/client-protocol.ts.
+ * codec/client-requests.ts.
  */
 import { KvError } from '../base/errors.ts';
-import { clientId, requestNumber } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
-import { condition, protocolVersion, readMode } from '../codec/client-protocol.ts';
+import { protocolVersion } from '../codec/client-protocol.ts';
+import { readDelete, readGet, readHas, readPut } from '../codec/client-requests.ts';
+import { arrayOf } from '../codec/message-parts.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
@@ -15,7 +16,6 @@ import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
 import { catchUpMethod, readCatchUp } from './catch-up.ts';
 import type { ClientIds, Numbering } from './numbering.ts';
 import type { Router } from './router.ts';
-import { checkKey, checkValue } from './router.ts';
 import { Session } from './session.ts';
 import type { ShardRunner } from './shard-runner.ts';
 import type { TestbedDoor } from './testbed-door.ts';
@@ -82,8 +82,7 @@ export class ClientDoor implements RpcHandler {
       this.#handle(session, id, method, params);
     } catch (error) {
       if (error instanceof KvError) session.failWith(id, error);
-      else if (error instanceof MessageFormatError || error instanceof RangeError)
-        session.fail(id, 'bad-argument', `${method}: ${error.message}`);
+      else if (error instanceof MessageFormatError) session.fail(id, 'bad-argument', `${method}: ${error.message}`);
       else throw error;
     }
   }
@@ -91,13 +90,13 @@ export class ClientDoor implements RpcHandler {
   #handle(session: Session, id: number, method: string, params: MessageReader): void {
     switch (method) {
       case 'get':
-        return this.#get(session, id, params, true);
+        return this.#get(session, id, params);
       case 'put':
         return this.#put(session, id, params);
       case 'delete':
         return this.#delete(session, id, params);
       case 'has':
-        return this.#get(session, id, params, false);
+        return this.#has(session, id, params);
       case 'hello':
         return this.#hello(session, id, params);
       case 'map':
@@ -111,56 +110,43 @@ export class ClientDoor implements RpcHandler {
   }
 
   #put(session: Session, id: number, params: MessageReader): void {
-    members(params, 7);
     const write = new ShardWrite(session, id, 'put');
-    readKey(params, write);
-    params.range();
-    write.valueStart = params.rangeStart;
-    write.wantedLength = params.rangeLength;
-    checkValue(write.wantedLength);
-    write.condition = readCondition(params);
-    if (params.integer() !== 0)
-      throw new KvError('bad-argument', 'expiry is not supported by this version: expiresAt must be 0');
-    this.#write(write, params);
+    readPut(params, write);
+    this.#write(write);
   }
 
   #delete(session: Session, id: number, params: MessageReader): void {
-    members(params, 5);
     const write = new ShardWrite(session, id, 'delete');
-    readKey(params, write);
-    write.valueStart = write.keyStart + write.keyLength;
-    write.condition = readCondition(params);
-    this.#write(write, params);
+    readDelete(params, write);
+    this.#write(write);
   }
 
-  #write(write: ShardWrite, params: MessageReader): void {
-    write.client = clientId(params.integer());
-    write.number = requestNumber(params.integer());
-    write.firstIncomplete = requestNumber(params.integer());
-    if (write.client === 0) {
-      this.#parts.numbering.begin(write);
-    } else if (write.firstIncomplete < 1 || write.firstIncomplete > write.number) {
-      throw new KvError(
-        'bad-argument',
-        `request number ${write.number} with first incomplete number ${write.firstIncomplete}: 1 <= first <= number`,
-      );
-    }
+  #write(write: ShardWrite): void {
+    checkKey(write.keyLength);
+    checkValue(write.wantedLength);
+    if (write.client === 0) this.#parts.numbering.begin(write);
     this.#parts.router.write(write, !this.#parts.isPeer);
   }
 
-  #get(session: Session, id: number, params: MessageReader, wantsValue: boolean): void {
-    members(params, wantsValue ? 2 : 1);
-    const read = new ShardRead(session, id, wantsValue);
-    readKey(params, read);
-    const mode = wantsValue ? params.integer() : readMode.linearizable;
-    if (mode !== readMode.linearizable && mode !== readMode.stale)
-      throw new KvError('bad-argument', `read mode ${mode}: 0 linearizable, 1 stale`);
-    read.stale = mode === readMode.stale;
+  #get(session: Session, id: number, params: MessageReader): void {
+    const read = new ShardRead(session, id, true);
+    readGet(params, read);
+    this.#read(read);
+  }
+
+  #has(session: Session, id: number, params: MessageReader): void {
+    const read = new ShardRead(session, id, false);
+    readHas(params, read);
+    this.#read(read);
+  }
+
+  #read(read: ShardRead): void {
+    checkKey(read.keyLength);
     this.#parts.router.read(read, !this.#parts.isPeer);
   }
 
   #hello(session: Session, id: number, params: MessageReader): void {
-    members(params, 1);
+    arrayOf(params, 1, 'hello');
     const hello = asMap(params.value());
     const min = asNumber(hello['protocolMin'], 1);
     const max = asNumber(hello['protocolMax'], min);
@@ -222,26 +208,17 @@ export class ClientDoor implements RpcHandler {
   }
 }
 
-/** Later versions may send more. @throws MessageFormatError */
-function members(params: MessageReader, least: number): void {
-  const count = params.array();
-  if (count < least)
-    throw new MessageFormatError(`${least} arguments are needed, ${count} were given`, params.position);
+/** @throws KvError `key-empty`, `key-too-long` */
+function checkKey(length: number): void {
+  if (length === 0) throw new KvError('key-empty', `a key has 1..${limits.keyBytesMax} bytes, this one has none`);
+  if (length > limits.keyBytesMax)
+    throw new KvError('key-too-long', `a key has 1..${limits.keyBytesMax} bytes, this one has ${length}`);
 }
 
-function readKey(params: MessageReader, into: ShardWrite | ShardRead): void {
-  params.range();
-  into.source = params.bytes;
-  into.keyStart = params.rangeStart;
-  into.keyLength = params.rangeLength;
-  checkKey(into.keyLength);
-}
-
-function readCondition(params: MessageReader): number {
-  const wanted = params.integer();
-  if (wanted < condition.none)
-    throw new KvError('bad-argument', `condition ${wanted}: -1 none, 0 absent, else the version the key must have`);
-  return wanted;
+/** @throws KvError `value-too-large` */
+function checkValue(length: number): void {
+  if (length > limits.valueBytesMax)
+    throw new KvError('value-too-large', `a value has at most ${limits.valueBytesMax} bytes, this one has ${length}`);
 }
 
 function answer(session: Session, id: number, value: unknown): void {

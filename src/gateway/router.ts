@@ -3,15 +3,24 @@
  * that can be reached (a start, a take-over, a gateway that is being started again) requests are held for a while
  * instead of being refused at once.
  */
-import { KvError } from '../base/errors.ts';
 import type { ShardId } from '../base/ids.ts';
 import { version } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { readError } from '../codec/client-protocol.ts';
+import {
+  readDeleteAnswer,
+  readGetAnswer,
+  readHasAnswer,
+  readPutAnswer,
+  writeDelete,
+  writeGet,
+  writeHas,
+  writePut,
+} from '../codec/client-requests.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
-import type { Failure, ShardRead, ShardWrite, WriteResult } from '../core/shard/requests.ts';
+import type { Failure, ShardRead, ShardWrite, WriteOperation, WriteResult } from '../core/shard/requests.ts';
 import type { Shard } from '../core/shard/shard.ts';
 import { shardOfKey } from '../core/slots.ts';
 import type { Clock, Timer } from '../env/clock.ts';
@@ -161,30 +170,30 @@ function failed(code: Failure['code'], message: string, outcome: Failure['outcom
 
 function forwardWrite(channel: RpcChannel, write: ShardWrite): void {
   const { source, keyStart, keyLength, valueStart, wantedLength } = write;
-  const isPut = write.operation === 'put';
-  const params = (out: MessageWriter): void => {
-    out.array(isPut ? 7 : 5);
-    out.binary(source, keyStart, keyStart + keyLength);
-    if (isPut) out.binary(source, valueStart, valueStart + wantedLength);
-    out.integer(write.condition);
-    if (isPut) out.integer(0);
-    out.integer(write.client);
-    out.integer(write.number);
-    out.integer(write.firstIncomplete);
-  };
+  const keyEnd = keyStart + keyLength;
+  const params =
+    write.operation === 'put'
+      ? (out: MessageWriter): void =>
+          writePut(out, write, source, source, keyStart, keyEnd, valueStart, valueStart + wantedLength)
+      : (out: MessageWriter): void => writeDelete(out, write, source, keyStart, keyEnd);
   channel.request(write.operation, params, (failure, result) =>
-    write.replyTo.written(write, writeAnswer(isPut, failure, result)),
+    write.replyTo.written(write, writeAnswer(write.operation, failure, result)),
   );
 }
 
-function writeAnswer(isPut: boolean, failure: RpcFailure | undefined, result: MessageReader | undefined): WriteResult {
+function writeAnswer(
+  operation: WriteOperation,
+  failure: RpcFailure | undefined,
+  result: MessageReader | undefined,
+): WriteResult {
   try {
     if (failure !== undefined || result === undefined) return writeFailure(failure);
-    if (isPut) return { kind: 'put', version: version(result.integer()) };
-    result.array();
-    return { kind: 'deleted', existed: result.boolean(), version: version(result.integer()) };
+    if (operation === 'put') return { kind: 'put', version: readPutAnswer(result) };
+    const answer = { kind: 'deleted' as const, existed: false, version: version(0) };
+    readDeleteAnswer(result, answer);
+    return answer;
   } catch (error) {
-    if (!(error instanceof MessageFormatError || error instanceof RangeError)) throw error;
+    if (!(error instanceof MessageFormatError)) throw error;
     return failed('protocol-error', `the owner's answer is malformed: ${error.message}`, 'unknown');
   }
 }
@@ -204,12 +213,13 @@ function writeFailure(failure: RpcFailure | undefined): WriteResult {
 }
 
 function forwardRead(channel: RpcChannel, read: ShardRead): void {
+  const { source, keyStart, keyLength, wantsValue } = read;
+  const keyEnd = keyStart + keyLength;
   const params = (out: MessageWriter): void => {
-    out.array(read.wantsValue ? 2 : 1);
-    out.binary(read.key);
-    if (read.wantsValue) out.integer(0);
+    if (wantsValue) writeGet(out, false, source, keyStart, keyEnd);
+    else writeHas(out, source, keyStart, keyEnd);
   };
-  channel.request(read.wantsValue ? 'get' : 'has', params, (failure, result) => {
+  channel.request(wantsValue ? 'get' : 'has', params, (failure, result) => {
     const problem = readAnswer(read, failure, result);
     if (problem === undefined) read.replyTo.found(read);
     else read.replyTo.failed(read, problem);
@@ -228,28 +238,11 @@ function readAnswer(
     }
     if (failure !== undefined || result === undefined)
       return failed('connection-lost', `the owner's connection went down: ${failure?.message ?? ''}`);
-    if (result.tryNil()) return undefined;
-    result.array();
-    read.version = version(result.integer());
-    read.expiresAt = result.integer();
-    if (read.wantsValue) read.value = result.binary();
-    else read.valueLength = result.integer();
+    if (read.wantsValue) readGetAnswer(result, read);
+    else readHasAnswer(result, read);
     return undefined;
   } catch (error) {
-    if (!(error instanceof MessageFormatError || error instanceof RangeError)) throw error;
+    if (!(error instanceof MessageFormatError)) throw error;
     return failed('protocol-error', `the owner's answer is malformed: ${error.message}`);
   }
-}
-
-/** @throws KvError `key-empty`, `key-too-long` */
-export function checkKey(length: number): void {
-  if (length === 0) throw new KvError('key-empty', `a key has 1..${limits.keyBytesMax} bytes, this one has none`);
-  if (length > limits.keyBytesMax)
-    throw new KvError('key-too-long', `a key has 1..${limits.keyBytesMax} bytes, this one has ${length}`);
-}
-
-/** @throws KvError `value-too-large` */
-export function checkValue(length: number): void {
-  if (length > limits.valueBytesMax)
-    throw new KvError('value-too-large', `a value has at most ${limits.valueBytesMax} bytes, this one has ${length}`);
 }

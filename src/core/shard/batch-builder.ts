@@ -6,7 +6,7 @@ import { assert, unreachable } from '../../base/assert.ts';
 import type { ClientId, Millis, Version } from '../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import { condition } from '../../codec/client-protocol.ts';
+import { condition } from '../../codec/client-requests.ts';
 import type { RecordInput } from '../../codec/log-format.ts';
 import {
   batchHeaderBytes,

@@ -5,7 +5,7 @@
 import type { ErrorCode, Outcome } from '../../base/errors.ts';
 import type { ClientId, Millis, RequestNumber, Version } from '../../base/ids.ts';
 import { clientId, millis, requestNumber, version } from '../../base/ids.ts';
-import { condition } from '../../codec/client-protocol.ts';
+import { condition } from '../../codec/client-requests.ts';
 import type { RecordInput, RecordKind } from '../../codec/log-format.ts';
 import { recordKind } from '../../codec/log-format.ts';
 

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
 import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
-import { condition } from '../../../src/codec/client-protocol.ts';
+import { condition } from '../../../src/codec/client-requests.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';

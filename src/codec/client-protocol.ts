@@ -13,10 +13,10 @@
  *
  * condition: -1 none, 0 the key must be absent, n > 0 the key must have version n. expiresAt: 0 never. client 0: not
  * numbered, the gateway numbers it. mode: 0 linearizable, 1 stale. An error is [code:str, message:str, outcome:str,
- * detail:int]; detail is the current version of `condition-failed`, the owner's gateway number (or -1) of `not-owner`,
- * else 0. The peer port has the same put, delete, get and has, but a gateway that does not own the shard answers
- * `not-owner` there instead of forwarding again. Extra members of arrays and unknown keys of maps are ignored, so that
- * later versions can add some.
+ * detail:int]; detail is the current version with `condition-failed`, the owner's gateway number (-1: not known) with
+ * `not-owner`, else 0. The peer port has the same put, delete, get and has, but a gateway that does not own the shard
+ * answers `not-owner` there instead of forwarding again. Extra members of arrays and unknown keys of maps are ignored,
+ * so that later versions can add some.
  */
 import type { ErrorCode, Outcome } from '../base/errors.ts';
 import { isErrorCode, KvError } from '../base/errors.ts';

@@ -150,7 +150,7 @@ export class Router {
   #elsewhere(shard: ShardId, forward: boolean): RpcChannel | Failure | undefined {
     if (isServedBy(this.#runner.shard(shard))) return undefined;
     const owner = this.#store.ownerOf(shard);
-    if (!forward) return failed('not-owner', `gateway ${owner} owns shard ${shard}`);
+    if (!forward) return { ...failed('not-owner', `gateway ${owner} owns shard ${shard}`), owner };
     if (owner === -1 || owner === this.#self) return failed('unavailable', `shard ${shard} has no owner`);
     return (
       this.#peers.channel(owner) ??

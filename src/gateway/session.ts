@@ -47,7 +47,7 @@ export class Session implements WriteReply, ReadReply {
         return;
       }
       case 'failed':
-        this.fail(write.id, result.code, result.message, result.outcome);
+        this.fail(write.id, result.code, result.message, result.outcome, detailOf(result));
         return;
     }
   }
@@ -62,7 +62,7 @@ export class Session implements WriteReply, ReadReply {
   }
 
   failed(read: ShardRead, failure: Failure): void {
-    this.fail(read.id, failure.code, failure.message, failure.outcome);
+    this.fail(read.id, failure.code, failure.message, failure.outcome, detailOf(failure));
   }
 
   fail(id: number, code: ErrorCode, message: string, outcome: Outcome = 'not-applied', detail = 0): void {
@@ -72,4 +72,9 @@ export class Session implements WriteReply, ReadReply {
   failWith(id: number, error: KvError): void {
     this.fail(id, error.code, error.message, error.outcome);
   }
+}
+
+/** Number that goes with the error (codec/client-protocol.ts). */
+function detailOf({ code, owner }: Failure): number {
+  return code === 'not-owner' ? (owner ?? -1) : 0;
 }

@@ -21,6 +21,8 @@ export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
   readonly outcome: Outcome;
+  /** Number of the gateway that owns the shard, with `not-owner`, where it is known. */
+  readonly owner?: number;
 }
 
 /** Where a write's result goes. The shard only carries it. */

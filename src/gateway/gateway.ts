@@ -191,7 +191,13 @@ class Gateway implements GatewayNode {
     const own = ownShards(options);
     for (const shard of own) await this.#loadShard(shard);
     const clientIds = new ClientIds(world.coordinator);
-    const router = new Router(this.#runner, this.#store, this.#peers, options.id, world.clock);
+    const router = new Router({
+      runner: this.#runner,
+      store: this.#store,
+      peers: this.#peers,
+      self: options.id,
+      clock: world.clock,
+    });
     this.#router = router;
     const parts = {
       cluster: options.cluster.cluster,

@@ -8,6 +8,7 @@ import { limits } from '../base/limits.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
 import { protocolVersion } from '../codec/client-protocol.ts';
 import { readDelete, readGet, readHas, readPut } from '../codec/client-requests.ts';
+import { fieldOf } from '../codec/fields.ts';
 import { arrayOf } from '../codec/message-parts.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
@@ -26,7 +27,7 @@ export interface DoorParts {
   readonly node: string;
   readonly instance: string;
   readonly router: Router;
-  readonly runner: ShardRunner;
+  readonly runner: Pick<ShardRunner, 'dispatch'>;
   readonly numbering: Numbering;
   readonly clientIds: ClientIds;
   readonly testbed: TestbedDoor;
@@ -147,9 +148,9 @@ export class ClientDoor implements RpcHandler {
 
   #hello(session: Session, id: number, params: MessageReader): void {
     arrayOf(params, 1, 'hello');
-    const hello = asMap(params.value());
-    const min = asNumber(hello['protocolMin'], 1);
-    const max = asNumber(hello['protocolMax'], min);
+    const hello = fieldOf(params.value(), 'hello', (message) => new KvError('bad-argument', message));
+    const min = hello.optional('protocolMin')?.integer() ?? 1;
+    const max = hello.optional('protocolMax')?.integer() ?? min;
     const protocol = Math.min(max, protocolVersion.max);
     if (protocol < Math.max(min, protocolVersion.min)) {
       throw new KvError(
@@ -158,11 +159,11 @@ export class ClientDoor implements RpcHandler {
       );
     }
     const { cluster } = this.#parts;
-    const expected = hello['cluster'];
-    if (typeof expected === 'string' && expected !== cluster)
-      throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${expected}`);
+    const expected = hello.optional('cluster')?.text() ?? cluster;
+    if (expected !== cluster) throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${expected}`);
+    const wantsClientId = hello.optional('wantsClientId')?.boolean() ?? false;
     session.wantsMap = true;
-    if (hello['wantsClientId'] !== true) return this.#welcome(session, id, protocol, 0);
+    if (!wantsClientId) return this.#welcome(session, id, protocol, 0);
     this.#parts.clientIds.take().then(
       (client) => this.#welcome(session, id, protocol, client),
       (error: unknown) =>
@@ -224,14 +225,4 @@ function checkValue(length: number): void {
 function answer(session: Session, id: number, value: unknown): void {
   session.channel.beginAnswer(id).value(value);
   session.channel.endAnswer();
-}
-
-function asMap(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new KvError('bad-argument', 'hello takes a map');
-  return Object.fromEntries(Object.entries(value));
-}
-
-function asNumber(value: unknown, fallback: number): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) ? value : fallback;
 }

@@ -8,7 +8,7 @@
  *   get    [key:bin, mode:int]  -> nil | [version:int, expiresAt:int, value:bin]
  *   has    [key:bin]            -> nil | [version:int, expiresAt:int, value length:int]
  *   map    []                   -> map: ShardMap
- *   status []                   -> map: GatewayStatus (gateway/status.ts)
+ *   status []                   -> map: GatewayStatus (codec/node-status.ts)
  *   notification map [map: ShardMap]   sent to clients that said hello whenever the map changes
  *
  * condition: -1 none, 0 the key must be absent, n > 0 the key must have version n. expiresAt: 0 never. client 0: not

@@ -10,6 +10,8 @@ import { protocolVersion } from '../codec/client-protocol.ts';
 import { readDelete, readGet, readHas, readPut } from '../codec/client-requests.ts';
 import { fieldOf } from '../codec/fields.ts';
 import { arrayOf } from '../codec/message-parts.ts';
+import type { GatewayStatus } from '../codec/node-status.ts';
+import { writeGatewayStatus } from '../codec/node-status.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
@@ -32,7 +34,7 @@ export interface DoorParts {
   readonly clientIds: ClientIds;
   readonly testbed: TestbedDoor;
   readonly map: () => ShardMap;
-  readonly status: () => unknown;
+  readonly status: () => GatewayStatus;
   /** The peer port: nothing is forwarded again, and catch-up is heard. */
   readonly isPeer: boolean;
 }
@@ -103,7 +105,8 @@ export class ClientDoor implements RpcHandler {
       case 'map':
         return answer(session, id, this.#parts.map());
       case 'status':
-        return answer(session, id, this.#parts.status());
+        writeGatewayStatus(session.channel.beginAnswer(id), this.#parts.status());
+        return session.channel.endAnswer();
       default:
         if (this.#parts.isPeer) return session.fail(id, 'unknown-method', `no method '${method}' on the peer port`);
         return this.#parts.testbed.request(session.channel, id, method, params);

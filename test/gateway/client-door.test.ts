@@ -13,6 +13,7 @@ import { TestbedDoor } from '../../src/gateway/testbed-door.ts';
 import { openChannel } from '../../src/rpc/channel.ts';
 import type { RpcChannel } from '../../src/rpc/channel-types.ts';
 import { serverOptions } from '../../src/rpc/options.ts';
+import { gatewayStatus } from '../support/gateway-status.ts';
 import type { RpcWorld } from '../support/rpc-world.ts';
 import { ask, Recorder, rpcWorld } from '../support/rpc-world.ts';
 
@@ -60,7 +61,7 @@ async function openDoor(isPeer = false): Promise<Opened> {
     clientIds: new ClientIds(new MemoryCoordinator().client()),
     testbed: new TestbedDoor(router, numbering),
     map: () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] }),
-    status: () => 'status',
+    status: () => gatewayStatus,
     isPeer,
   });
   await world.network
@@ -159,5 +160,11 @@ test('the peer port knows no methods of the testbed', async () => {
   });
   const peer = await openDoor(true);
   assert.equal(errorOf(await peer.asked('HandleWrite', [[2, 1, 'x']])), 'unknown-method');
-  assert.equal(await peer.asked('status', []), 'status');
+});
+
+test('status is answered in its form, on both ports', async () => {
+  for (const isPeer of [false, true]) {
+    const { asked } = await openDoor(isPeer);
+    assert.deepEqual(await asked('status', []), gatewayStatus);
+  }
 });

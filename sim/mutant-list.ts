@@ -292,6 +292,6 @@ export const mutants: readonly Mutant[] = [
     file: 'src/client/dispatcher.js',
     find: '        const delayMs = Math.min(delayMaxMs,',
     replace:
-      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(delayMaxMs,',
+      '        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        const delayMs = Math.min(delayMaxMs,',
   },
 ];

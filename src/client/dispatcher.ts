@@ -2,7 +2,7 @@
  * Sends requests to the gateways that own their keys, and sends them again when that fails, until they settle: all of
  * them do, by their deadline at the latest.
  *
- *            session, window and a gateway are there            answer
+ *            client id, window and a gateway are there          answer
  *   waiting ------------------------------------------> sent ----------------> settled
  *      ^                                                 |  failure that may pass
  *      +---------------- delayed <-----------------------+
@@ -12,9 +12,12 @@
  * outcome `not-applied`.
  */
 import { KvError } from '../base/errors.ts';
+import type { ClientId } from '../base/ids.ts';
+import { clientId } from '../base/ids.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
+import { RequestWindow } from '../core/request-window.ts';
 import type { Timer } from '../env/clock.ts';
 import type { RpcFailure } from '../rpc/channel-types.ts';
 import type { Settings } from './arguments.ts';
@@ -23,7 +26,6 @@ import { Gateways } from './gateways.ts';
 import type { Link, LinkOwner, LinkWorld } from './link.ts';
 import { PendingRequests, WaitingQueue } from './pending.ts';
 import type { AbortListener, Request } from './request.ts';
-import { Session } from './session.ts';
 import type { ClientStatus } from './types.ts';
 
 /** Deadlines are checked, and delayed requests sent, this often: one timer for all requests. */
@@ -60,7 +62,9 @@ export class Dispatcher implements LinkOwner, AbortListener {
   #mapIsNew = false;
 
   #welcome: Welcome | undefined = undefined;
-  #session: Session | undefined = undefined;
+  /** Identity of this client's writes (S15): undefined, and 0, while there is none. */
+  #window: RequestWindow | undefined = undefined;
+  #client: ClientId = clientId(0);
   /** The link that was asked for a client id. */
   #asked: Link | undefined = undefined;
   #askAtMs = 0;
@@ -134,7 +138,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     return {
       state: this.#state,
       cluster: this.cluster,
-      client: this.#session?.client ?? 0,
+      client: this.#client,
       mapRevision: this.#gateways.revision,
       shards: map?.shards ?? 0,
       owners: map?.owners ?? [],
@@ -197,11 +201,12 @@ export class Dispatcher implements LinkOwner, AbortListener {
   #trySend(request: Request): boolean {
     const link = this.#gateways.choose(request, request.lastError !== undefined && request.sends % 2 === 1);
     if (link === undefined) return false;
-    if (request.isWrite && request.session === undefined) {
-      const session = this.#session;
-      if (session === undefined || !session.hasRoom) return false;
-      request.session = session;
-      request.number = session.take();
+    if (request.isWrite && request.window === undefined) {
+      const window = this.#window;
+      if (window === undefined || window.isFull) return false;
+      request.window = window;
+      request.client = this.#client;
+      request.number = window.begin();
     }
     this.#send(request, link);
     return true;
@@ -273,9 +278,12 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   /** The only copy was refused because its shard has forgotten this client, so it may go out under another id (S15). */
   #forgotten(request: Request): void {
-    request.session?.settle(request.number);
-    if (request.session === this.#session) this.#session = undefined;
-    request.session = undefined;
+    request.window?.end(request.number);
+    if (request.window === this.#window) {
+      this.#window = undefined;
+      this.#client = clientId(0);
+    }
+    request.window = undefined;
     request.sends = 0;
     request.copiesOut = 0;
     this.#delay(request);
@@ -303,8 +311,8 @@ export class Dispatcher implements LinkOwner, AbortListener {
     request.state = 'settled';
     request.unlisten();
     this.#pending.remove(request);
-    if (request.session !== undefined) {
-      request.session.settle(request.number);
+    if (request.window !== undefined) {
+      request.window.end(request.number);
       if (this.#waitingWrites.peek() !== undefined) this.#pump();
     }
     if (this.#pending.count > 0) return;
@@ -353,9 +361,9 @@ export class Dispatcher implements LinkOwner, AbortListener {
   }
 
   #waitedFor(): KvError {
-    return this.#session === undefined
+    return this.#window === undefined
       ? new KvError('unavailable', 'no gateway has given this client an id yet')
-      : new KvError('window-exceeded', `${this.#session.window} writes of this client had to be settled first`);
+      : new KvError('window-exceeded', `${this.#window.size} writes of this client had to be settled first`);
   }
 
   /**
@@ -384,7 +392,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   wantsClientId(link: Link): boolean {
     const nowMs = this.#world.clock.now();
-    if (this.#session !== undefined || this.#asked !== undefined || nowMs < this.#askAtMs) return false;
+    if (this.#window !== undefined || this.#asked !== undefined || nowMs < this.#askAtMs) return false;
     this.#asked = link;
     this.#askAtMs = nowMs + askEveryMs;
     return true;
@@ -401,8 +409,10 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#refusedFor.delete(link.address);
     this.#lastLinkError = undefined;
     if (this.#asked === link) this.#asked = undefined;
-    if (welcome.client > 0 && this.#session === undefined)
-      this.#session = new Session(welcome.client, welcome.clientWindow);
+    if (welcome.client > 0 && this.#window === undefined) {
+      this.#window = new RequestWindow(welcome.clientWindow);
+      this.#client = clientId(welcome.client);
+    }
     this.#gateways.refresh();
     this.#learn(welcome.map);
     this.#changed();

@@ -3,8 +3,8 @@
  * result, and is a member of the list of requests that have not settled.
  */
 import type { KvError } from '../base/errors.ts';
-import type { SlotId, Version } from '../base/ids.ts';
-import { version } from '../base/ids.ts';
+import type { ClientId, RequestNumber, SlotId, Version } from '../base/ids.ts';
+import { clientId, requestNumber, version } from '../base/ids.ts';
 import type { FoundLength, FoundValue, WriteTerms } from '../codec/client-requests.ts';
 import {
   readDeleteAnswer,
@@ -18,9 +18,9 @@ import {
 } from '../codec/client-requests.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
+import type { RequestWindow } from '../core/request-window.ts';
 import { slotOfKey } from '../core/slots.ts';
 import type { Link } from './link.ts';
-import type { Session } from './session.ts';
 import type { DeleteResult, PutResult } from './types.ts';
 import { Entry } from './types.ts';
 
@@ -28,7 +28,7 @@ const noBytes = new Uint8Array(0);
 
 export type Method = 'put' | 'delete' | 'get' | 'has';
 
-/** `waiting`: for a gateway, the session or the window. `delayed`: until it is sent again. */
+/** `waiting`: for a gateway, a client id or the window. `delayed`: until it is sent again. */
 export type RequestState = 'waiting' | 'sent' | 'delayed' | 'settled';
 
 /** Told when the caller's signal fires. */
@@ -57,9 +57,10 @@ export abstract class Request {
   retryAtMs = 0;
   lastError: KvError | undefined = undefined;
 
-  /** Of writes: the identity that all copies share (S15). */
-  session: Session | undefined = undefined;
-  number = 0;
+  /** Identity of a write, which all its copies share (S15); without a window it has none yet. */
+  window: RequestWindow | undefined = undefined;
+  client: ClientId = clientId(0);
+  number: RequestNumber = requestNumber(0);
   /** Copies that were sent and not answered with a definite refusal: while there is one, the write may be applied. */
   copiesOut = 0;
 
@@ -77,13 +78,8 @@ export abstract class Request {
     this.bytes = key.length + valueLength;
   }
 
-  /** Client id of the identity, 0 while it has none. */
-  get client(): number {
-    return this.session?.client ?? 0;
-  }
-
   get firstIncomplete(): number {
-    return this.session?.first ?? 0;
+    return this.window?.firstIncomplete ?? 0;
   }
 
   /** Writes the params, one array. */

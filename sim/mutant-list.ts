@@ -289,7 +289,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'client sends a repetition under a new number',
     rule: 'S15',
-    file: 'src/client/dispatcher.js',
+    file: 'src/client/retries.js',
     find: '        const delayMs = Math.min(delayMaxMs,',
     replace:
       '        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        const delayMs = Math.min(delayMaxMs,',

@@ -9,7 +9,7 @@ import { clientOptions } from '../rpc/options.ts';
 import { endpointsOf, settingsOf } from './arguments.ts';
 import { Client } from './client.ts';
 import { Dispatcher } from './dispatcher.ts';
-import type { ProcessHold as Hold } from './dispatcher.ts';
+import type { ProcessHold as Hold } from './lifetime.ts';
 import type { ClientOptions } from './types.ts';
 
 /** A gateway that is silent for this long while requests wait is left: they go to another one within their time. */

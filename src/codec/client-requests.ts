@@ -4,7 +4,7 @@
  *
  * Each of these is on the way of every request, so nothing is made for a message: writers take ranges of buffers, and
  * readers fill an object that the caller has anyway. Keys and values that are read are ranges, or views, of the
- * message's memory. What more members a later version sends is left unread: they are the last of their message.
+ * message's memory. Members that a later version adds are left unread: they are the last of their message.
  *
  * Readers throw MessageFormatError when a message has another form, and nothing else; the object is then half filled.
  */
@@ -27,14 +27,14 @@ export interface KeyTarget {
   keyLength: number;
 }
 
-/** What a put or delete is read into. */
+/** Object that a put or delete is read into. */
 export interface WriteTarget extends KeyTarget {
   valueStart: number;
   /** Length of the value in bytes. */
   wantedLength: number;
-  /** -1 none, 0 absent, else the version that the key must have. */
+  /** Version that the key must have, or one of the constants `condition`. */
   condition: number;
-  /** 0: not numbered; the two numbers mean nothing then. */
+  /** Client id; 0: not numbered, and the two numbers mean nothing. */
   client: ClientId;
   number: RequestNumber;
   /** 1 <= first incomplete number <= number. */
@@ -49,19 +49,19 @@ export interface WriteTerms {
   readonly firstIncomplete: number;
 }
 
-/** What a get is read into. */
+/** Object that a get is read into. */
 export interface ReadTarget extends KeyTarget {
   stale: boolean;
 }
 
-/** What the answer to a delete is read into. */
+/** Object that the answer to a delete is read into. */
 export interface DeleteAnswer {
   existed: boolean;
   /** Version of the deletion, 0 when there was nothing to delete. */
   version: Version;
 }
 
-/** What the answer to a get is read into. */
+/** Object that the answer to a get is read into. */
 export interface FoundValue {
   version: Version;
   /** Milliseconds since 1970; 0 never. */
@@ -69,7 +69,7 @@ export interface FoundValue {
   value: Uint8Array | undefined;
 }
 
-/** What the answer to a has is read into. */
+/** Object that the answer to a has is read into. */
 export interface FoundLength {
   version: Version;
   expiresAt: number;

@@ -1,7 +1,7 @@
 /**
  * PUT 1/5, next: core/shard/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes
- * requests where they lie in the socket's memory, checks them and brings them to their shard. The forms stand in
- * codec/client-requests.ts.
+ * requests where they lie in the socket's memory, checks them and brings them to their shard. Forms stand in
+ * codec/client-requests.ts, answers in session.ts, the way to a shard in router.ts.
  */
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';

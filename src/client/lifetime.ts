@@ -53,7 +53,10 @@ export class Lifetime {
     return this.#lastLinkError;
   }
 
-  /** Resolves at the first welcome. @throws KvError `unavailable`, or what every endpoint refuses for. */
+  /**
+   * Resolves at the first welcome.
+   * @throws KvError `unavailable`, with a reason for each endpoint, or what every endpoint refuses for.
+   */
   async open(endpoints: readonly string[], timeoutMs: number): Promise<void> {
     const { clock, processHold, gateways } = this.#parts;
     const deadlineMs = clock.now() + timeoutMs;
@@ -124,9 +127,12 @@ export class Lifetime {
   }
 
   #notConnected(endpoints: readonly string[]): KvError {
-    const last = this.#lastLinkError;
-    const why = last === undefined ? '' : `: ${last.message}`;
-    return new KvError('unavailable', `no gateway answered at ${endpoints.join(', ')}${why}`, { cause: last });
+    const reasons = new Map(this.#parts.gateways.describe().map(({ address, reason }) => [address, reason]));
+    const why = endpoints.map((address) => {
+      const reason = reasons.get(address) ?? 'no answer';
+      return reason.startsWith(address) ? reason : `${address}: ${reason}`;
+    });
+    return new KvError('unavailable', `no gateway answered: ${why.join('; ')}`, { cause: this.#lastLinkError });
   }
 
   async #closeLinks(): Promise<void> {

@@ -290,8 +290,8 @@ export const mutants: readonly Mutant[] = [
     name: 'client sends a repetition under a new number',
     rule: 'S15',
     file: 'src/client/retries.js',
-    find: '        const delayMs = Math.min(delayMaxMs,',
+    find: "        request.state = 'delayed';",
     replace:
-      '        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        const delayMs = Math.min(delayMaxMs,',
+      "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
   },
 ];

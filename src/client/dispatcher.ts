@@ -283,12 +283,6 @@ export class Dispatcher implements LinkOwner, AbortListener {
   }
 
   welcomed(link: Link, welcome: Welcome): void {
-    if (this.#welcome !== undefined && this.#welcome.cluster !== welcome.cluster) {
-      throw new KvError(
-        'wrong-cluster',
-        `${link.address} belongs to cluster ${welcome.cluster}, this client to ${this.#welcome.cluster}`,
-      );
-    }
     this.#welcome ??= welcome;
     this.#lifetime.linkUp(link);
     this.#identity.welcomed(link, welcome);
@@ -327,6 +321,6 @@ export class Dispatcher implements LinkOwner, AbortListener {
   /** When there is none, or the cluster has forgotten it. */
   #askForClientId(): void {
     const link = this.#gateways.anyReady;
-    if (link !== undefined && this.#identity.shouldAsk(link)) link.greet(true);
+    if (link !== undefined && this.#identity.shouldAsk(link)) link.askForClientId();
   }
 }

@@ -6,6 +6,7 @@
  * It says when; what is sent, and what callers are told, is the dispatcher's.
  */
 import type { Timer } from '../env/clock.ts';
+import { backoffMs } from '../rpc/backoff.ts';
 import type { Gateways } from './gateways.ts';
 import type { Link, LinkWorld } from './link.ts';
 import type { PendingRequests } from './pending.ts';
@@ -65,9 +66,8 @@ export class Retries {
   /** Puts the request off, for longer each time it was sent. */
   delay(request: Request): void {
     const { clock, random } = this.#world;
-    const delayMs = Math.min(delayMaxMs, delayMinMs * 2 ** Math.min(request.sends, 10));
     request.state = 'delayed';
-    request.retryAtMs = clock.now() + delayMs * (0.5 + random.uint32() / 2 ** 33);
+    request.retryAtMs = clock.now() + backoffMs(random, request.sends, delayMinMs, delayMaxMs);
     this.#delayed.push(request);
   }
 

@@ -246,9 +246,11 @@ function writeIdentity(out: MessageWriter, { client, number, firstIncomplete }: 
 }
 
 function readIdentity(params: MessageReader, into: WriteTarget): void {
-  const client = natural(params, 0, Number.MAX_SAFE_INTEGER, 'client');
-  const number = natural(params, 0, Number.MAX_SAFE_INTEGER, 'request number');
-  const first = natural(params, 0, Number.MAX_SAFE_INTEGER, 'first incomplete number');
+  const client = params.integer();
+  const number = params.integer();
+  const first = params.integer();
+  if (client < 0 || number < 0 || first < 0)
+    malformed(params, `client ${client}, request number ${number}, first incomplete number ${first}: none is negative`);
   if (client !== 0 && (first < 1 || first > number))
     malformed(params, `request number ${number} with first incomplete number ${first}: 1 <= first <= number`);
   into.client = clientId(client);

@@ -299,9 +299,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'client sends a repetition under a new number',
     rule: 'S15',
-    file: 'src/client/dispatcher.js',
-    find: '        const delayMs = Math.min(times.clientRetryMaxMs,',
+    file: 'src/client/retries.js',
+    find: "        request.state = 'delayed';",
     replace:
-      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(times.clientRetryMaxMs,',
+      "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
   },
 ];

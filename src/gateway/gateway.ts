@@ -6,6 +6,7 @@ import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { instanceId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { times } from '../base/times.ts';
+import type { GatewayStatus } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { registerGateway } from '../coordinator/members.ts';
@@ -32,7 +33,6 @@ import { Reconciler } from './reconciler.ts';
 import { Router } from './router.ts';
 import { allShards, ShardRunner } from './shard-runner.ts';
 import { Snapshots } from './snapshots.ts';
-import type { GatewayStatus } from './status.ts';
 import { gatewayStatus } from './status.ts';
 import { TestbedDoor } from './testbed-door.ts';
 import { ValueCache } from './value-cache.ts';
@@ -179,7 +179,13 @@ class Gateway implements GatewayNode {
     const own = ownShards(options);
     for (const shard of own) await this.#loadShard(shard);
     const clientIds = new ClientIds(world.coordinator);
-    const router = new Router(this.#runner, this.#store, this.#peers, options.id, world.clock);
+    const router = new Router({
+      runner: this.#runner,
+      store: this.#store,
+      peers: this.#peers,
+      self: options.id,
+      clock: world.clock,
+    });
     this.#router = router;
     const parts = {
       cluster: options.cluster.cluster,

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
 import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
+import { condition } from '../../../src/codec/client-requests.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
@@ -264,23 +265,16 @@ export class Cluster {
         outcome.result = result;
       },
     };
-    const source = Buffer.from(key + value);
-    const keyLength = Buffer.byteLength(key);
     const number = options.number ?? ++this.#number;
-    const write = new ShardWrite(
-      replyTo,
-      number,
-      operation,
-      source,
-      0,
-      keyLength,
-      keyLength,
-      source.length - keyLength,
-      options.condition ?? -1,
-      clientId(options.client ?? 7),
-      requestNumber(number),
-      requestNumber(options.first ?? Math.max(1, number - 100)),
-    );
+    const write = new ShardWrite(replyTo, number, operation);
+    write.source = Buffer.from(key + value);
+    write.keyLength = Buffer.byteLength(key);
+    write.valueStart = write.keyLength;
+    write.wantedLength = write.source.length - write.keyLength;
+    write.condition = options.condition ?? condition.none;
+    write.client = clientId(options.client ?? 7);
+    write.number = requestNumber(number);
+    write.firstIncomplete = requestNumber(options.first ?? Math.max(1, number - 100));
     this.event(gateway, write);
     return outcome;
   }
@@ -305,7 +299,10 @@ export class Cluster {
         outcome.failure = failure;
       },
     };
-    this.event(gateway, new ShardRead(replyTo, 1, Buffer.from(key), 0, Buffer.byteLength(key), false, false));
+    const read = new ShardRead(replyTo, 1, false);
+    read.source = Buffer.from(key);
+    read.keyLength = read.source.length;
+    this.event(gateway, read);
     return outcome;
   }
 

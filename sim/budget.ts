@@ -4,6 +4,7 @@
  */
 import { below } from '../src/env/random.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
+import { pick } from './pick.ts';
 
 /**
  * Faults that the product cannot survive yet, each with what is missing. The list must end empty: whoever builds what
@@ -293,10 +294,4 @@ function drawWeather(random: SimulatedRandom, atMs: number): Fault {
     timeoutMs: 5 + below(random, 300),
     everyMs: pick(random, [0, 0, 0, 20]),
   };
-}
-
-export function pick<T>(random: SimulatedRandom, list: readonly T[]): T {
-  const found = list[below(random, Math.max(1, list.length))];
-  if (found === undefined) throw new RangeError('nothing to pick from');
-  return found;
 }

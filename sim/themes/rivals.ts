@@ -7,13 +7,13 @@
  * Each scene is a few faults that belong together. One alone reaches nothing: it takes an owner that does not know,
  * replicas that do not know either, and a reader who knows better, within a second.
  */
-import { balancedOwners } from '../src/core/rendezvous.ts';
-import { below } from '../src/env/random.ts';
-import type { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Fault } from './budget.ts';
-import { pick } from './budget.ts';
-import { gatewayHost, loggerHost } from './hosts.ts';
-import type { ClusterPlan, SidesPlan, WorkloadPlan, WorldPlan } from './plan.ts';
+import { balancedOwners } from '../../src/core/rendezvous.ts';
+import { below } from '../../src/env/random.ts';
+import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import type { Fault } from '../budget.ts';
+import { gatewayHost, loggerHost } from '../hosts.ts';
+import { pick } from '../pick.ts';
+import type { SidesPlan, Theme, ThemeParts } from '../plan.ts';
 
 const gateways = 2;
 /** Nothing happens before: keys are written, and known on both sides. */
@@ -46,14 +46,9 @@ interface Scene {
 
 type DrawScene = (random: SimulatedRandom, cast: Cast, atMs: number) => Scene;
 
-export interface Rivals {
-  readonly cluster: Partial<ClusterPlan>;
-  readonly world: Partial<WorldPlan>;
-  readonly workload: Partial<WorkloadPlan>;
-  readonly faults: readonly Fault[];
-}
+export const rivals: Theme = { name: 'rivals', draw };
 
-export function drawRivals(random: SimulatedRandom): Rivals {
+function draw(random: SimulatedRandom): ThemeParts {
   const loggers = pick(random, [2, 2, 3]);
   const shards = pick(random, [1, 1, 2, 4]);
   const coldSealWaitMs = pick(random, [300, 500]);
@@ -140,7 +135,7 @@ const scenes: readonly DrawScene[] = [
 function drawScenes(
   random: SimulatedRandom,
   cast: Cast,
-): Pick<Rivals, 'faults'> & Pick<SidesPlan, 'speaking'> & { readonly endMs: number } {
+): { readonly faults: readonly Fault[]; readonly speaking: SidesPlan['speaking']; readonly endMs: number } {
   const faults: Fault[] = [];
   const speaking: { fromMs: number; toMs: number }[] = [];
   let atMs = calmMs;

@@ -9,15 +9,22 @@
  *   late appends     a logger restarts, and what was sent to it before arrives afterwards
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
  */
-import { below } from '../src/env/random.ts';
-import type { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Cast, Fault } from './budget.ts';
-import { budget, pick } from './budget.ts';
-import type { ClusterPlan, WorkloadPlan, WorldPlan } from './plan.ts';
+import { below } from '../../src/env/random.ts';
+import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import type { Cast, Fault } from '../budget.ts';
+import { budget } from '../budget.ts';
+import { pick } from '../pick.ts';
+import type { ClusterPlan, Theme, WorkloadPlan, WorldPlan } from '../plan.ts';
 
 const KIB = 1024;
 
-export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
+export const storage: Theme = {
+  name: 'storage',
+  draw: (random) => ({ cluster: drawCluster(random), world: drawWorld(random), workload: drawWorkload(random) }),
+  drawFaults,
+};
+
+function drawCluster(random: SimulatedRandom): Partial<ClusterPlan> {
   const loggers = pick(random, [1, 2, 2, 3]);
   return {
     gateways: pick(random, [1, 2, 2]),
@@ -34,7 +41,7 @@ export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
   };
 }
 
-export function storageWorld(random: SimulatedRandom): Partial<WorldPlan> {
+function drawWorld(random: SimulatedRandom): Partial<WorldPlan> {
   return {
     syncDelayMs: pick(random, [3, 6, 10]),
     syncDelaySpreadMs: pick(random, [0.5, 5]),
@@ -42,7 +49,7 @@ export function storageWorld(random: SimulatedRandom): Partial<WorldPlan> {
   };
 }
 
-export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
+function drawWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
   const clients = pick(random, [2, 3]);
   return {
     clients,
@@ -69,7 +76,7 @@ export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> 
 
 type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
 
-export function drawStorageFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
+function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
   const count = 3 + below(random, 4);
   const faults = Array.from({ length: count }, () => pick(random, sequences)(random, cast, below(random, windowMs)));
   return faults

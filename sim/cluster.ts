@@ -8,6 +8,8 @@ import type { ClusterRecord } from '../src/coordinator/cluster-record.ts';
 import { joinCluster } from '../src/coordinator/cluster-record.ts';
 import type { Fate, MemoryRequest } from '../src/coordinator/memory.ts';
 import { MemoryCoordinator } from '../src/coordinator/memory.ts';
+import type { LoggerTrace } from '../src/core/logger/trace.ts';
+import type { ShardTrace } from '../src/core/shard/trace.ts';
 import { SimulatedClock } from '../src/env/simulated/clock.ts';
 import { SimulatedDisk } from '../src/env/simulated/files.ts';
 import { SimulatedNetwork } from '../src/env/simulated/network.ts';
@@ -23,6 +25,7 @@ import { LateAppends } from './late-appends.ts';
 import type { NodeKind } from './node.ts';
 import { SimulatedNode } from './node.ts';
 import type { Plan } from './plan.ts';
+import { loggerTraces, shardTraces } from './traces.ts';
 import type { Transcript } from './transcript.ts';
 import { SimulatedProcess } from './world.ts';
 
@@ -32,6 +35,16 @@ const ports = { client: 7_001, peer: 7_002, read: 7_003, write: 7_004 } as const
 
 /** How requests to the coordinator fare now. */
 type CoordinatorWeather = Extract<Fault, { kind: 'coordinator' }>;
+
+export interface ClusterParts {
+  readonly plan: Plan;
+  readonly transcript: (now: () => number) => Transcript;
+  readonly coverage: Coverage;
+  /** Traces of all gateways and all loggers. */
+  readonly traces: { readonly shards: readonly ShardTrace[]; readonly loggers: readonly LoggerTrace[] };
+  /** Gets what kept a node from starting when no fault explains it. */
+  readonly onFailure: (error: unknown) => void;
+}
 
 export class SimulatedCluster {
   readonly plan: Plan;
@@ -52,19 +65,18 @@ export class SimulatedCluster {
   #weather: CoordinatorWeather | undefined;
   /** By host: the coordinator tells it late. */
   readonly #late = new Map<string, { readonly untilMs: number; readonly answerMs: number }>();
+  readonly #shardTrace: ShardTrace;
+  readonly #loggerTrace: LoggerTrace;
   #healing = false;
   readonly #onFailure: (error: unknown) => void;
 
-  /** `onFailure`: of a node that did not start for a reason that no fault explains. */
-  constructor(
-    plan: Plan,
-    transcript: (now: () => number) => Transcript,
-    coverage: Coverage,
-    onFailure: (error: unknown) => void,
-  ) {
+  constructor({ plan, transcript, coverage, traces, onFailure }: ClusterParts) {
     this.plan = plan;
     this.coverage = coverage;
     this.lateAppends = plan.faults.some(({ kind }) => kind === 'late-appends') ? new LateAppends() : undefined;
+    const { trace } = this.lateAppends ?? {};
+    this.#shardTrace = shardTraces(trace === undefined ? traces.shards : [...traces.shards, trace]);
+    this.#loggerTrace = loggerTraces(traces.loggers);
     this.#onFailure = onFailure;
     this.transcript = transcript(() => this.clock.now());
     this.#random = new SimulatedRandom(plan.seed).fork('life');
@@ -203,7 +215,7 @@ export class SimulatedCluster {
           batchBytesTarget: cluster.batchBytesTarget,
         },
       },
-      { ...worldOf(process), log: this.transcript.log(node.host) },
+      { ...worldOf(process), log: this.transcript.log(node.host), trace: this.#shardTrace },
     );
     if (process.isAlive) node.gateway = gateway;
   }
@@ -227,7 +239,7 @@ export class SimulatedCluster {
           prefillBytes: cluster.prefillBytes,
         },
       },
-      { ...worldOf(process), log: this.transcript.log(node.host) },
+      { ...worldOf(process), log: this.transcript.log(node.host), trace: this.#loggerTrace },
     );
     if (!process.isAlive) return;
     node.logger = logger;

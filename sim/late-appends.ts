@@ -7,26 +7,35 @@
 import type { ShardId, Uuid } from '../src/base/ids.ts';
 import type { AppendItem } from '../src/codec/logger-protocol.ts';
 import type { ShardEffect } from '../src/core/shard/events.ts';
+import type { ShardTrace } from '../src/core/shard/trace.ts';
 import type { LoggerNode } from '../src/logger/logger.ts';
 import { openChannel } from '../src/rpc/channel.ts';
 import { LoggerClient } from '../src/rpc/logger-client.ts';
 import { clientOptions } from '../src/rpc/options.ts';
 import type { SimulatedProcess } from './world.ts';
 
-/** Of each logger so many are kept. */
+/** Appends that are kept of each logger. */
 const keptMax = 8;
 /** A connection that has brought no answer by then brings none. */
 const patienceMs = 1_000;
 
 export class LateAppends {
-  readonly #sent = new Map<Uuid, AppendItem[]>();
+  /** By logger. */
+  readonly #kept = new Map<Uuid, AppendItem[]>();
 
-  /** An owner sends it now. */
-  sent(shard: ShardId, { zone, epoch, offset, bytes, loggers }: Extract<ShardEffect, { effect: 'append' }>): void {
+  /** Keeps what owners send. */
+  readonly trace: ShardTrace = {
+    before: () => undefined,
+    after: ({ state }, _event, effects) => {
+      for (const effect of effects) if (effect.effect === 'append') this.#sent(state.shard, effect);
+    },
+  };
+
+  #sent(shard: ShardId, { zone, epoch, offset, bytes, loggers }: Extract<ShardEffect, { effect: 'append' }>): void {
     const item: AppendItem = { shard, zone, epoch, offset, bytes: bytes.slice() };
     for (const logger of loggers) {
-      let kept = this.#sent.get(logger);
-      if (kept === undefined) this.#sent.set(logger, (kept = []));
+      let kept = this.#kept.get(logger);
+      if (kept === undefined) this.#kept.set(logger, (kept = []));
       kept.push(item);
       if (kept.length > keptMax) kept.shift();
     }
@@ -34,7 +43,7 @@ export class LateAppends {
 
   /** Sends the last ones to `logger` again, in their old order, from `process`, which ends with it. */
   resend(logger: LoggerNode, process: SimulatedProcess): void {
-    const items = this.#sent.get(logger.uuid) ?? [];
+    const items = this.#kept.get(logger.uuid) ?? [];
     let isOver = items.length === 0;
     const end = (): void => {
       isOver = true;

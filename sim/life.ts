@@ -14,15 +14,17 @@ import { SimulatedRandom } from '../src/env/simulated/random.ts';
 import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
+import { watchSeals } from './check/seals.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
-import { Coverage, observe } from './coverage.ts';
+import { Coverage } from './coverage.ts';
 import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
 import { Transcript } from './transcript.ts';
 import { connectClient, Recorder, Workload, WrongAnswer } from './workload.ts';
+import { countLoggers, countShards } from './watches.ts';
 import { witness } from './witness.ts';
 import type { SimulatedProcess } from './world.ts';
 
@@ -86,7 +88,16 @@ class Life {
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
     const fail = (error: unknown): void => this.#fail(error);
-    this.#cluster = new SimulatedCluster(plan, (now) => new Transcript(now, print), this.#coverage, fail);
+    this.#cluster = new SimulatedCluster({
+      plan,
+      transcript: (now) => new Transcript(now, print),
+      coverage: this.#coverage,
+      traces: {
+        shards: [watchSeals(fail), countShards(this.#coverage)],
+        loggers: [witness(new LoggerPromises(fail)), countLoggers(this.#coverage)],
+      },
+      onFailure: fail,
+    });
     this.#cluster.transcript.onNote((_who, what) => {
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
@@ -111,8 +122,6 @@ class Life {
   }
 
   async run(): Promise<LifeResult> {
-    const stopCounting = observe(this.#coverage, (violation) => this.#fail(violation));
-    const stopWatching = witness(new LoggerPromises((violation) => this.#fail(violation)), this.#cluster.lateAppends);
     const onRejection = (error: unknown): void => this.#fail(error);
     process.on('unhandledRejection', onRejection);
     try {
@@ -121,8 +130,6 @@ class Life {
       this.#fail(error);
     } finally {
       process.off('unhandledRejection', onRejection);
-      stopWatching();
-      stopCounting();
     }
     return this.#result();
   }

@@ -8,9 +8,28 @@ import { zoneId } from '../../src/base/ids.ts';
 import type { SealAnswer } from '../../src/codec/logger-protocol.ts';
 import type { ShardEffect, ShardEvent } from '../../src/core/shard/events.ts';
 import { decodeSealedZone, zoneKey } from '../../src/core/shard/metadata.ts';
+import type { Shard } from '../../src/core/shard/shard.ts';
+import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import { Violation } from './violation.ts';
 
-/** What it needs of a shard: `step` is the take-over's. */
+/** Judges the take-overs of all shards. */
+export function watchSeals(onViolation: (violation: Violation) => void): ShardTrace {
+  const watches = new WeakMap<Shard, SealWatch>();
+  const watchOf = (shard: Shard): SealWatch => {
+    let watch = watches.get(shard);
+    if (watch === undefined) watches.set(shard, (watch = new SealWatch(shard, onViolation)));
+    return watch;
+  };
+  return {
+    before: (shard, event) => watchOf(shard).before(event),
+    after(shard, _event, effects) {
+      const watch = watchOf(shard);
+      for (const effect of effects) watch.after(effect);
+    },
+  };
+}
+
+/** Part of a shard that a watch needs: `step` is the take-over's. */
 export interface Watched {
   readonly state: { readonly shard: ShardId };
   readonly status: { readonly step: string };

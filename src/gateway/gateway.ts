@@ -15,6 +15,7 @@ import type { ShardSettings } from '../core/shard/events.ts';
 import { shardDefaults } from '../core/shard/events.ts';
 import type { Owner } from '../core/shard/metadata.ts';
 import { Shard } from '../core/shard/shard.ts';
+import type { ShardTrace } from '../core/shard/trace.ts';
 import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
 import { FilesError } from '../env/files.ts';
@@ -75,7 +76,12 @@ export interface GatewayNode {
 /** When the own shards are not served by then (no logger can be reached), the others' are loaded all the same. */
 const standbysWaitMs = 2_000;
 
-export type GatewayWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
+export type GatewayWorld = Environment & {
+  readonly coordinator: Coordinator;
+  readonly log: Log;
+  /** Sees every step of every shard; nobody does by default. */
+  readonly trace?: ShardTrace;
+};
 
 /**
  * Starts a gateway. It serves its shards when their take-over is done, a moment later; requests wait for that.
@@ -179,6 +185,7 @@ class Gateway implements GatewayNode {
       peers: this.#peers,
       values,
       onRole: () => this.#loadStandbysWhenServing(),
+      trace: world.trace,
     });
   }
 

@@ -1,6 +1,6 @@
 /** The plan of a seed: which theme, and what is drawn for it. */
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
-import { drawFaults } from './budget.ts';
+import { drawFaults } from './faults/draw.ts';
 import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 import { pick } from './pick.ts';
 import type { Plan, Theme } from './plan.ts';

@@ -141,7 +141,7 @@ class Life {
       this.#clock.after(fault.atMs, () => {
         if (this.#healed) return;
         this.#faults[fault.kind] = (this.#faults[fault.kind] ?? 0) + 1;
-        this.#cluster.inject(fault);
+        this.#cluster.faults.inject(fault);
       });
     }
     await this.#until(() => this.#workload.isDone, workloadMs);

@@ -2,7 +2,6 @@
 import type { SimulatedDisk } from '../src/env/simulated/files.ts';
 import type { GatewayNode } from '../src/gateway/gateway.ts';
 import type { LoggerNode } from '../src/logger/logger.ts';
-import type { Fault } from './budget.ts';
 import type { SimulatedProcess } from './world.ts';
 
 export type NodeKind = 'gateway' | 'logger';
@@ -12,6 +11,8 @@ export class SimulatedNode {
   readonly id: number;
   readonly host: string;
   readonly disk: SimulatedDisk;
+  /** It stands in for another one, and is started once. */
+  readonly isReplacement: boolean;
   starts = 0;
   process: SimulatedProcess | undefined;
   /** There once it has started. */
@@ -19,20 +20,13 @@ export class SimulatedNode {
   logger: LoggerNode | undefined;
   /** Not to be started before this. */
   downUntilMs = 0;
-  /** Dies when this has counted down. */
-  doom:
-    | (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number })
-    | undefined;
-  /** What happens when a sync of it has failed. */
-  failure: Extract<Fault, { kind: 'fail-sync' }> | undefined;
-  /** Appends come late as soon as it is up. */
-  owesLateAppends = false;
 
-  constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk) {
+  constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk, isReplacement: boolean) {
     this.kind = kind;
     this.id = id;
     this.host = host;
     this.disk = disk;
+    this.isReplacement = isReplacement;
   }
 
   get isUp(): boolean {

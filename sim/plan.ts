@@ -6,7 +6,8 @@
  * Types alone: draw-plan.ts draws, themes/ say what for, faults/ do what a plan says.
  */
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Cast, Fault } from './budget.ts';
+import type { Cast } from './faults/actor.ts';
+import type { FaultKind, faultTable } from './faults/table.ts';
 
 export interface ClusterPlan {
   readonly gateways: number;
@@ -96,6 +97,9 @@ export interface Plan {
   readonly workload: WorkloadPlan;
   readonly faults: readonly Fault[];
 }
+
+/** Any fault of the table. `atMs` counts from the start of the workload; hosts (hosts.ts) name nodes. */
+export type Fault = ReturnType<(typeof faultTable)[FaultKind]['draw']>;
 
 /** What a life is made for: most are made for nothing in particular, some for what those rarely reach. */
 export interface Theme {

@@ -6,9 +6,10 @@
  * does not fail is tried with a few other seeds, and the plan that is left stands for itself: it is run from a file
  * (`--plan`), not drawn from its seed.
  */
-import type { Fault } from './budget.ts';
+import type { FaultRow } from './faults/actor.ts';
+import { faultTable } from './faults/table.ts';
 import type { LifeResult } from './life.ts';
-import type { OperationKind, Plan, WorkloadPlan } from './plan.ts';
+import type { Fault, OperationKind, Plan, WorkloadPlan } from './plan.ts';
 import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 
 export interface ShrinkOptions {
@@ -191,28 +192,15 @@ function rightClocks(plan: Plan): Plan | undefined {
 }
 
 /** No fault is of a node that is not there. */
-function withoutNode(plan: Plan, gone: string): Plan {
+export function withoutNode(plan: Plan, gone: string): Plan {
   return { ...plan, faults: plan.faults.flatMap((fault) => faultWithout(fault, gone)) };
 }
 
 function faultWithout(fault: Fault, gone: string): Fault[] {
   if ('node' in fault && fault.node === gone) return [];
   if ('from' in fault && (fault.from === gone || fault.to === gone)) return [];
-  const others = (names: readonly string[]): string[] => names.filter((name) => name !== gone);
-  switch (fault.kind) {
-    case 'blackout':
-      return [{ ...fault, nodes: others(fault.nodes) }];
-    case 'kill-at':
-      return [{ ...fault, others: others(fault.others) }];
-    case 'replace':
-      return [{ ...fault, unreached: others(fault.unreached) }];
-    case 'fail-sync':
-      return fault.then === undefined
-        ? [fault]
-        : [{ ...fault, then: { ...fault.then, nodes: others(fault.then.nodes) } }];
-    default:
-      return [fault];
-  }
+  const row: FaultRow<Fault> = faultTable[fault.kind];
+  return [row.without?.(fault, gone) ?? fault];
 }
 
 function kindsOf(workload: WorkloadPlan): OperationKind[] {

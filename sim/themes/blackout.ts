@@ -1,11 +1,11 @@
 /** Lives of power losses: nodes die in the middle of a sync or a transaction, or all at once. */
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import type { FaultKind } from '../budget.ts';
-import { drawFaults } from '../budget.ts';
+import type { FaultWeights } from '../faults/draw.ts';
+import { drawFaults } from '../faults/draw.ts';
 import { pick } from '../pick.ts';
 import type { Theme, ThemeParts } from '../plan.ts';
 
-const weights: Readonly<Partial<Record<FaultKind, number>>> = {
+const weights: FaultWeights = {
   'kill-at': 6,
   blackout: 3,
   'slow-syncs': 1,

@@ -10,10 +10,9 @@
 import { balancedOwners } from '../../src/core/rendezvous.ts';
 import { below } from '../../src/env/random.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import type { Fault } from '../budget.ts';
 import { gatewayHost, loggerHost } from '../hosts.ts';
 import { pick } from '../pick.ts';
-import type { SidesPlan, Theme, ThemeParts } from '../plan.ts';
+import type { Fault, SidesPlan, Theme, ThemeParts } from '../plan.ts';
 
 const gateways = 2;
 /** Nothing happens before: keys are written, and known on both sides. */

@@ -11,10 +11,10 @@
  */
 import { below } from '../../src/env/random.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import type { Cast, Fault } from '../budget.ts';
 import { budget } from '../budget.ts';
+import type { Cast } from '../faults/actor.ts';
 import { pick } from '../pick.ts';
-import type { ClusterPlan, Theme, WorkloadPlan, WorldPlan } from '../plan.ts';
+import type { ClusterPlan, Fault, Theme, WorkloadPlan, WorldPlan } from '../plan.ts';
 
 const KIB = 1024;
 

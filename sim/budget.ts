@@ -29,14 +29,17 @@ export const budget = {
   /** Time after which partitions, pauses and slowness have ended by themselves; mostly it is sooner. */
   lastingMsMax: 5_000,
   lastingMs: 600,
-  /** Lives of which one has no fault at all. */
+  /** Number of lives of which one has no fault at all. */
   calmOneIn: 8,
   /**
    * Weights of a kind of fault in a life, one of these ("swarm testing"): a life of nothing but crashes reaches what a
    * mixture never does.
    */
   weights: [0, 0, 1, 1, 4],
-  /** Times within which all faults of a life begin: all over the life, or one upon the other. Most bugs need two at once. */
+  /**
+   * Times within which all faults of a life begin: all over the life, or one upon the other. Most bugs need two at
+   * once.
+   */
   spansMs: [Number.POSITIVE_INFINITY, 2_000, 400],
   /**
    * Simulated time, after everything is healed, within which every shard serves, and within which nothing is under way

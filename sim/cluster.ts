@@ -34,9 +34,9 @@ import type { Transcript } from './transcript.ts';
 import type { ClockFault } from './world.ts';
 import { SimulatedProcess } from './world.ts';
 
-/** A supervisor starts what ended again after this. */
+/** Time after which a supervisor starts again what ended. */
 const restartMs = 100;
-/** A request to the coordinator takes so long one way at most, and news of a change so long, in good weather. */
+/** Time that a request to the coordinator takes one way at most, and news of a change, in good weather. */
 const coordinatorDelayMsMax = 2;
 const newsDelayMsMax = 20;
 
@@ -46,7 +46,7 @@ export interface ClusterParts {
   readonly coverage: Coverage;
   /** Traces of all gateways and all loggers. */
   readonly traces: { readonly shards: readonly ShardTrace[]; readonly loggers: readonly LoggerTrace[] };
-  /** Gets what kept a node from starting when no fault explains it. */
+  /** Called with what kept a node from starting when no fault explains it. */
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -95,7 +95,7 @@ export class SimulatedCluster implements Stage {
     };
   }
 
-  /** There once the cluster has started. */
+  /** Record of the cluster, once it has started. */
   get record(): ClusterRecord {
     if (this.#record === undefined) throw new Error('the cluster has a record');
     return this.#record;
@@ -233,7 +233,7 @@ export class SimulatedCluster implements Stage {
     else this.#onFailure(error);
   }
 
-  /** In a turn of its own: the process is not ended while it calls. */
+  /** Ends and starts the node in a turn of its own: the process is not ended while it calls. */
   #restartLater(node: SimulatedNode, process: SimulatedProcess): void {
     this.clock.after(0, () => this.kill(node, 'process', restartMs, process));
   }
@@ -249,7 +249,7 @@ export class SimulatedCluster implements Stage {
       node.logger = undefined;
       this.faults.killed(node);
     } else if (how === 'power' && process === undefined) {
-      // Its process was gone already, what it had written was not.
+      // The process was gone already, what it had written was not.
       node.disk.crash();
     }
     this.clock.after(node.downUntilMs - this.clock.now(), () => this.startNode(node));

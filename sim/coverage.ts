@@ -1,6 +1,6 @@
 /**
- * Counts of the situations that the design is about. A situation that nobody reaches, nobody has tested: the summary over
- * many seeds must show none at zero. watches.ts counts those of the machines.
+ * Counts of the situations that the design is about. A situation that nobody reaches, nobody has tested: the summary
+ * over many seeds must show none at zero. watches.ts counts those of the machines.
  */
 
 export const situations = [

@@ -9,7 +9,7 @@ import { blackout } from './themes/blackout.ts';
 import { rivals } from './themes/rivals.ts';
 import { storage } from './themes/storage.ts';
 
-/** Every theme, and how many lives in the sum of all `lives` are of it. */
+/** Themes; of the sum of all `lives` so many are of each. */
 export const themes: readonly { readonly theme: Theme; readonly lives: number }[] = [
   { theme: anything, lives: 4 },
   { theme: rivals, lives: 2 },
@@ -17,7 +17,7 @@ export const themes: readonly { readonly theme: Theme; readonly lives: number }[
   { theme: blackout, lives: 1 },
 ];
 
-/** How long faults may begin after the workload should have ended. */
+/** Time after the workload should have ended, within which faults may begin. */
 const faultsAfterMs = 500;
 
 export function drawPlan(seed: number): Plan {

@@ -41,9 +41,9 @@ export function originOf(script: string, args: readonly string[]): Origin {
 }
 
 /**
- * Path of the evidence file `name` with the extension. To be called before a long run.
- * @throws EvidenceError when the name is not made of lower-case letters, digits, `.` and `-`, or when there is a file of
- * that name that is not evidence: it is not overwritten.
+ * Path of the evidence file `name` with the extension. To be called before a long run. @throws EvidenceError when the
+ * name is not made of lower-case letters, digits, `.` and `-`, or when there is a file of that name that is not
+ * evidence: it is not overwritten.
  */
 export function evidencePath(name: string, extension: 'txt' | 'md', base = checkout): string {
   if (!/^[a-z0-9][a-z0-9.-]*$/.test(name))

@@ -1,7 +1,8 @@
 /**
  * One life of a cluster, from its plan to its verdict:
  *
- *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still -> the inside is checked -> an orderly end
+ *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still
+ *     -> the inside is checked -> an orderly end
  *
  * `crash`: an assert of the product, or any error that nothing explains. `stuck`: no progress although nothing is wrong
  * any more, or something left behind. `wrong`: a broken promise. `unjudged`: nothing was found, but the history is too
@@ -39,7 +40,7 @@ export type Verdict =
 export interface LifeResult {
   readonly seed: number;
   readonly verdict: Verdict;
-  /** Of the history and of how the world went: two runs of a plan agree. */
+  /** Hash of the history and of how the world went: two runs of a plan agree. */
   readonly hash: string;
   readonly events: number;
   readonly turns: number;
@@ -55,16 +56,16 @@ class Stuck extends Error {
   override readonly name = 'Stuck';
 }
 
-/** Neither right nor wrong is known of the history. */
+/** History of which neither right nor wrong is known. */
 class Unjudged extends Error {
   override readonly name = 'Unjudged';
 }
 
-/** Turns of a life, beyond which it runs in circles. */
+/** Turns of a life beyond which it runs in circles. */
 const turnsMax = 3_000_000;
-/** A connection whose other side vanished without a word is given up after 30 s. */
+/** Time until all is gone: a connection whose other side vanished without a word is given up after 30 s. */
 const endMs = 65_000;
-/** The workload ends after so long in any case. */
+/** Time after which the workload ends in any case. */
 const workloadMs = 30_000;
 
 /** Runs one life. Rejects never for what happens in it. `print` gets the transcript. */
@@ -177,7 +178,7 @@ class Life {
     await this.#during(this.#workload.readAll(client));
   }
 
-  /** All is closed in order, and then nothing may be left: no timer, no connection. */
+  /** An orderly end, after which nothing may be left: no timer, no connection. */
   async #end(): Promise<void> {
     for (const { client } of this.#workload.clients) this.#coverage.count('retry by a client', client.status().resends);
     await this.#during(Promise.all(this.#workload.clients.map(({ client }: { client: Client }) => client.close())));

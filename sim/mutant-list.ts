@@ -10,7 +10,7 @@ export interface Edit {
 
 export interface Mutant extends Edit {
   readonly name: string;
-  /** The rule of DESIGN.md section 7 that it breaks. */
+  /** Rule of docs/invariants.md that it breaks. */
   readonly rule: string;
   /** Second guards that must go as well before the rule is broken, each with why. */
   readonly also?: readonly Edit[];

@@ -22,7 +22,7 @@ import { editsOf, mutants } from './mutant-list.ts';
 import { exitCodes } from './program.ts';
 import type { SeedResult } from './summary.ts';
 
-/** A life that takes longer than this has no end. */
+/** Time that no life takes that has an end. */
 const silenceMaxMs = 120_000;
 const build = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
@@ -79,7 +79,7 @@ function refuseArguments(message: string): never {
   process.exit(2);
 }
 
-/** Gives the exit code. */
+/** Runs the chosen mutants and gives the exit code. */
 async function runAll(): Promise<number> {
   const evidence = values.evidence === undefined ? undefined : evidenceOf(values.evidence);
   const table: string[] = [];
@@ -117,7 +117,7 @@ function say(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** Undefined: not found. */
+/** Outcome of a mutant; undefined: not found. */
 async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | undefined> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kv-filelog-mutant-'));
   try {
@@ -139,7 +139,7 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
   }
 }
 
-/** Only what the simulator runs, and the packages it imports. */
+/** Copy of what the simulator runs and of the packages that it imports, no more. */
 function copyBuild(folder: string): void {
   for (const part of ['src', 'sim']) {
     mkdirSync(path.join(folder, part));

@@ -8,8 +8,8 @@ import type { ClusterPlan } from './plan.ts';
 export const ports = { client: 7_001, peer: 7_002, read: 7_003, write: 7_004 } as const;
 
 /**
- * Size of a disk: more than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger map,
- * which every start reads.
+ * Size of a disk: more than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger
+ * map, which every start reads.
  */
 const deviceBytes = 48 * 1024 * 1024;
 

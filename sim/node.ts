@@ -11,14 +11,14 @@ export class SimulatedNode {
   readonly id: number;
   readonly host: string;
   readonly disk: SimulatedDisk;
-  /** It stands in for another one, and is started once. */
+  /** True for one that stands in for another, and is started once. */
   readonly isReplacement: boolean;
   starts = 0;
   process: SimulatedProcess | undefined;
-  /** There once it has started. */
+  /** Set once it has started. */
   gateway: GatewayNode | undefined;
   logger: LoggerNode | undefined;
-  /** Not to be started before this. */
+  /** Time before which it is not to be started. */
   downUntilMs = 0;
 
   constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk, isReplacement: boolean) {

@@ -47,34 +47,35 @@ export interface WorkloadPlan {
   readonly workersPerClient: number;
   readonly operations: number;
   readonly keys: number;
-  /** One operation in so many goes to one of the few hot keys; 0: none. */
+  /** Number of operations of which one goes to one of the few hot keys; 0: none does. */
   readonly hotOneIn: number;
   readonly hotKeys: number;
-  /** By kind: relative frequency. */
+  /** Relative frequency, by kind. */
   readonly weights: Readonly<Record<OperationKind, number>>;
   readonly valueBytesMax: number;
   readonly batchMax: number;
-  /** How long all operations take together when nothing delays them: faults happen in this time. */
+  /** Time that all operations take together when nothing delays them: faults happen in it. */
   readonly durationMs: number;
-  /** Of the pauses between a worker's operations, so many of a hundred are none: it comes in bursts. */
+  /** Percentage of the pauses between a worker's operations that are none: it comes in bursts. */
   readonly burstPercent: number;
   readonly timeoutMs: number;
   /**
-   * Of so many clients each goes straight to the owners; the others stay with the gateways they were told of, which
-   * forward.
+   * Number of clients, the first ones, that go straight to the owners; the others stay with the gateways they were told
+   * of, which forward.
    */
   readonly directClients: number;
   readonly sides: SidesPlan | undefined;
 }
 
 /**
- * Each client knows one gateway only, client i that of i modulo the gateways. Who had a write acknowledged tells a
- * client of another side, which looks at once and must see it: people talk to one another, not only through the store.
+ * Sides of clients: each knows one gateway only, client i that of i modulo the gateways. Who had a write acknowledged
+ * tells a client of another side, which looks at once and must see it: people talk to one another, not only through the
+ * store.
  */
 export interface SidesPlan {
-  /** The side whose clients only look when they are told; -1: none. */
+  /** Side whose clients only look when they are told; -1: none. */
   readonly listening: number;
-  /** When they make calls of their own nevertheless. */
+  /** Times when they make calls of their own nevertheless. */
   readonly speaking: readonly { readonly fromMs: number; readonly toMs: number }[];
 }
 
@@ -101,15 +102,15 @@ export interface Plan {
 /** Any fault of the table. `atMs` counts from the start of the workload; hosts (hosts.ts) name nodes. */
 export type Fault = ReturnType<(typeof faultTable)[FaultKind]['draw']>;
 
-/** What a life is made for: most are made for nothing in particular, some for what those rarely reach. */
+/** Purpose of a life: most are made for nothing in particular, some for what those rarely reach. */
 export interface Theme {
   /** One word, kebab-case. Part of the seed of what the theme draws. */
   readonly name: string;
   /** Parts of the plan that the theme wants otherwise than drawn for any life (themes/anything.ts). */
   draw(random: SimulatedRandom): ThemeParts;
   /**
-   * Faults, by time, all of which begin within `windowMs` of the workload's start; absent: as in any life. Not asked for
-   * when `draw` gave faults.
+   * Faults, by time, all of which begin within `windowMs` of the workload's start; absent: as in any life. Not asked
+   * for when `draw` gave faults.
    */
   readonly drawFaults?: (random: SimulatedRandom, cast: Cast, windowMs: number) => readonly Fault[];
 }

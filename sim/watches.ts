@@ -38,7 +38,7 @@ function purposeOf(shard: Shard, { writes }: Extract<ShardEffect, { effect: 'tra
   return writes.length > 1 || shard.status.step === 'closing' ? 'close' : 'claim';
 }
 
-/** By shard: the newest epoch that anybody served. */
+/** Newest epoch that anybody served, by shard. */
 type Epochs = Map<number, number>;
 
 class ShardWatch {
@@ -56,7 +56,7 @@ class ShardWatch {
     this.#epochs = epochs;
   }
 
-  /** Whether it serves, though another one does since. */
+  /** True when the shard serves, though another one does since. */
   #isReplaced(shard: Shard): boolean {
     return shard.role === 'owner' && (shard.status.owner?.epoch ?? 0) < (this.#epochs.get(shard.state.shard) ?? 0);
   }

@@ -11,7 +11,7 @@ export function witness(promises: LoggerPromises): LoggerTrace {
   const witnesses = new WeakMap<TracedMachine, LoggerWitness>();
   return {
     before(machine) {
-      // Before its first step it holds what a restart has found.
+      // The first step changes what a restart has found.
       if (!witnesses.has(machine)) witnesses.set(machine, new LoggerWitness(machine, promises));
     },
     after(machine, event, effects) {

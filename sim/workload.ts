@@ -15,20 +15,20 @@ import type { OperationKind, WorkloadPlan } from './plan.ts';
 import { decodeValue, encodeValue } from './values.ts';
 import type { SimulatedProcess } from './world.ts';
 
-/** A call that was made and has not ended. */
+/** Call that was made and has not ended. */
 interface Call {
   readonly process: number;
   readonly f: HistoryCall;
   readonly key: string;
   readonly value: HistoryValue;
-  /** Its condition. */
+  /** Condition of the call. */
   readonly version: number | undefined;
 }
 
-/** What the end of a call says beyond the call. */
+/** Fields that the end of a call has beyond those of the call. */
 type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion'>>;
 
-/** What a client was told that cannot be: bytes that nobody wrote, an error that no fault explains. */
+/** Answer that cannot be: bytes that nobody wrote, an error that no fault explains. */
 export class WrongAnswer extends Error {
   override readonly name = 'WrongAnswer';
 }
@@ -83,7 +83,7 @@ export class Recorder {
     });
   }
 
-  /** Gives the process to use for the next call: another one after an unknown outcome. */
+  /** Reads, and gives the process to use for the next call: another one after an unknown outcome. */
   async get(
     process: number,
     key: string,
@@ -156,7 +156,7 @@ export class Recorder {
   }
 }
 
-/** `blind`: what the call is without a condition. */
+/** A write as a call; `blind`: its form without a condition. */
 function writeCall(
   process: number,
   blind: 'put' | 'del',
@@ -186,7 +186,7 @@ function nameOf(key: string, value: Uint8Array): string {
 
 const processHold = { hold: () => undefined, release: () => undefined };
 
-/** The SDK in a simulated process. Tries until the cluster answers. */
+/** Opens the SDK in a simulated process. Tries until the cluster answers. */
 export async function connectClient(
   process: SimulatedProcess,
   endpoints: readonly string[],
@@ -209,10 +209,10 @@ interface Side {
   looking: number;
 }
 
-/** A client looks for so many things at once; what it is told beyond that it misses. */
+/** Things that a client looks for at once; what it is told beyond that it misses. */
 const looksMax = 2;
 
-/** All workers of all clients. */
+/** Workers of all clients. */
 export class Workload {
   readonly #cluster: SimulatedCluster;
   readonly #plan: WorkloadPlan;
@@ -253,7 +253,7 @@ export class Workload {
     this.#stopped = true;
   }
 
-  /** `onError`: of a worker, which ends. */
+  /** `onError` gets the error of a worker, which ends. */
   start(onError: (error: unknown) => void): void {
     this.#onError = onError;
     this.#startedMs = this.#cluster.clock.now();
@@ -314,7 +314,7 @@ export class Workload {
     return done.process;
   }
 
-  /** What was done or seen is told to a client of another side, which must not see less. */
+  /** Tells a client of another side what was done or seen: it must not see less. */
   #tell(from: Side, key: string, random: SimulatedRandom): void {
     const others = this.#sides.filter(({ gateway, looking }) => gateway !== from.gateway && looking < looksMax);
     if (others.length === 0 || this.#left <= 0) return;
@@ -366,7 +366,7 @@ export class Workload {
     }
   }
 
-  /** Through the SDK's own batches, whose results are given to the calls one by one. */
+  /** Calls in one of the SDK's own batches, whose results are given to them one by one. */
   async #batch(
     client: Client,
     random: SimulatedRandom,

@@ -41,7 +41,7 @@ export class SealWatch {
   #zone = 0;
   #epoch = 0;
   readonly #answers = new Map<Uuid, SealAnswer>();
-  /** Answered, but did not give the tail when it was read. */
+  /** Loggers that answered, but did not give the tail when it was read. */
   readonly #unsound = new Set<string>();
 
   constructor(shard: Watched, onViolation: (violation: Violation) => void) {
@@ -57,7 +57,7 @@ export class SealWatch {
   }
 
   /**
-   * What was read from the coordinator begins the sealing, also where nobody can be asked now; and a tick does when
+   * A reading of the coordinator begins the sealing, also where nobody can be asked now; and a tick does when
    * somebody did not give the tail. Who answered before and is not asked again has answered nothing then.
    */
   #mayBeginAnew(event: ShardEvent): boolean {
@@ -78,7 +78,7 @@ export class SealWatch {
     else if (effect.effect === 'transact' && this.#shard.status.step === 'closing') this.#closing(effect);
   }
 
-  /** Those who answered are asked again only when all begins anew. */
+  /** Notes whom a seal goes to: who answered is asked again only when all begins anew. */
   #sealing({ zone, epoch, loggers }: Extract<ShardEffect, { effect: 'seal' }>): void {
     const isSame = zone === this.#zone && epoch === this.#epoch && !loggers.some((logger) => this.#answers.has(logger));
     if (isSame) return;

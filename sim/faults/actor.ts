@@ -52,8 +52,8 @@ export interface FaultRow<F extends FaultPlan> {
   /** Class of the actor: one object in a life, shared by the rows that name the same class. */
   readonly actor: ActorClass<F>;
   /**
-   * The fault in a cluster without `host`; absent: it names no hosts but those of `node`, `from` and `to`, without which
-   * there is no such fault.
+   * The fault in a cluster without `host`; absent: it names no hosts but those of `node`, `from` and `to`, without
+   * which there is no such fault.
    */
   without?(fault: F, host: string): F;
 }

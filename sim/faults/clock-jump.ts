@@ -12,7 +12,7 @@ export interface ClockJumpPlan {
 
 const byMsMax = 3_600_000;
 
-/** Nothing is to be healed: no time is the right one, and a process that starts has its plan's offset again. */
+/** Actor without healing: no time is the right one, and a process that starts has its plan's offset again. */
 class ClockJumps implements FaultActor<ClockJumpPlan> {
   readonly #stage: Stage;
 

@@ -12,13 +12,13 @@ export interface CoordinatorPlan {
   readonly kind: 'coordinator';
   readonly atMs: number;
   readonly forMs: number;
-  /** One way, at most. */
+  /** Delay one way, at most. */
   readonly delayMs: number;
   readonly requestLost: number;
   readonly answerLost: number;
   readonly timeoutMs: number;
   /**
-   * The coordinator takes what has arrived only so often, all at once, so that rivals are neck and neck (0: at any
+   * Interval at which the coordinator takes what has arrived, all at once, so that rivals are neck and neck (0: at any
    * time).
    */
   readonly everyMs: number;
@@ -49,7 +49,7 @@ type AnyPlan = CoordinatorPlan | CoordinatorCutPlan | CoordinatorLatePlan;
 class CoordinatorFaults implements FaultActor<AnyPlan> {
   readonly #stage: Stage;
   #weather: CoordinatorPlan | undefined;
-  /** By host: processes that hear late. */
+  /** Processes that hear late, by host. */
   readonly #late = new Map<string, { readonly untilMs: number; readonly answerMs: number }>();
 
   constructor(stage: Stage) {

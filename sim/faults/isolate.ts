@@ -2,7 +2,9 @@
 import type { SimulatedNode } from '../node.ts';
 import type { FaultActor, FaultRow, Stage } from './actor.ts';
 
-/** Nothing passes to and from the node, the coordinator included (`isolate`); or it refuses connections (`refuse`). */
+/**
+ * A node that nothing passes to or from, the coordinator included (`isolate`); or that refuses connections (`refuse`).
+ */
 export interface IsolatePlan {
   readonly kind: 'isolate' | 'refuse';
   readonly atMs: number;

@@ -17,7 +17,7 @@ export interface KillAtPlan {
   readonly others: readonly string[];
 }
 
-/** After the turn in which the count is reached, or so much later: before the answer, or behind it. */
+/** Time after the turn in which the count is reached, at most: the node dies before the answer, or behind it. */
 const afterMsMax = 2;
 
 class Dooms implements FaultActor<KillAtPlan> {

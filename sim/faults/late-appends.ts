@@ -30,7 +30,7 @@ const patienceMs = 1_000;
 
 class LateAppends implements FaultActor<LateAppendsPlan> {
   readonly #stage: Stage;
-  /** By logger. */
+  /** Appends that were sent last, by logger. */
   readonly #kept = new Map<Uuid, AppendItem[]>();
 
   /** Loggers that get appends as soon as they are up. */

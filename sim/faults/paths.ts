@@ -9,7 +9,7 @@ export interface CutPlan {
   readonly to: string;
 }
 
-/** Nothing passes from one to the other (`block`), or in either direction (`partition`). */
+/** A path on which nothing passes, one way (`block`) or both (`partition`). */
 export interface BlockPlan {
   readonly kind: 'block' | 'partition';
   readonly atMs: number;
@@ -18,7 +18,7 @@ export interface BlockPlan {
   readonly forMs: number;
 }
 
-/** The cluster opens all paths when everything is healed. */
+/** Actor without healing: the cluster opens all paths when everything is healed. */
 class Paths implements FaultActor<CutPlan | BlockPlan> {
   readonly #stage: Stage;
 

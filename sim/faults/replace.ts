@@ -1,6 +1,6 @@
 /**
- * An operator takes a gateway for dead and starts another in its place, on another machine, while the old one goes on in
- * its old belief.
+ * An operator takes a gateway for dead and starts another in its place, on another machine, while the old one goes on
+ * in its old belief.
  */
 import { below } from '../../src/env/random.ts';
 import type { SimulatedNode } from '../node.ts';

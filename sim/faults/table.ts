@@ -1,6 +1,6 @@
 /**
- * All faults: a new one costs a file and a row here (and leaves `notYetSurvivable` of budget.ts). The order is part of
- * what a seed means: weights are drawn in it, and healing goes in it.
+ * Table of all faults: a new one costs a file and a row here (and leaves `notYetSurvivable` of budget.ts). The order is
+ * part of what a seed means: weights are drawn in it, and healing goes in it.
  */
 import type { FaultPlan, FaultRow } from './actor.ts';
 import { clockJump } from './clock-jump.ts';

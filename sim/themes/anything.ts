@@ -1,6 +1,6 @@
 /**
- * Lives made for nothing in particular: any cluster, any world, any workload, any faults. What it draws is also the ground
- * on which the other themes change what they need.
+ * Lives made for nothing in particular: any cluster, any world, any workload, any faults. What it draws is also the
+ * ground on which the other themes change what they need.
  */
 import { below } from '../../src/env/random.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';

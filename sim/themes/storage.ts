@@ -2,8 +2,9 @@
  * Lives made for what loggers must keep (S3, S9, S17): long batches with a sync always under way, and faults in
  * sequences that chance hardly ever strings together:
  *
- *   torn tail        everything loses power in the middle of a sync, and the loggers once more when the tail has been told of
- *   failed tail      a sync fails and every gateway dies before it can react; the loggers lose power when the take-over has used what a scan found
+ *   torn tail        everything loses power in the middle of a sync, and the loggers once more when the tail is known
+ *   failed tail      a sync fails and every gateway dies before it can react; the loggers lose power when the take-over
+ *                    has used what a scan found
  *   failed sync      a sync fails, and the machine loses power before the process has come back
  *   busy usurper     a gateway is replaced while it goes on writing: seals find appends in the queue
  *   late appends     a logger restarts, and what was sent to it before arrives afterwards
@@ -66,7 +67,7 @@ function drawWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
       'put-many': pick(random, [0, 1]),
       'get-many': 0,
     },
-    // Of several blocks: what is lost must be more than the block that the next write touches.
+    // Values of several blocks: what is lost must be more than the block that the next write touches.
     valueBytesMax: pick(random, [4_000, 15_000]),
     durationMs: pick(random, [2_500, 4_000]),
     burstPercent: pick(random, [0, 50]),
@@ -162,8 +163,8 @@ function lateAppends(random: SimulatedRandom, { loggers }: Cast, atMs: number): 
 }
 
 /**
- * The weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would not even
- * start.
+ * Sequence whose weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would
+ * not even start.
  */
 function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: number): Fault[] {
   const kills = gateways.map(

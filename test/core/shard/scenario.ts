@@ -14,7 +14,8 @@
  * Commands:
  *   claim g0 ...              these gateways take the shard over, all at once
  *   start g0                  another process of the gateway, which knows nothing
- *   put|delete|read g0 key [value, as it is or as BYTES*x] [condition=] [client=] [number=]   `condition`: zone:offset, or 0
+ *   put|delete|read g0 key [value] [condition=] [client=] [number=]
+ *                             value: as it is, or BYTES*x; condition: a version as zone:offset, or 0
  *   down|up|restart|full l0   the logger; `restart`: it holds what it held and takes no more appends in open zones
  *   hold KIND ...             effects of these kinds happen only at `release`; `drop`: never
  *   reach l0 ...              the first held append reaches these loggers, whose answers are lost; then it is dropped

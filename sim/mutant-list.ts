@@ -10,7 +10,7 @@ export interface Edit {
 
 export interface Mutant extends Edit {
   readonly name: string;
-  /** The rule of docs/invariants.md that it breaks. */
+  /** Rule of docs/invariants.md that it breaks. */
   readonly rule: string;
   /** Second guards that must go as well before the rule is broken, each with why. */
   readonly also?: readonly Edit[];
@@ -32,7 +32,7 @@ export const mutants: readonly Mutant[] = [
     name: 'ack before sync',
     rule: 'S3',
     file: machine,
-    find: "        this.#wait({ kind: 'append', ticket, zone, end: zone.written, lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) });",
+    find: "        this.#wait({\n            kind: 'append',\n            ticket,\n            zone,\n            end: zone.written,\n            lba: lbaOf(item.zone, item.offset, this.#options.zoneSize),\n        });",
     replace:
       "        this.#unsynced = true; zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) } });",
   },
@@ -149,7 +149,7 @@ export const mutants: readonly Mutant[] = [
     rule: 'S17',
     file: 'src/logger/log-store.js',
     find: '(error) => this.#fail(error instanceof Error ? error : new Error(String(error))));',
-    replace: "() => { this.#guarded(() => metadata.synced()); this.#run(machine.step({ kind: 'synced' })); });",
+    replace: "() => { this.#guarded(() => metadata.synced()); this.#step({ kind: 'synced' }); });",
   },
   {
     name: 'new zone not entered in the metadata log',

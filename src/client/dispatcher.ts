@@ -112,8 +112,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     };
   }
 
-  // --- the way of a request
-  // ------------------------------------------------------------------------------------------------
+  // --- the way of a request ------------------------------------------------------------------------------------------
 
   /** The request settles, whatever happens. */
   submit(request: Request, timeoutMs: number, signal: AbortSignal | undefined): void {
@@ -275,8 +274,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     );
   }
 
-  // --- what links tell
-  // -----------------------------------------------------------------------------------------------------
+  // --- what links tell -----------------------------------------------------------------------------------------------
 
   wantsClientId(link: Link): boolean {
     return this.#identity.shouldAsk(link);

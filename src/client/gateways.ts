@@ -1,9 +1,9 @@
 /**
  * The links to the gateways that are known, from the endpoints given and from the map, and the choice among them.
  *
- * A gateway may have two addresses (an endpoint given by name, and what the map says). Of links that turn out to lead to
- * one process at two addresses the one that came first stays, and the other is idle until its gateway is not reached any
- * more. What goes over the links is the dispatcher's.
+ * A gateway may have two addresses (an endpoint given by name, and what the map says). Of links that turn out to lead
+ * to one process at two addresses the one that came first stays, and the other is idle until its gateway is not reached
+ * any more. What goes over the links is the dispatcher's.
  */
 import type { SlotId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';

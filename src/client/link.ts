@@ -6,8 +6,8 @@
  *    |                +---- pause <-- refused, too slow, malformed or cut
  *    +--close-- from any of them
  *
- * Which gateways there are, and which of two links to the same one stays, is for gateways.ts; what becomes of requests is
- * the dispatcher's.
+ * Which gateways there are, and which of two links to the same one stays, is for gateways.ts; what becomes of requests
+ * is the dispatcher's.
  */
 import { KvError } from '../base/errors.ts';
 import { times } from '../base/times.ts';
@@ -34,7 +34,9 @@ export interface LinkOwner {
   wantsClientId(link: Link): boolean;
   /** It is ready, or was given an answer to a further hello. */
   welcomed(link: Link, welcome: Welcome): void;
-  /** The link will give no client id, should it have asked for one: the gateway has none now, or the link was closed. */
+  /**
+   * The link will give no client id, should it have asked for one: the gateway has none now, or the link was closed.
+   */
   clientIdRefused(link: Link): void;
   mapChanged(link: Link, map: ShardMap): void;
   /** It was ready, or tried to be; the requests on it have been told. `error` says why. */

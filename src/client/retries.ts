@@ -1,7 +1,7 @@
 /**
- * All that time does to requests, by one timer for all of them: deadlines, the pause before a request is sent again, and
- * requests that their gateway still has although their shard went to another one. The timer runs while requests have not
- * settled.
+ * All that time does to requests, by one timer for all of them: deadlines, the pause before a request is sent again,
+ * and requests that their gateway still has although their shard went to another one. The timer runs while requests
+ * have not settled.
  *
  * It says when; what is sent, and what callers are told, is the dispatcher's.
  */

@@ -1,6 +1,6 @@
 /**
- * Identity of this client's writes (S15): the client id that a gateway gave, and the window of numbers under it. A write
- * keeps what it was given through all its copies, also when the client gets another id meanwhile.
+ * Identity of this client's writes (S15): the client id that a gateway gave, and the window of numbers under it. A
+ * write keeps what it was given through all its copies, also when the client gets another id meanwhile.
  *
  * At most one gateway is asked for an id at a time, and seldom. Sending and repeating writes is not done here.
  */

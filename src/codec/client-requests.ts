@@ -76,8 +76,7 @@ export interface FoundLength {
   valueLength: number;
 }
 
-// --- put, delete
-// ---------------------------------------------------------------------------------------------------------
+// --- put, delete -----------------------------------------------------------------------------------------------------
 
 /** The key is [keyStart, keyEnd) of `key`, the value likewise. */
 export function writePut(
@@ -153,8 +152,7 @@ export function readDeleteAnswer(result: MessageReader, into: DeleteAnswer): voi
   into.version = readVersion(result);
 }
 
-// --- get, has
-// ------------------------------------------------------------------------------------------------------------
+// --- get, has --------------------------------------------------------------------------------------------------------
 
 /** The key is [keyStart, keyEnd) of `key`. */
 export function writeGet(out: MessageWriter, stale: boolean, key: Uint8Array, keyStart = 0, keyEnd = key.length): void {
@@ -222,8 +220,7 @@ export function readHasAnswer(result: MessageReader, into: FoundLength): boolean
   return true;
 }
 
-// --- parts
-// ---------------------------------------------------------------------------------------------------------------
+// --- parts -----------------------------------------------------------------------------------------------------------
 
 function readKey(params: MessageReader, into: KeyTarget): void {
   params.range();

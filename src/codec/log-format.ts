@@ -98,8 +98,7 @@ function writeU48(bytes: Buffer, value: number, offset: number): void {
   bytes.writeUIntLE(value, offset, 6);
 }
 
-// --- zone header
-// ---------------------------------------------------------------------------------------------------------
+// --- zone header -----------------------------------------------------------------------------------------------------
 
 export interface ZoneHeader extends ZonePlace {
   readonly alignment: number;
@@ -173,8 +172,7 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
   };
 }
 
-// --- records
-// -------------------------------------------------------------------------------------------------------------
+// --- records ---------------------------------------------------------------------------------------------------------
 
 /** A record to be written. Key and value are ranges of `source`, so that the hot path copies each byte once. */
 export interface RecordInput {
@@ -371,8 +369,7 @@ function decodeFields(
   };
 }
 
-// --- batches
-// -------------------------------------------------------------------------------------------------------------
+// --- batches ---------------------------------------------------------------------------------------------------------
 
 export interface BatchHeader {
   readonly shard: ShardId;

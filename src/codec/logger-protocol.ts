@@ -142,8 +142,7 @@ export interface LoggerStatus {
   readonly alignment: number;
 }
 
-// --- methods
-// -------------------------------------------------------------------------------------------------------------
+// --- methods ---------------------------------------------------------------------------------------------------------
 
 export const loggerMethods = {
   append: 'Append',
@@ -208,8 +207,7 @@ export interface ConfirmAnswer {
   readonly refusals: readonly (LoggerRefusalCode | undefined)[];
 }
 
-// --- primitives
-// ----------------------------------------------------------------------------------------------------------
+// --- primitives ------------------------------------------------------------------------------------------------------
 
 const u48Max = 2 ** 48 - 1;
 export const readShard = (reader: MessageReader): ShardId =>
@@ -250,8 +248,7 @@ export function readRefusal(error: MessageReader): LoggerRefusal | LoggerLost {
   return refusal(code, typeof message === 'string' ? message : '', typeof detail === 'number' ? detail : 0);
 }
 
-// --- Append
-// --------------------------------------------------------------------------------------------------------------
+// --- Append ----------------------------------------------------------------------------------------------------------
 
 export function writeAppend(out: MessageWriter, logger: Uuid, items: readonly AppendItem[]): void {
   out.array(2);
@@ -322,8 +319,7 @@ export function readAppendAnswer(result: MessageReader): AppendAnswer[] {
   return answers;
 }
 
-// --- Confirm
-// -------------------------------------------------------------------------------------------------------------
+// --- Confirm ---------------------------------------------------------------------------------------------------------
 
 export function writeConfirm(out: MessageWriter, logger: Uuid, number: number, items: readonly ConfirmItem[]): void {
   out.array(3);
@@ -378,8 +374,7 @@ export function readConfirmAnswer(result: MessageReader): ConfirmAnswer {
   return { number, refusals };
 }
 
-// --- Seal, Finish, Reset
-// -------------------------------------------------------------------------------------------------
+// --- Seal, Finish, Reset ---------------------------------------------------------------------------------------------
 
 export function writeSeal(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch): void {
   out.array(4);

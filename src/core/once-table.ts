@@ -251,8 +251,7 @@ export class OnceTable<Token = unknown> {
     for (const waiting of this.#uncommitted) if (waiting.id <= floor) waiting.partial = true;
   }
 
-  // --- snapshots
-  // ------------------------------------------------------------------------------------------------------------
+  // --- snapshots -----------------------------------------------------------------------------------------------------
 
   /** Ids of all clients, the one silent for longest first. */
   clientIds(): ClientId[] {
@@ -299,8 +298,7 @@ export class OnceTable<Token = unknown> {
     this.#floor = floor;
   }
 
-  // --- parts
-  // ----------------------------------------------------------------------------------------------------------------
+  // --- parts ---------------------------------------------------------------------------------------------------------
 
   #checkUnknown(known: Client<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
     if (known.partial) return forgotten;

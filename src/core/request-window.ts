@@ -1,8 +1,9 @@
 /**
- * Numbers of one client's writes that are under way (S15), at the client itself or at the gateway that is the client for
- * others. Numbers are given out in order, end in any order, and `firstIncomplete`, sent along with each write, is the
- * smallest that has not ended: below it nobody will ever ask again, so the owners may forget. A write that was reported
- * as `unknown` has ended: no repetition follows it. At most `size` numbers lie between the first and the newest.
+ * Numbers of one client's writes that are under way (S15), at the client itself or at the gateway that is the client
+ * for others. Numbers are given out in order, end in any order, and `firstIncomplete`, sent along with each write, is
+ * the smallest that has not ended: below it nobody will ever ask again, so the owners may forget. A write that was
+ * reported as `unknown` has ended: no repetition follows it. At most `size` numbers lie between the first and the
+ * newest.
  */
 import { assert } from '../base/assert.ts';
 import type { RequestNumber } from '../base/ids.ts';

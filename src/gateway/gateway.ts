@@ -16,6 +16,7 @@ import { shardDefaults } from '../core/shard/events.ts';
 import type { Owner } from '../core/shard/head/metadata.ts';
 import { Shard } from '../core/shard/shard.ts';
 import { asKvError } from '../env/as-kv-error.ts';
+import type { ShardTrace } from '../core/shard/trace.ts';
 import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
 import { lockFolder } from '../env/folder-lock.ts';
@@ -71,7 +72,12 @@ export interface GatewayNode {
   close(): Promise<void>;
 }
 
-export type GatewayWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
+export type GatewayWorld = Environment & {
+  readonly coordinator: Coordinator;
+  readonly log: Log;
+  /** Sees every step of every shard; nobody does by default. */
+  readonly trace?: ShardTrace;
+};
 
 /**
  * Starts a gateway. It serves its shards when their take-over is done, a moment later; requests wait for that.
@@ -167,6 +173,7 @@ class Gateway implements GatewayNode {
       peers: this.#peers,
       values,
       onRole: () => this.#loadStandbysWhenServing(),
+      trace: world.trace,
     });
   }
 

@@ -1,7 +1,7 @@
 /**
  * Requests whose shard has no owner in reach at the moment (a start, a take-over, a gateway that is being started
- * again). They are tried again every few milliseconds, in the order they came, until they can be passed on or their time
- * is over. Limits: `requestsHeldMax`, `requestsHeldBytesMax`, `requestHeldMs`.
+ * again). They are tried again every few milliseconds, in the order they came, until they can be passed on or their
+ * time is over. Limits: `requestsHeldMax`, `requestsHeldBytesMax`, `requestHeldMs`.
  *
  * It does not know where a request could go, nor whom to tell: the router does.
  */

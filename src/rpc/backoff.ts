@@ -1,7 +1,7 @@
 /**
  * Pause before something that failed is tried again: one formula for links and for requests. It doubles with every
- * failure, up to a bound, and is drawn between half of that and the whole of it, so that those who lost one server don't
- * come back in step.
+ * failure, up to a bound, and is drawn between half of that and the whole of it, so that those who lost one server
+ * don't come back in step.
  */
 import { assert } from '../base/assert.ts';
 import type { Random } from '../env/random.ts';

@@ -212,8 +212,7 @@ class ConnectionChannel implements RpcChannel {
     this.#shut(reason);
   }
 
-  // --- output
-  // ---------------------------------------------------------------------------------------------------------------
+  // --- output --------------------------------------------------------------------------------------------------------
 
   #beginMessage(): MessageWriter {
     assert(!this.#composing, 'messages are written one after another');
@@ -272,8 +271,7 @@ class ConnectionChannel implements RpcChannel {
     this.#clock.endOfTurn(() => onAnswer({ kind: 'lost', sent: false, message }, undefined));
   }
 
-  // --- input
-  // ----------------------------------------------------------------------------------------------------------------
+  // --- input ---------------------------------------------------------------------------------------------------------
 
   #onOpen(): void {
     this.#connected = true;
@@ -427,8 +425,7 @@ class ConnectionChannel implements RpcChannel {
     this.#handler.onDrain(this);
   }
 
-  // --- closing
-  // --------------------------------------------------------------------------------------------------------------
+  // --- closing -------------------------------------------------------------------------------------------------------
 
   /** Closes at once; what waits to be sent is lost. */
   #abort(reason: string): void {

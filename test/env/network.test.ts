@@ -293,8 +293,7 @@ test('addresses are read and written, IPv6 in brackets', () => {
   assert.equal(formatAddress('10.0.0.1', 5), '10.0.0.1:5');
 });
 
-// --- what only the simulated one can do
-// ------------------------------------------------------------------------------------------------
+// --- what only the simulated one can do ------------------------------------------------------------------------------
 
 interface World {
   readonly clock: SimulatedClock;

@@ -191,8 +191,7 @@ export class LoggerMachine<Ticket> {
     return entries;
   }
 
-  // --- append
-  // ------------------------------------------------------------------------------------------------------------
+  // --- append --------------------------------------------------------------------------------------------------------
 
   #append(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -301,8 +300,7 @@ export class LoggerMachine<Ticket> {
     });
   }
 
-  // --- seal, finish, reset
-  // -----------------------------------------------------------------------------------------------
+  // --- seal, finish, reset -------------------------------------------------------------------------------------------
 
   #seal(ticket: Ticket, shard: ShardId, id: ZoneId, epoch: Epoch): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -361,8 +359,7 @@ export class LoggerMachine<Ticket> {
     ];
   }
 
-  // --- syncs
-  // -------------------------------------------------------------------------------------------------------------
+  // --- syncs ---------------------------------------------------------------------------------------------------------
 
   #startSync(): MachineEffect<Ticket>[] {
     if (this.#syncing || this.#failed || !this.#unsynced) return [];
@@ -415,8 +412,7 @@ export class LoggerMachine<Ticket> {
     return [];
   }
 
-  // --- state
-  // -------------------------------------------------------------------------------------------------------------
+  // --- state ---------------------------------------------------------------------------------------------------------
 
   #zone(shard: ShardId, id: ZoneId): Zone | undefined {
     return this.#zones.get(shard)?.get(id);

@@ -42,8 +42,9 @@ export type WriteOperation = 'put' | 'delete';
 const noBytes = new Uint8Array(0);
 
 /**
- * A PUT or DEL on its way through the shard. Made empty, so that its door assigns what it read by name; from then on the
- * caller's part does not change. All fields exist from the start, in one order: the engine then knows one shape of write.
+ * A PUT or DEL on its way through the shard. Made empty, so that its door assigns what it read by name; from then on
+ * the caller's part does not change. All fields exist from the start, in one order: the engine then knows one shape of
+ * write.
  */
 export class ShardWrite implements RecordInput {
   /** It is its own event. */
@@ -172,7 +173,7 @@ export interface OwnRecord {
   readonly recordBytes: number;
 }
 
-// --- what a record carries for the reply (S15) ---------------------------------------------------------------------
+// --- what a record carries for the reply (S15) -----------------------------------------------------------------------
 
 const refusedCondition = 1;
 const refusedAbsent = 2;

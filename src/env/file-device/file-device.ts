@@ -258,8 +258,7 @@ export class FileDevice implements ZonedDevice {
     await this.#medium.close();
   }
 
-  // --- checks
-  // ------------------------------------------------------------------------------------------------------------
+  // --- checks --------------------------------------------------------------------------------------------------------
 
   #checkWorking(): void {
     this.#medium.checkNotFailed();
@@ -287,8 +286,7 @@ export class FileDevice implements ZonedDevice {
     return found;
   }
 
-  // --- places
-  // ------------------------------------------------------------------------------------------------------------
+  // --- places --------------------------------------------------------------------------------------------------------
 
   /**
    * Where [offset, offset + length) of a zone lies in the file, neighbours joined; `at` is undefined where it lies
@@ -308,8 +306,7 @@ export class FileDevice implements ZonedDevice {
     return piecesOf(this.#zones.get(zone)?.extents ?? [], this.#medium.place, offset, length);
   }
 
-  // --- extents
-  // -----------------------------------------------------------------------------------------------------------
+  // --- extents -------------------------------------------------------------------------------------------------------
 
   /** Gives the zone extents up to `end`, all or none. @throws DeviceError `full` */
   #grow(zone: DeviceZone, found: Zone, end: number): void {
@@ -363,8 +360,7 @@ export class FileDevice implements ZonedDevice {
     zone.zeroedTo = Math.min(zone.zeroedTo, count * this.#extentBytes);
   }
 
-  // --- the map
-  // -----------------------------------------------------------------------------------------------------------
+  // --- the map -------------------------------------------------------------------------------------------------------
 
   /** Room in both metadata areas for a map of so many extents, so that reset and finish work on a full file system. */
   #reserveMapRoom(extentCount: number): void {
@@ -392,8 +388,7 @@ export class FileDevice implements ZonedDevice {
     }
   }
 
-  // --- syncing and zeros
-  // -------------------------------------------------------------------------------------------------
+  // --- syncing and zeros ---------------------------------------------------------------------------------------------
 
   async #syncOnce(): Promise<void> {
     this.#medium.checkNotFailed();
@@ -485,8 +480,7 @@ export class FileDevice implements ZonedDevice {
     return written;
   }
 
-  // --- recovery
-  // ----------------------------------------------------------------------------------------------------------
+  // --- recovery ------------------------------------------------------------------------------------------------------
 
   async #rewrite(zone: DeviceZone, found: Zone, from: number, to: number): Promise<void> {
     for (let offset = from; offset < to; ) {

@@ -148,8 +148,7 @@ export class SimulatedNetwork {
     }
   }
 
-  // --- for the ends of connections
-  // ------------------------------------------------------------------------------------------
+  // --- for the ends of connections -----------------------------------------------------------------------------------
 
   isDown(name: string): boolean {
     return this.#down.has(name);
@@ -285,8 +284,7 @@ class ConnectionEnd implements Connection {
     this.remote = remote;
   }
 
-  // --- Connection
-  // -----------------------------------------------------------------------------------------------------------
+  // --- Connection ----------------------------------------------------------------------------------------------------
 
   handle(handler: ConnectionHandler): void {
     assert(this.#handler === undefined, 'a connection is handled once');
@@ -341,8 +339,7 @@ class ConnectionEnd implements Connection {
     this.#network.clock.after(0, () => this.#tellClosed(undefined));
   }
 
-  // --- what the network does to it
-  // ------------------------------------------------------------------------------------------
+  // --- what the network does to it -----------------------------------------------------------------------------------
 
   get isClosed(): boolean {
     return this.#state === 'closed';
@@ -402,8 +399,7 @@ class ConnectionEnd implements Connection {
     this.#out?.kick();
   }
 
-  // --- PipeReceiver
-  // ---------------------------------------------------------------------------------------------------------
+  // --- PipeReceiver --------------------------------------------------------------------------------------------------
 
   onBytes(bytes: Uint8Array): void {
     if (this.#state === 'closed') return this.#answerDead();

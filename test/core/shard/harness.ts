@@ -113,6 +113,9 @@ export class Cluster {
   /** Effects for which this is true stay in `held` until the test lets them go. */
   hold: Hold = () => false;
   held: Pending[] = [];
+  /** Told what gateways are told, and of each effect when it happens or is held: for transcripts. */
+  onEvent: (gateway: number, event: ShardEvent) => void = () => undefined;
+  onEffect: (pending: Pending, isHeld: boolean) => void = () => undefined;
   /** The next transaction is applied, but its answer is lost. */
   loseAnswer = false;
   /** The next transaction is told lost and is applied when the test says so. */
@@ -193,10 +196,10 @@ export class Cluster {
     };
   }
 
-  // --- events
-  // --------------------------------------------------------------------------------------------------------------
+  // --- events --------------------------------------------------------------------------------------------------------
 
   event(gateway: number, event: ShardEvent): void {
+    this.onEvent(gateway, event);
     for (const effect of this.gateway(gateway).step(event)) this.#queue.push({ gateway, effect });
   }
 
@@ -248,8 +251,7 @@ export class Cluster {
     this.run();
   }
 
-  // --- requests
-  // ------------------------------------------------------------------------------------------------------------
+  // --- requests ------------------------------------------------------------------------------------------------------
 
   write(
     gateway: number,
@@ -306,13 +308,14 @@ export class Cluster {
     return outcome;
   }
 
-  // --- effects
-  // -------------------------------------------------------------------------------------------------------------
+  // --- effects -------------------------------------------------------------------------------------------------------
 
   #next(): void {
     const pending = this.#queue.shift();
     if (pending === undefined) return;
-    if (this.hold(pending)) this.held.push(pending);
+    const isHeld = this.hold(pending);
+    this.onEffect(pending, isHeld);
+    if (isHeld) this.held.push(pending);
     else this.#perform(pending);
   }
 

@@ -2,10 +2,10 @@
  * The numbers of one client's writes that are under way (S15): numbers are given out in order, end in any order, and
  * `firstIncomplete` is the smallest that has not ended. At most `size` numbers lie between it and the newest.
  */
-import { assert } from '../base/assert.ts';
-import type { RequestNumber } from '../base/ids.ts';
-import { requestNumber } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
+import { assert } from '../../base/assert.ts';
+import type { RequestNumber } from '../../base/ids.ts';
+import { requestNumber } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 
 export class RequestWindow {
   readonly #ended: Uint8Array;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RequestWindow } from '../../src/core/request-window.ts';
+import { RequestWindow } from '../../../src/core/once/request-window.ts';
 
 test('S15 numbers begin in order and the first incomplete one is the smallest that has not ended', () => {
   const window = new RequestWindow(8);

@@ -22,8 +22,8 @@ import { EntrySegment, EntryTable, entriesPerSegment, entryBytes, entryWord, ent
 import { firstSlot, IndexTable, nextSlot } from './index-table.ts';
 import type { OnReplaced } from './key-index.ts';
 import { KeyIndex } from './key-index.ts';
-import type { OnceLimits } from './once-table.ts';
-import { onceLimits, OnceTable } from './once-table.ts';
+import type { OnceLimits } from './once/once-table.ts';
+import { onceLimits, OnceTable } from './once/once-table.ts';
 
 export type SnapshotResult =
   | { readonly kind: 'loaded'; readonly header: SnapshotHeader; readonly index: KeyIndex; readonly once: OnceTable }

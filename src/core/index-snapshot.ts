@@ -29,7 +29,7 @@ import {
   onceResultBytes,
 } from '../codec/index-snapshot.ts';
 import type { IndexParts, KeyIndex } from './key-index.ts';
-import type { OnceTable } from './once-table.ts';
+import type { OnceTable } from './once/once-table.ts';
 
 /** What is to be kept: a ShardState is one. */
 export interface SnapshotSource {

@@ -6,7 +6,7 @@ import { loadSnapshot, SnapshotLoader } from '../../src/core/index-loader.ts';
 import type { SnapshotSource } from '../../src/core/index-snapshot.ts';
 import { IndexSnapshot } from '../../src/core/index-snapshot.ts';
 import { KeyIndex } from '../../src/core/key-index.ts';
-import { OnceTable } from '../../src/core/once-table.ts';
+import { OnceTable } from '../../src/core/once/once-table.ts';
 import type { SeededRandom } from './index-support.ts';
 import { seededRandom } from './index-support.ts';
 

@@ -9,7 +9,7 @@ import { limits } from '../../base/limits.ts';
 import type { DecodedRecord } from '../../codec/log-format.ts';
 import { decodeRecord, recordKind } from '../../codec/log-format.ts';
 import type { KeyIndex } from '../key-index.ts';
-import type { OnceTable } from '../once-table.ts';
+import type { OnceTable } from '../once/once-table.ts';
 import type { LogPosition } from './events.ts';
 
 /** Index, once-only table and how far they have applied the log: what a snapshot holds. */

@@ -10,7 +10,7 @@ import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-pr
 import { checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
 import { KeyIndex } from '../../../src/core/key-index.ts';
-import { OnceTable } from '../../../src/core/once-table.ts';
+import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { ShardState } from '../../../src/core/shard/apply.ts';
 import type { Committed, ShardEffect, ShardEvent, ShardSettings } from '../../../src/core/shard/events.ts';
 import { shardDefaults } from '../../../src/core/shard/events.ts';

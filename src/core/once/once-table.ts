@@ -17,12 +17,12 @@
  * applying any of them again changes nothing; a floor record that is applied again comes, in log order, before what
  * followed it.
  */
-import { assert } from '../base/assert.ts';
-import type { ClientId, RequestNumber, Version } from '../base/ids.ts';
-import { clientId, version as toVersion } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
-import type { RecordKind } from '../codec/log-format.ts';
-import { recordKind } from '../codec/log-format.ts';
+import { assert } from '../../base/assert.ts';
+import type { ClientId, RequestNumber, Version } from '../../base/ids.ts';
+import { clientId, version as toVersion } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { RecordKind } from '../../codec/log-format.ts';
+import { recordKind } from '../../codec/log-format.ts';
 
 /** What a numbered write came to, for its repetitions. */
 export interface OnceResult {

@@ -1,15 +1,15 @@
 /** S15: its rules one by one, then lives of a shard with retries, duplicates, evictions, take-overs and snapshots. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AssertionFailure } from '../../src/base/assert.ts';
-import type { ClientId, RequestNumber } from '../../src/base/ids.ts';
-import { clientId, requestNumber, version } from '../../src/base/ids.ts';
-import type { RecordKind } from '../../src/codec/log-format.ts';
-import { recordKind } from '../../src/codec/log-format.ts';
-import type { OnceLimits, OnceResult } from '../../src/core/once-table.ts';
-import { OnceTable } from '../../src/core/once-table.ts';
-import type { SeededRandom } from './index-support.ts';
-import { seededRandom } from './index-support.ts';
+import { AssertionFailure } from '../../../src/base/assert.ts';
+import type { ClientId, RequestNumber } from '../../../src/base/ids.ts';
+import { clientId, requestNumber, version } from '../../../src/base/ids.ts';
+import type { RecordKind } from '../../../src/codec/log-format.ts';
+import { recordKind } from '../../../src/codec/log-format.ts';
+import type { OnceLimits, OnceResult } from '../../../src/core/once/once-table.ts';
+import { OnceTable } from '../../../src/core/once/once-table.ts';
+import type { SeededRandom } from '../index-support.ts';
+import { seededRandom } from '../index-support.ts';
 
 const small: OnceLimits = { window: 16, clientsMax: 4, bytesMax: 1 << 20, replyBytesMax: 1_000 };
 const id = clientId;

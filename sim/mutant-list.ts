@@ -274,7 +274,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'older record wins',
     rule: 'S12',
-    file: 'src/core/key-index.js',
+    file: 'src/core/index/key-index.js',
     find: '            if (version < this.#entries.version(id))\n                return false;',
     replace: '            if (version > this.#entries.version(id) && version % 7 === 0)\n                return false;',
   },

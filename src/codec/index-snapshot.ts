@@ -11,8 +11,8 @@
  *    16  payload
  *   header = magic:u32 "KVS1" format:u16 0:u16 shard:u32 zone size:u32 cluster:16 bytes watermark zone:u64 watermark offset:u64
  *            shard time:u64 floor:u64 seed low:u32 seed high:u32 entry segments:u32 0:u32                                  80 bytes
- *   E      = entry*     (40 bytes each: core/index-entries.ts)
- *   K      = key*       (length:u16 bytes padding to 4: core/index-arena.ts)
+ *   E      = entry*     (40 bytes each: core/index/index-entries.ts)
+ *   K      = key*       (length:u16 bytes padding to 4: core/index/index-arena.ts)
  *   O      = client*, client = id:u64 first:u64 flags:u8 (1 partial) 0:u8 count:u16 result*
  *            result = number - first:u32 kind:u8 has-reply:u8 reply length:u16 version:u64 reply
  *   end    = chunk count:u32 (this one included)  total:u32 (checksum over all former chunks' checksums)

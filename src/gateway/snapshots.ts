@@ -5,9 +5,9 @@
  */
 import type { ShardId } from '../base/ids.ts';
 import { millis } from '../base/ids.ts';
-import { SnapshotLoader } from '../core/index-loader.ts';
-import { IndexSnapshot } from '../core/index-snapshot.ts';
-import { KeyIndex } from '../core/key-index.ts';
+import { SnapshotLoader } from '../core/index/index-loader.ts';
+import { IndexSnapshot } from '../core/index/index-snapshot.ts';
+import { KeyIndex } from '../core/index/key-index.ts';
 import { OnceTable } from '../core/once/once-table.ts';
 import type { ShardState } from '../core/shard/apply.ts';
 import type { LogPosition } from '../core/shard/events.ts';

@@ -8,7 +8,7 @@ import { clientId, lbaOf, millis, version } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { DecodedRecord } from '../../codec/log-format.ts';
 import { decodeRecord, recordKind } from '../../codec/log-format.ts';
-import type { KeyIndex } from '../key-index.ts';
+import type { KeyIndex } from '../index/key-index.ts';
 import type { OnceTable } from '../once/once-table.ts';
 import type { LogPosition } from './events.ts';
 

@@ -8,8 +8,8 @@ import type { RecordKind } from '../../../src/codec/log-format.ts';
 import { recordKind } from '../../../src/codec/log-format.ts';
 import type { OnceLimits, OnceResult } from '../../../src/core/once/once-table.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
-import type { SeededRandom } from '../index-support.ts';
-import { seededRandom } from '../index-support.ts';
+import type { SeededRandom } from '../index/index-support.ts';
+import { seededRandom } from '../index/index-support.ts';
 
 const small: OnceLimits = { window: 16, clientsMax: 4, bytesMax: 1 << 20, replyBytesMax: 1_000 };
 const id = clientId;

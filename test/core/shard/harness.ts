@@ -9,7 +9,7 @@ import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } fro
 import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { checkBatchBody, decodeBatchHeader, decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
-import { KeyIndex } from '../../../src/core/key-index.ts';
+import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { ShardState } from '../../../src/core/shard/apply.ts';
 import type { Committed, ShardEffect, ShardEvent, ShardSettings } from '../../../src/core/shard/events.ts';

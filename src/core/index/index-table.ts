@@ -6,7 +6,7 @@
  *
  *   page = (id + 1:u32 hash:u32)* count:u32 depth:u32        id + 1 = 0: the slot is free
  */
-import { assert } from '../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 
 const slotsPerPage = 2_048;
 /** 80% full: a miss looks at some 13 slots on the average, two cache lines. */

@@ -1,12 +1,12 @@
 /** Snapshots: fuzzy, replayed, damaged. The golden file and the bytes are in test/codec/index-snapshot.test.ts. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clientId, millis, requestNumber, shardId, uuid, version } from '../../src/base/ids.ts';
-import { loadSnapshot, SnapshotLoader } from '../../src/core/index-loader.ts';
-import type { SnapshotSource } from '../../src/core/index-snapshot.ts';
-import { IndexSnapshot } from '../../src/core/index-snapshot.ts';
-import { KeyIndex } from '../../src/core/key-index.ts';
-import { OnceTable } from '../../src/core/once/once-table.ts';
+import { clientId, millis, requestNumber, shardId, uuid, version } from '../../../src/base/ids.ts';
+import { loadSnapshot, SnapshotLoader } from '../../../src/core/index/index-loader.ts';
+import type { SnapshotSource } from '../../../src/core/index/index-snapshot.ts';
+import { IndexSnapshot } from '../../../src/core/index/index-snapshot.ts';
+import { KeyIndex } from '../../../src/core/index/key-index.ts';
+import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { SeededRandom } from './index-support.ts';
 import { seededRandom } from './index-support.ts';
 

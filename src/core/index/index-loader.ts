@@ -3,11 +3,11 @@
  * damaged snapshot gives nothing. Segments are read into the memory they stay in; the hash table, the free entries and
  * the counts of living bytes are rebuilt from them, so that nothing has to be trusted about them.
  */
-import { assert, unreachable } from '../base/assert.ts';
-import type { ShardId, Uuid } from '../base/ids.ts';
-import { clientId, version } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
-import type { ChunkHead, ChunkKind, SnapshotHeader, SnapshotProblem } from '../codec/index-snapshot.ts';
+import { assert, unreachable } from '../../base/assert.ts';
+import type { ShardId, Uuid } from '../../base/ids.ts';
+import { clientId, version } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { ChunkHead, ChunkKind, SnapshotHeader, SnapshotProblem } from '../../codec/index-snapshot.ts';
 import {
   ChunkChecker,
   chunkHeadBytes,
@@ -16,14 +16,14 @@ import {
   decodeOnceClients,
   decodeSnapshotHeader,
   hostIsLittleEndian,
-} from '../codec/index-snapshot.ts';
+} from '../../codec/index-snapshot.ts';
 import { arenaSegmentBytes, arenaSegmentsMax, KeyArena } from './index-arena.ts';
 import { EntrySegment, EntryTable, entriesPerSegment, entryBytes, entryWord, entryWords } from './index-entries.ts';
 import { firstSlot, IndexTable, nextSlot } from './index-table.ts';
 import type { OnReplaced } from './key-index.ts';
 import { KeyIndex } from './key-index.ts';
-import type { OnceLimits } from './once/once-table.ts';
-import { onceLimits, OnceTable } from './once/once-table.ts';
+import type { OnceLimits } from '../once/once-table.ts';
+import { onceLimits, OnceTable } from '../once/once-table.ts';
 
 export type SnapshotResult =
   | { readonly kind: 'loaded'; readonly header: SnapshotHeader; readonly index: KeyIndex; readonly once: OnceTable }

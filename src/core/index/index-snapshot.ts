@@ -16,10 +16,10 @@
  * Loading: index-loader.ts. Replay must reach the position where the snapshot was finished before the index is served;
  * before that, keys may seem newer than the position.
  */
-import { unreachable } from '../base/assert.ts';
-import type { Millis, ShardId, Uuid } from '../base/ids.ts';
-import { clientId } from '../base/ids.ts';
-import type { OnceResultState, SnapshotHeader } from '../codec/index-snapshot.ts';
+import { unreachable } from '../../base/assert.ts';
+import type { Millis, ShardId, Uuid } from '../../base/ids.ts';
+import { clientId } from '../../base/ids.ts';
+import type { OnceResultState, SnapshotHeader } from '../../codec/index-snapshot.ts';
 import {
   ChunkEncoder,
   chunkKind,
@@ -27,9 +27,9 @@ import {
   encodeSnapshotHeader,
   onceClientBytes,
   onceResultBytes,
-} from '../codec/index-snapshot.ts';
+} from '../../codec/index-snapshot.ts';
 import type { IndexParts, KeyIndex } from './key-index.ts';
-import type { OnceTable } from './once/once-table.ts';
+import type { OnceTable } from '../once/once-table.ts';
 
 /** What is to be kept: a ShardState is one. */
 export interface SnapshotSource {

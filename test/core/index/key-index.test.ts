@@ -1,10 +1,10 @@
 /** KeyIndex against a Map, and its parts on their own. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AssertionFailure } from '../../src/base/assert.ts';
-import { hashKey } from '../../src/core/index-hash.ts';
-import { IndexTable } from '../../src/core/index-table.ts';
-import { KeyIndex } from '../../src/core/key-index.ts';
+import { AssertionFailure } from '../../../src/base/assert.ts';
+import { hashKey } from '../../../src/core/index/index-hash.ts';
+import { IndexTable } from '../../../src/core/index/index-table.ts';
+import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { keyBytes, seededRandom } from './index-support.ts';
 
 const seed = { low: 17, high: 4711 };

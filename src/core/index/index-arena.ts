@@ -6,7 +6,7 @@
  * and its position is (segment * segment size + offset) / 4, a u32: 16 GiB of keys. Space of deleted keys comes back by
  * moving what lives in a sparse segment to the end and dropping the segment (KeyIndex does it, a few keys at a time).
  */
-import { assert } from '../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 
 export const arenaSegmentBytes = 512 * 1024;
 const segmentShift = 17;

@@ -10,10 +10,10 @@
  * Parts: IndexTable (hash -> entry id), EntryTable (entry id -> fields), KeyArena (the bytes of keys), hashKey.
  * Snapshots: index-snapshot.ts.
  */
-import { assert } from '../base/assert.ts';
-import type { Lba, Version } from '../base/ids.ts';
-import { lba as toLba, version as toVersion } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
+import { assert } from '../../base/assert.ts';
+import type { Lba, Version } from '../../base/ids.ts';
+import { lba as toLba, version as toVersion } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import { KeyArena } from './index-arena.ts';
 import { EntryTable } from './index-entries.ts';
 import type { IndexSeed } from './index-hash.ts';

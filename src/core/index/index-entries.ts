@@ -8,7 +8,7 @@
  *
  * Key length 0: the entry is free, and its key position is the id of the next free one + 1, or 0.
  */
-import { assert } from '../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 
 export const entryBytes = 40;
 export const entriesPerSegment = 8_192;

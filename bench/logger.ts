@@ -21,7 +21,7 @@ import {
   sealBatch,
   zoneSeed,
 } from '../src/codec/log-format.ts';
-import { MemoryCoordinator } from '../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
 import type { Files } from '../src/env/files.ts';
 import { realEnvironment } from '../src/env/real/environment.ts';
 import { startLogger } from '../src/logger/logger.ts';

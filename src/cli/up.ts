@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import { silent } from '../base/log.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
 import { FilesError, type FolderLock } from '../env/files.ts';
 import { NetworkError } from '../env/network.ts';
 import { addressesOf, formatConfig, parseConfig, parseContent, type ClusterConfig } from './config.ts';

@@ -5,7 +5,7 @@ import { limits } from '../base/limits.ts';
 import { silent, type Log } from '../base/log.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
 import { realEnvironment } from '../env/real/environment.ts';

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { KvError } from '../../src/base/errors.ts';
 import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import { listMembers } from '../../src/coordinator/members.ts';
 import { startLogger } from '../../src/logger/logger.ts';
 import { LoggerClient } from '../../src/rpc/logger-client.ts';

@@ -18,7 +18,7 @@ import type {
   SealAnswer,
   ZoneStatus,
 } from '../../src/codec/logger-protocol.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Environment } from '../../src/env/environment.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
 import type { LoggerNode, LoggerOptions, LoggerWorld } from '../../src/logger/logger.ts';

@@ -8,10 +8,10 @@
  * with SQLite's own waiting switched off, since only so a holder that is stopped can be found out (stopped-holder.ts).
  */
 import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
-import { present, unreachable } from '../base/assert.ts';
-import { realProcesses } from '../env/real/processes.ts';
-import { fileExists, monotonicMs, publishFile, removeFile } from '../env/real/thread.ts';
-import type { Revision } from './coordinator.ts';
+import { present, unreachable } from '../../base/assert.ts';
+import { realProcesses } from '../../env/real/processes.ts';
+import { fileExists, monotonicMs, publishFile, removeFile } from '../../env/real/thread.ts';
+import type { Revision } from '../coordinator.ts';
 import { createDatabaseFile, DatabaseError, SqliteDatabase } from './sqlite-database.ts';
 import type { Answer, FromWorker, ReadRequest, ToWorker, TransactRequest, WorkerSettings } from './sqlite-messages.ts';
 import { StoppedHolderWatch } from './stopped-holder.ts';

@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import Database from 'libsql';
-import { KvError, type ErrorCode } from '../../src/base/errors.ts';
-import { silent } from '../../src/base/log.ts';
-import { CoordinatorError, type Coordinator } from '../../src/coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../../src/coordinator/sqlite.ts';
-import { RealClock } from '../../src/env/real/clock.ts';
-import { coordinatorConformance } from './conformance.ts';
+import { KvError, type ErrorCode } from '../../../src/base/errors.ts';
+import { silent } from '../../../src/base/log.ts';
+import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
+import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
+import { RealClock } from '../../../src/env/real/clock.ts';
+import { coordinatorConformance } from '../conformance.ts';
 import { inFolder } from './processes.ts';
 
 coordinatorConformance('sqlite', async () => {

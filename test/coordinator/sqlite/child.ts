@@ -3,11 +3,11 @@
  * each written at once, so that what it said before a kill -9 counts.
  */
 import { writeSync } from 'node:fs';
-import { silent } from '../../src/base/log.ts';
-import { CoordinatorError, type Coordinator } from '../../src/coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../../src/coordinator/sqlite.ts';
-import { SqliteDatabase } from '../../src/coordinator/sqlite-database.ts';
-import { RealClock } from '../../src/env/real/clock.ts';
+import { silent } from '../../../src/base/log.ts';
+import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
+import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
+import { SqliteDatabase } from '../../../src/coordinator/sqlite/sqlite-database.ts';
+import { RealClock } from '../../../src/env/real/clock.ts';
 
 const [role = '', file = '', ...parameters] = process.argv.slice(2);
 const say = (line: string): void => void writeSync(1, `${line}\n`);

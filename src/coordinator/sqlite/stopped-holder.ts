@@ -7,7 +7,7 @@
  * signal. A holder that runs, however slowly (a disk that hangs), is never ended: then the waiting requests fail at
  * their deadline.
  */
-import type { LockHolder, Processes } from '../env/processes.ts';
+import type { LockHolder, Processes } from '../../env/processes.ts';
 
 export const stoppedHolderLimits = { lookEveryMs: 100, stoppedMsMin: 1_000 } as const;
 

@@ -8,9 +8,9 @@ import { spawnSync } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { silent } from '../../src/base/log.ts';
-import { openSqliteCoordinator } from '../../src/coordinator/sqlite.ts';
-import { RealClock } from '../../src/env/real/clock.ts';
+import { silent } from '../../../src/base/log.ts';
+import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
+import { RealClock } from '../../../src/env/real/clock.ts';
 import { Child, childCommand, inFolder } from './processes.ts';
 
 const testCount = 3;

@@ -4,8 +4,8 @@
  * simulator can lose requests and answers, or let one arrive after its sender was told `unknown` (S1, S6, S8: the
  * outcomes nobody knows).
  */
-import { assert } from '../base/assert.ts';
-import type { Clock, Timer } from '../env/clock.ts';
+import { assert } from '../../base/assert.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
 import {
   CoordinatorError,
   coordinatorLimits,
@@ -17,8 +17,8 @@ import {
   type TransactionResult,
   type Watch,
   type Write,
-} from './coordinator.ts';
-import { checkKey, checkPrefix, checkRevision, checkTransaction, compareKeys } from './requests.ts';
+} from '../coordinator.ts';
+import { checkKey, checkPrefix, checkRevision, checkTransaction, compareKeys } from '../requests.ts';
 
 export interface MemoryRequest {
   readonly client: string;

@@ -8,7 +8,7 @@
  * `application_id` marks the file as ours, `user_version` is the version of this layout.
  */
 import Database from 'libsql';
-import { present } from '../base/assert.ts';
+import { present } from '../../base/assert.ts';
 import {
   coordinatorLimits,
   type Change,
@@ -17,8 +17,8 @@ import {
   type Revision,
   type TransactionResult,
   type Write,
-} from './coordinator.ts';
-import { prefixEnd } from './requests.ts';
+} from '../coordinator.ts';
+import { prefixEnd } from '../requests.ts';
 import type { Listing } from './sqlite-messages.ts';
 
 const applicationId = 0x6b766663;

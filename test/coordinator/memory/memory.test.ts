@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { millis } from '../../src/base/ids.ts';
-import type { Clock } from '../../src/env/clock.ts';
-import { CoordinatorError, type Change } from '../../src/coordinator/coordinator.ts';
-import { MemoryCoordinator, type Fate } from '../../src/coordinator/memory.ts';
-import { coordinatorConformance } from './conformance.ts';
+import { millis } from '../../../src/base/ids.ts';
+import type { Clock } from '../../../src/env/clock.ts';
+import { CoordinatorError, type Change } from '../../../src/coordinator/coordinator.ts';
+import { MemoryCoordinator, type Fate } from '../../../src/coordinator/memory/memory.ts';
+import { coordinatorConformance } from '../conformance.ts';
 
 coordinatorConformance('memory', () => {
   const store = new MemoryCoordinator();

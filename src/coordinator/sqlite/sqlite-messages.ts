@@ -1,6 +1,6 @@
 /** Messages between the SQLite coordinator (any thread) and the worker thread that has the database open. */
-import type { LogLevel } from '../base/log.ts';
-import type { Change, Compare, Entry, Revision, TransactionResult, Write } from './coordinator.ts';
+import type { LogLevel } from '../../base/log.ts';
+import type { Change, Compare, Entry, Revision, TransactionResult, Write } from '../coordinator.ts';
 
 export interface WorkerSettings {
   readonly file: string;

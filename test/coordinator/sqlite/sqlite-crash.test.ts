@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { silent } from '../../src/base/log.ts';
-import type { Coordinator } from '../../src/coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../../src/coordinator/sqlite.ts';
-import { RealClock } from '../../src/env/real/clock.ts';
+import { silent } from '../../../src/base/log.ts';
+import type { Coordinator } from '../../../src/coordinator/coordinator.ts';
+import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
+import { RealClock } from '../../../src/env/real/clock.ts';
 import { Child, childCommand, inFolder, seeded, stopped } from './processes.ts';
 
 const seed = Number(process.env['KV_FILELOG_SEED'] ?? 1);

@@ -4,10 +4,10 @@
  * caller's event loop.
  */
 import { Worker } from 'node:worker_threads';
-import { unreachable } from '../base/assert.ts';
-import { KvError } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import type { Clock, Timer } from '../env/clock.ts';
+import { unreachable } from '../../base/assert.ts';
+import { KvError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
 import {
   CoordinatorError,
   coordinatorLimits,
@@ -19,8 +19,8 @@ import {
   type TransactionResult,
   type Watch,
   type Write,
-} from './coordinator.ts';
-import { checkKey, checkPrefix, checkRevision, checkTransaction } from './requests.ts';
+} from '../coordinator.ts';
+import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
 import type { Answer, FromWorker, ToWorker, WorkerSettings } from './sqlite-messages.ts';
 
 export interface SqliteCoordinatorOptions {

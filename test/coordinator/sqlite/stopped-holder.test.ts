@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { StoppedHolderWatch, stoppedHolderLimits } from '../../src/coordinator/stopped-holder.ts';
-import type { LockHolder } from '../../src/env/processes.ts';
-import { realProcesses } from '../../src/env/real/processes.ts';
+import { StoppedHolderWatch, stoppedHolderLimits } from '../../../src/coordinator/sqlite/stopped-holder.ts';
+import type { LockHolder } from '../../../src/env/processes.ts';
+import { realProcesses } from '../../../src/env/real/processes.ts';
 
 const { lookEveryMs, stoppedMsMin } = stoppedHolderLimits;
 

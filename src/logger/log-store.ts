@@ -16,9 +16,9 @@ import type {
   PendingWrite,
 } from '../core/logger/machine-events.ts';
 import type { Clock } from '../env/clock.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { CacheGuess } from './cache-guess.ts';
-import type { LoggerDevice } from './logger-device.ts';
 import type { MetadataLog } from './metadata-log.ts';
 
 /** Called exactly once. */

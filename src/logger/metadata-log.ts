@@ -19,9 +19,8 @@ import {
   metadataZones,
   readMetadataZone,
 } from '../core/logger/metadata-format.ts';
-import type { ZonedDevice } from '../env/zoned-device.ts';
+import type { LoggerDevice, ZonedDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
-import type { LoggerDevice } from './logger-device.ts';
 
 export interface LoggerIdentity {
   readonly cluster: Uuid;

@@ -4,10 +4,10 @@
 import type { Log } from '../base/log.ts';
 import type { DigestItem, LoggerRefusalCode, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';
 import { sha256 } from '../env/digest.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { CacheGuess } from './cache-guess.ts';
 import type { LogStore } from './log-store.ts';
-import type { LoggerDevice } from './logger-device.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** The thread pool has four threads, one of which the sync takes. */

@@ -3,11 +3,11 @@
  * nothing.
  */
 import * as path from 'node:path';
+import { asBuffer } from '../base/bytes.ts';
 import { KvError } from '../base/errors.ts';
 import { lbaOf } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import {
-  asBuffer,
   decodeBatchHeader,
   decodeRecord,
   decodeZoneHeader,

@@ -25,7 +25,7 @@ import { checksum } from '../base/checksum.ts';
 import type { Millis, ShardId, Uuid } from '../base/ids.ts';
 import { clientId, millis, shardId, uuid, version } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { asBuffer, readU64, writeU64 } from './bytes.ts';
+import { asBuffer, readU64, writeU64 } from '../base/bytes.ts';
 import { recordKind } from './log-format.ts';
 import type { RecordKind } from './log-format.ts';
 

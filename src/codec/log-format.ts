@@ -36,6 +36,7 @@
  * committed length.
  */
 import { assert } from '../base/assert.ts';
+import { aligned, asBuffer, isZero, readU64, writeU64 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
 import type { ClientId, Epoch, Millis, RequestNumber, ShardId, Uuid, Version, ZoneId } from '../base/ids.ts';
 import {
@@ -49,9 +50,6 @@ import {
   zoneId,
 } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { asBuffer, isZero, readU64, writeU64 } from './bytes.ts';
-
-export { asBuffer, isZero };
 
 export const formatVersion = 1;
 export const zoneHeaderBytes = 64;
@@ -87,11 +85,6 @@ export function samePlace(a: ZonePlace, b: ZonePlace): boolean {
 /** The part of a checksum's seed that all of a zone's bytes share. */
 export function zoneSeed(place: ZonePlace): number {
   return checksum(Buffer.from(`${place.cluster}/${place.shard}/${place.zone}/${place.epoch}`, 'latin1'));
-}
-
-/** Rounds up to a multiple of `alignment`, a power of two. */
-export function aligned(length: number, alignment: number): number {
-  return Math.ceil(length / alignment) * alignment;
 }
 
 function writeU48(bytes: Buffer, value: number, offset: number): void {

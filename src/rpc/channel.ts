@@ -10,6 +10,7 @@
  * handler throws, but MessageFormatError, is a bug and does.
  */
 import { assert } from '../base/assert.ts';
+import { asBuffer } from '../base/bytes.ts';
 import { MessageFormatError, MessageReader } from '../codec/message-reader.ts';
 import { MessageScanner } from '../codec/message-scanner.ts';
 import { MessageWriter } from '../codec/message-writer.ts';
@@ -283,7 +284,7 @@ class ConnectionChannel implements RpcChannel {
   #onData(bytes: Uint8Array): void {
     if (!this.#isOpen) return;
     this.#watch.received();
-    this.#pieces.push(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    this.#pieces.push(asBuffer(bytes));
     this.#pump();
   }
 

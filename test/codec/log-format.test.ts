@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { isZero } from '../../src/base/bytes.ts';
 import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { checksum } from '../../src/base/checksum.ts';
 import { limits } from '../../src/base/limits.ts';
@@ -17,7 +18,6 @@ import {
   decodeZoneHeader,
   encodeRecord,
   encodeZoneHeader,
-  isZero,
   recordLength,
   sealBatch,
   zoneSeed,

@@ -1,9 +1,9 @@
 /** A store on a disk that hangs, fails, fills up and rots. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { asBuffer } from '../../src/base/bytes.ts';
 import { KvError } from '../../src/base/errors.ts';
 import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
-import { asBuffer } from '../../src/codec/log-format.ts';
 import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
 import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
 import { DeviceError } from '../../src/env/zoned-device.ts';

@@ -22,7 +22,7 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   base: [],
   codec: ['base'],
   core: ['base', 'codec'],
-  env: ['base', 'codec', 'core'],
+  env: ['base'],
   coordinator: ['base', 'codec', 'core', 'env'],
   rpc: ['base', 'codec', 'core', 'env', 'coordinator'],
   logger: ['base', 'codec', 'core', 'env', 'coordinator', 'rpc'],

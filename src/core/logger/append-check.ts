@@ -2,8 +2,9 @@
  * What a logger checks of the bytes it is given to append: headers and their places. Not the blocks behind them: that
  * would cost a pass over every byte on the path of every write; whoever reads them checks them.
  */
+import { asBuffer } from '../../base/bytes.ts';
 import type { ZonePlace } from '../../codec/log-format.ts';
-import { asBuffer, decodeBatchHeader, decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
+import { decodeBatchHeader, decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
 
 /** Where an append goes and what its device wants. */
 export interface AppendTarget {

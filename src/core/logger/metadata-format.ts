@@ -32,10 +32,10 @@
  * forgotten a fence.
  */
 import { assert } from '../../base/assert.ts';
+import { aligned, asBuffer } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { epoch as toEpoch, shardId, uuid, zoneId } from '../../base/ids.ts';
-import { aligned, asBuffer } from '../../codec/log-format.ts';
 
 export const metadataFormatVersion = 1;
 export const frameHeaderBytes = 80;

@@ -8,15 +8,14 @@
  *                   never became stable
  *   damaged         anything else follows; good batch headers behind it still count for `seen`
  */
+import { asBuffer, isZero } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
 import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
 import {
-  asBuffer,
   batchHeaderBytes,
   checkBatchBody,
   decodeBatchHeader,
   decodeZoneHeader,
-  isZero,
   samePlace,
   zoneSeed,
 } from '../../codec/log-format.ts';

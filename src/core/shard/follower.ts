@@ -3,9 +3,10 @@
  * waits for it.
  */
 import { assert } from '../../base/assert.ts';
+import { asBuffer } from '../../base/bytes.ts';
 import type { Epoch, Millis, ZoneId } from '../../base/ids.ts';
 import type { DecodedRecord } from '../../codec/log-format.ts';
-import { asBuffer, zoneSeed } from '../../codec/log-format.ts';
+import { zoneSeed } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import { advance, applyRecord, eachRecord, isApplicable } from './apply.ts';
 import type { CatchUp, LogRead, ShardEffect } from './events.ts';

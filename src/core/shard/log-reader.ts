@@ -3,17 +3,11 @@
  * (S9, S14). Pure: asks by `read-log` effects, one at a time.
  */
 import { assert } from '../../base/assert.ts';
+import { asBuffer } from '../../base/bytes.ts';
 import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
-import {
-  asBuffer,
-  checkBatchBody,
-  decodeBatchHeader,
-  decodeZoneHeader,
-  samePlace,
-  zoneSeed,
-} from '../../codec/log-format.ts';
+import { checkBatchBody, decodeBatchHeader, decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from './events.ts';
 import type { Loggers } from './loggers.ts';
 

@@ -21,8 +21,8 @@
  * reported, never guessed around.
  */
 import { assert, present } from '../../base/assert.ts';
+import { asBuffer, isZero } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
-import { asBuffer, isZero } from '../../codec/log-format.ts';
 import type { File } from '../files.ts';
 import { DeviceError } from '../zoned-device.ts';
 import { superblockBytes } from './superblock.ts';

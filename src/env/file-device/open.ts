@@ -1,6 +1,6 @@
 /** Opening a `file` device: making the file, or reading its map and making what was read stable. */
+import { asBuffer } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
-import { asBuffer } from '../../codec/log-format.ts';
 import type { Clock } from '../clock.ts';
 import type { File, Files } from '../files.ts';
 import { FilesError } from '../files.ts';

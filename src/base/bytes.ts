@@ -1,4 +1,4 @@
-/** Small helpers on bytes. */
+/** Bytes in memory: views, zeros, rounding, and integers that no method of Buffer reads or writes. */
 
 const zeros = Buffer.alloc(64 * 1024);
 
@@ -15,6 +15,11 @@ export function isZero(bytes: Uint8Array): boolean {
 /** The same memory as a Buffer. */
 export function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Rounds up to a multiple of `alignment`, a power of two. */
+export function aligned(length: number, alignment: number): number {
+  return Math.ceil(length / alignment) * alignment;
 }
 
 /** Writes a safe integer as a little-endian u64. */

@@ -18,7 +18,7 @@ import {
   encodeZoneHeader,
   recordKind,
   recordLength,
-  sealBatch,
+  finishBatch,
   zoneSeed,
 } from '../src/codec/log-format.ts';
 import { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
@@ -165,7 +165,7 @@ class Appender {
       committedLength: 0,
       shardTimeMs: millis(1),
     };
-    sealBatch(bytes, 0, header, this.#seed);
+    finishBatch(bytes, 0, header, this.#seed);
     return bytes;
   }
 }

@@ -409,7 +409,7 @@ export function batchLayout(
  * Fills in the batch header at `start` of `out`, where header, records and zeroed padding already have their room:
  * block checksums over everything after the header, then the header's own.
  */
-export function sealBatch(out: Buffer, start: number, header: BatchHeader, seed: number): void {
+export function finishBatch(out: Buffer, start: number, header: BatchHeader, seed: number): void {
   const { headerLength, totalLength, offset } = header;
   out.writeUInt32LE(batchMagic, start);
   out.writeUInt32LE(headerLength, start + 8);

@@ -7,7 +7,7 @@
  *   Confirm     [logger:str, number, [[shard, zone, epoch]*]]                 -> [number, [nil | code:str]*]
  *   Seal        [logger:str, shard, zone, epoch]                              -> [length, seen, doubtful:bool, tail:str]
  *   Finish      [logger:str, shard, zone, length]                             -> nil
- *   Reset       [logger:str, shard, zone, generation:str]                     -> nil
+ *   Reset       [logger:str, shard, zone, copyId:str]                     -> nil
  *   Read        [logger:str, [[shard, zone, offset, length]*]]                -> [bytes:bin | code:str]*
  *   ReportZones [logger:str, shard|nil, [[shard, zone, length]*] to digest]   -> [map (see ZoneStatus)*]
  *   Ping        []                                                            -> map (see LoggerStatus)
@@ -33,7 +33,7 @@ export const loggerRefusals = {
   'not-at-write-pointer':
     'the offset is neither the write pointer nor an identical repetition below it (S11); detail: the write pointer',
   restarted: 'the zone was found open after a restart and takes no appends (S3)',
-  sealed: 'the zone is sealed or finished',
+  sealed: 'the zone is closed at a length',
   'unknown-zone': 'this logger holds no such zone',
   'other-copy': 'the order names another copy of the zone than the one held (S10)',
   'not-held': 'this logger does not hold the zone up to that length',
@@ -114,17 +114,17 @@ export interface ZoneStatus {
   readonly zone: ZoneId;
   readonly epoch: Epoch;
   /**
-   * `restarted`: open, but found so after a restart, so it takes no appends. `sealed`: fenced by a take-over, its end
-   * not yet told.
+   * `restarted`: open, but found so after a restart, so it takes no appends. `fenced`: a higher epoch has sealed the shard
+   * here (S4); its end is not known until `Finish` tells it.
    */
-  readonly state: 'open' | 'restarted' | 'sealed' | 'finished';
+  readonly state: 'open' | 'restarted' | 'fenced' | 'finished';
   /** End of the intact prefix; of a finished zone its sealed length. */
   readonly length: number;
   readonly seen: number;
   readonly capacity: number;
   readonly occupied: number;
   /** Names this copy (S10): drawn when the zone was created here. */
-  readonly generation: string;
+  readonly copyId: string;
   readonly batches: number;
   /** SHA-256 of bytes [0, length asked for), hexadecimal, when asked for. */
   readonly digest: string | undefined;
@@ -184,7 +184,7 @@ export interface ResetRequest {
   readonly logger: string;
   readonly shard: ShardId;
   readonly zone: ZoneId;
-  readonly generation: string;
+  readonly copyId: string;
 }
 
 /** Asks for the SHA-256 of bytes [0, length) of a zone. */
@@ -463,12 +463,12 @@ export function readFinish(params: MessageReader): FinishRequest {
   return request;
 }
 
-export function writeReset(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, generation: string): void {
+export function writeReset(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, copyId: string): void {
   out.array(4);
   out.text(logger);
   out.integer(shard);
   out.integer(zone);
-  out.text(generation);
+  out.text(copyId);
 }
 
 export function readReset(params: MessageReader): ResetRequest {
@@ -477,7 +477,7 @@ export function readReset(params: MessageReader): ResetRequest {
     logger: params.text(),
     shard: readShard(params),
     zone: readZone(params),
-    generation: params.text(),
+    copyId: params.text(),
   };
   skipRest(params, rest);
   return request;

@@ -44,7 +44,7 @@ export function readReport(params: MessageReader): ReportRequest {
 
 export function writeReportAnswer(out: MessageWriter, zones: readonly ZoneStatus[]): void {
   out.array(zones.length);
-  for (const zone of zones) out.value(zone);
+  for (const { copyId, batches, digest, ...zone } of zones) out.value({ ...zone, generation: copyId, batches, digest });
 }
 
 export function readReportAnswer(result: MessageReader): ZoneStatus[] {
@@ -55,7 +55,7 @@ export function readReportAnswer(result: MessageReader): ZoneStatus[] {
 
 function zoneStatus(reader: MessageReader, map: Fields): ZoneStatus {
   const state = textField(reader, map, 'state');
-  if (state !== 'open' && state !== 'restarted' && state !== 'sealed' && state !== 'finished')
+  if (state !== 'open' && state !== 'restarted' && state !== 'fenced' && state !== 'finished')
     return malformed(reader, `unknown zone state '${state}'`);
   return {
     shard: shardId(numberField(reader, map, 'shard')),
@@ -66,7 +66,7 @@ function zoneStatus(reader: MessageReader, map: Fields): ZoneStatus {
     seen: numberField(reader, map, 'seen'),
     capacity: numberField(reader, map, 'capacity'),
     occupied: numberField(reader, map, 'occupied'),
-    generation: textField(reader, map, 'generation'),
+    copyId: textField(reader, map, 'generation'),
     batches: numberField(reader, map, 'batches'),
     digest: typeof map['digest'] === 'string' ? map['digest'] : undefined,
   };

@@ -109,7 +109,7 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-/** Zones of which a checkpoint surely fits a metadata zone, beside fences and floors of all shards. */
+/** Zones of which a checkpoint surely fits a metadata zone, beside fences and zone floors of all shards. */
 export function zonesThatFit(device: ZonedDevice): number {
   const shards = limits.shardCountMax * 2 * 11;
   return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / 38));

@@ -60,7 +60,7 @@ export async function openStore(
       zoneSize: identity.zoneSize,
       alignment: geometry.alignment,
       deviceZones: dataZones(device),
-      drawGeneration: () => randomHex(random, 8),
+      drawCopyId: () => randomHex(random, 8),
     },
     restored,
   );

@@ -31,7 +31,7 @@ export async function restoreZones(device: ZonedDevice, found: FoundMetadata, lo
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
-  return { fences: recorded.fences, floors: recorded.floors, zones };
+  return { fences: recorded.fences, zoneFloors: recorded.zoneFloors, zones };
 }
 
 /** Written by an append that was never answered, or reset by an order whose entry survived: in either case nobody's. */
@@ -108,7 +108,7 @@ function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' 
     zone: entry.zone,
     epoch: entry.epoch,
     deviceZone: entry.deviceZone,
-    generation: entry.generation,
+    copyId: entry.copyId,
     finished: entry.state === 'finished',
     length: found.length,
     seen: found.seen,

@@ -142,9 +142,9 @@ class Requests {
   }
 
   #reset(channel: RpcChannel, id: number, params: MessageReader): void {
-    const { logger, shard, zone, generation } = readReset(params);
+    const { logger, shard, zone, copyId } = readReset(params);
     if (this.#accepts(channel, id, logger))
-      this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, generation });
+      this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, copyId });
   }
 
   #readRanges(channel: RpcChannel, id: number, params: MessageReader): void {

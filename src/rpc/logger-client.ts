@@ -125,12 +125,12 @@ export class LoggerClient {
     );
   }
 
-  /** Deletes the copy of the zone that `generation` names (S10). */
-  reset(shard: ShardId, zone: ZoneId, generation: string, onAnswer: OnAnswer<undefined>): void {
+  /** Deletes the copy of the zone that `copyId` names (S10). */
+  reset(shard: ShardId, zone: ZoneId, copyId: string, onAnswer: OnAnswer<undefined>): void {
     call(
       this.#channels.write,
       loggerMethods.reset,
-      (out) => writeReset(out, this.logger, shard, zone, generation),
+      (out) => writeReset(out, this.logger, shard, zone, copyId),
       readNothing,
       onAnswer,
     );

@@ -6,7 +6,7 @@ import {
   encodeZoneHeader,
   recordKind,
   recordLength,
-  sealBatch,
+  finishBatch,
   zoneSeed,
 } from '../../src/codec/log-format.ts';
 import type { RecordInput } from '../../src/codec/log-format.ts';
@@ -98,6 +98,6 @@ function encodeBatch(records: readonly RecordInput[], offset: number, alignment:
     committedLength: offset,
     shardTimeMs: time,
   };
-  sealBatch(bytes, 0, header, seed);
+  finishBatch(bytes, 0, header, seed);
   return bytes;
 }

@@ -19,7 +19,7 @@ import {
   encodeRecord,
   encodeZoneHeader,
   recordLength,
-  sealBatch,
+  finishBatch,
   zoneSeed,
 } from '../../src/codec/log-format.ts';
 import { repositoryRoot } from '../support/repository.ts';
@@ -325,7 +325,7 @@ describe('versions', () => {
       committedLength: 0,
       shardTimeMs: 0 as never,
     };
-    sealBatch(bytes, 0, header, seed);
+    finishBatch(bytes, 0, header, seed);
     bytes.writeUInt32LE(32 * 1024, 16);
     bytes.writeUInt32LE(checksum(bytes.subarray(8, batchHeaderBytes), (seed ^ 4096) >>> 0), 4);
     assert.equal(decodeBatchHeader(bytes, 0, 4096, place, seed).kind, 'damaged');
@@ -383,7 +383,7 @@ describe('any input', () => {
             shardTimeMs: 5 as never,
           };
           const { cluster, ...wanted } = header;
-          sealBatch(bytes, 0, header, seed);
+          finishBatch(bytes, 0, header, seed);
           const result = decodeBatchHeader(bytes, 0, offset, place, seed);
           assert.deepEqual(result, { kind: 'batch', header: wanted });
           assert.equal(checkBatchBody(bytes, 0, header, seed), 'good');

@@ -35,7 +35,7 @@ const zone: ZoneStatus = {
   seen: 4,
   capacity: 2 ** 28,
   occupied: 9,
-  generation: '0123456789abcdef',
+  copyId: '0123456789abcdef',
   batches: 2,
   digest: undefined,
 };
@@ -100,7 +100,7 @@ const forms: readonly Form[] = [
     logger,
     shard: place.shard,
     zone: place.zone,
-    generation: 'ab',
+    copyId: 'ab',
   }),
   form('Read', (out) => reads.writeRead(out, logger, [{ ...place, offset: 1, length: 2 }]), reads.readRead, {
     logger,

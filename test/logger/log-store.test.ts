@@ -110,8 +110,8 @@ describe('a full device', () => {
     // Several: what the metadata took of the reserve is given back to it first.
     for (const { shard, zone, offset } of writers.slice(0, 5)) {
       assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length: offset }), 'done');
-      const generation = sim.store.report(shard)[0]?.generation ?? '';
-      assert.equal(await sim.outcome({ kind: 'reset', shard, zone, generation }), 'done');
+      const copyId = sim.store.report(shard)[0]?.copyId ?? '';
+      assert.equal(await sim.outcome({ kind: 'reset', shard, zone, copyId }), 'done');
     }
     await sim.run(1_000);
     assert.equal(

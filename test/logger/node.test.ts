@@ -63,7 +63,7 @@ describe('a logger over TCP', () => {
         assert.equal(status?.digest, createHash('sha256').update(all).digest('hex'));
         assert.equal(status.state, 'finished');
         assert.equal(status.batches, 3);
-        value(await client.reset(writer.shard, writer.zone, status.generation));
+        value(await client.reset(writer.shard, writer.zone, status.copyId));
         assert.deepEqual(value(await client.report(undefined)), []);
       });
     });

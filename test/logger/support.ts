@@ -126,8 +126,8 @@ export class TestClient {
     return answer((done) => this.client.finish(shard, zone, length, done));
   }
 
-  reset(shard: ShardId, zone: ZoneId, generation: string): Promise<LoggerAnswer<undefined>> {
-    return answer((done) => this.client.reset(shard, zone, generation, done));
+  reset(shard: ShardId, zone: ZoneId, copyId: string): Promise<LoggerAnswer<undefined>> {
+    return answer((done) => this.client.reset(shard, zone, copyId, done));
   }
 
   read(...items: ReadItem[]): Promise<LoggerAnswer<readonly ReadAnswer[]>> {

@@ -7,7 +7,7 @@ import {
   encodeZoneHeader,
   recordLength,
   recordKind,
-  sealBatch,
+  finishBatch,
   zoneSeed,
 } from '../../src/codec/log-format.ts';
 import type { RecordInput, ZonePlace } from '../../src/codec/log-format.ts';
@@ -104,7 +104,7 @@ export class ZoneWriter {
     const bytes = Buffer.alloc(totalLength);
     let at = headerLength;
     for (const record of records) at = encodeRecord(bytes, at, record, this.#seed, offset + at);
-    sealBatch(
+    finishBatch(
       bytes,
       0,
       {

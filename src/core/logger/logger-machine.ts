@@ -10,7 +10,7 @@
  *                                      |  restart with bytes
  *                                      v
  *                                  restarted --finish--> finished
- * An open zone whose epoch lies below the shard's fence is called `sealed`: its appends are refused for ever (S4).
+ * An open zone whose epoch lies below the shard's fence is called `fenced`: its appends are refused for ever (S4).
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, Lba, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
@@ -31,8 +31,8 @@ export interface MachineOptions {
   readonly alignment: number;
   /** Device zones that hold data or may, the metadata zones not among them. */
   readonly deviceZones: readonly number[];
-  /** Draws a generation: 16 hexadecimal digits that name one copy of a zone (S10). */
-  readonly drawGeneration: () => string;
+  /** Draws a copy id: 16 hexadecimal digits that name one copy of a zone (S10). */
+  readonly drawCopyId: () => string;
 }
 
 /** A zone that is held. Changed by the machine alone. */
@@ -68,7 +68,7 @@ export class LoggerMachine<Ticket> {
   readonly #options: MachineOptions;
   readonly #zones = new Map<ShardId, ZonesOfShard>();
   readonly #fences = new Map<ShardId, Epoch>();
-  readonly #floors = new Map<ShardId, ZoneId>();
+  readonly #zoneFloors = new Map<ShardId, ZoneId>();
   /** Device zones that may be used. */
   readonly #free: number[];
   /** Freed by resets that the next sync, and the one under way, will cover. */
@@ -86,7 +86,7 @@ export class LoggerMachine<Ticket> {
   constructor(options: MachineOptions, restored: RestoredState) {
     this.#options = options;
     for (const [shard, epoch] of restored.fences) this.#fences.set(shard, epoch);
-    for (const [shard, zone] of restored.floors) this.#floors.set(shard, zone);
+    for (const [shard, zone] of restored.zoneFloors) this.#zoneFloors.set(shard, zone);
     const used = new Set<number>();
     for (const zone of restored.zones) {
       assert(!used.has(zone.deviceZone), 'S11 two zones never lie in one device zone');
@@ -126,7 +126,7 @@ export class LoggerMachine<Ticket> {
       case 'finish':
         return this.#finish(event.ticket, event.shard, event.zone, event.length);
       case 'reset':
-        return this.#reset(event.ticket, event.shard, event.zone, event.generation);
+        return this.#reset(event.ticket, event.shard, event.zone, event.copyId);
       case 'turn-ended':
         return this.#startSync();
       case 'synced':
@@ -176,7 +176,7 @@ export class LoggerMachine<Ticket> {
       seen: zone.seen,
       capacity: this.#options.zoneSize,
       occupied: occupied(zone.deviceZone),
-      generation: zone.generation,
+      copyId: zone.copyId,
       batches: zone.batches,
       digest: undefined,
     }));
@@ -186,7 +186,7 @@ export class LoggerMachine<Ticket> {
   snapshot(): MetadataEntry[] {
     const entries: MetadataEntry[] = [];
     for (const [shard, epoch] of this.#fences) entries.push({ kind: 'fence', shard, epoch });
-    for (const [shard, zone] of this.#floors) entries.push({ kind: 'floor', shard, zone });
+    for (const [shard, zone] of this.#zoneFloors) entries.push({ kind: 'zone-floor', shard, zone });
     for (const ofShard of this.#zones.values()) for (const zone of ofShard.values()) entries.push(entryOf(zone));
     return entries;
   }
@@ -210,7 +210,7 @@ export class LoggerMachine<Ticket> {
   }
 
   #create(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
-    const floor = this.#floors.get(item.shard) ?? 0;
+    const floor = this.#zoneFloors.get(item.shard) ?? 0;
     if (item.zone <= floor) return [refuse(ticket, 'retired-zone', floor)];
     if (item.offset !== 0) return [refuse(ticket, 'unknown-zone')];
     const deviceZone = this.#free.at(-1);
@@ -268,7 +268,7 @@ export class LoggerMachine<Ticket> {
       zone: item.zone,
       epoch: item.epoch,
       deviceZone,
-      generation: this.#options.drawGeneration(),
+      copyId: this.#options.drawCopyId(),
       seed: this.#seedOf(item),
       state: 'open',
       finished: false,
@@ -318,7 +318,8 @@ export class LoggerMachine<Ticket> {
       this.#unsynced = true;
       effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });
     }
-    if (zone === undefined && id <= (this.#floors.get(shard) ?? 0)) return [...effects, refuse(ticket, 'retired-zone')];
+    if (zone === undefined && id <= (this.#zoneFloors.get(shard) ?? 0))
+      return [...effects, refuse(ticket, 'retired-zone')];
     return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone })];
   }
 
@@ -344,11 +345,11 @@ export class LoggerMachine<Ticket> {
     ];
   }
 
-  #reset(ticket: Ticket, shard: ShardId, id: ZoneId, generation: string): MachineEffect<Ticket>[] {
+  #reset(ticket: Ticket, shard: ShardId, id: ZoneId, copyId: string): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
     const zone = this.#zone(shard, id);
     if (zone === undefined) return [refuse(ticket, 'unknown-zone')];
-    if (zone.generation !== generation) return [refuse(ticket, 'other-copy')];
+    if (zone.copyId !== copyId) return [refuse(ticket, 'other-copy')];
     this.#zones.get(shard)?.delete(id);
     this.#zoneCount -= 1;
     this.#dirty.delete(zone);
@@ -440,17 +441,17 @@ export class LoggerMachine<Ticket> {
     return this.#fences.get(shard) ?? 0;
   }
 
-  /** Raises the floor to `id` at least (S4), and gives the entry that says so, if it rose. */
+  /** Raises the zone floor to `id` at least (S4), and gives the entry that says so, if it rose. */
   #retire(shard: ShardId, id: number): MetadataEntry[] {
-    if (id <= (this.#floors.get(shard) ?? 0)) return [];
+    if (id <= (this.#zoneFloors.get(shard) ?? 0)) return [];
     const floor = zoneId(id);
-    this.#floors.set(shard, floor);
-    return [{ kind: 'floor', shard, zone: floor }];
+    this.#zoneFloors.set(shard, floor);
+    return [{ kind: 'zone-floor', shard, zone: floor }];
   }
 
   #stateOf(zone: Zone): ZoneStatus['state'] {
     if (zone.state === 'finished') return 'finished';
-    if (this.#fenceOf(zone.shard) > zone.epoch) return 'sealed';
+    if (this.#fenceOf(zone.shard) > zone.epoch) return 'fenced';
     return zone.state;
   }
 }
@@ -463,7 +464,7 @@ function entryOf(zone: Zone): MetadataEntry {
     zone: zone.zone,
     epoch: zone.epoch,
     deviceZone: zone.deviceZone,
-    generation: zone.generation,
+    copyId: zone.copyId,
     state: finished ? 'finished' : 'open',
     length: finished ? zone.written : 0,
     batches: finished ? zone.batches : 0,

@@ -31,7 +31,7 @@ export type MachineEvent<Ticket> =
       readonly ticket: Ticket;
       readonly shard: ShardId;
       readonly zone: ZoneId;
-      readonly generation: string;
+      readonly copyId: string;
     }
   /** Everything that arrived in this turn of the event loop has been given. */
   | { readonly kind: 'turn-ended' }

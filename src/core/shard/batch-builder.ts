@@ -15,7 +15,7 @@ import {
   recordHeaderBytes,
   recordKind,
   recordLength,
-  sealBatch,
+  finishBatch,
   zoneHeaderLength,
 } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
@@ -251,7 +251,7 @@ export function buildBatch(context: BatchContext, writes: readonly ShardWrite[],
   for (const write of writes) at = encodeWrite(bytes, at, write, zone, offset + at - header, state.zoneSize);
   bytes.fill(0, at);
   const shardTimeMs = millis(Math.max(Math.floor(context.wallMs), state.shardTimeMs));
-  sealBatch(
+  finishBatch(
     bytes,
     header,
     {

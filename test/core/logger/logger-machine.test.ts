@@ -117,7 +117,7 @@ describe('S4 a fence is for ever', () => {
       message: 'a higher epoch has sealed this shard here (S4); detail: that epoch',
       detail: 5,
     });
-    assert.equal(rig.zone(0, 1)?.state, 'sealed');
+    assert.equal(rig.zone(0, 1)?.state, 'fenced');
   });
 
   test('the epoch that sealed may append, and other shards are not concerned', () => {
@@ -145,7 +145,7 @@ describe('S4 a fence is for ever', () => {
     rig.append(new ZoneWriter({ epoch: 1 }).filled(10));
     rig.seal(0, 1, 4);
     rig.settle();
-    rig.reset(0, 1, rig.zone(0, 1)?.generation ?? '');
+    rig.reset(0, 1, rig.zone(0, 1)?.copyId ?? '');
     rig.settle();
     assert.equal(rig.outcome(rig.append(new ZoneWriter({ epoch: 3, zone: 2 }).filled(10))), 'fenced');
     assert.equal(rig.restarted().confirm(0, 1, 3), 'fenced');
@@ -156,7 +156,7 @@ describe('S4 a fence is for ever', () => {
     rig.append(new ZoneWriter({ zone: 5 }).filled(10));
     rig.settle();
     assert.equal(rig.outcome(rig.append(new ZoneWriter({ zone: 4 }).filled(10))), 'retired-zone');
-    rig.reset(0, 5, rig.zone(0, 5)?.generation ?? '');
+    rig.reset(0, 5, rig.zone(0, 5)?.copyId ?? '');
     rig.settle();
     for (const machine of [rig, rig.restarted()]) {
       assert.equal(machine.outcome(machine.append(new ZoneWriter({ zone: 5 }).filled(10))), 'retired-zone');
@@ -396,13 +396,13 @@ describe('finish and reset', () => {
 
   test('S10 a late order to delete does not hit another copy', () => {
     const { rig } = sealed();
-    const generation = rig.zone(0, 1)?.generation ?? '';
+    const copyId = rig.zone(0, 1)?.copyId ?? '';
     assert.equal(rig.outcome(rig.reset(0, 1, 'f'.repeat(16))), 'other-copy');
-    const reset = rig.reset(0, 1, generation);
+    const reset = rig.reset(0, 1, copyId);
     assert.equal(rig.outcome(reset), 'waiting');
     rig.settle();
     assert.equal(rig.outcome(reset), 'ok');
-    assert.equal(rig.outcome(rig.reset(0, 1, generation)), 'unknown-zone');
+    assert.equal(rig.outcome(rig.reset(0, 1, copyId)), 'unknown-zone');
     assert.equal(rig.restarted().zone(0, 1), undefined);
   });
 
@@ -410,7 +410,7 @@ describe('finish and reset', () => {
     const rig = new Rig({ deviceZones: [2] });
     rig.append(new ZoneWriter().filled(10));
     rig.settle();
-    rig.reset(0, 1, rig.zone(0, 1)?.generation ?? '');
+    rig.reset(0, 1, rig.zone(0, 1)?.copyId ?? '');
     const next = new ZoneWriter({ zone: 2 });
     const item = next.filled(10);
     assert.equal(rig.outcome(rig.append(item)), 'device-full');
@@ -455,7 +455,7 @@ describe('S17 a failed sync is final', () => {
       rig.append(writer.filled(10)),
       rig.seal(0, 1, 9),
       rig.finish(0, 1, stable),
-      rig.reset(0, 1, rig.zone(0, 1)?.generation ?? ''),
+      rig.reset(0, 1, rig.zone(0, 1)?.copyId ?? ''),
     ];
     assert.deepEqual(
       [covered, waiting, seal, ...later].map((ticket) => rig.outcome(ticket)),

@@ -30,9 +30,9 @@ export const mutants: readonly Mutant[] = [
     name: 'ack before sync',
     rule: 'S3',
     file: machine,
-    find: "        this.#wait({ kind: 'append', ticket, zone, end: zone.written, lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) });",
+    find: "        this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });",
     replace:
-      "        this.#unsynced = true; zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) } });",
+      "        zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: this.#lbaOf(item) } });",
   },
   {
     name: 'ack before all replicas',
@@ -60,22 +60,22 @@ export const mutants: readonly Mutant[] = [
     name: 'fence does not stop confirmations',
     rule: 'S4',
     file: machine,
-    find: "        if (this.#fenceOf(item.shard) > item.epoch)\n            return 'fenced';",
+    find: "        if (this.#table.isFenced(item.shard, item.epoch))\n            return 'fenced';",
     replace: '',
   },
   {
     name: 'fence does not stop appends',
     rule: 'S4',
     file: machine,
-    find: "        if (fence > item.epoch)\n            return [refuse(ticket, 'fenced', fence)];",
+    find: "        if (this.#table.isFenced(item.shard, item.epoch))\n            return [refuse(ticket, 'fenced', this.#table.fenceOf(item.shard))];",
     replace: '',
   },
   {
     name: 'fence not synced before a seal is answered',
     rule: 'S3',
     file: machine,
-    find: "            this.#unsynced = true;\n            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
-    replace: "            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
+    find: "            this.#rounds.changed();\n            effects.push({ kind: 'persist', entries });",
+    replace: "            effects.push({ kind: 'persist', entries });",
   },
   {
     name: 'place left out of the checksum',
@@ -95,7 +95,7 @@ export const mutants: readonly Mutant[] = [
     name: 'fence not durable',
     rule: 'S4',
     file: machine,
-    find: "            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
+    find: "            effects.push({ kind: 'persist', entries });",
     replace: '',
   },
   {
@@ -103,8 +103,7 @@ export const mutants: readonly Mutant[] = [
     rule: 'S3',
     file: machine,
     find: "        return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone })];",
-    replace:
-      "        return [...effects, { kind: 'answer', ticket, answer: answerOf({ kind: 'seal', ticket, zone }) }];",
+    replace: "        return [...effects, answer({ kind: 'seal', ticket, zone })];",
   },
   {
     name: 'epoch resumed after a restart',
@@ -117,7 +116,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'open zone continued by a restarted logger',
     rule: 'S3',
-    file: machine,
+    file: 'src/core/logger/zone-table.js',
     find: "state: zone.finished ? 'finished' : 'restarted',",
     replace: "state: zone.finished ? 'finished' : 'open',",
   },
@@ -146,7 +145,7 @@ export const mutants: readonly Mutant[] = [
     name: 'new zone not entered in the metadata log',
     rule: 'S3',
     file: machine,
-    find: "            effects.push({ kind: 'persist', entries: [...this.#retire(item.shard, item.zone - 1), entryOf(zone)] });",
+    find: "            effects.push({ kind: 'persist', entries: [...this.#table.retire(item.shard, item.zone - 1), entryOf(zone)] });",
     replace: '',
   },
   {

@@ -180,4 +180,10 @@ export class Rig {
   }
 }
 
+/** What a seal was answered with; the refusal if it was refused. */
+export function sealAnswer(rig: Rig, ticket: string): unknown {
+  const answer = rig.answers.get(ticket);
+  return answer?.kind === 'sealed' ? answer.answer : answer;
+}
+
 export { ZoneWriter };

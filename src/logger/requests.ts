@@ -7,21 +7,15 @@ import type { InstanceId, Uuid } from '../base/ids.ts';
 import { lba } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { AppendAnswer, LoggerRefusal, LoggerStatus } from '../codec/logger-protocol.ts';
+import { readAppend, readConfirm, writeAppendAnswer, writeConfirmAnswer } from '../codec/logger-appends.ts';
 import {
   loggerMethods,
   loggerProtocolVersion,
   loggerRefusals,
-  readAppend,
-  readConfirm,
-  readFinish,
-  readReset,
-  readSeal,
   refusal,
-  writeAppendAnswer,
-  writeConfirmAnswer,
   writeRefusal,
-  writeSealAnswer,
 } from '../codec/logger-protocol.ts';
+import { readFinish, readReset, readSeal, writeSealAnswer } from '../codec/logger-seals.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';

@@ -8,10 +8,10 @@
  * returns: callers must be ready for that.
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import type { ConfirmAnswer } from '../codec/logger-appends.ts';
 import type {
   AppendAnswer,
   AppendItem,
-  ConfirmAnswer,
   ConfirmItem,
   DigestItem,
   LoggerAnswer,
@@ -23,18 +23,9 @@ import type {
   SealAnswer,
   ZoneStatus,
 } from '../codec/logger-protocol.ts';
-import {
-  loggerMethods,
-  readAppendAnswer,
-  readConfirmAnswer,
-  readRefusal,
-  readSealAnswer,
-  writeAppend,
-  writeConfirm,
-  writeFinish,
-  writeReset,
-  writeSeal,
-} from '../codec/logger-protocol.ts';
+import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '../codec/logger-appends.ts';
+import { loggerMethods, readRefusal } from '../codec/logger-protocol.ts';
+import { readSealAnswer, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { silent } from '../../src/base/log.ts';
+import type { ConfirmAnswer } from '../../src/codec/logger-appends.ts';
 import type {
   AppendAnswer,
   AppendItem,
-  ConfirmAnswer,
   ConfirmItem,
   DigestItem,
   LoggerAnswer,

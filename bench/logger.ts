@@ -12,15 +12,8 @@ import { fileURLToPath } from 'node:url';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../src/base/ids.ts';
 import { silent } from '../src/base/log.ts';
 import type { ZonePlace } from '../src/codec/log-format.ts';
-import {
-  batchLayout,
-  encodeRecord,
-  encodeZoneHeader,
-  recordKind,
-  recordLength,
-  finishBatch,
-  zoneSeed,
-} from '../src/codec/log-format.ts';
+import { batchLayout, finishBatch } from '../src/codec/log-batch.ts';
+import { encodeRecord, encodeZoneHeader, recordKind, recordLength, zoneSeed } from '../src/codec/log-format.ts';
 import { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
 import type { Files } from '../src/env/files.ts';
 import { realEnvironment } from '../src/env/real/environment.ts';

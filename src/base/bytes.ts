@@ -22,6 +22,11 @@ export function aligned(length: number, alignment: number): number {
   return Math.ceil(length / alignment) * alignment;
 }
 
+/** Writes an integer below 2^48, little-endian. */
+export function writeU48(bytes: Buffer, value: number, offset: number): void {
+  bytes.writeUIntLE(value, offset, 6);
+}
+
 /** Writes a safe integer as a little-endian u64. */
 export function writeU64(bytes: Buffer, value: number, offset: number): void {
   bytes.writeUInt32LE(value % 2 ** 32, offset);

@@ -14,12 +14,14 @@ import {
   batchLayout,
   checkBatchBody,
   decodeBatchHeader,
+  finishBatch,
+} from '../../src/codec/log-batch.ts';
+import {
   decodeRecord,
   decodeZoneHeader,
   encodeRecord,
   encodeZoneHeader,
   recordLength,
-  finishBatch,
   zoneSeed,
 } from '../../src/codec/log-format.ts';
 import { repositoryRoot } from '../support/repository.ts';

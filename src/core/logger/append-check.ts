@@ -4,7 +4,8 @@
  */
 import { asBuffer } from '../../base/bytes.ts';
 import type { ZonePlace } from '../../codec/log-format.ts';
-import { decodeBatchHeader, decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
+import { decodeBatchHeader } from '../../codec/log-batch.ts';
+import { decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
 
 /** Where an append goes and what its device wants. */
 export interface AppendTarget {

@@ -10,15 +10,10 @@
  */
 import { asBuffer, isZero } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
-import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
-import {
-  batchHeaderBytes,
-  checkBatchBody,
-  decodeBatchHeader,
-  decodeZoneHeader,
-  samePlace,
-  zoneSeed,
-} from '../../codec/log-format.ts';
+import type { BatchHeader } from '../../codec/log-batch.ts';
+import type { ZonePlace } from '../../codec/log-format.ts';
+import { batchHeaderBytes, checkBatchBody, decodeBatchHeader } from '../../codec/log-batch.ts';
+import { decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
 import type { TailState } from '../../codec/logger-protocol.ts';
 
 export interface ScanRange {

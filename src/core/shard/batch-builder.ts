@@ -7,15 +7,13 @@ import type { ClientId, Millis, Version } from '../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { RecordInput } from '../../codec/log-format.ts';
+import { batchHeaderBytes, batchLayout, finishBatch } from '../../codec/log-batch.ts';
 import {
-  batchHeaderBytes,
-  batchLayout,
   encodeRecord,
   encodeZoneHeader,
   recordHeaderBytes,
   recordKind,
   recordLength,
-  finishBatch,
   zoneHeaderLength,
 } from '../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';

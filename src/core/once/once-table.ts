@@ -2,6 +2,9 @@
  * What a shard remembers of numbered writes, so that each is applied once (S15; RIFL, SOSP'15): per client the first
  * number that it may still repeat, and the results of the numbers from there on.
  *
+ * It owns who is remembered, in which order, and who is forgotten when there are too many: floors and limits. It does
+ * not own the results of one client (once-client.ts), nor the log: the owner logs the floor records that it asks for.
+ *
  * Two kinds of state. What is *committed* comes from the log alone, by `complete` and `applyFloor` in log order, and is
  * the same at the owner, at standbys and after a replay. What is *in flight* is the owner's (`begin`, `abandon`) and is
  * never part of a snapshot.
@@ -18,27 +21,18 @@
  * followed it.
  */
 import { assert } from '../../base/assert.ts';
-import type { ClientId, RequestNumber, Version } from '../../base/ids.ts';
-import { clientId, version as toVersion } from '../../base/ids.ts';
+import type { ClientId, RequestNumber } from '../../base/ids.ts';
+import { clientId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import type { RecordKind } from '../../codec/log-format.ts';
-import { recordKind } from '../../codec/log-format.ts';
+import type { KnownNumber, OnceEntry, OnceResult, OnceSums } from './once-client.ts';
+import { ClientResults, ringSizeMin } from './once-client.ts';
 
-/** What a numbered write came to, for its repetitions. */
-export interface OnceResult {
-  /** Of the record that carried it: put, delete or refusal. */
-  readonly kind: RecordKind;
-  /** Of the record. */
-  readonly version: Version;
-  readonly reply: Uint8Array | undefined;
-}
-
-/** `Token`: what the owner gave to `begin`. */
+/** What the owner is to do with a write. */
 export type OnceCheck<Token> =
   /** Never seen: apply it. */
   | { readonly kind: 'new' }
-  | { readonly kind: 'done'; readonly result: OnceResult }
-  | { readonly kind: 'in-flight'; readonly token: Token }
+  /** A repetition: answer it like the first, when that is done. */
+  | KnownNumber<Token>
   /** Below the client's first incomplete number: refuse. */
   | { readonly kind: 'superseded' }
   /** Nobody knows any more: refuse, outcome unknown. */
@@ -52,10 +46,10 @@ const forgotten = { kind: 'forgotten' } as const;
 const windowExceeded = { kind: 'window-exceeded' } as const;
 
 export interface OnceLimits {
-  /** number - first incomplete number is below it. A power of two. */
+  /** Bound of number - first incomplete number, exclusive. A power of two. */
   readonly window: number;
   readonly clientsMax: number;
-  /** Of memory for all clients together: above it the client silent for longest is forgotten, too. */
+  /** Bytes of memory for all clients together: above it the client silent for longest is forgotten, too. */
   readonly bytesMax: number;
   /** Bytes of replies kept for one client before its next writes are refused. */
   readonly replyBytesMax: number;
@@ -69,11 +63,6 @@ export const onceLimits: OnceLimits = {
   replyBytesMax: 1024 * 1024,
 };
 
-/** One result in a snapshot. */
-export interface OnceEntry extends OnceResult {
-  readonly number: number;
-}
-
 /** One client in a snapshot: all its results or some; several of one client are merged. */
 export interface OnceClientState {
   readonly client: ClientId;
@@ -82,52 +71,16 @@ export interface OnceClientState {
   readonly results: readonly OnceEntry[];
 }
 
-const ringSizeMin = 8;
-/** What memory is reckoned at: a client, and a slot of its ring with state, version, place for reply and token. */
-const clientBytes = 500;
-const slotBytes = 25;
-const free = 0;
-/** A state beside the kinds of records. */
-const inFlight = 255;
-
-class Client<Token> {
-  readonly id: number;
-  first = 1;
-  partial = false;
-  /** Something of it is committed; else it is here for what is in flight. */
-  committed = false;
-  /** `overfull` named it, when it took so many bytes; -1: it did not. */
-  namedBytes = -1;
-  resultCount = 0;
-  inFlightCount = 0;
-  replyBytes = 0;
-  /** Ring by number modulo size; all numbers in it are in [first, first + size). */
-  size = ringSizeMin;
-  states = new Uint8Array(ringSizeMin);
-  versions = new Float64Array(ringSizeMin);
-  /** A reply, or the token of what is in flight. Sparse: most results have neither. */
-  replies: (Uint8Array | undefined)[] = [];
-  tokens: (Token | undefined)[] = [];
-  /** In the order of the last committed record, oldest first. */
-  older: Client<Token> | undefined = undefined;
-  newer: Client<Token> | undefined = undefined;
-
-  constructor(id: number) {
-    this.id = id;
-  }
-}
-
 export class OnceTable<Token = unknown> {
   readonly #limits: OnceLimits;
-  readonly #clients = new Map<number, Client<Token>>();
+  readonly #clients = new Map<number, ClientResults<Token>>();
   /** Clients with nothing committed: few, since each has a first write in flight. */
-  readonly #uncommitted = new Set<Client<Token>>();
-  #oldest: Client<Token> | undefined = undefined;
-  #newest: Client<Token> | undefined = undefined;
+  readonly #uncommitted = new Set<ClientResults<Token>>();
+  #oldest: ClientResults<Token> | undefined = undefined;
+  #newest: ClientResults<Token> | undefined = undefined;
   #floor = 0;
-  #resultCount = 0;
-  #memoryBytes = 0;
-  /** Of the clients that `overfull` named and that are still here. */
+  readonly #sums: OnceSums = { results: 0, bytes: 0 };
+  /** Number and bytes of the clients that `overfull` named and that are still here. */
   #namedCount = 0;
   #namedBytes = 0;
 
@@ -145,12 +98,12 @@ export class OnceTable<Token = unknown> {
   }
 
   get resultCount(): number {
-    return this.#resultCount;
+    return this.#sums.results;
   }
 
   /** An estimate; above `bytesMax` only until floor records that `overfull` asks for are applied. */
   get memoryBytes(): number {
-    return this.#memoryBytes;
+    return this.#sums.bytes;
   }
 
   /** What the owner is to do with a write. Changes nothing. REQUIRES: client is not 0. */
@@ -162,13 +115,7 @@ export class OnceTable<Token = unknown> {
       return number - firstIncomplete < this.#limits.window ? fresh : windowExceeded;
     }
     if (number < known.first) return superseded;
-    const slot = number - known.first < known.size ? number % known.size : -1;
-    const state = slot === -1 ? free : (known.states[slot] ?? free);
-    if (state === free) return this.#checkUnknown(known, number, firstIncomplete);
-    if (state !== inFlight) return { kind: 'done', result: resultAt(known, slot) };
-    const token = known.tokens[slot];
-    assert(token !== undefined, 'what is in flight has a token');
-    return { kind: 'in-flight', token };
+    return known.find(number) ?? this.#checkUnknown(known, number, firstIncomplete);
   }
 
   /**
@@ -184,29 +131,21 @@ export class OnceTable<Token = unknown> {
       known = this.#add(client);
       this.#uncommitted.add(known);
     }
-    this.#raise(known, firstIncomplete);
-    const slot = this.#slotFor(known, number);
-    assert(known.states[slot] === free, 'S15 a number is begun once');
-    known.states[slot] = inFlight;
-    known.tokens[slot] = token;
-    known.inFlightCount++;
+    known.raise(firstIncomplete);
+    this.#checkWindow(known, number);
+    known.begin(number, token);
   }
 
   /** The owner gave up a write that is surely not in the log and never will be. No effect when it is not in flight. */
   abandon(client: ClientId, number: RequestNumber): void {
     const known = this.#clients.get(client);
-    if (known === undefined || number < known.first || number - known.first >= known.size) return;
-    const slot = number % known.size;
-    if (known.states[slot] !== inFlight) return;
-    this.#clear(known, slot);
-    this.#leaveIfEmpty(known);
+    if (known?.abandon(number) === true) this.#leaveIfEmpty(known);
   }
 
   /** This process is no longer the owner: what is in flight is no longer its to know. */
   abandonAll(): void {
     for (const known of this.#clients.values()) {
-      if (known.inFlightCount > 0)
-        for (let slot = 0; slot < known.size; slot++) if (known.states[slot] === inFlight) this.#clear(known, slot);
+      known.abandonAll();
       this.#unname(known);
       this.#leaveIfEmpty(known);
     }
@@ -220,8 +159,8 @@ export class OnceTable<Token = unknown> {
     assert(client !== 0 && number >= firstIncomplete, 'S15 a numbered record');
     const known = this.#committed(client);
     this.#touch(known);
-    this.#raise(known, firstIncomplete);
-    if (number >= known.first) this.#store(known, number, result);
+    known.raise(firstIncomplete);
+    if (number >= known.first) this.#complete(known, number, result);
   }
 
   /**
@@ -230,11 +169,11 @@ export class OnceTable<Token = unknown> {
    */
   overfull(): ClientId | undefined {
     const { clientsMax, bytesMax } = this.#limits;
-    if (this.#clients.size - this.#namedCount <= clientsMax && this.#memoryBytes - this.#namedBytes <= bytesMax)
+    if (this.#clients.size - this.#namedCount <= clientsMax && this.#sums.bytes - this.#namedBytes <= bytesMax)
       return undefined;
     for (let known = this.#oldest; known !== undefined; known = known.newer) {
       if (known.namedBytes !== -1 || known.inFlightCount > 0) continue;
-      known.namedBytes = bytesOf(known);
+      known.namedBytes = known.bytes;
       this.#namedBytes += known.namedBytes;
       this.#namedCount++;
       return clientId(known.id);
@@ -268,17 +207,7 @@ export class OnceTable<Token = unknown> {
   stateOf(client: ClientId, from = 0, countMax = Number.POSITIVE_INFINITY): OnceClientState | undefined {
     const known = this.#clients.get(client);
     if (known === undefined || !known.committed) return undefined;
-    const results: OnceEntry[] = [];
-    for (
-      let number = Math.max(from, known.first);
-      number < known.first + known.size && results.length < countMax;
-      number++
-    ) {
-      const slot = number % known.size;
-      const state = known.states[slot];
-      if (state !== free && state !== inFlight) results.push({ number, ...resultAt(known, slot) });
-    }
-    return { client, first: known.first, partial: known.partial, results };
+    return { client, first: known.first, partial: known.partial, results: known.results(from, countMax) };
   }
 
   /** Loads what `stateOf` gave, oldest client first. */
@@ -286,8 +215,8 @@ export class OnceTable<Token = unknown> {
     const known = this.#committed(state.client);
     this.#touch(known);
     if (state.partial) known.partial = true;
-    this.#raise(known, state.first);
-    for (const entry of state.results) if (entry.number >= known.first) this.#store(known, entry.number, entry);
+    known.raise(state.first);
+    for (const entry of state.results) if (entry.number >= known.first) this.#complete(known, entry.number, entry);
   }
 
   /**
@@ -302,7 +231,7 @@ export class OnceTable<Token = unknown> {
   // --- parts
   // ----------------------------------------------------------------------------------------------------------------
 
-  #checkUnknown(known: Client<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
+  #checkUnknown(known: ClientResults<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
     if (known.partial) return forgotten;
     // Not from `known.first`: what raised it may never be logged, and standbys must let in whatever is let in here.
     return number - firstIncomplete < this.#limits.window && known.replyBytes <= this.#limits.replyBytesMax
@@ -310,21 +239,20 @@ export class OnceTable<Token = unknown> {
       : windowExceeded;
   }
 
-  #add(client: ClientId): Client<Token> {
-    const known = new Client<Token>(client);
+  #add(client: ClientId): ClientResults<Token> {
+    const known = new ClientResults<Token>(client, this.#sums);
     this.#clients.set(client, known);
-    this.#memoryBytes += bytesOf(known);
     return known;
   }
 
-  #unname(known: Client<Token>): void {
+  #unname(known: ClientResults<Token>): void {
     if (known.namedBytes === -1) return;
     this.#namedCount--;
     this.#namedBytes -= known.namedBytes;
     known.namedBytes = -1;
   }
 
-  #committed(client: ClientId): Client<Token> {
+  #committed(client: ClientId): ClientResults<Token> {
     let known = this.#clients.get(client);
     if (known === undefined) {
       known = this.#add(client);
@@ -337,71 +265,25 @@ export class OnceTable<Token = unknown> {
     return known;
   }
 
-  #raise(known: Client<Token>, first: number): void {
-    if (first <= known.first) return;
-    if (known.resultCount + known.inFlightCount > 0) {
-      const end = Math.min(first, known.first + known.size);
-      for (let number = known.first; number < end; number++) this.#clear(known, number % known.size);
-    }
-    known.first = first;
+  #complete(known: ClientResults<Token>, number: number, result: OnceResult): void {
+    this.#checkWindow(known, number);
+    known.complete(number, result);
   }
 
-  /** The slot of a number in the window, which the ring grows to hold. */
-  #slotFor(known: Client<Token>, number: number): number {
+  #checkWindow(known: ClientResults<Token>, number: number): void {
     assert(number - known.first < this.#limits.window, 'S15 the window is bounded');
-    if (number - known.first >= known.size) {
-      this.#memoryBytes -= bytesOf(known);
-      grow(known, number);
-      this.#memoryBytes += bytesOf(known);
-    }
-    return number % known.size;
   }
 
-  #store(known: Client<Token>, number: number, result: OnceResult): void {
-    assert(result.kind !== recordKind.floor && result.kind !== recordKind.time, 'S15 results are of writes');
-    const slot = this.#slotFor(known, number);
-    const state = known.states[slot];
-    if (state === inFlight) this.#clear(known, slot);
-    else if (state !== free) return;
-    known.states[slot] = result.kind;
-    known.versions[slot] = result.version;
-    if (result.reply !== undefined) {
-      known.replies[slot] = result.reply;
-      known.replyBytes += result.reply.length;
-      this.#memoryBytes += result.reply.length;
-    }
-    known.resultCount++;
-    this.#resultCount++;
-  }
-
-  #clear(known: Client<Token>, slot: number): void {
-    const state = known.states[slot];
-    if (state === free) return;
-    known.states[slot] = free;
-    if (state === inFlight) {
-      known.tokens[slot] = undefined;
-      known.inFlightCount--;
-      return;
-    }
-    known.resultCount--;
-    this.#resultCount--;
-    const reply = known.replies[slot];
-    if (reply === undefined) return;
-    known.replyBytes -= reply.length;
-    this.#memoryBytes -= reply.length;
-    known.replies[slot] = undefined;
-  }
-
-  #leaveIfEmpty(known: Client<Token>): void {
+  #leaveIfEmpty(known: ClientResults<Token>): void {
     if (known.committed || known.inFlightCount > 0) return;
     this.#uncommitted.delete(known);
     this.#clients.delete(known.id);
-    this.#memoryBytes -= bytesOf(known);
+    known.leave();
   }
 
   /** Drops what is committed; what is in flight goes on, partial. */
-  #forget(known: Client<Token>): void {
-    for (let slot = 0; slot < known.size; slot++) if (known.states[slot] !== inFlight) this.#clear(known, slot);
+  #forget(known: ClientResults<Token>): void {
+    known.forgetResults();
     this.#unname(known);
     if (known.committed) this.#unlink(known);
     known.committed = false;
@@ -410,7 +292,7 @@ export class OnceTable<Token = unknown> {
   }
 
   /** Makes `known` the newest. */
-  #touch(known: Client<Token>): void {
+  #touch(known: ClientResults<Token>): void {
     if (this.#newest === known) return;
     this.#unlink(known);
     known.older = this.#newest;
@@ -420,7 +302,7 @@ export class OnceTable<Token = unknown> {
   }
 
   /** Takes `known` out of the order, if it is in it. */
-  #unlink(known: Client<Token>): void {
+  #unlink(known: ClientResults<Token>): void {
     if (known.older !== undefined) known.older.newer = known.newer;
     else if (this.#oldest === known) this.#oldest = known.newer;
     if (known.newer !== undefined) known.newer.older = known.older;
@@ -428,46 +310,4 @@ export class OnceTable<Token = unknown> {
     known.older = undefined;
     known.newer = undefined;
   }
-}
-
-function bytesOf<Token>(known: Client<Token>): number {
-  return clientBytes + known.size * slotBytes + known.replyBytes;
-}
-
-function resultAt<Token>(known: Client<Token>, slot: number): OnceResult {
-  return {
-    kind: kindOf(known.states[slot] ?? 0),
-    version: toVersion(known.versions[slot] ?? 0),
-    reply: known.replies[slot],
-  };
-}
-
-function kindOf(state: number): RecordKind {
-  if (state === recordKind.put) return recordKind.put;
-  if (state === recordKind.delete) return recordKind.delete;
-  assert(state === recordKind.refusal, 'S15 results are of writes');
-  return recordKind.refusal;
-}
-
-/** Makes the ring large enough for `number`. */
-function grow<Token>(known: Client<Token>, number: number): void {
-  let size = known.size;
-  while (number - known.first >= size) size *= 2;
-  const states = new Uint8Array(size);
-  const versions = new Float64Array(size);
-  const replies: (Uint8Array | undefined)[] = [];
-  const tokens: (Token | undefined)[] = [];
-  for (let at = known.first; at < known.first + known.size; at++) {
-    const from = at % known.size;
-    const to = at % size;
-    states[to] = known.states[from] ?? 0;
-    versions[to] = known.versions[from] ?? 0;
-    if (known.replies[from] !== undefined) replies[to] = known.replies[from];
-    if (known.tokens[from] !== undefined) tokens[to] = known.tokens[from];
-  }
-  known.size = size;
-  known.states = states;
-  known.versions = versions;
-  known.replies = replies;
-  known.tokens = tokens;
 }

@@ -107,7 +107,7 @@ export class ZerosAhead {
    * how many.
    */
   #prefill(zone: DeviceZone, budget: number): number {
-    const { extents, layout, medium, space, zoneCapacity, zones } = this.#parts;
+    const { extents, layout, space, zoneCapacity, zones } = this.#parts;
     const found = zones.get(zone);
     if (found === undefined || found.finished || !found.known || !found.writable) return 0;
     const target = Math.min(zoneCapacity, found.writePointer + layout.prefillBytes);
@@ -129,13 +129,21 @@ export class ZerosAhead {
       }
       const count = Math.min(budget - written, end - found.zeroedTo);
       assert(found.zeroedTo >= found.writePointer, 'prefill stays beyond the write pointer');
-      this.#isFilling = true;
-      medium.write(found, found.zeroedTo, zeros.subarray(0, count));
-      this.#isFilling = false;
+      this.#write(found, zeros.subarray(0, count));
       found.zeroedTo += count;
       written += count;
     }
     found.filling = found.zeroedTo < target;
     return written;
+  }
+
+  #write(zone: Zone, bytes: Uint8Array): void {
+    this.#isFilling = true;
+    try {
+      this.#parts.medium.write(zone, zone.zeroedTo, bytes);
+    } finally {
+      // A file system without space for zeros must not keep appends out that overwrite what is there.
+      this.#isFilling = false;
+    }
   }
 }

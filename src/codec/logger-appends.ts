@@ -5,18 +5,8 @@
 import type { Uuid } from '../base/ids.ts';
 import { lba } from '../base/ids.ts';
 import type { AppendAnswer, AppendItem, ConfirmItem, LoggerRefusalCode } from './logger-protocol.ts';
-import {
-  arrayOf,
-  natural,
-  readBytesCount,
-  readCode,
-  readEpoch,
-  readShard,
-  readZone,
-  refusal,
-  skipRest,
-  writeRefusal,
-} from './logger-protocol.ts';
+import { readBytesCount, readCode, readEpoch, readShard, readZone, refusal, writeRefusal } from './logger-protocol.ts';
+import { arrayOf, natural, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 

@@ -22,7 +22,7 @@
 import type { Epoch, InstanceId, Lba, ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import { epoch as toEpoch, shardId, zoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { MessageFormatError } from './message-reader.ts';
+import { malformed, natural } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
@@ -185,16 +185,6 @@ export interface ReportRequest {
 // --- primitives
 // ----------------------------------------------------------------------------------------------------------
 
-export function malformed(reader: MessageReader, what: string): never {
-  throw new MessageFormatError(what, reader.position);
-}
-
-export function natural(reader: MessageReader, least: number, most: number, what: string): number {
-  const value = reader.integer();
-  if (value < least || value > most) malformed(reader, `${what} is out of range: ${value}`);
-  return value;
-}
-
 const u48Max = 2 ** 48 - 1;
 export const readShard = (reader: MessageReader): ShardId =>
   shardId(natural(reader, 0, limits.shardCountMax - 1, 'shard'));
@@ -202,17 +192,6 @@ export const readZone = (reader: MessageReader): ZoneId => zoneId(natural(reader
 export const readEpoch = (reader: MessageReader): Epoch => toEpoch(natural(reader, 1, u48Max, 'epoch'));
 export const readBytesCount = (reader: MessageReader, what: string): number =>
   natural(reader, 0, limits.zoneBytesMax, what);
-
-/** Reads the head of an array of at least `least` members; gives how many more there are. */
-export function arrayOf(reader: MessageReader, least: number, what: string): number {
-  const count = reader.array();
-  if (count < least) malformed(reader, `${what} has ${count} members, not ${least}`);
-  return count - least;
-}
-
-export function skipRest(reader: MessageReader, count: number): void {
-  for (let left = count; left > 0; left -= 1) reader.skip();
-}
 
 export function readCode(reader: MessageReader, code: string): LoggerRefusalCode {
   if (isRefusalCode(code)) return code;

@@ -4,7 +4,8 @@
  */
 import type { Uuid } from '../base/ids.ts';
 import type { ReadAnswer, ReadItem } from './logger-protocol.ts';
-import { arrayOf, malformed, readBytesCount, readCode, readShard, readZone, skipRest } from './logger-protocol.ts';
+import { readBytesCount, readCode, readShard, readZone } from './logger-protocol.ts';
+import { arrayOf, malformed, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 

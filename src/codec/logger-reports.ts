@@ -5,7 +5,8 @@
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../base/ids.ts';
 import type { DigestItem, LoggerStatus, LoggerWelcome, ReportRequest, ZoneStatus } from './logger-protocol.ts';
-import { arrayOf, malformed, readBytesCount, readShard, readZone, skipRest } from './logger-protocol.ts';
+import { readBytesCount, readShard, readZone } from './logger-protocol.ts';
+import { arrayOf, malformed, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 

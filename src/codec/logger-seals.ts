@@ -4,7 +4,8 @@
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type { SealAnswer, TailState } from './logger-protocol.ts';
-import { arrayOf, malformed, readBytesCount, readEpoch, readShard, readZone, skipRest } from './logger-protocol.ts';
+import { readBytesCount, readEpoch, readShard, readZone } from './logger-protocol.ts';
+import { arrayOf, malformed, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 

@@ -6,25 +6,26 @@
  *
  * A message with too few or too many objects would make the other side misread everything after it, so the writer
  * counts: `objectsOwed`.
+ *
+ * It owns slabs, chunks and that count. It does not own what is sent when (its channel's), what a message means, nor
+ * how plain data becomes objects (plain-data.ts).
  */
 import { assert } from '../base/assert.ts';
+import { writePlainData } from './plain-data.ts';
 
 /** Binaries of at least this many bytes become chunks of their own, by reference; shorter ones are copied. */
 export const referenceBytesMin = 16 * 1024;
 
 const slabBytesMin = 1024;
 const slabBytesMax = 64 * 1024;
-/** Of `value`: deeper plain data is a mistake (or a cycle). */
-const depthMax = 64;
 /** Strings up to this length are tried byte for byte before the general way. */
 const shortTextMax = 31;
 
 const noBytes = Buffer.alloc(0);
 
-/** MessagePack encoder into a growing buffer. */
 export class MessageWriter {
   #buffer: Buffer = noBytes;
-  /** Of the chunk that is being written, in the slab. */
+  /** Start of the chunk that is being written, in the slab, and its end so far. */
   #start = 0;
   #position = 0;
   #chunks: Uint8Array[] = [];
@@ -210,33 +211,7 @@ export class MessageWriter {
 
   /** Plain data: undefined and null (nil), booleans, numbers, strings, Uint8Array, arrays, objects with string keys. */
   value(value: unknown): void {
-    this.#value(value, 0);
-  }
-
-  #value(value: unknown, depth: number): void {
-    assert(depth <= depthMax, 'plain data in a message is not deeper than 64');
-    if (value === undefined || value === null) this.nil();
-    else if (typeof value === 'boolean') this.boolean(value);
-    else if (typeof value === 'string') this.text(value);
-    else if (typeof value === 'number') this.#number(value);
-    else if (value instanceof Uint8Array) this.binary(value);
-    else if (Array.isArray(value)) {
-      this.array(value.length);
-      for (const member of value) this.#value(member, depth + 1);
-    } else {
-      assert(typeof value === 'object', 'a message carries plain data');
-      const entries = Object.entries(value);
-      this.map(entries.length);
-      for (const [key, member] of entries) {
-        this.text(key);
-        this.#value(member, depth + 1);
-      }
-    }
-  }
-
-  #number(value: number): void {
-    if (Number.isSafeInteger(value) && !Object.is(value, -0)) this.integer(value);
-    else this.float(value);
+    writePlainData(this, value);
   }
 
   #byte(byte: number): void {

@@ -8,6 +8,12 @@
  * stops until the other side has taken its answers) and `outputBytesMax` (closed), and one timer (channel-watch.ts)
  * that closes a connection which makes no progress. Nothing that the other side sends may throw out of here; what a
  * handler throws, but MessageFormatError, is a bug and does.
+ *
+ * It owns one connection and its two directions. The class is large, in lines and fields, because they can't be told
+ * apart: answers owed and output that waits pause the input, malformed input is answered, an answer that can't be
+ * written becomes another one, and closing ends both and tells everyone once. It does not own where a message ends
+ * (message-scanner.ts), the forms of messages (envelope.ts) and of what they carry (codec), which callback waits for
+ * which id (waiting-answers.ts), when the other side is too slow (channel-watch.ts), nor reconnecting (link.ts).
  */
 import { assert } from '../base/assert.ts';
 import { asBuffer } from '../base/bytes.ts';
@@ -18,15 +24,15 @@ import type { Clock } from '../env/clock.ts';
 import type { Connection, NetworkError } from '../env/network.ts';
 import type { RpcChannel, RpcFailure, RpcHandler, RpcOptions } from './channel-types.ts';
 import { ChannelWatch } from './channel-watch.ts';
+import { messageType, readId, requestIdOf, requireParams } from './envelope.ts';
 import { MethodNames } from './method-names.ts';
-import { idCount, WaitingAnswers } from './waiting-answers.ts';
+import { WaitingAnswers } from './waiting-answers.ts';
 
 type OnAnswer = (failure: RpcFailure | undefined, result: MessageReader | undefined) => void;
 
-const messageType = { request: 0, response: 1, notice: 2 } as const;
 /** Output is handed to the connection before the end of the turn when this much has been written. */
 const flushBytes = 1024 * 1024;
-/** While a request is being handled whose id is of no interest. */
+/** Stands for no request. */
 const noId = -1;
 
 /** Takes over `connection` (REQUIRES: in the turn it was handed out) and begins to talk. */
@@ -45,7 +51,7 @@ class ConnectionChannel implements RpcChannel {
   readonly #options: RpcOptions;
   readonly #handler: RpcHandler;
   readonly #scanner: MessageScanner;
-  /** Input the scanner has not seen: more than one piece only while reading pauses, what the network had read ahead. */
+  /** Input that the scanner has not seen: more than one piece only while reading pauses, what the network read ahead. */
   readonly #pieces: Buffer[] = [];
   readonly #writer = new MessageWriter();
   readonly #names = new MethodNames();
@@ -53,28 +59,32 @@ class ConnectionChannel implements RpcChannel {
 
   #isOpen = true;
   #connected = false;
-  /** `onClose` was called, or is about to be. */
+  /** Reason of the closing, once it began. */
   #closeReason: string | undefined;
+  /** `onClose` of the handler was called. */
   #closeTold = false;
 
   /** Our requests, oldest first. */
   readonly #waiting = new WaitingAnswers<OnAnswer>();
-  /** Our newest requests, as many as this, are not handed to the connection yet. */
+  /** Number of our newest requests that are not handed to the connection yet. */
   #unsent = 0;
+  /** Requests of the other side that are not answered. */
   #answersOwed = 0;
-  /** Handed to the connection so far. */
+  /** Bytes handed to the connection so far. */
   #bytesWritten = 0;
 
   #flushAsked = false;
   #pumpAsked = false;
   #pumping = false;
-  /** Reading is paused since too much output waits, or too many answers are owed. */
+  /** Too much output waits: a reason to pause. */
   #outputFull = false;
+  /** Reading is paused, since too much output waits or too many answers are owed. */
   #paused = false;
+  /** A message is half written. */
   #composing = false;
-  /** The answer between `beginAnswer` and `endAnswer`. */
+  /** Id of the answer between `beginAnswer` and `endAnswer`. */
   #answering = noId;
-  /** The request that the handler is being called with, until it is answered. */
+  /** Id of the request that the handler is being called with, until it is answered. */
   #handling = noId;
 
   constructor(connection: Connection, clock: Clock, options: RpcOptions, handler: RpcHandler) {
@@ -214,7 +224,6 @@ class ConnectionChannel implements RpcChannel {
   }
 
   // --- output
-  // ---------------------------------------------------------------------------------------------------------------
 
   #beginMessage(): MessageWriter {
     assert(!this.#composing, 'messages are written one after another');
@@ -274,7 +283,6 @@ class ConnectionChannel implements RpcChannel {
   }
 
   // --- input
-  // ----------------------------------------------------------------------------------------------------------------
 
   #onOpen(): void {
     this.#connected = true;
@@ -357,7 +365,7 @@ class ConnectionChannel implements RpcChannel {
     try {
       message.range();
       const method = this.#names.textOf(message.bytes, message.rangeStart, message.rangeLength);
-      requireArray(message);
+      requireParams(message);
       this.#handler.onRequest(this, id, method, message);
     } catch (error) {
       if (!(error instanceof MessageFormatError)) throw error;
@@ -393,7 +401,7 @@ class ConnectionChannel implements RpcChannel {
   #dispatchNotice(message: MessageReader): void {
     message.range();
     const method = this.#names.textOf(message.bytes, message.rangeStart, message.rangeLength);
-    requireArray(message);
+    requireParams(message);
     this.#handler.onNotice(this, method, message);
   }
 
@@ -429,7 +437,6 @@ class ConnectionChannel implements RpcChannel {
   }
 
   // --- closing
-  // --------------------------------------------------------------------------------------------------------------
 
   /** Closes at once; what waits to be sent is lost. */
   #abort(reason: string): void {
@@ -466,29 +473,4 @@ class ConnectionChannel implements RpcChannel {
       onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
     this.#handler.onClose(this, reason);
   }
-}
-
-function readId(message: MessageReader): number {
-  const id = message.integer();
-  if (id < 0 || id >= idCount) throw new MessageFormatError('a request id is a u32', message.offset);
-  return id;
-}
-
-/** The id of the request that `head` begins, if it is a request. */
-function requestIdOf(head: Buffer): number | undefined {
-  try {
-    const message = new MessageReader(head);
-    message.array();
-    return message.integer() === messageType.request ? readId(message) : undefined;
-  } catch (error) {
-    if (error instanceof MessageFormatError) return undefined;
-    throw error;
-  }
-}
-
-/** Leaves the reader before the params, which must be an array. */
-function requireArray(message: MessageReader): void {
-  const at = message.position;
-  message.array();
-  message.position = at;
 }

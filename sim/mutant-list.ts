@@ -21,9 +21,11 @@ export function editsOf(mutant: Mutant): readonly Edit[] {
 }
 
 const machine = 'src/core/logger/logger-machine.js';
-const owner = 'src/core/shard/owner.js';
-const takeover = 'src/core/shard/takeover.js';
-const decider = 'src/core/shard/batch-builder.js';
+const owner = 'src/core/shard/serving/owner.js';
+const takeover = 'src/core/shard/taking/takeover.js';
+const decider = 'src/core/shard/serving/decider.js';
+const reads = 'src/core/shard/serving/reads.js';
+const keeper = 'src/core/shard/head/head-keeper.js';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -37,24 +39,24 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ack before all replicas',
     rule: 'S5',
-    file: 'src/core/shard/zone-writer.js',
+    file: 'src/core/shard/serving/zone-writer.js',
     find: 'Math.min(...this.#acknowledged) < batch.end',
     replace: 'Math.max(...this.#acknowledged) < batch.end',
   },
   {
     name: 'confirmation from one replica only',
     rule: 'S7',
-    file: 'src/core/shard/zone-writer.js',
+    file: 'src/core/shard/serving/zone-writer.js',
     find: 'return Math.min(...this.#confirmed);',
     replace: 'return Math.max(...this.#confirmed);',
   },
   {
     name: 'confirmation sent before the read was called',
     rule: 'S7',
-    file: owner,
-    find: 'this.#groups.add({ number: this.#sendConfirm(), sentMs: this.#nowMs, reads });',
+    file: reads,
+    find: 'this.#groups.push({ number: this.#confirm(zone), sentMs: nowMs, reads });',
     replace:
-      'this.#groups.add({ number: this.#number, sentMs: this.#nowMs, reads }); this.#sendConfirm(); this.#release();',
+      'this.#groups.push({ number: this.#number, sentMs: nowMs, reads }); this.#confirm(zone); this.release(zone);',
   },
   {
     name: 'fence does not stop confirmations',
@@ -87,9 +89,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'zones read before the claim: it does not compare the head',
     rule: 'S8',
-    file: takeover,
-    find: "this.#effects.push({ effect: 'transact', compares: [{ key: headKey(this.#state.shard), revision }], writes });",
-    replace: "this.#effects.push({ effect: 'transact', compares: [], writes });",
+    file: keeper,
+    find: 'compares: [{ key: headKey(this.#shard), revision: headRevision }],',
+    replace: "compares: purpose === 'zone-change' ? [{ key: headKey(this.#shard), revision: headRevision }] : [],",
   },
   {
     name: 'fence not durable',
@@ -109,9 +111,16 @@ export const mutants: readonly Mutant[] = [
     name: 'epoch resumed after a restart',
     rule: 'S2',
     file: takeover,
-    find: '        const mine = head !== undefined &&',
+    find: '        if (head === undefined)\n            return this.#begin();',
     replace:
-      '        if (head !== undefined && head.owner.node === this.#self.node) { this.#epoch = head.epoch; this.#self = head.owner; }\n        const mine = head !== undefined &&',
+      "        if (head?.owner.node === self.node) { this.#epoch = head.epoch; this.#parts = { ...this.#parts, self: head.owner }; if (head.openZone.epoch === head.epoch) this.#done(); else if (step === 'close-check') this.#close(); else this.#seal(head); return; }\n        if (head === undefined)\n            return this.#begin();",
+    also: [
+      {
+        file: 'src/core/shard/shard.js',
+        find: 'this.#owner = new ShardOwner({ ...parts, ...rest }, head, this.#nowMs);',
+        replace: 'this.#owner = new ShardOwner({ ...parts, ...rest, self: head.owner }, head, this.#nowMs);',
+      },
+    ],
   },
   {
     name: 'open zone continued by a restarted logger',
@@ -159,7 +168,7 @@ export const mutants: readonly Mutant[] = [
     name: 'commits go on while a zone is changed',
     rule: 'S6',
     file: owner,
-    find: '        if (zone !== this.#zone.zone || this.#change !== undefined || this.#deposed)\n            return; // S6: frozen.\n        this.#zone.acknowledged',
+    find: '        if (zone !== this.#zone.zone || this.#isFrozen)\n            return; // S6\n        this.#zone.acknowledged',
     replace:
       '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        this.#zone.acknowledged',
   },
@@ -169,30 +178,30 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'waiting reads are not confirmed by a new zone',
     rule: 'S6',
-    file: owner,
-    find: '        if (this.#groups.oldest !== undefined)\n            this.#groups.confirmAgain(this.#sendConfirm(), this.#nowMs);',
+    file: reads,
+    find: '        if (this.#groups.length === 0)\n            return;\n        const number = this.#confirm(zone);',
     replace:
-      '        for (const read of this.#newReads) this.#lookUp(read);\n        this.#groups.add({ number: 0, sentMs: this.#nowMs, reads: this.#newReads.splice(0) });\n        this.#groups.confirmAgain(0, this.#nowMs);\n        this.#release();',
+      '        for (const read of this.#called) lookUp(this.#state, read, this.#effects);\n        this.#groups.push({ number: 0, sentMs: nowMs, reads: this.#called.splice(0) });\n        for (const group of this.#groups) group.number = 0;\n        if (true) return this.release(zone);\n        const number = 0;',
   },
   {
     name: 'records in flight answered but not appended again',
     rule: 'S6',
     file: owner,
-    find: '        this.#queue.unshift(again);',
+    find: '        queue.unshift(again);',
     replace:
-      "        for (const write of again) this.#answer(write, { kind: 'put', version: lbaOf(old.zone, write.recordOffset, this.#state.zoneSize) });",
+      "        for (const write of again) this.#out({ effect: 'answer-write', write, result: { kind: 'put', version: old.zone * state.zoneSize + write.recordOffset } });",
   },
   {
     name: 'take-over records the longest length, not the smallest',
     rule: 'S9',
-    file: 'src/core/shard/seal-length.js',
+    file: 'src/core/shard/taking/seal-length.js',
     find: 'return decided(Math.min(...sound',
     replace: 'return decided(Math.max(...sound',
   },
   {
     name: 'take-over records what was seen committed, not what all hold',
     rule: 'S9',
-    file: 'src/core/shard/seal-length.js',
+    file: 'src/core/shard/taking/seal-length.js',
     find: "    return { kind: 'length', length, holders };",
     replace: "    return { kind: 'length', length: seen, holders };",
   },
@@ -208,22 +217,22 @@ export const mutants: readonly Mutant[] = [
     name: 'take-over without seals',
     rule: 'S8',
     file: takeover,
-    find: '        else {\n            this.#seal(head);\n        }',
+    find: 'return head.openZone.epoch === this.#epoch ? this.#done() : this.#seal(head);',
     replace:
-      "        else {\n            this.#decision = { kind: 'length', length: this.#state.position.zone === head.openZone.zone ? this.#state.position.offset : 0, holders: head.openZone.replicas };\n            this.#close();\n        }",
+      "if (head.openZone.epoch === this.#epoch) return this.#done();\n                const { position } = this.#parts.state;\n                this.#decision = { kind: 'length', length: position.zone === head.openZone.zone ? position.offset : 0, holders: head.openZone.replicas };\n                return this.#close();",
   },
   // A taker that lost is told twice: by what it reads after its claim, and by the watch.
   {
     name: 'answer of a transaction trusted: a lost claim goes on',
     rule: 'S1',
-    file: takeover,
-    find: 'this.#epoch !== 0 && head.epoch === this.#epoch && sameOwner(head.owner, this.#self);',
-    replace: 'this.#epoch !== 0 && head.epoch === this.#epoch;',
+    file: keeper,
+    find: "if (!sameOwner(head.owner, proposed.owner) || head.epoch > proposed.epoch)\n            return 'lost';",
+    replace: "if (head.epoch > proposed.epoch)\n            return 'lost';",
     also: [
       {
         file: takeover,
-        find: 'sameOwner(head.owner, this.#self) || head.epoch < this.#epoch)',
-        replace: 'head.epoch <= this.#epoch)',
+        find: '\n        assert(head.epoch === this.#epoch && sameOwner',
+        replace: '\n        if (false) assert(head.epoch === this.#epoch && sameOwner',
       },
     ],
   },
@@ -231,15 +240,16 @@ export const mutants: readonly Mutant[] = [
     name: 'request number not remembered',
     rule: 'S15',
     file: owner,
-    find: '            if (write.client !== 0)\n                once.complete(',
-    replace: '            if (false)\n                once.complete(',
+    find: 'applyRecord(this.#parts.state, zone, recordOffset, source, write, recordBytes, reply);',
+    replace:
+      'applyRecord(this.#parts.state, zone, recordOffset, source, { kind, keyStart: write.keyStart, keyLength: write.keyLength, valueLength: write.valueLength, client: 0 }, recordBytes, reply);',
   },
   {
     name: 'request numbers in the log not remembered',
     rule: 'S15',
-    file: 'src/core/shard/apply.js',
-    find: '    if (record.client !== 0) {',
-    replace: '    if (false) {',
+    file: 'src/core/shard/following/apply.js',
+    find: '    applyRecord(state, zone, offset, bytes, record, record.length, reply);',
+    replace: '    applyRecord(state, zone, offset, bytes, { ...record, client: 0 }, record.length, reply);',
   },
   {
     name: 'repetition of a write in flight applied again',
@@ -266,7 +276,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'gaps not noticed by standbys',
     rule: 'S14',
-    file: 'src/core/shard/follower.js',
+    file: 'src/core/shard/following/follower.js',
     find: '        if (event.previousZone === -1 || (zone === event.zone && offset > 0))\n            return false;',
     replace: '        if (true)\n            return true;',
   },

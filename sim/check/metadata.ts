@@ -3,8 +3,8 @@
  * per epoch, one epoch per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10).
  */
 import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
-import type { Head, SealedZone } from '../../src/core/shard/metadata.ts';
-import { decodeHead, decodeSealedZone } from '../../src/core/shard/metadata.ts';
+import type { Head, SealedZone } from '../../src/core/shard/head/metadata.ts';
+import { decodeHead, decodeSealedZone } from '../../src/core/shard/head/metadata.ts';
 import { Violation } from './violation.ts';
 
 interface ShardRecord {

@@ -7,7 +7,7 @@ import type { ShardId, Uuid } from '../../src/base/ids.ts';
 import { zoneId } from '../../src/base/ids.ts';
 import type { SealAnswer } from '../../src/codec/logger-protocol.ts';
 import type { ShardEffect, ShardEvent } from '../../src/core/shard/events.ts';
-import { decodeSealedZone, zoneKey } from '../../src/core/shard/metadata.ts';
+import { decodeSealedZone, zoneKey } from '../../src/core/shard/head/metadata.ts';
 import { Violation } from './violation.ts';
 
 /** What it needs of a shard: `step` is the take-over's. */

@@ -29,18 +29,21 @@ export function catchUpOf(committed: Committed): CatchUp {
   };
 }
 
-function headsOf({ bytes, end, recordsStart, writes }: Committed): Uint8Array {
+/** The records as they lie in the batch, without their values. */
+function headsOf({ bytes, end, own, writes }: Committed): Uint8Array {
   /** Where the zone's offset 0 would lie in `bytes`. */
   const base = end - bytes.length;
-  const first = writes[0]?.recordOffset ?? end;
-  const length = writes.reduce((sum, write) => sum + write.recordBytes - write.valueLength, first - recordsStart);
+  let length = 0;
+  for (const { record, recordBytes } of own) length += recordBytes - record.valueLength;
+  for (const write of writes) length += write.recordBytes - write.valueLength;
   const heads = Buffer.allocUnsafe(length);
-  // Records of the owner's own (floors) come first; they have no values.
-  let at = bytes.copy(heads, 0, recordsStart - base, first - base);
-  for (const write of writes) {
-    const start = write.recordOffset - base;
-    at += bytes.copy(heads, at, start, start + write.recordBytes - write.valueLength);
-  }
+  let at = 0;
+  const copy = (recordOffset: number, headBytes: number): void => {
+    const start = recordOffset - base;
+    at += bytes.copy(heads, at, start, start + headBytes);
+  };
+  for (const { record, recordOffset, recordBytes } of own) copy(recordOffset, recordBytes - record.valueLength);
+  for (const write of writes) copy(write.recordOffset, write.recordBytes - write.valueLength);
   return heads;
 }
 

@@ -1,5 +1,5 @@
 /**
- * PUT 1/5, next: core/shard/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes
+ * PUT 1/5, next: core/shard/serving/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes
  * requests where they lie in the socket's memory, checks them and brings them to their shard. The forms stand in
  * codec/client-protocol.ts.
  */

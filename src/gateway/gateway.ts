@@ -13,7 +13,7 @@ import { registerGateway } from '../coordinator/members.ts';
 import { balancedOwners } from '../core/rendezvous.ts';
 import type { ShardSettings } from '../core/shard/events.ts';
 import { shardDefaults } from '../core/shard/events.ts';
-import type { Owner } from '../core/shard/metadata.ts';
+import type { Owner } from '../core/shard/head/metadata.ts';
 import { Shard } from '../core/shard/shard.ts';
 import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';

@@ -5,8 +5,8 @@ import type { ShardMap } from '../codec/client-protocol.ts';
 import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
 import type { GatewayMember, LoggerMember } from '../coordinator/members.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
-import type { Head, SealedZone, ShardMetadata } from '../core/shard/metadata.ts';
-import { decodeHead, decodeSealedZone, headKey, shardPrefix } from '../core/shard/metadata.ts';
+import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
+import { decodeHead, decodeSealedZone, headKey, shardPrefix } from '../core/shard/head/metadata.ts';
 
 export interface MetadataListener {
   onShard(shard: ShardId): void;

@@ -2,15 +2,14 @@
  * PUT 3/5, next: logger/requests.ts. Carries out what the shards want: sends their batches to the loggers, turns
  * answers into events, passes results on and tells the other gateways. Holds no protocol state of its own.
  */
-import { unreachable } from '../base/assert.ts';
+import { present, unreachable } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';
 import type { ShardId } from '../base/ids.ts';
-import { lbaOf, shardId, version } from '../base/ids.ts';
+import { shardId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { CoordinatorError } from '../coordinator/coordinator.ts';
-import type { CatchUp, Committed, ShardEffect, ShardEvent } from '../core/shard/events.ts';
-import { writeResult } from '../core/shard/owner.ts';
+import type { Committed, ShardEffect, ShardEvent } from '../core/shard/events.ts';
 import type { Shard } from '../core/shard/shard.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { LoggerLinks } from './logger-links.ts';
@@ -80,7 +79,7 @@ export class ShardRunner {
     // would act on.
     if (event.event !== 'turn-ended' && (effects.length > 0 || event.event === 'write' || event.event === 'read'))
       this.#scheduleTurn();
-    for (const effect of effects) this.#perform(shard, machine, effect);
+    for (const effect of effects) this.#perform(shard, effect);
   }
 
   #scheduleTurn(): void {
@@ -108,10 +107,10 @@ export class ShardRunner {
     this.#timer = this.#parts.clock.after(tickMs, () => this.#tick());
     this.dispatchAll({ event: 'tick', nowMs: this.#parts.clock.now() });
     this.#ticks += 1;
-    if (this.#ticks % announceEveryTicks === 0) this.#announce();
+    if (this.#ticks % announceEveryTicks === 0) this.dispatchAll({ event: 'announce' });
   }
 
-  #perform(shard: ShardId, machine: Shard, effect: ShardEffect): void {
+  #perform(shard: ShardId, effect: ShardEffect): void {
     const { loggers, values } = this.#parts;
     switch (effect.effect) {
       case 'append':
@@ -122,15 +121,15 @@ export class ShardRunner {
         for (const logger of effect.loggers) loggers.confirm(logger, shard, effect.zone, effect.epoch, effect.number);
         return;
       case 'committed':
-        return this.#committed(shard, machine, effect);
+        return this.#committed(shard, effect);
       case 'answer-write':
         return effect.write.replyTo.written(effect.write, effect.result);
       case 'fail-read':
-        return values.failed(effect.read, effect.failure);
+        return effect.read.fail(effect.failure);
       case 'fetch':
         return values.fetch(shard, effect.read);
       case 'release':
-        return values.release(effect.read);
+        return effect.read.confirm();
       case 'seal':
         for (const logger of effect.loggers) {
           loggers.seal(logger, shard, effect.zone, effect.epoch, (answer) =>
@@ -145,6 +144,8 @@ export class ShardRunner {
         return this.#load(shard);
       case 'transact':
         return this.#transact(shard, effect);
+      case 'announce':
+        return this.#parts.peers.catchUp(shard, effect.catchUp);
       case 'read-log': {
         const { request } = effect;
         loggers.read(request.logger, shard, request.zone, request.offset, request.length, (answer) => {
@@ -162,38 +163,15 @@ export class ShardRunner {
     }
   }
 
-  #committed(shard: ShardId, machine: Shard, effect: Committed): void {
+  #committed(shard: ShardId, effect: Committed): void {
     const { peers } = this.#parts;
-    const { zoneSize } = machine.state;
-    for (const write of effect.writes) {
-      const address = lbaOf(effect.zone, write.recordOffset, zoneSize);
-      const result = writeResult(write, version(address));
+    const { writes, results } = effect;
+    for (const [at, write] of writes.entries()) {
+      const result = present(results[at], 'a result for each write');
       write.replyTo.written(write, result);
       for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
     }
     if (peers.count > 0) peers.catchUp(shard, catchUpOf(effect));
-  }
-
-  /** A standby that missed the last batch of a burst hears of it here. */
-  #announce(): void {
-    for (const machine of this.#shards) {
-      const owner = machine.status.owner;
-      if (owner === undefined || owner.committed === 0) continue;
-      const { position, shardTimeMs } = machine.state;
-      const event: CatchUp = {
-        event: 'catch-up',
-        epoch: owner.epoch,
-        zone: owner.zone,
-        offset: position.offset,
-        end: position.offset,
-        recordsStart: position.offset,
-        previousZone: -1,
-        previousLength: 0,
-        shardTimeMs,
-        heads: new Uint8Array(0),
-      };
-      this.#parts.peers.catchUp(machine.state.shard, event);
-    }
   }
 
   #load(shard: ShardId): void {

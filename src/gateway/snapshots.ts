@@ -9,7 +9,7 @@ import { SnapshotLoader } from '../core/index/index-loader.ts';
 import { IndexSnapshot } from '../core/index/index-snapshot.ts';
 import { KeyIndex } from '../core/index/key-index.ts';
 import { OnceTable } from '../core/once/once-table.ts';
-import type { ShardState } from '../core/shard/apply.ts';
+import type { ShardState } from '../core/shard/following/apply.ts';
 import type { LogPosition } from '../core/shard/events.ts';
 import type { Shard } from '../core/shard/shard.ts';
 import type { Timer } from '../env/clock.ts';

@@ -11,8 +11,8 @@ import type { Log } from '../base/log.ts';
 import { decodeRecord, recordKind, zoneSeed } from '../codec/log-format.ts';
 import type { ReadAnswer } from '../codec/logger-protocol.ts';
 import type { Lost } from '../core/shard/events.ts';
-import type { ShardMetadata } from '../core/shard/metadata.ts';
-import type { Failure, ShardRead } from '../core/shard/requests.ts';
+import type { ShardMetadata } from '../core/shard/head/metadata.ts';
+import type { ShardRead } from '../core/shard/requests.ts';
 import type { Random } from '../env/random.ts';
 import { below } from '../env/random.ts';
 import type { LoggerLinks } from './logger-links.ts';
@@ -54,12 +54,11 @@ export class ValueFetcher {
     this.#parts = parts;
   }
 
-  /** Puts the value into `read.value`, or fails the read when no replica has it intact. */
+  /** Completes the read with its value, or fails it when no replica has it intact. */
   fetch(shard: ShardId, read: ShardRead): void {
-    if (!read.wantsValue) return;
     const cached = this.#parts.cache.get(shard, read.lba);
     if (cached !== undefined) {
-      read.value = cached;
+      read.complete(cached);
       return;
     }
     const zone = zoneOfLba(read.lba, this.#parts.zoneSize);
@@ -90,7 +89,7 @@ export class ValueFetcher {
     const offset = offsetOfLba(read.lba, this.#parts.zoneSize);
     this.#parts.loggers.read(logger, shard, zone, offset, read.recordBytes, (answer) => {
       const problem = this.#take(shard, read, info.seed, offset, answer);
-      if (problem === undefined) return this.#reply(read);
+      if (problem === undefined) return;
       if (answer.kind === 'lost') search.silent += 1;
       this.#parts.log('warn', 'read failed on a replica', { shard, zone, offset, logger, problem });
       this.#ask(search, attempt + 1);
@@ -104,7 +103,7 @@ export class ValueFetcher {
     else this.#fail(read, 'damaged', where);
   }
 
-  /** Checks what a logger gave; says what is wrong with it. */
+  /** Checks what a logger gave and completes the read with it, or says what is wrong. */
   #take(shard: ShardId, read: ShardRead, seed: number, offset: number, answer: ReadAnswer | Lost): string | undefined {
     if (answer.kind !== 'ok') return answer.kind === 'refused' ? answer.code : 'no answer';
     const bytes = asBuffer(answer.value);
@@ -114,33 +113,14 @@ export class ValueFetcher {
     if (record.kind !== recordKind.put || record.length !== read.recordBytes) return 'another record';
     if (Buffer.compare(bytes.subarray(record.keyStart, record.keyStart + record.keyLength), read.key) !== 0)
       return 'a record of another key';
-    read.value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
-    this.#parts.cache.set(shard, read.lba, read.value);
+    const value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
+    this.#parts.cache.set(shard, read.lba, value);
+    read.complete(value);
     return undefined;
   }
 
-  /** S7: the confirmation is there. */
-  release(read: ShardRead): void {
-    read.confirmed = true;
-    this.#reply(read);
-  }
-
-  #reply(read: ShardRead): void {
-    if (!read.confirmed || read.isAnswered || (read.version !== 0 && read.wantsValue && read.value === undefined))
-      return;
-    read.isAnswered = true;
-    read.replyTo.found(read);
-  }
-
   #fail(read: ShardRead, code: 'damaged' | 'unavailable', message: string): void {
-    this.failed(read, { kind: 'failed', code, message, outcome: 'not-applied' });
-  }
-
-  /** Its value may still be on the way: that is ignored then. */
-  failed(read: ShardRead, failure: Failure): void {
-    if (read.isAnswered) return;
-    read.isAnswered = true;
-    read.replyTo.failed(read, failure);
+    read.fail({ kind: 'failed', code, message, outcome: 'not-applied' });
   }
 
   #zone(shard: ShardId, zone: ZoneId): ZoneInfo | undefined {

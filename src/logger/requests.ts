@@ -1,5 +1,5 @@
 /**
- * PUT 4/5, next: core/shard/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads requests,
+ * PUT 4/5, next: core/shard/serving/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads requests,
  * checks whom they are meant for and their limits, has core/logger/logger-machine.ts decide, and writes the answers.
  */
 import { unreachable } from '../base/assert.ts';

@@ -4,7 +4,7 @@ import { epoch, instanceId, lbaOf, shardId, uuid, version, zoneId } from '../../
 import { silent } from '../../src/base/log.ts';
 import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
 import type { Lost } from '../../src/core/shard/events.ts';
-import type { ShardMetadata } from '../../src/core/shard/metadata.ts';
+import type { ShardMetadata } from '../../src/core/shard/head/metadata.ts';
 import { ShardRead } from '../../src/core/shard/requests.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import { ValueCache } from '../../src/gateway/value-cache.ts';

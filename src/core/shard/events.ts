@@ -5,8 +5,8 @@
 import type { Epoch, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../codec/logger-protocol.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
-import type { ShardMetadata } from './metadata.ts';
-import type { Failure, ShardRead, ShardWrite, WriteResult } from './requests.ts';
+import type { ShardMetadata } from './head/metadata.ts';
+import type { Failure, OwnRecord, ShardRead, ShardWrite, WriteResult } from './requests.ts';
 
 export type Lost = { readonly kind: 'lost' };
 export type Refused = { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
@@ -24,6 +24,8 @@ export type ShardEvent =
   /** The coordinator's content, asked for by `load` or seen by the watch. */
   | { readonly event: 'metadata'; readonly metadata: ShardMetadata; readonly loaded: boolean }
   | { readonly event: 'load-failed' }
+  /** Once a second: standbys that missed something hear of it. */
+  | { readonly event: 'announce' }
   | {
       readonly event: 'transacted';
       readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' };
@@ -94,9 +96,14 @@ export interface Committed {
   readonly shardTimeMs: Millis;
   readonly previousZone: number;
   readonly previousLength: number;
-  /** With `currentVersion`, `kind` and `reply` decided: `writeResult(write, lba)` says what to answer. */
+  readonly own: readonly OwnRecord[];
   readonly writes: readonly ShardWrite[];
+  /** What to answer each of the writes, and its repetitions. */
+  readonly results: readonly WriteResult[];
 }
+
+/** What a load or a transaction of a shard's head is for. */
+export type HeadPurpose = 'follow' | 'claim' | 'close' | 'zone-change';
 
 export type ShardEffect =
   | {
@@ -124,8 +131,15 @@ export type ShardEffect =
   | { readonly effect: 'release'; readonly read: ShardRead }
   | { readonly effect: 'seal'; readonly zone: ZoneId; readonly epoch: Epoch; readonly loggers: readonly Uuid[] }
   | { readonly effect: 'finish'; readonly zone: ZoneId; readonly length: number; readonly loggers: readonly Uuid[] }
-  | { readonly effect: 'load' }
-  | { readonly effect: 'transact'; readonly compares: readonly Compare[]; readonly writes: readonly Write[] }
+  | { readonly effect: 'load'; readonly purpose: HeadPurpose }
+  | {
+      readonly effect: 'transact';
+      readonly purpose: HeadPurpose;
+      readonly compares: readonly Compare[];
+      readonly writes: readonly Write[];
+    }
+  /** Tell the other gateways how far the log is committed (S14). */
+  | { readonly effect: 'announce'; readonly catchUp: CatchUp }
   | { readonly effect: 'read-log'; readonly request: LogRead }
   | { readonly effect: 'role'; readonly role: ShardRole }
   /** For the operator. */

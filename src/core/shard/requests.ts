@@ -125,11 +125,10 @@ export class ShardRead {
   recordBytes = 0;
   valueLength = 0;
   expiresAt = 0;
-  /** Set by the shell. */
+  /** The bytes of the value, once they are fetched. */
   value: Uint8Array | undefined = undefined;
-  /** Both must be there before the reply: the confirmation (S7) and, when there is one, the value. */
-  confirmed = false;
-  isAnswered = false;
+  #confirmed = false;
+  #answered = false;
 
   constructor(
     replyTo: ReadReply,
@@ -149,14 +148,48 @@ export class ShardRead {
     this.stale = stale;
   }
 
-  /** The key in memory of its own, when the read has to wait for long. */
+  /** The key's bytes, a view of the source. */
   get key(): Uint8Array {
     return this.source.subarray(this.keyStart, this.keyStart + this.keyLength);
   }
+
+  /** S7: the confirmation is there, or none is needed. */
+  confirm(): void {
+    this.#confirmed = true;
+    this.#answer();
+  }
+
+  /** The value is there. It must not change any more. */
+  complete(value: Uint8Array): void {
+    this.value = value;
+    this.#answer();
+  }
+
+  /** Nothing is answered twice: a confirmation or value that comes later is ignored. */
+  fail(failure: Failure): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.replyTo.failed(this, failure);
+  }
+
+  /** Both must be there before the reply: the confirmation and, where there is one and it is wanted, the value. */
+  #answer(): void {
+    const needsValue = this.wantsValue && this.version !== 0;
+    if (this.#answered || !this.#confirmed || (needsValue && this.value === undefined)) return;
+    this.#answered = true;
+    this.replyTo.found(this);
+  }
 }
 
-// --- what a record carries for the reply (S15)
-// -----------------------------------------------------------------------------
+/** A record of the shard itself in a batch (a floor, a relocated record, a time), with its place. */
+export interface OwnRecord {
+  readonly record: RecordInput;
+  /** Offset in the zone. */
+  readonly recordOffset: number;
+  readonly recordBytes: number;
+}
+
+// --- what a record carries for the reply (S15) ---------------------------------------------------------------------
 
 const refusedCondition = 1;
 const refusedAbsent = 2;

@@ -8,16 +8,18 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Millis } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import type { ShardState } from './apply.ts';
 import type { ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
-import { ShardFollower } from './follower.ts';
+import type { ShardState } from './following/apply.ts';
+import { ShardFollower } from './following/follower.ts';
+import { HeadKeeper } from './head/head-keeper.ts';
+import type { Owner, ShardMetadata } from './head/metadata.ts';
 import { Loggers } from './loggers.ts';
-import type { Owner, ShardMetadata } from './metadata.ts';
-import type { OwnerStatus } from './owner.ts';
-import { ShardOwner } from './owner.ts';
+import { lookUp } from './look-up.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
-import { Takeover } from './takeover.ts';
-import { WriteQueue } from './write-queue.ts';
+import type { OwnerStatus } from './serving/owner.ts';
+import { ShardOwner } from './serving/owner.ts';
+import { WriteQueue } from './serving/write-queue.ts';
+import { Takeover } from './taking/takeover.ts';
 
 const nothing: readonly ShardEffect[] = [];
 
@@ -36,6 +38,7 @@ export class Shard {
   readonly #loggers = new Loggers();
   /** Always the same array for the parts; handed out and emptied by `step`. */
   readonly #effects: ShardEffect[] = [];
+  readonly #keeper: HeadKeeper;
   readonly #coldUntilMs: number;
   #queue = new WriteQueue();
   /** Reads that arrived during a take-over. */
@@ -55,6 +58,7 @@ export class Shard {
     this.#self = self;
     this.#settings = settings;
     this.#nowMs = nowMs;
+    this.#keeper = new HeadKeeper(state.shard, this.#effects);
     this.#coldUntilMs = nowMs + settings.coldSealWaitMs;
     this.#follower = new ShardFollower(state, this.#loggers, this.#effects);
   }
@@ -91,6 +95,8 @@ export class Shard {
         return this.#owner?.turnEnded(event.nowMs, event.wallMs);
       case 'tick':
         return this.#tick(event.nowMs);
+      case 'announce':
+        return this.#announce();
       case 'claim':
         this.#nowMs = event.nowMs;
         return this.#claim();
@@ -178,16 +184,7 @@ export class Shard {
 
   /** From this standby's index, as it is. */
   #readStale(read: ShardRead): void {
-    const { index } = this.state;
-    const id = index.find(read.source, read.keyStart, read.keyLength);
-    if (id !== -1) {
-      read.version = index.versionOf(id);
-      read.lba = index.lbaOf(id);
-      read.recordBytes = index.lengthOf(id);
-      read.valueLength = index.valueLengthOf(id);
-      read.expiresAt = index.expiresAtOf(id);
-      this.#effects.push({ effect: 'fetch', read });
-    }
+    lookUp(this.state, read, this.#effects);
     this.#effects.push({ effect: 'release', read });
   }
 
@@ -205,27 +202,28 @@ export class Shard {
 
   #claim(): void {
     if (this.#owner !== undefined || this.#takeover !== undefined) return;
-    this.#takeover = new Takeover(
-      this.state,
-      this.#self,
-      this.#settings,
-      this.#loggers,
-      this.#effects,
-      this.#nowMs,
-      this.#coldUntilMs,
-    );
+    const { state } = this;
+    const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
+    const rest = { keeper: this.#keeper, effects: this.#effects, coldUntilMs: this.#coldUntilMs };
+    this.#takeover = new Takeover({ ...parts, ...rest }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'taking' });
   }
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
+    const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
-      this.#owner.metadata(metadata, loaded);
+      if (isNews) this.#owner.metadata(loaded);
       return;
     }
-    if (loaded) this.#takeover?.loaded(metadata);
-    this.#takeover?.news(metadata);
+    if (loaded) this.#takeover?.loaded();
+    this.#takeover?.news();
     if (this.#takeover?.tail !== undefined) this.#follower.offer(this.#takeover.tail);
     this.#follower.metadata(metadata);
+  }
+
+  #announce(): void {
+    const catchUp = this.#owner?.announcement();
+    if (catchUp !== undefined) this.#effects.push({ effect: 'announce', catchUp });
   }
 
   /** Changes of role that follow from what happened inside the parts. */
@@ -234,30 +232,26 @@ export class Shard {
       this.#owner = undefined;
       this.#queue = new WriteQueue();
       this.#follower = new ShardFollower(this.state, this.#loggers, this.#effects);
-      this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load' });
+      this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load', purpose: 'follow' });
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;
       this.#failWaiting(this.#notOwner());
       this.#effects.push({ effect: 'role', role: 'follower' });
     } else if (this.#takeover?.step === 'done' && this.#follower.isCurrent) {
-      this.#serve(this.#takeover.metadata);
+      this.#serve();
     }
   }
 
   /** The close was seen and the tail is applied. */
-  #serve(metadata: ShardMetadata | undefined): void {
-    const head = metadata?.head;
-    assert(metadata !== undefined && head !== undefined, 'S8 a take-over ends with its own zone open');
+  #serve(): void {
+    const { head } = this.#keeper;
+    assert(head !== undefined, 'S8 a take-over ends with its own zone open');
     this.#takeover = undefined;
-    this.#owner = new ShardOwner(
-      this.state,
-      this.#settings,
-      this.#loggers,
-      this.#effects,
-      this.#queue,
-      { ...metadata, head },
-      this.#nowMs,
-    );
+    this.#keeper.settle();
+    const { state } = this;
+    const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
+    const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#queue };
+    this.#owner = new ShardOwner({ ...parts, ...rest }, head, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'owner' });
     this.#effects.push({
       effect: 'note',

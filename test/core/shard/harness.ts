@@ -12,16 +12,14 @@ import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
-import type { ShardState } from '../../../src/core/shard/apply.ts';
+import type { ShardState } from '../../../src/core/shard/following/apply.ts';
 import type { Committed, ShardEffect, ShardEvent, ShardSettings } from '../../../src/core/shard/events.ts';
 import { shardDefaults } from '../../../src/core/shard/events.ts';
-import type { Head, SealedZone, ShardMetadata } from '../../../src/core/shard/metadata.ts';
-import { decodeHead, decodeSealedZone, headKey } from '../../../src/core/shard/metadata.ts';
-import { writeResult } from '../../../src/core/shard/owner.ts';
+import type { Head, SealedZone, ShardMetadata } from '../../../src/core/shard/head/metadata.ts';
+import { decodeHead, decodeSealedZone, headKey } from '../../../src/core/shard/head/metadata.ts';
 import type { Failure, ReadReply, WriteReply, WriteResult } from '../../../src/core/shard/requests.ts';
 import { ShardRead, ShardWrite } from '../../../src/core/shard/requests.ts';
 import { Shard } from '../../../src/core/shard/shard.ts';
-import { lbaOf, version } from '../../../src/base/ids.ts';
 import { catchUpOf } from '../../../src/gateway/catch-up.ts';
 
 export const cluster = uuid('c'.repeat(32));
@@ -344,9 +342,11 @@ export class Cluster {
       case 'answer-write':
         return effect.write.replyTo.written(effect.write, effect.result);
       case 'fail-read':
-        return effect.read.replyTo.failed(effect.read, effect.failure);
+        return effect.read.fail(effect.failure);
       case 'release':
-        return effect.read.replyTo.found(effect.read);
+        return effect.read.confirm();
+      case 'announce':
+        return;
       case 'load':
         return this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: true });
       case 'transact':
@@ -411,8 +411,9 @@ export class Cluster {
 
   #committed(gateway: number, effect: Committed): void {
     this.committed.push(effect);
-    for (const write of effect.writes) {
-      const result = writeResult(write, version(lbaOf(effect.zone, write.recordOffset, zoneSize)));
+    for (const [at, write] of effect.writes.entries()) {
+      const result = effect.results[at];
+      assert.ok(result);
       write.replyTo.written(write, result);
       for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
     }

@@ -4,7 +4,7 @@ import { MetadataWatch } from '../../../sim/check/metadata.ts';
 import type { Violation } from '../../../sim/check/violation.ts';
 import { epoch, instanceId, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { Change, Coordinator } from '../../../src/coordinator/coordinator.ts';
-import { encodeMetadata, type Head, headKey, type SealedZone, zoneKey } from '../../../src/core/shard/metadata.ts';
+import { encodeMetadata, type Head, headKey, type SealedZone, zoneKey } from '../../../src/core/shard/head/metadata.ts';
 
 const shard = shardId(3);
 const loggers = [1, 2, 3].map((digit) => uuid(String(digit).repeat(32)));

@@ -4,7 +4,7 @@ import { SealWatch } from '../../../sim/check/seals.ts';
 import type { Violation } from '../../../sim/check/violation.ts';
 import { epoch, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { SealAnswer } from '../../../src/codec/logger-protocol.ts';
-import { encodeMetadata, type SealedZone, zoneKey } from '../../../src/core/shard/metadata.ts';
+import { encodeMetadata, type SealedZone, zoneKey } from '../../../src/core/shard/head/metadata.ts';
 
 const shard = shardId(3);
 const zone = zoneId(7);
@@ -28,6 +28,7 @@ function takeOver(
   const sealed: SealedZone = { zone, epoch: epoch(4), length, replicas, former: [] };
   watch.after({
     effect: 'transact',
+    purpose: 'close',
     compares: [],
     writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }],
   });
@@ -96,6 +97,7 @@ test('answers of an earlier round do not count when sealing begins anew, though 
   const sealed: SealedZone = { zone, epoch: epoch(4), length: 8192, replicas: [two], former: [] };
   watch.after({
     effect: 'transact',
+    purpose: 'close',
     compares: [],
     writes: [{ key: zoneKey(shard, zone), value: encodeMetadata(sealed) }],
   });

@@ -2,10 +2,10 @@
  * Writes of one shard that wait for a batch: a bounded queue with room at its front for those that are appended again
  * (S6).
  */
-import type { Millis } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
+import type { Millis } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
 import { recordBytesMax } from './batch-builder.ts';
-import type { ShardWrite } from './requests.ts';
+import type { ShardWrite } from '../requests.ts';
 
 export class WriteQueue {
   #writes: ShardWrite[] = [];

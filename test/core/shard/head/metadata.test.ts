@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
-import type { Head, SealedZone } from '../../../src/core/shard/metadata.ts';
-import { decodeHead, decodeSealedZone, encodeMetadata, sameOwner, zoneKey } from '../../../src/core/shard/metadata.ts';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../../../src/base/ids.ts';
+import type { Head, SealedZone } from '../../../../src/core/shard/head/metadata.ts';
+import {
+  decodeHead,
+  decodeSealedZone,
+  encodeMetadata,
+  sameOwner,
+  zoneKey,
+} from '../../../../src/core/shard/head/metadata.ts';
 
 const logger = uuid('1'.repeat(32));
 const head: Head = {
@@ -41,4 +47,14 @@ test('S1 an owner is a process: the same gateway started again is another', () =
 test('zones sort by their ids in the coordinator', () => {
   const keys = [9, 10, 100, 2 ** 40].map((zone) => zoneKey(shardId(0), zoneId(zone)));
   assert.deepEqual([...keys].sort(), keys);
+});
+
+test('fields that a newer version wrote are kept when they are written again', () => {
+  const parsed = (bytes: Uint8Array): unknown => JSON.parse(Buffer.from(bytes).toString());
+  const bytes = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value));
+  const newer = { ...head, layout: { level: 2 }, openZone: { ...head.openZone, tier: 'fast' } };
+  const decoded = decodeHead(bytes(newer));
+  assert.deepEqual(parsed(encodeMetadata({ ...decoded, change: 18 })), { ...newer, change: 18 });
+  const zone = { ...sealed, bytesLive: 7 };
+  assert.deepEqual(parsed(encodeMetadata(decodeSealedZone(bytes(zone)))), zone);
 });

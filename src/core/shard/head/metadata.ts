@@ -2,8 +2,8 @@
  * A shard's metadata in the coordinator: one head, and one entry per sealed zone that still holds something. Every
  * transaction compares and rewrites the whole head, change number included (S1).
  */
-import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
-import { epoch, instanceId, uuid, zoneId } from '../../base/ids.ts';
+import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../../base/ids.ts';
+import { epoch, instanceId, uuid, zoneId } from '../../../base/ids.ts';
 
 /** The process that orders a shard's writes. The instance counts, not the gateway's name (S1). */
 export interface Owner {
@@ -13,11 +13,15 @@ export interface Owner {
   readonly instance: InstanceId;
 }
 
+type Unknown = Readonly<Record<string, unknown>>;
+
 export interface OpenZone {
   readonly zone: ZoneId;
   /** The epoch that writes it: the head's, except between a claim and its close. */
   readonly epoch: Epoch;
   readonly replicas: readonly Uuid[];
+  /** Fields that this version does not know, kept when the zone's entry is written again (rolling upgrades). */
+  readonly rest?: Unknown;
 }
 
 export interface Head {
@@ -27,6 +31,7 @@ export interface Head {
   readonly nextZone: ZoneId;
   /** One more with every transaction on the shard. */
   readonly change: number;
+  readonly rest?: Unknown;
 }
 
 /** A zone that ended. Bytes past `length` do not exist. */
@@ -41,6 +46,7 @@ export interface SealedZone {
    * (S9).
    */
   readonly former: readonly Uuid[];
+  readonly rest?: Unknown;
 }
 
 /** What the coordinator said at one revision. `zones` are sorted by id. */
@@ -60,42 +66,53 @@ export function sameOwner(a: Owner, b: Owner): boolean {
   return a.node === b.node && a.instance === b.instance;
 }
 
+/** Known fields win over unknown ones of the same name. */
 export function encodeMetadata(value: Head | SealedZone): Uint8Array {
-  return Buffer.from(JSON.stringify(value));
+  const flat = 'openZone' in value ? { ...value, openZone: flatten(value.openZone) } : value;
+  return Buffer.from(JSON.stringify(flatten(flat)));
+}
+
+function flatten<T extends { readonly rest?: Unknown }>({ rest, ...known }: T): Unknown {
+  return { ...rest, ...known };
 }
 
 /** @throws RangeError, SyntaxError, TypeError when the bytes are no head: the caller reports which key. */
 export function decodeHead(bytes: Uint8Array): Head {
-  const json = parse(bytes);
-  const owner = object(json['owner']);
-  const open = object(json['openZone']);
+  const { epoch: epochs, owner: owning, openZone, nextZone, change, ...rest } = parse(bytes);
+  const owner = object(owning);
   return {
-    epoch: epoch(number(json['epoch'])),
+    epoch: epoch(number(epochs)),
     owner: {
       gateway: number(owner['gateway']),
       node: uuid(text(owner['node'])),
       instance: instanceId(text(owner['instance'])),
     },
-    openZone: {
-      zone: zoneId(number(open['zone'])),
-      epoch: epoch(number(open['epoch'])),
-      replicas: uuids(open['replicas']),
-    },
-    nextZone: zoneId(number(json['nextZone'])),
-    change: number(json['change']),
+    openZone: decodeOpenZone(object(openZone)),
+    nextZone: zoneId(number(nextZone)),
+    change: number(change),
+    ...unknown(rest),
   };
+}
+
+function decodeOpenZone({ zone, epoch: writer, replicas, ...rest }: Record<string, unknown>): OpenZone {
+  return { zone: zoneId(number(zone)), epoch: epoch(number(writer)), replicas: uuids(replicas), ...unknown(rest) };
 }
 
 /** @throws like `decodeHead`. */
 export function decodeSealedZone(bytes: Uint8Array): SealedZone {
-  const json = parse(bytes);
+  const { zone, epoch: writer, length, replicas, former, ...rest } = parse(bytes);
   return {
-    zone: zoneId(number(json['zone'])),
-    epoch: epoch(number(json['epoch'])),
-    length: number(json['length']),
-    replicas: uuids(json['replicas']),
-    former: uuids(json['former']),
+    zone: zoneId(number(zone)),
+    epoch: epoch(number(writer)),
+    length: number(length),
+    replicas: uuids(replicas),
+    former: uuids(former),
+    ...unknown(rest),
   };
+}
+
+function unknown(rest: Unknown): { readonly rest?: Unknown } {
+  return Object.keys(rest).length === 0 ? {} : { rest };
 }
 
 function parse(bytes: Uint8Array): Record<string, unknown> {

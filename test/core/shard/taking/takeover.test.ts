@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Uuid } from '../../../src/base/ids.ts';
-import type { SealAnswer } from '../../../src/codec/logger-protocol.ts';
-import { sealLength } from '../../../src/core/shard/seal-length.ts';
-import { Cluster, loggerName, resultOf } from './harness.ts';
+import type { Uuid } from '../../../../src/base/ids.ts';
+import type { SealAnswer } from '../../../../src/codec/logger-protocol.ts';
+import { sealLength } from '../../../../src/core/shard/taking/seal-length.ts';
+import { Cluster, loggerName, resultOf } from '../harness.ts';
 
 function keys(cluster: Cluster, gateway: number): string[] {
   const { index } = cluster.gateway(gateway).state;

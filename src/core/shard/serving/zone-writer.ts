@@ -3,11 +3,11 @@
  * bookkeeping; the rules it keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all
  * replicas confirmed).
  */
-import { assert } from '../../base/assert.ts';
-import type { ClientId, Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
-import { zoneSeed } from '../../codec/log-format.ts';
-import type { ShardWrite } from './requests.ts';
-import type { ShardIdentity } from './events.ts';
+import { assert } from '../../../base/assert.ts';
+import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
+import { zoneSeed } from '../../../codec/log-format.ts';
+import type { OwnRecord, ShardWrite } from '../requests.ts';
+import type { ShardIdentity } from '../events.ts';
 
 /** A batch that was sent and is not committed. */
 export interface Batch {
@@ -22,9 +22,9 @@ export interface Batch {
   readonly sentMs: Millis;
   /** From the same counter as confirmations: its commit confirms reads that were called before it was sent. */
   readonly number: number;
+  /** Records of the shard itself, before those of the clients. */
+  readonly own: readonly OwnRecord[];
   readonly writes: readonly ShardWrite[];
-  /** Client ids forgotten by a floor record in it (S15). */
-  readonly floors: readonly ClientId[];
 }
 
 export class ZoneWriter {
@@ -38,6 +38,8 @@ export class ZoneWriter {
   length = 0;
   /** Acknowledged by all replicas and applied. */
   committed = 0;
+  /** Shard time of the last batch that was sent (S18). */
+  sentTimeMs = 0;
   readonly #acknowledged: number[];
   readonly #confirmed: number[];
 
@@ -54,8 +56,10 @@ export class ZoneWriter {
 
   sent(batch: Batch): void {
     assert(batch.appendOffset === this.length, 'S2 appends follow one another');
+    assert(batch.shardTimeMs >= this.sentTimeMs, 'S18 shard time only grows, also among batches in flight');
     this.inFlight.push(batch);
     this.length = batch.end;
+    this.sentTimeMs = batch.shardTimeMs;
   }
 
   acknowledged(logger: Uuid, end: number): void {
@@ -74,6 +78,10 @@ export class ZoneWriter {
   takeCommitted(): Batch | undefined {
     const batch = this.inFlight[0];
     if (batch === undefined || Math.min(...this.#acknowledged) < batch.end) return undefined;
+    assert(
+      this.#acknowledged.every((end) => end >= batch.end),
+      'S5 all replicas have what is committed',
+    );
     this.inFlight.shift();
     this.committed = batch.end;
     for (let at = 0; at < this.#confirmed.length; at++)

@@ -2,18 +2,18 @@
  * A standby of a shard: applies what the owner tells in log order and reads from the log what it missed (S14). Nobody
  * waits for it.
  */
-import { assert } from '../../base/assert.ts';
-import { asBuffer } from '../../base/bytes.ts';
-import type { Epoch, Millis, ZoneId } from '../../base/ids.ts';
-import type { DecodedRecord } from '../../codec/log-format.ts';
-import { zoneSeed } from '../../codec/log-format.ts';
+import { assert } from '../../../base/assert.ts';
+import type { Epoch, Millis, ZoneId } from '../../../base/ids.ts';
+import type { DecodedRecord } from '../../../codec/log-format.ts';
+import { asBuffer } from '../../../base/bytes.ts';
+import { zoneSeed } from '../../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
-import { advance, applyRecord, eachRecord, isApplicable } from './apply.ts';
-import type { CatchUp, LogRead, ShardEffect } from './events.ts';
+import { advance, applyDecoded, eachRecord, isApplicable } from './apply.ts';
+import type { CatchUp, LogRead, ShardEffect } from '../events.ts';
 import type { ReadBatch, ReadTail, Segment } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
-import type { Loggers } from './loggers.ts';
-import type { ShardMetadata } from './metadata.ts';
+import type { Loggers } from '../loggers.ts';
+import type { ShardMetadata } from '../head/metadata.ts';
 
 const retryMs = 200;
 
@@ -97,14 +97,15 @@ export class ShardFollower {
     const seed = this.#seedOf(event);
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
-    let sound = event.shardTimeMs >= 0 && event.shardTimeMs < 2 ** 48;
+    let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
     const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
       sound &&= isApplicable(this.#state, event.zone, offset, record);
       records.push(record);
       offsets.push(offset);
     });
     if (bad !== undefined || !sound) return false;
-    for (const [at, record] of records.entries()) applyRecord(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
+    for (const [at, record] of records.entries())
+      applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
     return true;
   }
@@ -123,7 +124,7 @@ export class ShardFollower {
     const from = start + header.headerLength;
     const offset = header.offset + header.headerLength;
     const bad = eachRecord(bytes, from, from + header.recordsLength, offset, batch.seed, false, (record, at) =>
-      applyRecord(this.#state, batch.zone, at, bytes, record),
+      applyDecoded(this.#state, batch.zone, at, bytes, record),
     );
     assert(bad === undefined, `a batch with good checksums holds good records: ${bad?.reason}`);
     advance(this.#state, batch.zone, header.offset + header.totalLength, header.shardTimeMs);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asBuffer } from '../../../src/base/bytes.ts';
-import { Cluster, loggerName, resultOf } from './harness.ts';
+import { asBuffer } from '../../../../src/base/bytes.ts';
+import { Cluster, loggerName, resultOf } from '../harness.ts';
 
 function serving(gateways = 1, loggers = 3): Cluster {
   const cluster = new Cluster(gateways, loggers);
@@ -353,4 +353,19 @@ test('a forming batch is bounded, and at most two are in flight', () => {
   for (const { effect } of cluster.held) assert.ok(effect.effect === 'append' && asBuffer(effect.bytes).length < 5_000);
   cluster.release();
   assert.ok(outcomes.every(({ result }) => result?.kind === 'put'));
+});
+
+test('S18 shard time does not go back when the clock does, also while batches are in flight', () => {
+  const cluster = new Cluster(1, 1, { batchesInFlightMax: 2 });
+  cluster.claim(0);
+  cluster.hold = ({ effect }) => effect.effect === 'append';
+  cluster.write(0, 'put', 'first', '1');
+  cluster.run();
+  cluster.nowMs -= 500;
+  cluster.write(0, 'put', 'second', '2');
+  cluster.run();
+  assert.equal(cluster.held.length, 2);
+  cluster.release();
+  const [first, second] = cluster.committed.map(({ shardTimeMs }) => shardTimeMs);
+  assert.equal(second, first);
 });

@@ -2,15 +2,16 @@
  * Applies committed records to the index and the once-only table: the same function for owners, standbys and recovery,
  * so that they agree (S12, S14, S15).
  */
-import { assert } from '../../base/assert.ts';
-import type { Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
-import { clientId, lbaOf, millis, version } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
-import type { DecodedRecord } from '../../codec/log-format.ts';
-import { decodeRecord, recordKind } from '../../codec/log-format.ts';
-import type { KeyIndex } from '../index/key-index.ts';
-import type { OnceTable } from '../once/once-table.ts';
-import type { LogPosition } from './events.ts';
+import { assert } from '../../../base/assert.ts';
+import type { Millis, ShardId, Uuid, Version, ZoneId } from '../../../base/ids.ts';
+import { clientId, lbaOf, version } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
+import type { DecodedRecord, RecordInput } from '../../../codec/log-format.ts';
+import { asBuffer } from '../../../base/bytes.ts';
+import { decodeRecord, recordKind } from '../../../codec/log-format.ts';
+import type { KeyIndex } from '../../index/key-index.ts';
+import type { OnceTable } from '../../once/once-table.ts';
+import type { LogPosition } from '../events.ts';
 
 /** Index, once-only table and how far they have applied the log: what a snapshot holds. */
 export interface ShardState {
@@ -26,7 +27,10 @@ export interface ShardState {
   appliedBytes: number;
 }
 
-/** Moves the watermark. It never goes back (S14). */
+/**
+ * Moves the watermark to `end` of `zone`. It never goes back (S14). REQUIRES: `shardTimeMs` is not below the state's:
+ * that of the batch that ends there, or the state's own where none does (S18).
+ */
 export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeMs: Millis): void {
   assert(
     zone > state.position.zone || (zone === state.position.zone && end >= state.position.offset),
@@ -34,7 +38,8 @@ export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeM
   );
   state.appliedBytes += zone === state.position.zone ? end - state.position.offset : end;
   state.position = { zone, offset: end };
-  if (shardTimeMs > state.shardTimeMs) state.shardTimeMs = millis(shardTimeMs);
+  assert(shardTimeMs >= state.shardTimeMs, 'S18 shard time only grows along the log');
+  state.shardTimeMs = shardTimeMs;
 }
 
 /**
@@ -51,50 +56,53 @@ export function isApplicable(state: ShardState, zone: ZoneId, offset: number, re
   return keyLength > 0;
 }
 
-/** Applies one record that lies at `offset` of `zone`; its fields are ranges of `bytes`. */
+/** What the applier needs of a record, whether it was decoded from a log or is still the write that became it. */
+export type CommittedRecord = Pick<
+  RecordInput,
+  'kind' | 'keyStart' | 'keyLength' | 'valueLength' | 'version' | 'expiresAt' | 'client' | 'number' | 'firstIncomplete'
+>;
+
+/**
+ * Applies one committed record of `length` bytes that lies at `offset` of `zone`; its key is a range of `source`. Gives
+ * its version. `reply`: what a repetition is answered from (S15); it is kept, so it shares no memory with `source`.
+ */
 export function applyRecord(
+  state: ShardState,
+  zone: ZoneId,
+  offset: number,
+  source: Uint8Array,
+  record: CommittedRecord,
+  length: number,
+  reply: Uint8Array | undefined,
+): Version {
+  const { kind, keyStart, keyLength } = record;
+  const address = lbaOf(zone, offset, state.zoneSize);
+  const recordVersion = record.version ?? version(address);
+  assert(recordVersion <= address, 'S12 a record lies where it was committed, or was moved from before there');
+  if (kind === recordKind.put) {
+    const { valueLength, expiresAt } = record;
+    state.index.put(source, keyStart, keyLength, recordVersion, address, length, valueLength, expiresAt ?? 0);
+  } else if (kind === recordKind.delete) {
+    state.index.delete(source, keyStart, keyLength, recordVersion);
+  } else if (kind === recordKind.floor) {
+    state.once.applyFloor(clientId(asBuffer(source).readUIntLE(keyStart, 6)));
+  }
+  if (record.client !== 0)
+    state.once.complete(record.client, record.number, record.firstIncomplete, { kind, version: recordVersion, reply });
+  return recordVersion;
+}
+
+/** Applies a record that was read from a log, or sent by its owner: its fields are ranges of `bytes`. */
+export function applyDecoded(
   state: ShardState,
   zone: ZoneId,
   offset: number,
   bytes: Buffer,
   record: DecodedRecord,
 ): void {
-  const address = lbaOf(zone, offset, state.zoneSize);
-  const recordVersion = record.version ?? version(address);
-  switch (record.kind) {
-    case recordKind.put:
-      state.index.put(
-        bytes,
-        record.keyStart,
-        record.keyLength,
-        recordVersion,
-        address,
-        record.length,
-        record.valueLength,
-        record.expiresAt ?? 0,
-      );
-      break;
-    case recordKind.delete:
-      state.index.delete(bytes, record.keyStart, record.keyLength, recordVersion);
-      break;
-    case recordKind.floor:
-      state.once.applyFloor(clientId(bytes.readUIntLE(record.keyStart, 6)));
-      break;
-    case recordKind.refusal:
-    case recordKind.time:
-      break;
-  }
-  if (record.client !== 0) {
-    const reply =
-      record.replyLength === 0
-        ? undefined
-        : Uint8Array.from(bytes.subarray(record.replyStart, record.replyStart + record.replyLength));
-    state.once.complete(record.client, record.number, record.firstIncomplete, {
-      kind: record.kind,
-      version: recordVersion,
-      reply,
-    });
-  }
+  const { replyStart, replyLength } = record;
+  const reply = replyLength === 0 ? undefined : Uint8Array.from(bytes.subarray(replyStart, replyStart + replyLength));
+  applyRecord(state, zone, offset, bytes, record, record.length, reply);
 }
 
 /** Why bytes could not be applied. Nothing of the batch was. */

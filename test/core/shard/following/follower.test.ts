@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decodeZoneHeader } from '../../../src/codec/log-format.ts';
-import { Cluster } from './harness.ts';
+import { decodeZoneHeader } from '../../../../src/codec/log-format.ts';
+import { Cluster } from '../harness.ts';
 
 // Found by simulation, seed 30: a power loss tore a zone's first batch on every replica; the shard was taken over and
 // never served.

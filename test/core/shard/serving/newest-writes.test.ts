@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { clientId, requestNumber } from '../../../src/base/ids.ts';
-import { NewestWrites } from '../../../src/core/shard/newest-writes.ts';
-import { ShardWrite } from '../../../src/core/shard/requests.ts';
+import { clientId, requestNumber } from '../../../../src/base/ids.ts';
+import { NewestWrites } from '../../../../src/core/shard/serving/newest-writes.ts';
+import { ShardWrite } from '../../../../src/core/shard/requests.ts';
 
 const replyTo = { written: () => undefined };
 

@@ -3,7 +3,7 @@
  * Not a `Map`, whose tables keep their garbage alive when entries come and go (rpc/waiting-answers.ts): here that would
  * be writes with the memory of whole batches.
  */
-import type { ShardWrite } from './requests.ts';
+import type { ShardWrite } from '../requests.ts';
 
 /** A power of two: many more than a batch has records as a rule, a sixteenth of what it has at most. */
 const chainCount = 1024;

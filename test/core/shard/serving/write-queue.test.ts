@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clientId, millis, requestNumber } from '../../../src/base/ids.ts';
-import { limits } from '../../../src/base/limits.ts';
-import { ShardWrite } from '../../../src/core/shard/requests.ts';
-import { WriteQueue } from '../../../src/core/shard/write-queue.ts';
+import { clientId, millis, requestNumber } from '../../../../src/base/ids.ts';
+import { limits } from '../../../../src/base/limits.ts';
+import { ShardWrite } from '../../../../src/core/shard/requests.ts';
+import { WriteQueue } from '../../../../src/core/shard/serving/write-queue.ts';
 
 function write(id: number, valueBytes = 1): ShardWrite {
   const source = Buffer.alloc(1 + valueBytes);

@@ -2,9 +2,9 @@
  * S9: which length a take-over records, from the answers to its seals. Pure arithmetic, so that the rule stands in one
  * place.
  */
-import { assert } from '../../base/assert.ts';
-import type { Uuid } from '../../base/ids.ts';
-import type { SealAnswer } from '../../codec/logger-protocol.ts';
+import { assert } from '../../../base/assert.ts';
+import type { Uuid } from '../../../base/ids.ts';
+import type { SealAnswer } from '../../../codec/logger-protocol.ts';
 
 export type SealDecision =
   | { readonly kind: 'length'; readonly length: number; readonly holders: readonly Uuid[] }

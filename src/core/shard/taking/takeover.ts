@@ -8,18 +8,21 @@
  * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S9 (whose answers count, which length), S5
  * (the second compare-and-set commits everything below the length it records).
  */
-import { assert, unreachable } from '../../base/assert.ts';
-import type { Epoch, Millis, Uuid, ZoneId } from '../../base/ids.ts';
-import { epoch as toEpoch, zoneId } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
-import type { SealAnswer } from '../../codec/logger-protocol.ts';
-import type { ShardState } from './apply.ts';
-import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from './events.ts';
-import type { ReadBatch, ReadTail } from './log-reader.ts';
-import { LogReader } from './log-reader.ts';
-import type { Loggers } from './loggers.ts';
-import type { Head, Owner, SealedZone, ShardMetadata } from './metadata.ts';
-import { encodeMetadata, headKey, sameOwner, zoneKey } from './metadata.ts';
+import { assert, unreachable } from '../../../base/assert.ts';
+import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
+import { zoneId } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
+import type { SealAnswer } from '../../../codec/logger-protocol.ts';
+import type { ShardState } from '../following/apply.ts';
+import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from '../events.ts';
+import type { ReadBatch, ReadTail } from '../following/log-reader.ts';
+import { LogReader } from '../following/log-reader.ts';
+import type { Loggers } from '../loggers.ts';
+import type { HeadEdit } from '../head/head-edits.ts';
+import { begun, claimed, closed } from '../head/head-edits.ts';
+import type { HeadKeeper } from '../head/head-keeper.ts';
+import type { Head, Owner } from '../head/metadata.ts';
+import { sameOwner } from '../head/metadata.ts';
 import type { SealDecision } from './seal-length.ts';
 import { sealLength } from './seal-length.ts';
 
@@ -38,15 +41,22 @@ type Step =
 const retryMs = 50;
 const sealRetryMs = 250;
 
+/** What a take-over shares with the shard that it belongs to. */
+export interface TakeoverParts {
+  readonly state: ShardState;
+  readonly self: Owner;
+  readonly settings: ShardSettings;
+  readonly loggers: Loggers;
+  readonly keeper: HeadKeeper;
+  readonly effects: ShardEffect[];
+  /** Until then the process is starting and may not have met all loggers yet. */
+  readonly coldUntilMs: number;
+}
+
 export class Takeover {
-  readonly #state: ShardState;
-  readonly #self: Owner;
-  readonly #settings: ShardSettings;
-  readonly #loggers: Loggers;
-  readonly #effects: ShardEffect[];
+  readonly #parts: TakeoverParts;
   readonly #tail: LogReader;
   #step: Step = 'loading';
-  #metadata: ShardMetadata | undefined;
   /** The epoch claimed; 0 before. */
   #epoch = 0;
   #answers = new Map<Uuid, SealAnswer>();
@@ -63,26 +73,12 @@ export class Takeover {
   #firstAnswerMs = 0;
   #sealAgainMs = 0;
   #retryAtMs = 0;
-  readonly #coldUntilMs: number;
   #nowMs: Millis;
   #saidWaiting = '';
 
-  /** `coldUntilMs`: until then the process is starting and may not have met all loggers yet. */
-  constructor(
-    state: ShardState,
-    self: Owner,
-    settings: ShardSettings,
-    loggers: Loggers,
-    effects: ShardEffect[],
-    nowMs: Millis,
-    coldUntilMs: number,
-  ) {
-    this.#coldUntilMs = coldUntilMs;
-    this.#state = state;
-    this.#self = self;
-    this.#settings = settings;
-    this.#loggers = loggers;
-    this.#effects = effects;
+  constructor(parts: TakeoverParts, nowMs: Millis) {
+    const { state, loggers, effects } = parts;
+    this.#parts = parts;
     this.#tail = new LogReader(
       'tail',
       state,
@@ -92,16 +88,11 @@ export class Takeover {
       () => undefined,
     );
     this.#nowMs = nowMs;
-    this.#load('loading');
+    this.#load();
   }
 
   get step(): Step {
     return this.#step;
-  }
-
-  /** When done: the metadata with the own new zone open. */
-  get metadata(): ShardMetadata | undefined {
-    return this.#metadata;
   }
 
   /** The tail that was read, once its length has been decided: it need not be read again to be applied. */
@@ -109,9 +100,9 @@ export class Takeover {
     return this.#step === 'closing' || this.#step === 'close-check' || this.#step === 'done' ? this.#kept : undefined;
   }
 
-  #load(step: 'loading' | 'claim-check' | 'close-check'): void {
-    this.#step = step;
-    this.#effects.push({ effect: 'load' });
+  #load(): void {
+    this.#step = 'loading';
+    this.#parts.keeper.load('claim');
   }
 
   /** Begins again from what the coordinator holds, a little later. */
@@ -124,72 +115,61 @@ export class Takeover {
    * A later claim than the own one ends the take-over in every step, also where no logger can be reached that would
    * tell of it.
    */
-  news({ head }: ShardMetadata): void {
-    if (this.#epoch === 0 || head === undefined || sameOwner(head.owner, this.#self) || head.epoch < this.#epoch)
-      return;
-    this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
+  news(): void {
+    const { head, fate } = this.#parts.keeper;
+    if (head !== undefined && fate === 'lost') this.#loseTo(head);
   }
 
   loadFailed(): void {
+    this.#parts.keeper.loaded();
     if (this.#step === 'loading' || this.#step === 'claim-check' || this.#step === 'close-check') this.#again();
   }
 
-  /** What was loaded decides how to go on: an answer of a transaction is never trusted alone (S1, S8). */
-  loaded(metadata: ShardMetadata): void {
+  /** The keeper has read what decides how to go on: an answer of a transaction is never trusted alone (S1, S8). */
+  loaded(): void {
     const step = this.#step;
     if (step !== 'loading' && step !== 'claim-check' && step !== 'close-check') return;
-    this.#metadata = metadata;
-    const { head } = metadata;
-    const mine =
-      head !== undefined && this.#epoch !== 0 && head.epoch === this.#epoch && sameOwner(head.owner, this.#self);
-    if (head === undefined) {
-      this.#begin();
-    } else if (!mine) {
-      if (this.#epoch !== 0 && head.epoch >= this.#epoch && !sameOwner(head.owner, this.#self))
-        this.#lose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
-      else this.#claim(head);
-    } else if (head.openZone.epoch === this.#epoch) {
-      this.#done(metadata);
-    } else if (step === 'close-check') {
-      this.#close(); // Not applied, or not yet: a second one against the same head makes the first impossible.
-    } else {
-      this.#seal(head);
+    const { keeper, self } = this.#parts;
+    keeper.loaded();
+    const { head, fate } = keeper;
+    if (head === undefined) return this.#begin();
+    switch (fate) {
+      case 'lost':
+        return this.#loseTo(head);
+      case 'seen':
+        return head.openZone.epoch === this.#epoch ? this.#done() : this.#seal(head);
+      case 'unknown':
+        if (!keeper.isOwnedBy(self, this.#epoch)) return this.#claim(head);
+        // The close is not applied, or not yet: a second one against the same head makes the first impossible.
+        return step === 'close-check' ? this.#close() : this.#seal(head);
+      default:
+        return unreachable(fate);
     }
   }
 
   /** The close is seen: length and list come from the metadata, not from the own computation (S8). */
-  #done(metadata: ShardMetadata): void {
+  #done(): void {
     this.#step = 'done';
-    const closed = this.#closedZone;
-    if (closed === undefined) return;
-    const length = metadata.zones.find((sealed) => sealed.zone === closed.zone)?.length ?? 0;
-    this.#effects.push({ effect: 'finish', zone: closed.zone, length, loggers: closed.loggers });
+    const { keeper, effects } = this.#parts;
+    const ended = this.#closedZone;
+    if (ended === undefined) return;
+    const length = keeper.sealedZone(ended.zone)?.length ?? 0;
+    effects.push({ effect: 'finish', zone: ended.zone, length, loggers: ended.loggers });
+  }
+
+  #chooseReplicas(zone: ZoneId): Uuid[] {
+    const { state, settings, loggers } = this.#parts;
+    return loggers.choose(state.shard, zone, settings.replicas, settings.minReplicas, this.#nowMs);
   }
 
   /** Step 1, for a shard that has no head: the first epoch opens the first zone. */
   #begin(): void {
-    const zone = zoneId(1);
-    const replicas = this.#loggers.choose(
-      this.#state.shard,
-      zone,
-      this.#settings.replicas,
-      this.#settings.minReplicas,
-      this.#nowMs,
-    );
-    const scarce = replicas.length < this.#settings.replicas && this.#nowMs < this.#coldUntilMs;
-    if (replicas.length === 0 || scarce) {
-      this.#wait(`${replicas.length} of ${this.#settings.replicas} loggers are connected`);
-      return;
-    }
-    this.#epoch = 1;
-    const head: Head = {
-      epoch: toEpoch(1),
-      owner: this.#self,
-      openZone: { zone, epoch: toEpoch(1), replicas },
-      nextZone: zoneId(2),
-      change: 1,
-    };
-    this.#transact('claiming', 0, [{ key: headKey(this.#state.shard), value: encodeMetadata(head) }]);
+    const { settings, self, coldUntilMs } = this.#parts;
+    const replicas = this.#chooseReplicas(zoneId(1));
+    const scarce = replicas.length < settings.replicas && this.#nowMs < coldUntilMs;
+    if (replicas.length === 0 || scarce)
+      return this.#wait(`${replicas.length} of ${settings.replicas} loggers are connected`);
+    this.#propose('claiming', begun(self, replicas));
   }
 
   /**
@@ -197,34 +177,25 @@ export class Takeover {
    * reach.
    */
   #claim(head: Head): void {
-    if (!head.openZone.replicas.some((logger) => this.#loggers.isUp(logger))) {
-      this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
-      return;
-    }
-    this.#epoch = head.epoch + 1;
-    const claimed: Head = { ...head, epoch: toEpoch(this.#epoch), owner: this.#self, change: head.change + 1 };
-    this.#transact('claiming', this.#metadata?.headRevision ?? 0, [
-      { key: headKey(this.#state.shard), value: encodeMetadata(claimed) },
-    ]);
+    const { loggers, self } = this.#parts;
+    if (!head.openZone.replicas.some((logger) => loggers.isUp(logger)))
+      return this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
+    this.#propose('claiming', claimed(head, self));
   }
 
-  #transact(
-    step: 'claiming' | 'closing',
-    revision: number,
-    writes: readonly { readonly key: string; readonly value: Uint8Array }[],
-  ): void {
+  #propose(step: 'claiming' | 'closing', edit: HeadEdit): void {
     this.#step = step;
-    this.#effects.push({ effect: 'transact', compares: [{ key: headKey(this.#state.shard), revision }], writes });
+    this.#epoch = edit.head.epoch;
+    this.#parts.keeper.propose(step === 'claiming' ? 'claim' : 'close', edit);
   }
 
   transacted(): void {
-    if (this.#step === 'claiming') this.#load('claim-check');
-    else if (this.#step === 'closing') this.#load('close-check');
+    if (this.#parts.keeper.transacted()) this.#step = this.#step === 'claiming' ? 'claim-check' : 'close-check';
   }
 
   /** Step 2: the claim is seen and the zones were read after it (S8). */
   #seal(head: Head): void {
-    assert(head.epoch === this.#epoch && sameOwner(head.owner, this.#self), 'S8 claim before seal');
+    assert(head.epoch === this.#epoch && sameOwner(head.owner, this.#parts.self), 'S8 claim before seal');
     this.#step = 'sealing';
     this.#answers.clear();
     this.#gone.clear();
@@ -235,13 +206,15 @@ export class Takeover {
 
   #sendSeals(head: Head): void {
     this.#sealAgainMs = this.#nowMs + sealRetryMs;
-    const loggers = head.openZone.replicas.filter((logger) => this.#loggers.isUp(logger) && !this.#answers.has(logger));
+    const loggers = head.openZone.replicas.filter(
+      (logger) => this.#parts.loggers.isUp(logger) && !this.#answers.has(logger),
+    );
     if (loggers.length > 0)
-      this.#effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });
+      this.#parts.effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });
   }
 
   sealed(logger: Uuid, zone: number, epoch: Epoch, answer: SealAnswer | Lost | Refused): void {
-    const head = this.#metadata?.head;
+    const head = this.#parts.keeper.head;
     if (this.#step !== 'sealing' || head === undefined || head.openZone.zone !== zone || epoch !== this.#epoch) return;
     if ('kind' in answer) {
       if (answer.kind === 'refused' && answer.code === 'fenced') this.#lose('fenced by a later claim');
@@ -255,15 +228,16 @@ export class Takeover {
 
   /** Whether to wait for more answers, and if not, which length (S9). */
   #consider(): void {
-    const open = this.#metadata?.head?.openZone;
+    const open = this.#parts.keeper.head?.openZone;
     assert(open !== undefined, 'sealing follows loading');
     if (this.#answers.size === 0) return;
     const owing = open.replicas.filter((logger) => !this.#answers.has(logger));
-    const connected = owing.every((logger) => this.#loggers.isUp(logger));
+    const connected = owing.every((logger) => this.#parts.loggers.isUp(logger));
     const waited =
-      this.#nowMs >= this.#firstAnswerMs + this.#settings.sealWaitMs && (connected || this.#nowMs >= this.#coldUntilMs);
+      this.#nowMs >= this.#firstAnswerMs + this.#parts.settings.sealWaitMs &&
+      (connected || this.#nowMs >= this.#parts.coldUntilMs);
     if (owing.length > 0 && !waited) return;
-    const { position } = this.#state;
+    const { position } = this.#parts.state;
     const watermark = position.zone === open.zone ? position.offset : 0;
     const decision = sealLength(
       this.#asRead(),
@@ -297,7 +271,7 @@ export class Takeover {
 
   /** Step 3: everything between the watermark and the length must be readable before the length is recorded. */
   #readTail(watermark: number, decision: Extract<SealDecision, { kind: 'length' }>): void {
-    const open = this.#metadata?.head?.openZone;
+    const open = this.#parts.keeper.head?.openZone;
     assert(open !== undefined, 'reading follows sealing');
     this.#step = 'reading';
     this.#kept = { zone: open.zone, from: watermark, to: decision.length, batches: [] };
@@ -341,39 +315,16 @@ export class Takeover {
 
   /** Step 4: the second compare-and-set records length and list, and opens the own zone. */
   #close(): void {
-    const head = this.#metadata?.head;
+    const { head } = this.#parts.keeper;
     const decision = this.#decision;
     assert(
       head !== undefined && decision !== undefined && head.epoch === this.#epoch,
       'S8 closing follows sealing under the own epoch',
     );
-    const next = head.nextZone;
-    const replicas = this.#loggers.choose(
-      this.#state.shard,
-      next,
-      this.#settings.replicas,
-      this.#settings.minReplicas,
-      this.#nowMs,
-    );
-    if (replicas.length === 0) {
-      this.#wait('no logger is connected for a new zone');
-      return;
-    }
-    const opened: Head = {
-      ...head,
-      openZone: { zone: next, epoch: head.epoch, replicas },
-      nextZone: zoneId(next + 1),
-      change: head.change + 1,
-    };
-    const writes = [{ key: headKey(this.#state.shard), value: encodeMetadata(opened) }];
-    const { zone, epoch } = head.openZone;
-    if (decision.length > 0) {
-      const former = head.openZone.replicas.filter((logger) => !decision.holders.includes(logger));
-      const sealed: SealedZone = { zone, epoch, length: decision.length, replicas: decision.holders, former };
-      writes.push({ key: zoneKey(this.#state.shard, zone), value: encodeMetadata(sealed) });
-    }
-    this.#closedZone = { zone, loggers: head.openZone.replicas };
-    this.#transact('closing', this.#metadata?.headRevision ?? 0, writes);
+    const replicas = this.#chooseReplicas(head.nextZone);
+    if (replicas.length === 0) return this.#wait('no logger is connected for a new zone');
+    this.#closedZone = { zone: head.openZone.zone, loggers: head.openZone.replicas };
+    this.#propose('closing', closed(head, decision.length, decision.holders, replicas));
   }
 
   #wait(reason: string): void {
@@ -387,21 +338,26 @@ export class Takeover {
     this.#saidWaiting = reason;
   }
 
+  #loseTo({ epoch, owner }: Head): void {
+    this.#lose(`epoch ${epoch} belongs to gateway ${owner.gateway}`);
+  }
+
   #lose(reason: string): void {
     this.#step = 'lost';
+    this.#parts.keeper.settle();
     this.#note('warn', 'take-over lost', { reason });
   }
 
   #note(level: 'info' | 'warn', text: string, fields: Readonly<Record<string, string | number>>): void {
-    this.#effects.push({ effect: 'note', level, text, fields: { shard: this.#state.shard, ...fields } });
+    this.#parts.effects.push({ effect: 'note', level, text, fields: { shard: this.#parts.state.shard, ...fields } });
   }
 
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
     if (this.#step === 'waiting' && nowMs >= this.#retryAtMs) {
-      this.#load('loading');
+      this.#load();
     } else if (this.#step === 'sealing') {
-      const head = this.#metadata?.head;
+      const head = this.#parts.keeper.head;
       if (head !== undefined && this.#gone.size + this.#damaged.size > 0 && nowMs >= this.#sealAgainMs)
         this.#seal(head); // They may be sound again.
       else if (head !== undefined && nowMs >= this.#sealAgainMs) this.#sendSeals(head);
@@ -410,9 +366,9 @@ export class Takeover {
   }
 
   loggerUp(): void {
-    const head = this.#metadata?.head;
+    const head = this.#parts.keeper.head;
     if (this.#step === 'sealing' && head !== undefined) this.#sendSeals(head);
     // Most waits are for a logger.
-    else if (this.#step === 'waiting') this.#load('loading');
+    else if (this.#step === 'waiting') this.#load();
   }
 }

@@ -2,16 +2,16 @@
  * Reads committed stretches of a shard's log, batch by batch, with checksums, from whichever holder has a good copy
  * (S9, S14). Pure: asks by `read-log` effects, one at a time.
  */
-import { assert } from '../../base/assert.ts';
-import { asBuffer } from '../../base/bytes.ts';
-import type { Epoch, Uuid, ZoneId } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
-import type { BatchHeader } from '../../codec/log-batch.ts';
-import type { ZonePlace } from '../../codec/log-format.ts';
-import { checkBatchBody, decodeBatchHeader } from '../../codec/log-batch.ts';
-import { decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
-import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from './events.ts';
-import type { Loggers } from './loggers.ts';
+import { assert } from '../../../base/assert.ts';
+import type { Epoch, Uuid, ZoneId } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
+import type { BatchHeader } from '../../../codec/log-batch.ts';
+import type { ZonePlace } from '../../../codec/log-format.ts';
+import { asBuffer } from '../../../base/bytes.ts';
+import { checkBatchBody, decodeBatchHeader } from '../../../codec/log-batch.ts';
+import { decodeZoneHeader, samePlace, zoneSeed } from '../../../codec/log-format.ts';
+import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from '../events.ts';
+import type { Loggers } from '../loggers.ts';
 
 /** [from, to) of a zone; both are batch boundaries (or 0). */
 export interface Segment {

@@ -1,0 +1,121 @@
+/**
+ * The one place where a shard's head is read and written. Roles propose an edit and ask what became of it:
+ *
+ *   idle --propose--> transacting --answered, whatever--> loading --read--> seen | lost | unknown
+ *                          '---------- seen or lost by the watch ----------^
+ *
+ * An answer of a transaction is never trusted alone (S1): what counts is the head that the coordinator holds afterwards.
+ *   seen     the head holds the change, or a later one of the same owner: it can't be undone
+ *   lost     another owner rules, or the epoch passed: the change is not there and can't come any more
+ *   unknown  the head is as it was: the request may still arrive. Another proposal compares the same head, so that only
+ *            one of the two can be applied
+ *
+ * It owns the newest metadata known, the transaction under way, and S1. It does not own when to repeat (the roles do),
+ * nor what an edit says (head-edits.ts).
+ */
+import { assert } from '../../../base/assert.ts';
+import type { ShardId } from '../../../base/ids.ts';
+import type { HeadPurpose, ShardEffect } from '../events.ts';
+import type { HeadEdit } from './head-edits.ts';
+import { checkEdit } from './head-edits.ts';
+import type { Head, Owner, SealedZone, ShardMetadata } from './metadata.ts';
+import { encodeMetadata, headKey, sameOwner, zoneKey } from './metadata.ts';
+
+export type Fate = 'seen' | 'lost' | 'unknown';
+
+interface Proposal {
+  readonly purpose: HeadPurpose;
+  readonly head: Head;
+  step: 'transacting' | 'loading' | 'loaded';
+}
+
+export class HeadKeeper {
+  readonly #shard: ShardId;
+  readonly #effects: ShardEffect[];
+  #metadata: ShardMetadata = { head: undefined, headRevision: 0, zones: [] };
+  #proposal: Proposal | undefined;
+
+  constructor(shard: ShardId, effects: ShardEffect[]) {
+    this.#shard = shard;
+    this.#effects = effects;
+  }
+
+  /** The newest that is known; its head is undefined when the shard has none, or nothing was heard yet. */
+  get metadata(): ShardMetadata {
+    return this.#metadata;
+  }
+
+  get head(): Head | undefined {
+    return this.#metadata.head;
+  }
+
+  /** Learns what the coordinator holds. False: it is older than what is known, and nothing was learnt. */
+  learn(metadata: ShardMetadata): boolean {
+    if (metadata.headRevision < this.#metadata.headRevision) return false;
+    this.#metadata = metadata;
+    return true;
+  }
+
+  /** Asks for the coordinator's content. */
+  load(purpose: HeadPurpose): void {
+    this.#effects.push({ effect: 'load', purpose });
+  }
+
+  /** REQUIRES: `edit` was made of the head that is known, and no other transaction is under way. */
+  propose(purpose: HeadPurpose, edit: HeadEdit): void {
+    const { head, headRevision, zones } = this.#metadata;
+    const { step } = this.#proposal ?? { step: 'loaded' };
+    assert(step === 'loaded', `S1 one transaction at a time: ${this.#proposal?.purpose ?? ''} and ${purpose}`);
+    checkEdit(head, edit, (zone) => zones.some((sealed) => sealed.zone === zone));
+    this.#proposal = { purpose, head: edit.head, step: 'transacting' };
+    this.#effects.push({
+      effect: 'transact',
+      purpose,
+      compares: [{ key: headKey(this.#shard), revision: headRevision }],
+      writes: [
+        { key: headKey(this.#shard), value: encodeMetadata(edit.head) },
+        ...edit.zones.map((zone) => ({ key: zoneKey(this.#shard, zone.zone), value: encodeMetadata(zone) })),
+      ],
+    });
+  }
+
+  /** The transaction was answered, or will never be: the head is read. False: none was under way. */
+  transacted(): boolean {
+    if (this.#proposal?.step !== 'transacting') return false;
+    this.#proposal.step = 'loading';
+    this.load(this.#proposal.purpose);
+    return true;
+  }
+
+  /** The head was read, or could not be. False: no transaction waited for that. */
+  loaded(): boolean {
+    if (this.#proposal?.step !== 'loading') return false;
+    this.#proposal.step = 'loaded';
+    return true;
+  }
+
+  /** What became of the last proposal, by the newest head that is known. */
+  get fate(): Fate {
+    const { head } = this.#metadata;
+    const proposed = this.#proposal?.head;
+    if (head === undefined || proposed === undefined || head.epoch < proposed.epoch) return 'unknown';
+    if (!sameOwner(head.owner, proposed.owner) || head.epoch > proposed.epoch) return 'lost';
+    return head.change >= proposed.change ? 'seen' : 'unknown';
+  }
+
+  /** The proposal was seen or lost, or its owner gave up being one: nothing of it can be applied any more. */
+  settle(): void {
+    this.#proposal = undefined;
+  }
+
+  /** Whether `owner` rules in its epoch, as far as is known. */
+  isOwnedBy(owner: Owner, epoch: number): boolean {
+    const { head } = this.#metadata;
+    return head !== undefined && head.epoch === epoch && sameOwner(head.owner, owner);
+  }
+
+  /** The entry of a zone, undefined while it has none: open, ended empty, dropped, or unknown. */
+  sealedZone(zone: number): SealedZone | undefined {
+    return this.#metadata.zones.find((sealed) => sealed.zone === zone);
+  }
+}

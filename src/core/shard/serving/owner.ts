@@ -1,0 +1,407 @@
+/**
+ * PUT 5/5: committed, answered. The owner of a shard puts its writes in order and commits them. One object per epoch
+ * held.
+ *
+ *   serving --replica failed, zone full, replicas back--> changing --own change seen--> serving
+ *      |                                                     |
+ *      +------------ fenced, or another owner seen ----------+--> deposed (for ever: S2)
+ *
+ * It owns the order of writes, the open zone's batches, and commit (S5). It does not own reads and their confirmation
+ * (reads.ts, S7), the steps of a zone change (zone-change.ts, S6), what a write is decided to be (decider.ts, S15), nor
+ * the head (head-keeper.ts, S1).
+ */
+import { assert } from '../../../base/assert.ts';
+import type { ErrorCode, Outcome } from '../../../base/errors.ts';
+import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
+import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
+import type { CatchUp, ShardEffect, ShardSettings } from '../events.ts';
+import type { ShardState } from '../following/apply.ts';
+import { advance, applyRecord } from '../following/apply.ts';
+import type { HeadKeeper } from '../head/head-keeper.ts';
+import type { Head, Owner } from '../head/metadata.ts';
+import type { Loggers } from '../loggers.ts';
+import type { Failure, ShardRead, ShardWrite, WriteResult } from '../requests.ts';
+import { resultOfRecord } from '../requests.ts';
+import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from './batch-builder.ts';
+import { Decider } from './decider.ts';
+import { OwnerReads } from './reads.ts';
+import type { WriteQueue } from './write-queue.ts';
+import { changeRetryMs, ZoneChange } from './zone-change.ts';
+import type { Batch } from './zone-writer.ts';
+import { ZoneWriter } from './zone-writer.ts';
+
+const avoidMs = 5_000;
+const fullRetryMs = 1_000;
+
+export interface OwnerStatus {
+  readonly epoch: Epoch;
+  readonly zone: ZoneId;
+  readonly replicas: readonly Uuid[];
+  readonly committed: number;
+  readonly queued: number;
+  readonly changing: string | undefined;
+  readonly full: boolean;
+}
+
+/** What an owner shares with the shard that it belongs to. */
+export interface OwnerParts {
+  readonly state: ShardState;
+  readonly self: Owner;
+  readonly settings: ShardSettings;
+  readonly loggers: Loggers;
+  readonly keeper: HeadKeeper;
+  readonly queue: WriteQueue;
+  readonly effects: ShardEffect[];
+}
+
+export class ShardOwner {
+  readonly #parts: OwnerParts;
+  readonly #epoch: Epoch;
+  readonly #decider: Decider;
+  readonly #reads: OwnerReads;
+  readonly #change: ZoneChange;
+  #zone: ZoneWriter;
+  /** Where the log was before the open zone. */
+  #previous: { readonly zone: number; readonly length: number };
+  #nowMs: Millis;
+  #fullUntilMs = 0;
+  #deposed = false;
+
+  /** REQUIRES: `head` is the keeper's, its owner is this process, its open zone is empty and of the head's epoch. */
+  constructor(parts: OwnerParts, head: Head, nowMs: Millis) {
+    const { state, settings, loggers, keeper, effects } = parts;
+    this.#parts = parts;
+    this.#epoch = head.epoch;
+    this.#decider = new Decider(state);
+    this.#reads = new OwnerReads(state, effects);
+    this.#change = new ZoneChange(state, settings, loggers, keeper);
+    this.#nowMs = nowMs;
+    this.#previous = { zone: state.position.zone, length: state.position.offset };
+    this.#zone = this.#openZone(head);
+    advance(state, head.openZone.zone, 0, state.shardTimeMs);
+  }
+
+  get isDeposed(): boolean {
+    return this.#deposed;
+  }
+
+  get status(): OwnerStatus {
+    return {
+      epoch: this.#epoch,
+      zone: this.#zone.zone,
+      replicas: this.#zone.replicas,
+      committed: this.#zone.committed,
+      queued: this.#parts.queue.count,
+      changing: this.#change.reason,
+      full: this.#nowMs < this.#fullUntilMs,
+    };
+  }
+
+  #openZone(head: Head): ZoneWriter {
+    assert(head.openZone.epoch === head.epoch, 'S2 a zone is written by the epoch it belongs to');
+    const { zone, epoch, replicas } = head.openZone;
+    return new ZoneWriter(this.#parts.state, zone, epoch, replicas, this.#parts.loggers.alignmentOf(replicas));
+  }
+
+  // --- requests -----------------------------------------------------------------------------------------------------
+
+  write(write: ShardWrite): void {
+    const { queue, state } = this.#parts;
+    if (this.#nowMs < this.#fullUntilMs && write.operation === 'put') {
+      this.#refuseFull(write);
+    } else if (!fitsEmptyZone(recordBytesMax(write), this.#zone.alignment, state.zoneSize)) {
+      this.#refuseTooLarge(write);
+    } else if (!queue.push(write, this.#nowMs)) {
+      this.#refuse(write, 'overloaded', `shard ${state.shard} has ${queue.count} writes waiting`);
+    }
+  }
+
+  read(read: ShardRead): void {
+    if (this.#reads.add(read, this.#nowMs)) return;
+    const message = `shard ${this.#parts.state.shard} has ${this.#reads.called} reads waiting`;
+    this.#out({ effect: 'fail-read', read, failure: failed('overloaded', message, 'not-applied') });
+  }
+
+  /** Group commit: all that arrived in this turn goes out together. */
+  turnEnded(nowMs: Millis, wallMs: Millis): void {
+    this.#nowMs = nowMs;
+    if (this.#isFrozen) return;
+    this.#reads.send(this.#zone, nowMs);
+    while (
+      !this.#change.isClosing &&
+      this.#parts.queue.count > 0 &&
+      this.#zone.inFlight.length < this.#parts.settings.batchesInFlightMax
+    ) {
+      if (!this.#formBatch(wallMs)) break;
+    }
+    if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, nowMs);
+  }
+
+  get #isFrozen(): boolean {
+    return this.#change.isFrozen || this.#deposed;
+  }
+
+  /** False when nothing was sent. */
+  #formBatch(wallMs: Millis): boolean {
+    const { state, effects } = this.#parts;
+    const writes = this.#takeWrites();
+    if (writes.length === 0) return false;
+    const forgotten = state.once.overfull();
+    const own = forgotten === undefined ? [] : [floorRecord(forgotten)];
+    const number = this.#reads.nextNumber();
+    const batch = buildBatch({ state, zone: this.#zone, nowMs: this.#nowMs, wallMs, number }, { own, writes });
+    this.#zone.sent(batch);
+    const { zone, epoch, replicas } = this.#zone;
+    effects.push({ effect: 'append', zone, epoch, offset: batch.appendOffset, bytes: batch.bytes, loggers: replicas });
+    return true;
+  }
+
+  /** The next writes that fit a batch and the zone, decided; those that need no record are answered. */
+  #takeWrites(): ShardWrite[] {
+    const { queue, settings, state, effects } = this.#parts;
+    const writes: ShardWrite[] = [];
+    let bytes = 0;
+    for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
+      const most = recordBytesMax(next);
+      const isFull = bytes + most > settings.batchBytesTarget || writes.length >= limits.batchRecordsMax;
+      if (writes.length > 0 && isFull) break;
+      if (!fitsZone(this.#zone, bytes + most, state.zoneSize)) {
+        if (writes.length > 0) break;
+        if (this.#zone.length > 0) {
+          this.#change.close('zone full');
+          break;
+        }
+        // It was queued during the take-over, or for a zone of smaller alignment: no zone change would help it.
+        queue.shift();
+        this.#refuseTooLarge(next);
+        continue;
+      }
+      queue.shift();
+      if (!this.#decider.decide(next, effects)) continue;
+      bytes += most;
+      writes.push(next);
+    }
+    return writes;
+  }
+
+  // --- answers of loggers -------------------------------------------------------------------------------------------
+
+  appended(logger: Uuid, zone: number, end: number): void {
+    if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
+    this.#zone.acknowledged(logger, end);
+    for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted())
+      this.#commit(batch);
+    this.#reads.release(this.#zone);
+  }
+
+  confirmed(logger: Uuid, zone: number, number: number): void {
+    if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
+    this.#zone.confirmed(logger, number);
+    this.#reads.release(this.#zone);
+  }
+
+  /** S5: the batch is on every replica. Its records are applied; the effect answers its writes and tells standbys. */
+  #commit(batch: Batch): void {
+    assert(!this.#isFrozen, 'S6 nothing commits while frozen');
+    const { state } = this.#parts;
+    const { zone, epoch } = this.#zone;
+    const { offset, end, recordsStart, recordCount, bytes, shardTimeMs, own, writes } = batch;
+    for (const { record, recordOffset, recordBytes } of own)
+      applyRecord(state, zone, recordOffset, record.source, record, recordBytes, record.reply);
+    const results = writes.map((write) => this.#commitWrite(write));
+    advance(state, zone, end, shardTimeMs);
+    const previous = batch.appendOffset === 0 ? this.#previous : { zone: -1, length: 0 };
+    const place = { zone, epoch, offset, end, recordsStart, recordCount };
+    const before = { previousZone: previous.zone, previousLength: previous.length };
+    this.#out({ effect: 'committed', ...place, bytes, shardTimeMs, ...before, own, writes, results });
+  }
+
+  #commitWrite(write: ShardWrite): WriteResult {
+    const { kind, source, recordOffset, recordBytes, reply } = write;
+    const { zone } = this.#zone;
+    const recordVersion = applyRecord(this.#parts.state, zone, recordOffset, source, write, recordBytes, reply);
+    this.#decider.settled(write);
+    return resultOfRecord(kind, recordVersion, reply);
+  }
+
+  /**
+   * A replica refused or was lost: S4 means that this epoch is over, everything else that the replica leaves the open
+   * zone.
+   */
+  replicaFailed(logger: Uuid, zone: number, reason: LoggerRefusalCode | 'lost'): void {
+    if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
+    if (reason === 'fenced') return this.depose('fenced by a logger');
+    const { loggers } = this.#parts;
+    loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * avoidMs : avoidMs));
+    if (reason === 'device-full' && loggers.usable(this.#nowMs).length === 0)
+      this.#fullUntilMs = this.#nowMs + fullRetryMs;
+    // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
+    // waits a moment.
+    const delayMs = reason !== 'lost' && this.#zone.committed === 0 ? changeRetryMs : 0;
+    this.#change.freeze(`replica ${logger}: ${reason}`, this.#zone.committed, this.#nowMs, delayMs);
+  }
+
+  loggerDown(logger: Uuid): void {
+    this.replicaFailed(logger, this.#zone.zone, 'lost');
+  }
+
+  // --- the head -----------------------------------------------------------------------------------------------------
+
+  /** The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). */
+  transacted(): void {
+    this.#parts.keeper.transacted();
+  }
+
+  loadFailed(): void {
+    if (this.#parts.keeper.loaded()) this.#change.retry(this.#nowMs);
+  }
+
+  /** The keeper has learnt something. `loaded`: it was read after the transaction was answered. */
+  metadata(loaded: boolean): void {
+    const { keeper, self } = this.#parts;
+    const { head, fate } = keeper;
+    if (this.#deposed || head === undefined) return;
+    const wasWaitedFor = loaded && keeper.loaded();
+    if (!keeper.isOwnedBy(self, this.#epoch))
+      return this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
+    if (fate === 'seen') return this.#adopt(head);
+    assert(head.openZone.zone === this.#zone.zone, 'S6 a zone changes only by a change of its owner');
+    if (wasWaitedFor) this.#change.retry(this.#nowMs);
+  }
+
+  /**
+   * S6: the change is seen. Records below the sealed length are committed; the others are appended again in their old
+   * order.
+   */
+  #adopt(head: Head): void {
+    const old = this.#zone;
+    const { state, keeper, queue } = this.#parts;
+    const sealedLength = keeper.sealedZone(old.zone)?.length ?? 0;
+    assert(sealedLength === old.committed, 'S6 nothing was committed after the freeze');
+    const reason = this.#change.seen(sealedLength);
+    keeper.settle();
+    if (sealedLength > 0) this.#previous = { zone: old.zone, length: sealedLength };
+    const again = this.#decider.takeBack(old.inFlight);
+    this.#out({ effect: 'finish', zone: old.zone, length: sealedLength, loggers: old.replicas });
+    this.#zone = this.#openZone(head);
+    advance(state, head.openZone.zone, 0, state.shardTimeMs);
+    queue.unshift(again);
+    const { zone, replicas } = head.openZone;
+    this.#note('info', 'zone changed', { zone, replicas: replicas.length, reason });
+    this.#reads.again(this.#zone, this.#nowMs);
+    if (this.#nowMs < this.#fullUntilMs)
+      for (const write of queue.removeAll(({ operation }) => operation === 'put')) this.#refuseFull(write);
+  }
+
+  // --- time ---------------------------------------------------------------------------------------------------------
+
+  tick(nowMs: Millis): void {
+    this.#nowMs = nowMs;
+    if (this.#deposed) return;
+    this.#refuseLate();
+    if (this.#change.isFrozen) this.#change.propose(this.#zone.committed, nowMs);
+    else if (!this.#leaveSlow()) this.#regrow();
+  }
+
+  /** Whether a replica owed an answer for too long, so that the zone is left. */
+  #leaveSlow(): boolean {
+    const { loggers, settings } = this.#parts;
+    const batch = this.#zone.inFlight[0];
+    const group = this.#reads.oldest;
+    const late = this.#nowMs - settings.loggerTimeoutMs;
+    let slow: readonly Uuid[];
+    if (batch !== undefined && batch.sentMs < late) slow = this.#zone.missing(batch.end, 0);
+    else if (group !== undefined && group.sentMs < late) slow = this.#zone.missing(0, group.number);
+    else return false;
+    for (const logger of slow) loggers.avoid(logger, this.#nowMs + avoidMs);
+    const reason = `no answer for ${settings.loggerTimeoutMs} ms from ${slow.join(', ')}`;
+    this.#change.freeze(reason, this.#zone.committed, this.#nowMs);
+    return true;
+  }
+
+  /** Too few replicas, and a logger is back for good: new zones use it again. */
+  #regrow(): void {
+    const fresh = this.#change.missing(this.#zone.replicas, this.#nowMs);
+    if (fresh.length === 0) return;
+    this.#change.close(`replica ${fresh.join(', ')} is back`);
+    if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, this.#nowMs);
+  }
+
+  #refuseLate(): void {
+    const { queue, settings } = this.#parts;
+    const { requestTimeoutMs } = settings;
+    const before = this.#nowMs - requestTimeoutMs;
+    for (const write of queue.takeOlder(before))
+      this.#refuse(write, 'unavailable', `the shard could not take the write for ${requestTimeoutMs} ms`);
+    this.#reads.refuseLate(before, () => failed('unavailable', 'the shard could not confirm the read', 'not-applied'));
+    if (this.#change.isFrozen) this.#giveUpSent(before);
+  }
+
+  /**
+   * Frozen for so long that nobody should wait any more for what was sent. What became of it only the next zone will
+   * show, so the outcome is unknown. Once the own change is seen none of it exists, and until then nothing is decided:
+   * a repetition is new then (S15).
+   */
+  #giveUpSent(before: number): void {
+    const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
+    if (oldest === undefined || oldest.arrivedMs >= before) return;
+    const message = `the shard's zone could not be changed for ${this.#parts.settings.requestTimeoutMs} ms`;
+    for (const write of this.#decider.takeBack(this.#zone.inFlight.splice(0)))
+      this.#refuse(write, 'unavailable', message, 'unknown');
+  }
+
+  /** What the log holds, for standbys that missed the last batch of a burst; undefined when there is nothing to say. */
+  announcement(): CatchUp | undefined {
+    const { position, shardTimeMs } = this.#parts.state;
+    if (this.#zone.committed === 0) return undefined;
+    const { zone, epoch } = this.#zone;
+    const { offset } = position;
+    const nothing = { recordsStart: offset, previousZone: -1, previousLength: 0, heads: new Uint8Array(0) };
+    return { event: 'catch-up', epoch, zone, offset, end: offset, shardTimeMs, ...nothing };
+  }
+
+  // --- the end ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Another epoch rules: nothing is committed or confirmed any more, and what was sent may or may not be committed by
+   * the other.
+   */
+  depose(reason: string): void {
+    if (this.#deposed) return;
+    this.#deposed = true;
+    this.#change.stop();
+    this.#parts.keeper.settle();
+    const message = `lost the shard: ${reason}`;
+    for (const write of this.#decider.takeBack(this.#zone.inFlight.splice(0)))
+      this.#refuse(write, 'not-owner', message, 'unknown');
+    for (const write of this.#parts.queue.removeAll(() => true)) this.#refuse(write, 'not-owner', message);
+    this.#reads.refuseAll(() => failed('not-owner', message, 'not-applied'));
+    this.#note('warn', 'deposed', { epoch: this.#epoch, reason });
+  }
+
+  #refuseFull(write: ShardWrite): void {
+    this.#refuse(write, 'disk-full', 'no logger has space left; delete keys or enlarge the devices');
+  }
+
+  #refuseTooLarge(write: ShardWrite): void {
+    const message = `a record of this cluster fits one zone of ${this.#parts.state.zoneSize} bytes`;
+    this.#refuse(write, 'value-too-large', message);
+  }
+
+  #refuse(write: ShardWrite, code: ErrorCode, message: string, outcome: Outcome = 'not-applied'): void {
+    this.#out({ effect: 'answer-write', write, result: failed(code, message, outcome) });
+  }
+
+  #note(level: 'info' | 'warn', text: string, fields: Readonly<Record<string, string | number>>): void {
+    this.#out({ effect: 'note', level, text, fields: { shard: this.#parts.state.shard, ...fields } });
+  }
+
+  #out(effect: ShardEffect): void {
+    this.#parts.effects.push(effect);
+  }
+}
+
+function failed(code: ErrorCode, message: string, outcome: Outcome): Failure {
+  return { kind: 'failed', code, message, outcome };
+}

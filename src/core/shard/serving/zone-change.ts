@@ -1,0 +1,120 @@
+/**
+ * How an owner leaves its open zone (S6). One state:
+ *
+ *   serving --zone full, a replica is back--> closing --what is in flight has committed--.
+ *      ^   '---------------- a replica failed or is slow ----------------------------> frozen
+ *      |                                                                                 |
+ *      '------------------------------ the own change is seen ---------------------------'
+ *
+ *   frozen:  waiting --loggers for the next zone--> proposed --unknown--> waiting ...
+ *
+ * While frozen nothing commits and nothing is confirmed: the coordinator may already hold that the zone ended. It owns
+ * this state. It does not own the zone's records: owner.ts has them appended again when the change is seen.
+ */
+import { assert } from '../../../base/assert.ts';
+import type { Millis, Uuid } from '../../../base/ids.ts';
+import type { ShardIdentity, ShardSettings } from '../events.ts';
+import { zoneChanged } from '../head/head-edits.ts';
+import type { HeadKeeper } from '../head/head-keeper.ts';
+import type { Loggers } from '../loggers.ts';
+
+type Phase =
+  | { readonly kind: 'serving' }
+  | { readonly kind: 'closing'; readonly reason: string }
+  | {
+      readonly kind: 'frozen';
+      readonly reason: string;
+      /** What all replicas have acknowledged: where the zone ends. */
+      readonly length: number;
+      /** When to propose; undefined: a proposal is under way. */
+      proposeAtMs: number | undefined;
+    };
+
+const serving: Phase = { kind: 'serving' };
+/** Between two attempts to change the zone, milliseconds. */
+export const changeRetryMs = 50;
+
+export class ZoneChange {
+  readonly #identity: ShardIdentity;
+  readonly #settings: ShardSettings;
+  readonly #loggers: Loggers;
+  readonly #keeper: HeadKeeper;
+  #phase: Phase = serving;
+
+  constructor(identity: ShardIdentity, settings: ShardSettings, loggers: Loggers, keeper: HeadKeeper) {
+    this.#identity = identity;
+    this.#settings = settings;
+    this.#loggers = loggers;
+    this.#keeper = keeper;
+  }
+
+  /** Nothing new is appended to the zone. */
+  get isClosing(): boolean {
+    return this.#phase.kind === 'closing';
+  }
+
+  get isFrozen(): boolean {
+    return this.#phase.kind === 'frozen';
+  }
+
+  /** Why the zone is being left; undefined while nothing is frozen. */
+  get reason(): string | undefined {
+    return this.#phase.kind === 'frozen' ? this.#phase.reason : undefined;
+  }
+
+  /** The zone ends when what is in flight has committed. */
+  close(reason: string): void {
+    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason };
+  }
+
+  /** What a closing zone had in flight has committed: freezes it. */
+  closed(length: number, nowMs: Millis): void {
+    if (this.#phase.kind === 'closing') this.freeze(this.#phase.reason, length, nowMs);
+  }
+
+  /** S6: from now on nothing commits in the zone, which ends at `length`. `delayMs`: the change itself waits so long. */
+  freeze(reason: string, length: number, nowMs: Millis, delayMs = 0): void {
+    if (this.#phase.kind === 'frozen') return;
+    this.#phase = { kind: 'frozen', reason, length, proposeAtMs: nowMs + delayMs };
+    if (delayMs === 0) this.propose(length, nowMs);
+  }
+
+  /** Proposes the change when it is due, or waits for loggers. `committed`: where the zone stands. */
+  propose(committed: number, nowMs: Millis): void {
+    const phase = this.#phase;
+    if (phase.kind !== 'frozen' || phase.proposeAtMs === undefined || nowMs < phase.proposeAtMs) return;
+    assert(phase.length === committed, 'S6 nothing committed since the freeze');
+    const { head } = this.#keeper;
+    assert(head !== undefined, 'S1 an owner knows its head');
+    const { replicas: wanted, minReplicas } = this.#settings;
+    const replicas = this.#loggers.choose(this.#identity.shard, head.nextZone, wanted, minReplicas, nowMs);
+    if (replicas.length === 0) return this.retry(nowMs);
+    phase.proposeAtMs = undefined;
+    this.#keeper.propose('zone-change', zoneChanged(head, phase.length, replicas));
+  }
+
+  /** Not seen: it stays frozen, since the request may still arrive, and proposes again. */
+  retry(nowMs: Millis): void {
+    if (this.#phase.kind === 'frozen') this.#phase.proposeAtMs = nowMs + changeRetryMs;
+  }
+
+  /** The change is seen: gives why it was made. */
+  seen(sealedLength: number): string {
+    const phase = this.#phase;
+    assert(phase.kind === 'frozen', 'S6 a zone changes only after a freeze');
+    assert(sealedLength === phase.length, 'S6 the sealed length is what was committed at the freeze');
+    this.#phase = serving;
+    return phase.reason;
+  }
+
+  /** The owner is none any more. */
+  stop(): void {
+    this.#phase = serving;
+  }
+
+  /** Loggers that could join the zone's replicas, when there are fewer than wanted and they have been back for a while. */
+  missing(replicas: readonly Uuid[], nowMs: Millis): Uuid[] {
+    if (replicas.length >= this.#settings.replicas || this.#phase.kind !== 'serving') return [];
+    return this.#loggers.usable(nowMs, this.#settings.regrowDelayMs).filter((logger) => !replicas.includes(logger));
+  }
+}

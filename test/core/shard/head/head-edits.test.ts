@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AssertionFailure } from '../../../../src/base/assert.ts';
+import { epoch, instanceId, uuid, zoneId } from '../../../../src/base/ids.ts';
+import type { HeadEdit } from '../../../../src/core/shard/head/head-edits.ts';
+import { begun, checkEdit, claimed, closed, zoneChanged } from '../../../../src/core/shard/head/head-edits.ts';
+import type { Head, Owner } from '../../../../src/core/shard/head/metadata.ts';
+
+const loggers = ['1', '2', '3', '4'].map((digit) => uuid(digit.repeat(32)));
+const [a, b, c, d] = loggers as [(typeof loggers)[0], (typeof loggers)[0], (typeof loggers)[0], (typeof loggers)[0]];
+const owner = (digit: string): Owner => ({
+  gateway: 0,
+  node: uuid('a'.repeat(32)),
+  instance: instanceId(digit.repeat(16)),
+});
+const noneSealed = (): boolean => false;
+const check = (before: Head | undefined, edit: HeadEdit): Head => {
+  checkEdit(before, edit, noneSealed);
+  return edit.head;
+};
+
+const first = check(undefined, begun(owner('1'), [a, b, c]));
+
+test('a shard begins with epoch 1 and zone 1', () => {
+  assert.deepEqual(first.openZone, { zone: 1, epoch: 1, replicas: [a, b, c] });
+  assert.deepEqual([first.epoch, first.nextZone, first.change], [1, 2, 1]);
+});
+
+test('S8 a claim raises the epoch and leaves the open zone to the epoch that writes it', () => {
+  const head = check(first, claimed(first, owner('2')));
+  assert.equal(head.epoch, 2);
+  assert.equal(head.owner.instance, '2'.repeat(16));
+  assert.deepEqual(head.openZone, first.openZone);
+  assert.equal(head.change, 2);
+});
+
+test('S6 a zone change lists all replicas of the zone that ends; one that ends empty leaves no entry', () => {
+  const edit = zoneChanged(first, 4_096, [a, d]);
+  assert.deepEqual(
+    edit.zones.map(({ zone, length, replicas, former }) => ({ zone, length, replicas, former })),
+    [{ zone: 1, length: 4_096, replicas: [a, b, c], former: [] }],
+  );
+  assert.deepEqual(check(first, edit).openZone, { zone: 2, epoch: 1, replicas: [a, d] });
+  assert.deepEqual(zoneChanged(first, 0, [a]).zones, []);
+});
+
+test('S9 who did not answer a seal, or holds less, is a former holder', () => {
+  const head = check(first, claimed(first, owner('2')));
+  const edit = closed(head, 4_096, [b], [b, c]);
+  check(head, edit);
+  assert.deepEqual(edit.zones[0]?.replicas, [b]);
+  assert.deepEqual(edit.zones[0]?.former, [a, c]);
+  assert.equal(edit.zones[0]?.epoch, 1, 'the zone keeps the epoch that wrote it');
+  assert.equal(edit.head.openZone.epoch, 2);
+});
+
+test('unknown fields of a head and of its open zone are kept by a claim', () => {
+  const newer: Head = { ...first, rest: { layout: 7 }, openZone: { ...first.openZone, rest: { tier: 'fast' } } };
+  const head = check(newer, claimed(newer, owner('2')));
+  assert.deepEqual(head.rest, { layout: 7 });
+  assert.deepEqual(head.openZone.rest, { tier: 'fast' });
+  assert.deepEqual(closed(head, 0, [], [a]).head.rest, { layout: 7 });
+});
+
+const refused: readonly (readonly [name: string, before: Head | undefined, edit: HeadEdit])[] = [
+  ['S1 the change number grows by one', first, { head: { ...first, change: 3 }, zones: [] }],
+  ['S1 the change number is never kept', first, { head: first, zones: [] }],
+  ['S1 only a claim changes the owner', first, { head: { ...first, owner: owner('2'), change: 2 }, zones: [] }],
+  ['S1 no epoch is left out', first, { head: { ...first, epoch: epoch(3), change: 2 }, zones: [] }],
+  ['S2 the first epoch is 1', undefined, { head: { ...first, epoch: epoch(2) }, zones: [] }],
+  [
+    'S2 a zone id is opened once',
+    first,
+    { head: { ...first, change: 2, openZone: { ...first.openZone, zone: zoneId(5) }, nextZone: zoneId(6) }, zones: [] },
+  ],
+  [
+    'S2 the next zone id grows with each opened zone',
+    first,
+    {
+      head: { ...first, change: 2, openZone: { ...first.openZone, zone: zoneId(2) }, nextZone: zoneId(4) },
+      zones: [],
+    },
+  ],
+  ['S10 an open zone is held', first, zoneChanged(first, 64, [])],
+  ['S10 a sealed zone is held', first, { ...closed(first, 64, [a], [a]), zones: [sealedBy([], [a])] }],
+  ['S10 nobody is listed twice', first, { ...closed(first, 64, [a], [a]), zones: [sealedBy([a], [a])] }],
+  ['S2 the open zone is not sealed', first, { ...claimed(first, owner('2')), zones: [sealedBy([a], [])] }],
+];
+
+function sealedBy(replicas: readonly (typeof a)[], former: readonly (typeof a)[]) {
+  return { zone: zoneId(1), epoch: epoch(1), length: 64, replicas, former };
+}
+
+for (const [name, before, edit] of refused)
+  test(`refused: ${name}`, () => {
+    assert.throws(() => checkEdit(before, edit, noneSealed), AssertionFailure);
+  });
+
+test('refused: S2 a sealed zone is sealed again', () => {
+  assert.throws(() => checkEdit(first, zoneChanged(first, 64, [a]), () => true), AssertionFailure);
+});

@@ -1,6 +1,6 @@
 /**
  * `npm run bench:memory -- [KEYS ...]`: what keys cost a gateway in memory, and how long it takes to come back after
- * kill -9, for 10,000 and 1,000,000 keys of 20 bytes with values of 100 (DESIGN: at most 150 bytes a key beyond the
+ * kill -9, for 10,000 and 1,000,000 keys of 20 bytes with values of 100 (the aim: at most 150 bytes a key beyond the
  * base; restart time independent of the number of keys).
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

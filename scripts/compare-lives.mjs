@@ -1,9 +1,9 @@
 /**
- * Compares the simulator's hashes of this checkout with those of another commit, life by life: what only restructures the
- * code changes none of them.
- *   node scripts/compare-lives.mjs [--against COMMIT | --against FILE] [--seeds 200] [--from 1] [--jobs 2] [--save FILE]
- * `--against`: a commit, built in a folder of its own (default HEAD), or a file that `--save` wrote. `--save` keeps this
- * checkout's hashes. Exit code 1 when one differs or a life failed.
+ * Compares the simulator's hashes of this checkout with those of another commit, life by life: what only restructures
+ * the code changes none of them.
+ *   node scripts/compare-lives.mjs [--against COMMIT|FILE] [--seeds 200] [--from 1] [--jobs 2] [--save FILE]
+ * `--against`: a commit, built in a folder of its own (default HEAD), or a file that `--save` wrote. `--save` keeps
+ * this checkout's hashes. Exit code 1 when one differs or a life failed.
  */
 import { execFileSync, fork, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -10,7 +10,7 @@ export interface Edit {
 
 export interface Mutant extends Edit {
   readonly name: string;
-  /** The rule of DESIGN.md section 7 that it breaks. */
+  /** The rule of docs/invariants.md that it breaks. */
   readonly rule: string;
   /** Second guards that must go as well before the rule is broken, each with why. */
   readonly also?: readonly Edit[];
@@ -299,8 +299,8 @@ export const mutants: readonly Mutant[] = [
     name: 'client sends a repetition under a new number',
     rule: 'S15',
     file: 'src/client/dispatcher.js',
-    find: '        const delayMs = Math.min(delayMaxMs,',
+    find: '        const delayMs = Math.min(times.clientRetryMaxMs,',
     replace:
-      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(delayMaxMs,',
+      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(times.clientRetryMaxMs,',
   },
 ];

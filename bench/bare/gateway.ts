@@ -1,6 +1,6 @@
 /**
- * A gateway of the bare prototype: `node gateway.js REGION-BYTES LOGGER-PORT...`. The owner of one shard, for one
- * client.
+ * A gateway of the bare prototype: `node dist/bench/bare/gateway.js REGION-BYTES LOGGER-PORT...`. The owner of one
+ * shard, for one client.
  */
 import type { Socket } from 'node:net';
 import { connectTo, FrameWriter, headerBytes, kinds, memoryBytes, serve, writeHeader } from './frames.ts';

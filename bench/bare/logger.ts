@@ -1,6 +1,6 @@
 /**
- * A logger of the bare prototype: `node logger.js REGION-BYTES SHARDS FILE`. Writes batches, syncs what a turn brought,
- * answers.
+ * A logger of the bare prototype: `node dist/bench/bare/logger.js REGION-BYTES SHARDS FILE`. Writes batches, syncs what
+ * a turn brought, answers.
  */
 import { fdatasync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import type { OnFrame } from './frames.ts';

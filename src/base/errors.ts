@@ -50,6 +50,10 @@ export const errorTable = {
   'port-in-use': { meaning: 'another process listens at the address', retryable: true },
   'address-invalid': { meaning: 'not a usable host:port', retryable: false },
   'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
+  'permission-denied': {
+    meaning: 'this process may not read or write a file, make a folder, or listen at a port',
+    retryable: false,
+  },
   'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
   'data-damaged': { meaning: 'a data folder is damaged beyond what replicas can heal', retryable: false },
   'settings-differ': {
@@ -67,7 +71,7 @@ export type ErrorCode = keyof typeof errorTable;
 export interface KvErrorOptions {
   readonly outcome?: Outcome;
   readonly cause?: unknown;
-  /** Of `condition-failed`: the version the key has, 0 when it has none. */
+  /** Version that the key has, 0 when it has none; with `condition-failed`. */
   readonly currentVersion?: number;
 }
 

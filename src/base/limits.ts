@@ -1,12 +1,9 @@
 /**
- * Every limit of the product and the relations between them. Sizes are bytes, durations milliseconds. What is a setting
- * (`Settings` below) has its default and its range here; what is a constant of the format has one value.
+ * Every limit of the product that nobody sets, and the relations between them; sizes are bytes. What can be set has its
+ * default and its range in settings.ts, durations stand in times.ts.
  */
 import { assert } from './assert.ts';
-
-const KIB = 1024;
-const MIB = 1024 * KIB;
-const GIB = 1024 * MIB;
+import { GIB, KIB, MIB } from './units.ts';
 
 export const limits = {
   slotCount: 16_384,
@@ -22,13 +19,10 @@ export const limits = {
   /** Zone offsets are u32 in the log format. */
   zoneBytesMin: 64 * KIB,
   zoneBytesMax: 2 * GIB,
-  zoneBytesDefault: 256 * MIB,
   /** Unit of the checksum table of a batch header (S9): the largest sector size in use. */
   blockBytes: 4 * KIB,
   alignmentBytesMax: 64 * KIB,
 
-  /** A batch is closed when its records reach this; a larger record is a batch of its own. */
-  batchBytesTarget: 1 * MIB,
   batchRecordsMax: 16_384,
   batchesInFlightMax: 2,
 
@@ -45,14 +39,12 @@ export const limits = {
   /** Requests a shard holds that are not yet committed: beyond it the answer is `overloaded`. */
   shardQueueRecordsMax: 100_000,
   shardQueueBytesMax: 256 * MIB,
-  /** Requests that a gateway holds while their shard has no owner in reach, and for how long each. */
+  /** Requests that a gateway holds while their shard has no owner in reach. */
   requestsHeldMax: 10_000,
   requestsHeldBytesMax: 64 * MIB,
-  requestHeldMs: 3_000,
   /** Bytes queued towards one peer gateway for catch-up; what does not fit is dropped and healed from the log (S14). */
   catchupBytesMax: 64 * MIB,
-  /** Catch-up waits so long for more, but not beyond so many bytes. */
-  catchupDelayMs: 10,
+  /** Catch-up is sent without waiting for more when it has so many bytes. */
   catchupBytesGathered: 256 * KIB,
 
   /** A client's window of request numbers: number - first incomplete number is below it (S15). */
@@ -65,17 +57,10 @@ export const limits = {
   appendItemsMax: 1_024,
   readItemsMax: 4_096,
   readBytesMax: 18 * MIB,
-  /**
-   * Of the log behind a taker's watermark, kept in memory between reading it and applying it; a longer tail is read
-   * twice.
-   */
+  /** Log behind a taker's watermark that is kept between reading and applying it; a longer tail is read twice. */
   tailKeptBytesMax: 32 * MIB,
 
   connectionsMax: 10_000,
-  helloTimeoutMs: 10_000,
-  idleFrameTimeoutMs: 30_000,
-  reconnectMinMs: 20,
-  reconnectMaxMs: 1_000,
 } as const;
 
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesMax, 'a value fits a frame');

@@ -8,6 +8,7 @@ import * as fs from 'node:fs';
 import { z } from 'zod';
 import { isErrorCode, type ErrorCode } from '../base/errors.ts';
 import type { Clock, Timer } from '../env/clock.ts';
+import { filesErrorOf } from '../env/files.ts';
 import type { NodeMessage } from './io.ts';
 import type { Child, ChildHandler, Program, Spawn } from './supervisor.ts';
 
@@ -25,9 +26,9 @@ const messageShape = z.discriminatedUnion('kind', [
 
 const trimEveryMs = 10_000;
 /**
- * Of nodes, before what this process was given. What sockets read lies outside of V8's heap and counts against its old
- * generation until the young one is collected: with a small young generation that is soon, and collections of
- * everything are rare (docs/performance.md).
+ * Options of Node for nodes, before what this process was given. What sockets read lies outside of V8's heap and counts
+ * against its old generation until the young one is collected: with a small young generation that is soon, and
+ * collections of everything are rare (docs/performance.md).
  */
 const nodeFlags = ['--max-semi-space-size=2'];
 
@@ -37,8 +38,7 @@ export function realSpawn(entry: string, clock: Clock): Spawn {
 }
 
 function start(entry: string, clock: Clock, program: Program, handler: ChildHandler): Child {
-  trimLog(program.log);
-  const log = fs.openSync(program.log, 'a');
+  const log = openLog(program.log);
   const child = spawnProcess(process.execPath, [...nodeFlags, ...process.execArgv, entry, ...program.args], {
     stdio: ['ignore', log, log, 'ipc'],
   });
@@ -63,6 +63,16 @@ function start(entry: string, clock: Clock, program: Program, handler: ChildHand
       child.kill(signal);
     },
   };
+}
+
+/** The descriptor of a log, to append to. @throws FilesError */
+function openLog(file: string): number {
+  try {
+    trimLog(file);
+    return fs.openSync(file, 'a');
+  } catch (cause) {
+    throw filesErrorOf(`open the log ${file}`, cause);
+  }
 }
 
 function trimRegularly(clock: Clock, file: string): () => void {

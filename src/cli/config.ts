@@ -1,15 +1,15 @@
 /**
  * The cluster's config file: the testbed's form (`"gateways": ["ip:peerPort, clientPort"]`, `"loggers": ["ip:readPort,
- * writePort"]`) with the settings of settings.ts. Every mistake is told with the file, the place in it, what was found
- * and what is allowed.
+ * writePort"]`) with the settings of base/settings.ts. Every mistake is told with the file, the place in it, what was
+ * found and what is allowed.
  */
 import * as path from 'node:path';
 import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { allowedRange, clusterSettings, type ClusterSettingName, type IntegerSetting } from '../base/settings.ts';
 import type { Address } from '../env/network.ts';
 import { parseJson } from './json-text.ts';
-import { allowedRange, integerSettings, type IntegerSetting, type IntegerSettingName } from './settings.ts';
 
 export interface GatewayPorts {
   readonly id: number;
@@ -78,8 +78,8 @@ function mistakes(file: string, lines: readonly string[]): KvError {
   return new KvError('config-invalid', lines.map((line) => `${file}: ${line}`).join('\n'));
 }
 
-function integer(name: IntegerSettingName): z.ZodType<number> {
-  const setting: IntegerSetting = integerSettings[name];
+function integer(name: ClusterSettingName): z.ZodType<number> {
+  const setting: IntegerSetting = clusterSettings[name];
   const error = `allowed: ${allowedRange(setting)}`;
   const range = z.number({ error }).int({ error }).min(setting.min, { error }).max(setting.max, { error });
   return setting.powerOfTwo === true ? range.refine((value) => Number.isInteger(Math.log2(value)), { error }) : range;
@@ -188,10 +188,10 @@ function addresses(text: string): readonly [Address, Address] {
 function complete(content: ConfigFile, file: string): ClusterConfig {
   const folder = path.dirname(path.resolve(file));
   const dir = path.resolve(folder, content.dir ?? '.');
-  const value = (name: Exclude<IntegerSettingName, 'shards' | `device.${string}`>): number =>
-    content[name] ?? integerSettings[name].default;
+  const value = (name: Exclude<ClusterSettingName, 'shards' | `device.${string}`>): number =>
+    content[name] ?? clusterSettings[name].default;
   const device = (name: keyof DeviceSettings): number =>
-    content.device?.[name] ?? integerSettings[`device.${name}`].default;
+    content.device?.[name] ?? clusterSettings[`device.${name}`].default;
   return {
     file: path.resolve(file),
     gateways: content.gateways

@@ -16,7 +16,7 @@ export interface Output {
   readonly columns: number;
 }
 
-/** Of a process that `up` supervises: its end of the channel to the supervisor. */
+/** The own end of the channel to the supervisor, in a process that `up` supervises. */
 export interface SupervisorLink {
   send(message: NodeMessage): void;
   /** The supervisor wants this process to stop, or is gone. Called at most once. */

@@ -2,6 +2,7 @@
 import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
+import { times } from '../base/times.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
@@ -144,9 +145,6 @@ function portsOf<T extends { readonly id: number }>(list: readonly T[], id: numb
   return ports;
 }
 
-/** Reads go on for so long on a device that failed, before the supervisor starts the logger again (S17, S3). */
-const failedServeMs = 5_000;
-
 interface StopRequest {
   readonly requested: Promise<string>;
   readonly hasFailed: () => boolean;
@@ -158,7 +156,8 @@ interface StopRequest {
 function restartAfterFailure(io: CliIo, node: RunningNode, log: Log, stop: StopRequest): void {
   node.onFailed((error) => {
     log('error', 'the device failed; only reads are answered until a restart', { reason: error.message });
-    if (io.supervisor !== undefined) io.environment.clock.after(failedServeMs, () => stop.fail('the device failed'));
+    if (io.supervisor !== undefined)
+      io.environment.clock.after(times.failedServeMs, () => stop.fail('the device failed'));
   });
 }
 

@@ -4,14 +4,13 @@
 import { Command, CommanderError, InvalidArgumentError, Option, type OptionValues } from 'commander';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { clientSettings, clusterSettings, upSettings, type IntegerSetting } from '../base/settings.ts';
 import { errorText, operatingError } from './errors.ts';
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts';
-import { endpointsVariable } from './find-cluster.ts';
+import { defaultFolder, endpointsVariable } from './find-cluster.ts';
 import { programName, type CliIo } from './io.ts';
-import { integerSettings, type IntegerSetting } from './settings.ts';
 import type { Spawn } from './supervisor.ts';
-import { parseBytes } from './table.ts';
-import { upLimits } from './up-plan.ts';
+import { formatBytes, parseBytes } from './table.ts';
 
 export interface CliProgram {
   readonly io: CliIo;
@@ -43,6 +42,7 @@ export async function runCli(program: CliProgram, argv: readonly string[]): Prom
   }
 }
 
+/** One run of the program. Large because the options of each command stand beside what it does with them. */
 class Run {
   readonly #program: CliProgram;
   exitCode: ExitCode = exitCodes.ok;
@@ -103,49 +103,32 @@ ${exitCodeHelp}`,
       ],
       name,
     )
-      .addOption(integerOption('--gateways <n>', 'number of gateways (default: 3)', 1, upLimits.gatewaysMax))
-      .addOption(integerOption('--loggers <n>', 'number of loggers (default: 3)', 1, upLimits.loggersMax))
+      .addOption(settingOption('--gateways <n>', 'number of gateways', upSettings.gateways))
+      .addOption(settingOption('--loggers <n>', 'number of loggers', upSettings.loggers))
+      .addOption(settingOption('--shards <n>', 'shards, one per gateway if not given', clusterSettings.shards))
+      .option('--dir <dir>', `data, logs, cluster.json and processes.json (default: ./${defaultFolder})`)
       .addOption(
-        settingOption('--shards <n>', integerSettings.shards, 'shards (default: one per gateway); fixed for ever'),
-      )
-      .option('--dir <dir>', 'data, logs, cluster.json and processes.json (default: ./kv-filelog-data)')
-      .addOption(
-        integerOption(
+        settingOption(
           '--base-port <port>',
-          `first of the ports: clients +0.., peers +100.., loggers +200.. and +300.. (default: ${upLimits.basePortDefault})`,
-          upLimits.basePortMin,
-          upLimits.basePortMax,
+          'first of the ports: clients +0.., peers +100.., loggers +200.. and +300..',
+          upSettings.basePort,
         ),
       )
+      .addOption(settingOption('--zone-size <bytes>', 'bytes of a zone', clusterSettings.zoneSize))
       .addOption(
-        settingOption(
-          '--zone-size <bytes>',
-          integerSettings.zoneSize,
-          'bytes of a zone (default: 256MiB); fixed for ever',
-        ),
+        settingOption('--capacity <bytes>', 'bytes that each logger may use', clusterSettings['device.capacityBytes']),
       )
       .addOption(
-        settingOption(
-          '--capacity <bytes>',
-          integerSettings['device.capacityBytes'],
-          'bytes that each logger may use (default: 64GiB)',
-        ),
+        settingOption('--replicas <n>', 'copies of everything, or all loggers if fewer', clusterSettings.replicas),
       )
       .addOption(
-        settingOption('--replicas <n>', integerSettings.replicas, 'copies of everything (default: 3, or all loggers)'),
-      )
-      .addOption(
-        settingOption(
-          '--min-replicas <n>',
-          integerSettings.minReplicas,
-          'refuse writes that would have fewer copies (default: 1)',
-        ),
+        settingOption('--min-replicas <n>', 'refuse writes that would have fewer copies', clusterSettings.minReplicas),
       )
       .addOption(
         settingOption(
           '--value-cache <bytes>',
-          integerSettings.valueCacheBytes,
-          'values that each gateway keeps in memory (default: 64MiB)',
+          'values that each gateway keeps in memory',
+          clusterSettings.valueCacheBytes,
         ),
       )
       .option('--no-restart', 'leave dead what dies')
@@ -408,10 +391,11 @@ function command(
 }
 
 function withCluster(target: Command): Command {
+  const { min, max, default: byDefault } = clientSettings.timeoutMs;
   return target
     .option('--config <file>', "the cluster's config file")
     .option('--endpoints <host:port,...>', 'client ports of gateways')
-    .addOption(integerOption('--timeout <ms>', 'how long a request may take', 1, 86_400_000).default(10_000))
+    .addOption(integerOption('--timeout <ms>', 'how long a request may take', min, max).default(byDefault))
     .option('--json', 'for scripts');
 }
 
@@ -423,14 +407,25 @@ function integerOption(flags: string, description: string, min: number, max: num
   });
 }
 
-/** Sizes may be written 64MiB. */
-function settingOption(flags: string, setting: IntegerSetting, description: string): Option {
-  return new Option(flags, description).argParser((text) => {
-    const value = setting.unit === 'bytes' ? parseBytes(text) : /^\d+$/.test(text) ? Number(text) : undefined;
+/** An option for a setting, with its default in the description. Sizes may be written 64MiB. */
+function settingOption(flags: string, description: string, setting: IntegerSetting): Option {
+  const isBytes = setting.unit === 'bytes';
+  const fallback = isBytes ? shortBytes(setting.default) : setting.default;
+  const text =
+    description +
+    (fallback === undefined ? '' : ` (default: ${fallback})`) +
+    (setting.fixed === true ? '; fixed for ever' : '');
+  return new Option(flags, text).argParser((given) => {
+    const value = isBytes ? parseBytes(given) : /^\d+$/.test(given) ? Number(given) : undefined;
     if (value !== undefined && value >= setting.min && value <= setting.max) return value;
-    const form = setting.unit === 'bytes' ? ', also as 64KiB, 16MiB, 2GiB' : '';
+    const form = isBytes ? ', also as 64KiB, 16MiB, 2GiB' : '';
     throw new InvalidArgumentError(`Allowed: an integer from ${setting.min} to ${setting.max}${form}.`);
   });
+}
+
+/** 64MiB, as it may be given. */
+function shortBytes(bytes: number | undefined): string | undefined {
+  return bytes === undefined ? undefined : formatBytes(bytes).replace(/\.0(?= )| /g, '');
 }
 
 function integerArgument(text: string, what: string, min: number, max: number): number {

@@ -1,10 +1,14 @@
 /** Small text files through the injected file system. */
 import { KvError } from '../base/errors.ts';
+import { asKvError } from '../env/as-kv-error.ts';
 import { FilesError, type File, type Files } from '../env/files.ts';
 
 const textBytesMax = 1024 * 1024;
 
-/** Undefined when there is no such file. @throws KvError `config-invalid` when it is too large or can't be read */
+/**
+ * Undefined when there is no such file. @throws KvError `permission-denied`; `config-invalid` when it is too large or
+ * can't be read for another reason
+ */
 export async function readText(files: Files, path: string): Promise<string | undefined> {
   try {
     const file = await files.open(path, { readOnly: true });
@@ -17,9 +21,9 @@ export async function readText(files: Files, path: string): Promise<string | und
     }
   } catch (error) {
     if (error instanceof FilesError && error.code === 'not-found') return undefined;
-    if (error instanceof FilesError)
+    if (error instanceof FilesError && error.code !== 'permission')
       throw new KvError('config-invalid', `${path}: cannot be read: ${error.message}`, { cause: error });
-    throw error;
+    throw asKvError(error, path) ?? error;
   }
 }
 
@@ -41,7 +45,7 @@ const chunkBytes = 1024 * 1024;
 
 export interface Chunks {
   readonly chunks: AsyncIterable<Uint8Array>;
-  /** Of the whole file, bytes. */
+  /** Bytes of the whole file. */
   readonly size: number;
   /** Bytes handed out so far. */
   readonly position: () => number;

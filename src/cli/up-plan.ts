@@ -4,15 +4,8 @@
  * write ports base + 300 + id.
  */
 import { KvError } from '../base/errors.ts';
+import { upSettings } from '../base/settings.ts';
 import type { ClusterConfig, ConfigFile } from './config.ts';
-
-export const upLimits = {
-  gatewaysMax: 100,
-  loggersMax: 100,
-  basePortDefault: 7_400,
-  basePortMin: 1_024,
-  basePortMax: 65_535 - 399,
-} as const;
 
 /** What the command line said; undefined: nothing. */
 export interface UpSettings {
@@ -28,12 +21,12 @@ export interface UpSettings {
 }
 
 export function newConfig(settings: UpSettings): ConfigFile {
-  const base = settings.basePort ?? upLimits.basePortDefault;
-  const gateways = settings.gateways ?? 3;
+  const base = settings.basePort ?? upSettings.basePort.default;
+  const gateways = settings.gateways ?? upSettings.gateways.default;
   return {
     gateways: Array.from({ length: gateways }, (_, id) => `127.0.0.1:${base + 100 + id}, ${base + id}`),
     loggers: Array.from(
-      { length: settings.loggers ?? 3 },
+      { length: settings.loggers ?? upSettings.loggers.default },
       (_, id) => `127.0.0.1:${base + 200 + id}, ${base + 300 + id}`,
     ),
     coordinator: { kind: 'sqlite', file: 'coordinator.sqlite' },

@@ -4,7 +4,8 @@ import { KvError } from '../base/errors.ts';
 import { silent } from '../base/log.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
 import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
-import { FilesError, type FolderLock } from '../env/files.ts';
+import type { FolderLock } from '../env/files.ts';
+import { lockFolder } from '../env/folder-lock.ts';
 import { NetworkError } from '../env/network.ts';
 import { addressesOf, formatConfig, parseConfig, parseContent, type ClusterConfig } from './config.ts';
 import { operatingError } from './errors.ts';
@@ -40,8 +41,7 @@ const sameSignalMs = 500;
  */
 export async function runUp(io: CliIo, spawn: Spawn, options: UpOptions): Promise<ExitCode> {
   const dir = path.resolve(io.folder, options.dir ?? defaultFolder);
-  await io.environment.files.makeFolder(dir);
-  const lock = await lockFolder(io, dir);
+  const lock = await lockCluster(io, dir);
   try {
     const report = new UpReport(io, dir, options.json ?? false);
     const config = await prepareConfig(io, path.join(dir, configName), options, report);
@@ -53,11 +53,11 @@ export async function runUp(io: CliIo, spawn: Spawn, options: UpOptions): Promis
   }
 }
 
-async function lockFolder(io: CliIo, dir: string): Promise<FolderLock> {
+async function lockCluster(io: CliIo, dir: string): Promise<FolderLock> {
   try {
-    return await io.environment.files.lock(dir);
+    return await lockFolder(io.environment.files, dir);
   } catch (error) {
-    if (!(error instanceof FilesError) || error.code !== 'locked') throw error;
+    if (!(error instanceof KvError) || error.code !== 'folder-in-use') throw error;
     const holder = await readProcesses(io.environment.files, dir);
     const who = holder === undefined ? '' : ` (pid ${holder.supervisor})`;
     throw new KvError(

@@ -1,13 +1,9 @@
 /** Checks what the caller passed and turns it into what requests are made of. Every error here is `not-applied`. */
 import { KvError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
+import { clientSettings } from '../base/settings.ts';
 import { condition } from '../codec/client-protocol.ts';
 import { referenceBytesMin } from '../codec/message-writer.ts';
 import type { Bytes, ClientOptions, PutOptions, RequestOptions } from './types.ts';
-
-const timeoutMsMax = 86_400_000;
-const bytesMaxLeast = 20 * 1024 * 1024;
-const bytesMaxMost = 112 * 1024 * 1024;
 
 /** All options, with their defaults. */
 export interface Settings {
@@ -22,13 +18,17 @@ export interface Settings {
 /** @throws KvError `bad-argument` */
 export function settingsOf(options: ClientOptions): Settings {
   if (typeof options !== 'object' || options === null) throw bad('options', 'an object', options);
-  const timeoutMs = inRange('timeoutMs', options.timeoutMs, 10_000, 1, timeoutMsMax);
+  const timeoutMs = inRange('timeoutMs', options.timeoutMs, clientSettings.timeoutMs.default);
   return {
     timeoutMs,
-    connectTimeoutMs: inRange('connectTimeoutMs', options.connectTimeoutMs, timeoutMs, 1, timeoutMsMax),
-    requestsMax: inRange('requestsMax', options.requestsMax, 16_384, 1, limits.requestsInFlightMax),
-    bytesMax: inRange('bytesMax', options.bytesMax, 64 * 1024 * 1024, bytesMaxLeast, bytesMaxMost),
-    connectionsPerGateway: inRange('connectionsPerGateway', options.connectionsPerGateway, 1, 1, 8),
+    connectTimeoutMs: inRange('connectTimeoutMs', options.connectTimeoutMs, timeoutMs),
+    requestsMax: inRange('requestsMax', options.requestsMax, clientSettings.requestsMax.default),
+    bytesMax: inRange('bytesMax', options.bytesMax, clientSettings.bytesMax.default),
+    connectionsPerGateway: inRange(
+      'connectionsPerGateway',
+      options.connectionsPerGateway,
+      clientSettings.connectionsPerGateway.default,
+    ),
     direct: options.direct ?? true,
   };
 }
@@ -110,15 +110,14 @@ export function conditionOf(options: PutOptions | undefined): number {
 
 /** @throws KvError `bad-argument` */
 export function timeoutOf(options: RequestOptions | undefined, fallback: number): number {
-  return options?.timeoutMs === undefined
-    ? fallback
-    : inRange('timeoutMs', options.timeoutMs, fallback, 1, timeoutMsMax);
+  return options?.timeoutMs === undefined ? fallback : inRange('timeoutMs', options.timeoutMs, fallback);
 }
 
-function inRange(name: string, value: unknown, fallback: number, least: number, most: number): number {
+function inRange(name: keyof typeof clientSettings, value: unknown, fallback: number): number {
   if (value === undefined) return fallback;
-  if (typeof value !== 'number' || !(value >= least && value <= most))
-    throw bad(name, `a number from ${least} to ${most}`, value);
+  const { min, max } = clientSettings[name];
+  if (typeof value !== 'number' || !(value >= min && value <= max))
+    throw bad(name, `a number from ${min} to ${max}`, value);
   return value;
 }
 

@@ -1,6 +1,7 @@
 /** The client: the methods of the SDK over the dispatcher. */
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { Settings } from './arguments.ts';
 import { conditionOf, keyBytes, timeoutOf, valueBytes } from './arguments.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -21,7 +22,6 @@ import type {
 
 /** Requests of one `getMany` or `putMany` at the same time. */
 const manyInFlight = 512;
-const closeGraceMs = 5_000;
 
 /**
  * A connection to a cluster, made by `connect`. Every promise settles; every error is a `KvError` with `code`,
@@ -111,7 +111,7 @@ export class Client implements AsyncDisposable {
    * and closes the connections. Idempotent; later calls wait for the first.
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closed ??= this.#dispatcher.close(options.timeoutMs ?? closeGraceMs);
+    this.#closed ??= this.#dispatcher.close(options.timeoutMs ?? times.closeGraceMs);
     return this.#closed;
   }
 

@@ -1,4 +1,5 @@
 /** Entry point of the SDK: builds the real world and connects in it. */
+import { times } from '../base/times.ts';
 import type { Environment } from '../env/environment.ts';
 import { RealClock } from '../env/real/clock.ts';
 import { RealNetwork } from '../env/real/network.ts';
@@ -13,8 +14,7 @@ import type { ProcessHold as Hold } from './dispatcher.ts';
 import type { ClientOptions } from './types.ts';
 
 /** A gateway that is silent for this long while requests wait is left: they go to another one within their time. */
-const progressTimeoutMs = 4_000;
-const channelOptions = clientOptions({ progressTimeoutMs });
+const channelOptions = clientOptions({ progressTimeoutMs: times.gatewayProgressMs });
 
 /**
  * Connects to a cluster through the client ports of any of its gateways (`'host:port'`, several in an array or

@@ -12,6 +12,7 @@
  * outcome `not-applied`.
  */
 import { KvError } from '../base/errors.ts';
+import { times } from '../base/times.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
@@ -25,17 +26,6 @@ import { PendingRequests, WaitingQueue } from './pending.ts';
 import type { AbortListener, Request } from './request.ts';
 import { Session } from './session.ts';
 import type { ClientStatus } from './types.ts';
-
-/** Deadlines are checked, and delayed requests sent, this often: one timer for all requests. */
-const tickMs = 20;
-const delayMinMs = 10;
-const delayMaxMs = 500;
-/** A request that its gateway still works on this long after its shard went to another one is sent there as well. */
-const movedGraceMs = 60;
-/** Between two attempts to get a client id. */
-const askEveryMs = 100;
-/** A gateway that doesn't close its side is left after this. */
-const closeMs = 1_000;
 
 /** Keeps the process alive while requests wait: timers and connections under way do not. */
 export interface ProcessHold {
@@ -283,7 +273,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   #delay(request: Request): void {
     const { clock, random } = this.#world;
-    const delayMs = Math.min(delayMaxMs, delayMinMs * 2 ** Math.min(request.sends, 10));
+    const delayMs = Math.min(times.clientRetryMaxMs, times.clientRetryMinMs * 2 ** Math.min(request.sends, 10));
     request.state = 'delayed';
     request.retryAtMs = clock.now() + delayMs * (0.5 + random.uint32() / 2 ** 33);
     this.#delayed.push(request);
@@ -317,7 +307,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#pending.count === 0) return;
-    this.#timer = this.#world.clock.after(tickMs, () => {
+    this.#timer = this.#world.clock.after(times.clientTickMs, () => {
       this.#timer = undefined;
       this.#tick(this.#world.clock.now());
       this.#arm();
@@ -363,7 +353,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
    * answers nothing.
    */
   #followMoves(nowMs: number): void {
-    if (!this.#mapIsNew || nowMs < this.#mapChangedMs + movedGraceMs) return;
+    if (!this.#mapIsNew || nowMs < this.#mapChangedMs + times.movedGraceMs) return;
     this.#mapIsNew = false;
     this.#pending.forEach((request) => {
       const owner = this.#gateways.ownerOf(request.slot);
@@ -386,7 +376,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     const nowMs = this.#world.clock.now();
     if (this.#session !== undefined || this.#asked !== undefined || nowMs < this.#askAtMs) return false;
     this.#asked = link;
-    this.#askAtMs = nowMs + askEveryMs;
+    this.#askAtMs = nowMs + times.clientIdRetryMs;
     return true;
   }
 
@@ -439,7 +429,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#mapIsNew = true;
   }
 
-  /** When there is none, or the cluster has forgotten it: at most every `askEveryMs`. */
+  /** When there is none, or the cluster has forgotten it: at most every `clientIdRetryMs`. */
   #askForClientId(): void {
     const link = this.#gateways.anyReady;
     if (link !== undefined && this.wantsClientId(link)) link.greet(true);
@@ -468,7 +458,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
   async #closeLinks(): Promise<void> {
     let timer: Timer | undefined;
     const tooLong = new Promise<void>((resolve) => {
-      timer = this.#world.clock.after(closeMs, resolve);
+      timer = this.#world.clock.after(times.closeChannelMs, resolve);
     });
     await Promise.race([this.#gateways.close(), tooLong]);
     timer?.cancel();

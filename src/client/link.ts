@@ -7,7 +7,7 @@
  *        +------ backoff <----- closed, refused or too slow --+          close(): -> closed, for good
  */
 import { KvError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { Welcome } from '../codec/client-protocol.ts';
 import { protocolVersion } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
@@ -87,8 +87,8 @@ export class Link implements RpcHandler {
     this.#timer?.cancel();
     this.#state = 'connecting';
     this.#cause = undefined;
-    this.#timer = this.#world.clock.after(limits.helloTimeoutMs / 4, () => {
-      this.fail(new KvError('timeout', `${this.address}: no welcome within ${limits.helloTimeoutMs / 4} ms`));
+    this.#timer = this.#world.clock.after(times.welcomeTimeoutMs, () => {
+      this.fail(new KvError('timeout', `${this.address}: no welcome within ${times.welcomeTimeoutMs} ms`));
     });
     this.#channel = this.#world.openChannel(this.address, this);
   }
@@ -208,7 +208,7 @@ export class Link implements RpcHandler {
     const error = this.#cause ?? new KvError('connection-lost', `${this.address}: ${reason}`);
     this.error = error;
     const { clock, random } = this.#world;
-    const delayMs = Math.min(limits.reconnectMaxMs, limits.reconnectMinMs * 2 ** Math.min(this.#failures++, 10));
+    const delayMs = Math.min(times.reconnectMaxMs, times.reconnectMinMs * 2 ** Math.min(this.#failures++, 10));
     this.#timer?.cancel();
     this.#timer = clock.after(delayMs * (0.5 + random.uint32() / 2 ** 33), () => this.open());
     this.#owner.down(this, error);

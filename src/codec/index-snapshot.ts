@@ -4,13 +4,15 @@
  *
  *   snapshot = header-chunk entries-chunk* keys-chunk* once-chunk* end-chunk
  *   chunk    =
- *     0  checksum:u32   of bytes 4 .. end, seeded with the chunk's index (0, 1, ...) xor, but for the header, the header's checksum
+ *     0  checksum:u32   of bytes 4 .. end, seeded with the chunk's index (0, 1, ...) xor the header's checksum (but for
+ *                       the header)
  *     4  length:u32     of the payload, at most 1 MiB
  *     8  kind:u8 "H" "E" "K" "O" "Z"   9 zero:u24
  *    12  number:u32     of the segment; else 0
  *    16  payload
- *   header = magic:u32 "KVS1" format:u16 0:u16 shard:u32 zone size:u32 cluster:16 bytes watermark zone:u64 watermark offset:u64
- *            shard time:u64 floor:u64 seed low:u32 seed high:u32 entry segments:u32 0:u32                                  80 bytes
+ *   header = magic:u32 "KVS1" format:u16 0:u16 shard:u32 zone size:u32 cluster:16 bytes watermark zone:u64
+ *            watermark offset:u64 shard time:u64 floor:u64 seed low:u32 seed high:u32 entry segments:u32 0:u32
+ *            80 bytes
  *   E      = entry*     (40 bytes each: core/index/index-entries.ts)
  *   K      = key*       (length:u16 bytes padding to 4: core/index/index-arena.ts)
  *   O      = client*, client = id:u64 first:u64 flags:u8 (1 partial) 0:u8 count:u16 result*

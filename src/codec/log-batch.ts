@@ -1,7 +1,7 @@
 /**
  * Batches of a zone (log-format.ts has their grammar): what one append carries, a header with a checksum for each block
- * of its body, and records. The blocks' checksums tell a torn tail, whose blocks are each good or untouched, from damage
- * (S9).
+ * of its body, and records. The blocks' checksums tell a torn tail, whose blocks are each good or untouched, from
+ * damage (S9).
  */
 import { assert } from '../base/assert.ts';
 import { aligned, isZero, writeU48 } from '../base/bytes.ts';

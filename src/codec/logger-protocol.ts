@@ -116,8 +116,8 @@ export interface ZoneStatus {
   readonly zone: ZoneId;
   readonly epoch: Epoch;
   /**
-   * `restarted`: open, but found so after a restart, so it takes no appends. `fenced`: a higher epoch has sealed the shard
-   * here (S4); its end is not known until `Finish` tells it.
+   * `restarted`: open, but found so after a restart, so it takes no appends. `fenced`: a higher epoch has sealed the
+   * shard here (S4); its end is not known until `Finish` tells it.
    */
   readonly state: 'open' | 'restarted' | 'fenced' | 'finished';
   /** End of the intact prefix; of a finished zone its sealed length. */

@@ -7,17 +7,17 @@
  * A message with too few or too many objects would make the other side misread everything after it, so the writer
  * counts: `objectsOwed`.
  *
- * It owns slabs, chunks and that count. It does not own what is sent when (its channel's), what a message means, nor
- * how plain data becomes objects (plain-data.ts).
+ * It owns slabs, chunks and that count. It does not own what is sent when (its channel's), nor what a message means.
  */
 import { assert } from '../base/assert.ts';
-import { writePlainData } from './plain-data.ts';
 
 /** Binaries of at least this many bytes become chunks of their own, by reference; shorter ones are copied. */
 export const referenceBytesMin = 16 * 1024;
 
 const slabBytesMin = 1024;
 const slabBytesMax = 64 * 1024;
+/** Depth beyond which plain data is a mistake (or a cycle). */
+const depthMax = 64;
 /** Strings up to this length are tried byte for byte before the general way. */
 const shortTextMax = 31;
 
@@ -149,20 +149,8 @@ export class MessageWriter {
         buffer[at++] = 0xcf;
         at = writeHalves(buffer, value, at);
       }
-    } else if (value >= -0x20) {
-      buffer[at++] = value & 0xff;
-    } else if (value >= -0x80) {
-      buffer[at++] = 0xd0;
-      buffer[at++] = value & 0xff;
-    } else if (value >= -0x8000) {
-      buffer[at++] = 0xd1;
-      at = buffer.writeInt16BE(value, at);
-    } else if (value >= -0x8000_0000) {
-      buffer[at++] = 0xd2;
-      at = buffer.writeInt32BE(value, at);
     } else {
-      buffer[at++] = 0xd3;
-      at = writeHalves(buffer, value, at);
+      at = writeNegative(buffer, value, at);
     }
     this.#position = at;
   }
@@ -211,7 +199,33 @@ export class MessageWriter {
 
   /** Plain data: undefined and null (nil), booleans, numbers, strings, Uint8Array, arrays, objects with string keys. */
   value(value: unknown): void {
-    writePlainData(this, value);
+    this.#value(value, 0);
+  }
+
+  #value(value: unknown, depth: number): void {
+    assert(depth <= depthMax, 'plain data in a message is not deeper than 64');
+    if (value === undefined || value === null) this.nil();
+    else if (typeof value === 'boolean') this.boolean(value);
+    else if (typeof value === 'string') this.text(value);
+    else if (typeof value === 'number') this.#number(value);
+    else if (value instanceof Uint8Array) this.binary(value);
+    else if (Array.isArray(value)) {
+      this.array(value.length);
+      for (const member of value) this.#value(member, depth + 1);
+    } else {
+      assert(typeof value === 'object', 'a message carries plain data');
+      const entries = Object.entries(value);
+      this.map(entries.length);
+      for (const [key, member] of entries) {
+        this.text(key);
+        this.#value(member, depth + 1);
+      }
+    }
+  }
+
+  #number(value: number): void {
+    if (Number.isSafeInteger(value) && !Object.is(value, -0)) this.integer(value);
+    else this.float(value);
   }
 
   #byte(byte: number): void {
@@ -305,6 +319,29 @@ export class MessageWriter {
     this.#chunkBytes += this.#position - this.#start;
     this.#start = this.#position;
   }
+}
+
+/** Writes a negative integer in the shortest form; gives its end. REQUIRES: room for 9 bytes. */
+function writeNegative(buffer: Buffer, value: number, at: number): number {
+  if (value >= -0x20) {
+    buffer[at] = value & 0xff;
+    return at + 1;
+  }
+  if (value >= -0x80) {
+    buffer[at] = 0xd0;
+    buffer[at + 1] = value & 0xff;
+    return at + 2;
+  }
+  if (value >= -0x8000) {
+    buffer[at] = 0xd1;
+    return buffer.writeInt16BE(value, at + 1);
+  }
+  if (value >= -0x8000_0000) {
+    buffer[at] = 0xd2;
+    return buffer.writeInt32BE(value, at + 1);
+  }
+  buffer[at] = 0xd3;
+  return writeHalves(buffer, value, at + 1);
 }
 
 /** Two's complement over 64 bits of a safe integer. */

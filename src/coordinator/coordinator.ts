@@ -1,6 +1,6 @@
 /**
  * The coordinator: a small linearizable store with transactions (compare, then write) and watch. It holds what the
- * cluster must agree on; it is not on the path of a read or a write (DESIGN.md sections 2 and 9).
+ * cluster must agree on; it is not on the path of a read or a write (docs/design.md sections 2 and 9).
  */
 
 /** Grows with every transaction that changed something; the same one for all keys changed together. */

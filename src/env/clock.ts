@@ -6,7 +6,7 @@ export interface Timer {
   cancel(): void;
 }
 
-/** Time and scheduling. Clocks decide when to suspect and when to expire, never what is true (DESIGN 3.1). */
+/** Time and scheduling. Clocks decide when to suspect and expire, never what is true (docs/design.md section 3). */
 export interface Clock {
   /** Monotonic milliseconds with a fraction, from an arbitrary start. */
   now(): Millis;

@@ -14,6 +14,31 @@ export class FilesError extends Error {
   }
 }
 
+/** The error of a call of the operating system that failed with `cause`; `what` was attempted. */
+export function filesErrorOf(what: string, cause: unknown): FilesError {
+  if (cause instanceof FilesError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new FilesError(systemCodes[systemCodeOf(cause)] ?? 'io', `${what}: ${text}`, { cause });
+}
+
+/** Name of a failed system call's error, like `EACCES`; empty when `cause` has none. */
+export function systemCodeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
+}
+
+const systemCodes: Readonly<Record<string, FilesErrorCode>> = {
+  ENOENT: 'not-found',
+  ENOTDIR: 'not-found',
+  EEXIST: 'exists',
+  ENOSPC: 'full',
+  EDQUOT: 'full',
+  EFBIG: 'full',
+  EACCES: 'permission',
+  EPERM: 'permission',
+  EROFS: 'permission',
+  EBADF: 'closed',
+};
+
 export interface Files {
   /**
    * Opens a file for reading and writing; with `create` it is made when missing, with `exclusive` it must be missing.

@@ -16,8 +16,9 @@ export class NetworkError extends Error {
 
 export interface Network {
   /**
-   * Listens at `address` (port 0: any free one, see `Listener.address`). @throws NetworkError `address-in-use`,
-   * `permission`, `bad-address`
+   * Listens at `address` (port 0: any free one, see `Listener.address`). Every connection is handed out: how many
+   * there may be is the caller's to decide (rpc/listen.ts). @throws NetworkError `address-in-use`, `permission`,
+   * `bad-address`
    */
   listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener>;
   /**

@@ -1,7 +1,7 @@
 /**
- * PUT 1/5, next: core/shard/serving/batch-builder.ts. The client port (and the peer port, which speaks the same): decodes
- * requests where they lie in the socket's memory, checks them and brings them to their shard. The forms stand in
- * codec/client-protocol.ts.
+ * PUT 1/5, next: core/shard/serving/batch-builder.ts. The client port (and the peer port, which speaks the same):
+ * decodes requests where they lie in the socket's memory, checks them and brings them to their shard. The forms stand
+ * in codec/client-protocol.ts.
  */
 import { KvError } from '../base/errors.ts';
 import { clientId, requestNumber } from '../base/ids.ts';
@@ -11,7 +11,8 @@ import { protocolVersion, readMode } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
-import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+import type { RpcGuests } from '../rpc/listen.ts';
 import { catchUpMethod, readCatchUp } from './catch-up.ts';
 import type { ClientIds, Numbering } from './numbering.ts';
 import type { Router } from './router.ts';
@@ -36,7 +37,7 @@ export interface DoorParts {
   readonly isPeer: boolean;
 }
 
-export class ClientDoor implements RpcHandler {
+export class ClientDoor implements RpcGuests {
   readonly #parts: DoorParts;
   readonly #sessions = new Map<RpcChannel, Session>();
 
@@ -46,10 +47,6 @@ export class ClientDoor implements RpcHandler {
 
   get connections(): number {
     return this.#sessions.size;
-  }
-
-  get isFull(): boolean {
-    return this.#sessions.size >= limits.connectionsMax;
   }
 
   /** REQUIRES: called once for a channel, before its first request. */

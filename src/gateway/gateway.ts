@@ -2,11 +2,10 @@
  * A gateway: takes PUT, GET and DEL from clients, owns shards and stands by for others. This file only puts the parts
  * together; what they do stands in theirs. ARCHITECTURE.md walks a PUT through them.
  */
-import { KvError } from '../base/errors.ts';
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { instanceId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
-import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { registerGateway } from '../coordinator/members.ts';
@@ -15,13 +14,13 @@ import type { ShardSettings } from '../core/shard/events.ts';
 import { shardDefaults } from '../core/shard/events.ts';
 import type { Owner } from '../core/shard/head/metadata.ts';
 import { Shard } from '../core/shard/shard.ts';
+import { asKvError } from '../env/as-kv-error.ts';
 import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
-import { FilesError } from '../env/files.ts';
-import type { Address, Connection, Listener } from '../env/network.ts';
-import { NetworkError } from '../env/network.ts';
+import { lockFolder } from '../env/folder-lock.ts';
+import type { Address } from '../env/network.ts';
 import { randomHex } from '../env/random.ts';
-import { openChannel } from '../rpc/channel.ts';
+import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
 import { ClientDoor } from './client-door.ts';
 import { gatewayIdentity } from './identity.ts';
@@ -72,34 +71,20 @@ export interface GatewayNode {
   close(): Promise<void>;
 }
 
-/** When the own shards are not served by then (no logger can be reached), the others' are loaded all the same. */
-const standbysWaitMs = 2_000;
-
 export type GatewayWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
 
 /**
  * Starts a gateway. It serves its shards when their take-over is done, a moment later; requests wait for that.
- * @throws KvError `port-in-use`, `folder-in-use`, `wrong-cluster`, `newer-format`, `coordinator-unavailable`. @throws
- * CoordinatorError
+ * @throws KvError `folder-in-use`, `wrong-cluster`, `newer-format`, `data-damaged`, `port-in-use`, `address-invalid`,
+ * `permission-denied`, `disk-full`, `device-failed`, `bad-argument`. @throws CoordinatorError
  */
 export async function startGateway(options: GatewayOptions, world: GatewayWorld): Promise<GatewayNode> {
-  const lock = await lockFolder(options, world);
+  const lock = await lockFolder(world.files, options.folder);
   try {
     return await Gateway.start(options, world, () => lock.release());
   } catch (error) {
     await lock.release();
-    throw error;
-  }
-}
-
-async function lockFolder({ folder }: GatewayOptions, { files }: GatewayWorld): Promise<{ release(): Promise<void> }> {
-  await files.makeFolder(folder);
-  try {
-    return await files.lock(folder);
-  } catch (error) {
-    if (error instanceof FilesError && error.code === 'locked')
-      throw new KvError('folder-in-use', `another process uses the gateway's folder ${folder}`, { cause: error });
-    throw error;
+    throw asKvError(error, options.folder) ?? error;
   }
 }
 
@@ -115,7 +100,9 @@ class Gateway implements GatewayNode {
   readonly #snapshots: Snapshots;
   readonly #reconciler: Reconciler;
   readonly #cache: ValueCache;
-  readonly #listeners: Listener[] = [];
+  readonly #listening: Listening;
+  /** Addresses of the peer and the client port, in this order, once they are open. */
+  readonly #addresses: Address[] = [];
   readonly #doors: ClientDoor[] = [];
   readonly #release: () => Promise<void>;
   readonly #self: Owner;
@@ -148,6 +135,7 @@ class Gateway implements GatewayNode {
     this.#world = world;
     this.#release = release;
     this.#self = self;
+    this.#listening = new Listening(world);
     this.#snapshots = new Snapshots(options, world);
     this.#store = new MetadataStore(world.coordinator, shardCount);
     this.#peers = new PeerLinks(world, log, options.id);
@@ -206,8 +194,8 @@ class Gateway implements GatewayNode {
       status: () => this.status(),
     };
     const testbed = new TestbedDoor(router, parts.numbering);
-    await this.#listen(options.peerAddress, new ClientDoor({ ...parts, testbed, isPeer: true }));
-    await this.#listen(options.clientAddress, new ClientDoor({ ...parts, testbed, isPeer: false }));
+    await this.#listen('peers', options.peerAddress, new ClientDoor({ ...parts, testbed, isPeer: true }));
+    await this.#listen('clients', options.clientAddress, new ClientDoor({ ...parts, testbed, isPeer: false }));
     await registerGateway(world.coordinator, options.id, {
       uuid: this.uuid,
       instance: this.instance,
@@ -220,7 +208,7 @@ class Gateway implements GatewayNode {
     // S2: also those that it owned before it restarted are claimed anew.
     for (const shard of own) this.#runner.dispatch(shard, { event: 'claim', nowMs: world.clock.now() });
     this.#hasClaimed = true;
-    this.#standbyTimer = world.clock.after(standbysWaitMs, () => this.#loadStandbys());
+    this.#standbyTimer = world.clock.after(times.standbysWaitMs, () => this.#loadStandbys());
     this.#loadStandbysWhenServing();
   }
 
@@ -264,32 +252,17 @@ class Gateway implements GatewayNode {
     }
   }
 
-  async #listen(address: Address, door: ClientDoor): Promise<void> {
-    const { network, clock, log } = this.#world;
-    const accept = (connection: Connection): void => {
-      if (door.isFull) {
-        log('warn', 'connection refused: too many', { limit: limits.connectionsMax });
-        connection.destroy();
-        return;
-      }
-      door.admit(openChannel(connection, clock, serverOptions(), door));
-    };
+  async #listen(name: string, address: Address, door: ClientDoor): Promise<void> {
     this.#doors.push(door);
-    try {
-      this.#listeners.push(await network.listen(address, accept));
-    } catch (error) {
-      if (error instanceof NetworkError && error.code === 'address-in-use')
-        throw new KvError('port-in-use', `another process listens at ${address}`, { cause: error });
-      throw error;
-    }
+    this.#addresses.push(await this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions())));
   }
 
   get peerAddress(): Address {
-    return this.#listeners[0]?.address ?? this.#options.peerAddress;
+    return this.#addresses[0] ?? this.#options.peerAddress;
   }
 
   get clientAddress(): Address {
-    return this.#listeners[1]?.address ?? this.#options.clientAddress;
+    return this.#addresses[1] ?? this.#options.clientAddress;
   }
 
   #loggerUp(logger: Uuid, alignment: number): void {
@@ -334,7 +307,7 @@ class Gateway implements GatewayNode {
   }
 
   async #close(): Promise<void> {
-    for (const listener of this.#listeners) await listener.close();
+    await this.#listening.close();
     this.#router?.close();
     for (const door of this.#doors) door.close();
     this.#runner.close();

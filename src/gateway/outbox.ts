@@ -1,6 +1,6 @@
 /**
  * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message,
- * all confirmations in one, all reads in one (DESIGN.md sections 4 and 5).
+ * all confirmations in one, all reads in one (docs/design.md sections 4 and 5).
  */
 import type { Epoch, ShardId, ZoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';

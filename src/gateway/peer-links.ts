@@ -2,6 +2,7 @@
 import type { ShardId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
+import { times } from '../base/times.ts';
 import type { GatewayMember } from '../coordinator/members.ts';
 import type { CatchUp } from '../core/shard/events.ts';
 import type { Timer } from '../env/clock.ts';
@@ -76,7 +77,7 @@ export class PeerLinks {
     this.#pending.push({ shard, event });
     this.#pendingBytes += event.heads.length;
     if (this.#pendingBytes >= limits.catchupBytesGathered) this.#flush();
-    else this.#timer ??= this.#world.clock.after(limits.catchupDelayMs, () => this.#flush());
+    else this.#timer ??= this.#world.clock.after(times.catchupDelayMs, () => this.#flush());
   }
 
   /** A queue that is too long takes no more (S14: a gap is read from the log). */

@@ -7,6 +7,7 @@ import { KvError } from '../base/errors.ts';
 import type { ShardId } from '../base/ids.ts';
 import { version } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import { readError } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
@@ -19,8 +20,6 @@ import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { PeerLinks } from './peer-links.ts';
 import type { ShardRunner } from './shard-runner.ts';
-
-const holdStepMs = 10;
 
 interface Held {
   readonly bytes: number;
@@ -102,8 +101,8 @@ export class Router {
     if (this.#held.length >= limits.requestsHeldMax || this.#heldBytes + bytes > limits.requestsHeldBytesMax)
       return false;
     this.#heldBytes += bytes;
-    this.#held.push({ bytes, untilMs: this.#clock.now() + limits.requestHeldMs, attempt, refuse });
-    this.#timer ??= this.#clock.after(holdStepMs, () => this.#retryHeld());
+    this.#held.push({ bytes, untilMs: this.#clock.now() + times.requestHeldMs, attempt, refuse });
+    this.#timer ??= this.#clock.after(times.heldRetryMs, () => this.#retryHeld());
     return true;
   }
 
@@ -124,7 +123,7 @@ export class Router {
       this.#heldBytes -= request.bytes;
       if (failure !== undefined) request.refuse(failure);
     }
-    if (this.#held.length > 0) this.#timer ??= this.#clock.after(holdStepMs, () => this.#retryHeld());
+    if (this.#held.length > 0) this.#timer ??= this.#clock.after(times.heldRetryMs, () => this.#retryHeld());
   }
 
   /** What is held is refused. */

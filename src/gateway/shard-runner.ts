@@ -7,6 +7,7 @@ import { KvError } from '../base/errors.ts';
 import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
+import { times } from '../base/times.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { CoordinatorError } from '../coordinator/coordinator.ts';
 import type { Committed, ShardEffect, ShardEvent } from '../core/shard/events.ts';
@@ -18,8 +19,7 @@ import type { PeerLinks } from './peer-links.ts';
 import type { ValueFetcher } from './value-fetcher.ts';
 import { catchUpOf } from './catch-up.ts';
 
-const tickMs = 50;
-const announceEveryTicks = 20;
+const announceEveryTicks = times.announceEveryMs / times.shardTickMs;
 
 export interface RunnerParts {
   readonly clock: Clock;
@@ -104,7 +104,7 @@ export class ShardRunner {
   }
 
   #tick(): void {
-    this.#timer = this.#parts.clock.after(tickMs, () => this.#tick());
+    this.#timer = this.#parts.clock.after(times.shardTickMs, () => this.#tick());
     this.dispatchAll({ event: 'tick', nowMs: this.#parts.clock.now() });
     this.#ticks += 1;
     if (this.#ticks % announceEveryTicks === 0) this.dispatchAll({ event: 'announce' });

@@ -7,32 +7,28 @@
  *   start: lock -> device -> metadata -> scan open zones -> make stable -> listen -> register
  */
 import { assert, present } from '../base/assert.ts';
-import type { ErrorCode } from '../base/errors.ts';
-import { KvError } from '../base/errors.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
 import { instanceId } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
+import { nodeSettings } from '../base/settings.ts';
 import type { LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { registerLogger } from '../coordinator/members.ts';
+import { asKvError } from '../env/as-kv-error.ts';
 import type { Environment } from '../env/environment.ts';
 import type { FileDeviceOptions } from '../env/file-device/open.ts';
 import { openFileDevice } from '../env/file-device/open.ts';
-import type { FolderLock } from '../env/files.ts';
-import { FilesError } from '../env/files.ts';
-import type { Address, Listener } from '../env/network.ts';
-import { NetworkError } from '../env/network.ts';
+import { lockFolder } from '../env/folder-lock.ts';
+import type { Address } from '../env/network.ts';
 import { randomHex } from '../env/random.ts';
-import type { LoggerDevice } from '../env/zoned-device.ts';
-import { DeviceError } from '../env/zoned-device.ts';
-import { openChannel } from '../rpc/channel.ts';
-import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
 import type { LogStore } from './log-store.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
 import { openStore } from './open-store.ts';
-import { requestHandler } from './requests.ts';
+import { PortRequests } from './requests.ts';
 import type { ZoneReader } from './zone-reader.ts';
 
 export interface LoggerOptions {
@@ -72,16 +68,14 @@ export interface LoggerNode {
   close(): Promise<void>;
 }
 
-const cacheBytesDefault = 256 * 1024 * 1024;
-
 /**
  * @throws KvError `folder-in-use`, `wrong-cluster`, `settings-differ`, `newer-format`, `data-damaged`, `port-in-use`,
- * `address-invalid`, `disk-full`, `device-failed`, `bad-argument`; CoordinatorError
+ * `address-invalid`, `permission-denied`, `disk-full`, `device-failed`, `bad-argument`; CoordinatorError
  */
 export async function startLogger(options: LoggerOptions, world: LoggerWorld): Promise<LoggerNode> {
   const closing: (() => Promise<void>)[] = [];
   try {
-    const lock = await lockFolder(options.folder, world);
+    const lock = await lockFolder(world.files, options.folder);
     closing.unshift(() => lock.release());
     const device = await openDevice(options, world);
     closing.unshift(() => device.close());
@@ -90,13 +84,8 @@ export async function startLogger(options: LoggerOptions, world: LoggerWorld): P
     return node;
   } catch (error) {
     for (const close of closing) await close();
-    throw asKvError(error, options.folder);
+    throw asKvError(error, options.folder) ?? error;
   }
-}
-
-async function lockFolder(folder: string, world: LoggerWorld): Promise<FolderLock> {
-  await world.files.makeFolder(folder);
-  return world.files.lock(folder);
 }
 
 async function openDevice(options: LoggerOptions, world: LoggerWorld): Promise<LoggerDevice> {
@@ -117,8 +106,9 @@ class RunningLogger implements LoggerNode {
   readonly #closing: (() => Promise<void>)[];
   readonly #failureListeners: ((error: Error) => void)[] = [];
   #opened: OpenStore | undefined;
-  #readListener: Listener | undefined;
-  #writeListener: Listener | undefined;
+  readonly #listening: Listening;
+  #readAddress: Address | undefined;
+  #writeAddress: Address | undefined;
   #failure: Error | undefined;
   #closed: Promise<void> | undefined;
 
@@ -127,34 +117,29 @@ class RunningLogger implements LoggerNode {
     this.#world = world;
     this.#device = device;
     this.#closing = closing;
+    this.#listening = new Listening(world);
     this.instance = instanceId(randomHex(world.random, 8));
   }
 
   async start(): Promise<void> {
-    const { cluster, folder, zoneSize, cacheBytes = cacheBytesDefault } = this.#options;
+    const { cluster, folder, zoneSize, cacheBytes = nodeSettings['logger.cacheBytes'].default } = this.#options;
     this.#opened = await openStore(this.#device, { folder, cluster, zoneSize, cacheBytes }, this.#world, (error) =>
       this.#failed(error),
     );
     const { store, reader } = this.#opened;
     const parts = { cluster, logger: this.uuid, instance: this.instance, store, reader, status: () => this.status() };
     this.#closing.unshift(() => this.#closeChannels(store, reader));
-    this.#readListener = await this.#listen(this.#options.readAddress, requestHandler('read', parts, this.#channels));
-    this.#writeListener = await this.#listen(
-      this.#options.writeAddress,
-      requestHandler('write', parts, this.#channels),
-    );
+    this.#closing.unshift(() => this.#listening.close());
+    const portRequests = (port: 'read' | 'write'): PortRequests => new PortRequests(port, parts, this.#channels);
+    this.#readAddress = await this.#listen('reads', this.#options.readAddress, portRequests('read'));
+    this.#writeAddress = await this.#listen('writes', this.#options.writeAddress, portRequests('write'));
     const { uuid, instance, readAddress, writeAddress } = this;
     await registerLogger(this.#world.coordinator, this.#options.id, { uuid, instance, readAddress, writeAddress });
   }
 
-  async #listen(address: Address, handler: RpcHandler): Promise<Listener> {
-    const { clock, network } = this.#world;
-    const listener = await network.listen(address, (connection) => {
-      if (this.#channels.size >= limits.connectionsMax || this.#closed !== undefined) return connection.destroy();
-      this.#channels.add(openChannel(connection, clock, serverOptions({ reusesInput: true }), handler));
-    });
-    this.#closing.unshift(() => listener.close());
-    return listener;
+  #listen(name: string, address: Address, requests: PortRequests): Promise<Address> {
+    const options = serverOptions({ reusesInput: true });
+    return this.#listening.listen(address, new RpcDoor(name, requests, this.#world, options));
   }
 
   get uuid(): Uuid {
@@ -166,11 +151,11 @@ class RunningLogger implements LoggerNode {
   }
 
   get readAddress(): Address {
-    return this.#readListener?.address ?? this.#options.readAddress;
+    return this.#readAddress ?? this.#options.readAddress;
   }
 
   get writeAddress(): Address {
-    return this.#writeListener?.address ?? this.#options.writeAddress;
+    return this.#writeAddress ?? this.#options.writeAddress;
   }
 
   status(): LoggerStatus {
@@ -216,43 +201,3 @@ class RunningLogger implements LoggerNode {
     for (const callback of this.#failureListeners) callback(error);
   }
 }
-
-function asKvError(error: unknown, folder: string): unknown {
-  if (error instanceof DeviceError)
-    return new KvError(deviceCodes[error.code], `${folder}: ${error.message}`, { cause: error });
-  if (error instanceof FilesError)
-    return new KvError(filesCodes[error.code], `${folder}: ${error.message}`, { cause: error });
-  if (error instanceof NetworkError) return new KvError(networkCodes[error.code], error.message, { cause: error });
-  return error;
-}
-
-const deviceCodes: Readonly<Record<DeviceError['code'], ErrorCode>> = {
-  full: 'disk-full',
-  io: 'device-failed',
-  failed: 'device-failed',
-  invalid: 'settings-differ',
-  locked: 'folder-in-use',
-  foreign: 'data-damaged',
-  'newer-format': 'newer-format',
-  damaged: 'data-damaged',
-};
-
-const filesCodes: Readonly<Record<FilesError['code'], ErrorCode>> = {
-  'not-found': 'bad-argument',
-  exists: 'folder-in-use',
-  full: 'disk-full',
-  io: 'device-failed',
-  locked: 'folder-in-use',
-  permission: 'bad-argument',
-  closed: 'closed',
-};
-
-const networkCodes: Readonly<Record<NetworkError['code'], ErrorCode>> = {
-  'address-in-use': 'port-in-use',
-  refused: 'address-invalid',
-  reset: 'address-invalid',
-  'bad-address': 'address-invalid',
-  timeout: 'address-invalid',
-  permission: 'address-invalid',
-  io: 'address-invalid',
-};

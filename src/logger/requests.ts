@@ -1,6 +1,7 @@
 /**
- * PUT 4/5, next: core/shard/serving/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads requests,
- * checks whom they are meant for and their limits, has core/logger/logger-machine.ts decide, and writes the answers.
+ * PUT 4/5, next: core/shard/serving/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads
+ * requests, checks whom they are meant for and their limits, has core/logger/logger-machine.ts decide, and writes the
+ * answers.
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
@@ -20,7 +21,8 @@ import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MachineAnswer } from '../core/logger/machine-events.ts';
-import type { RpcChannel, RpcHandler } from '../rpc/channel-types.ts';
+import type { RpcChannel } from '../rpc/channel-types.ts';
+import type { RpcGuests } from '../rpc/listen.ts';
 import type { LogStore, OnMachineAnswer } from './log-store.ts';
 import type { ZoneReader } from './zone-reader.ts';
 
@@ -36,19 +38,46 @@ export interface RequestParts {
 type Port = 'read' | 'write';
 const reportDigestsMax = 1_024;
 
-/** Handles the requests that arrive at one of the two ports. `channels`: all that are open, of both. */
-export function requestHandler(port: Port, parts: RequestParts, channels: Set<RpcChannel>): RpcHandler {
-  const requests = new Requests(parts);
-  return {
-    onRequest: (channel, id, method, params) => {
-      if (!requests.handle(port, channel, id, method, params))
-        channel.answerErrorText(id, `unknown method '${method}' on the ${port} port of a logger`);
-    },
-    onNotice: () => undefined,
-    onOpen: () => undefined,
-    onClose: (channel) => void channels.delete(channel),
-    onDrain: () => undefined,
-  };
+/** Requests that arrive at one of the two ports. `channels`: all that are open, of both, which are limited together. */
+export class PortRequests implements RpcGuests {
+  readonly #port: Port;
+  readonly #requests: Requests;
+  readonly #channels: Set<RpcChannel>;
+
+  constructor(port: Port, parts: RequestParts, channels: Set<RpcChannel>) {
+    this.#port = port;
+    this.#requests = new Requests(parts);
+    this.#channels = channels;
+  }
+
+  get connections(): number {
+    return this.#channels.size;
+  }
+
+  admit(channel: RpcChannel): void {
+    this.#channels.add(channel);
+  }
+
+  onRequest(channel: RpcChannel, id: number, method: string, params: MessageReader): void {
+    if (!this.#requests.handle(this.#port, channel, id, method, params))
+      channel.answerErrorText(id, `unknown method '${method}' on the ${this.#port} port of a logger`);
+  }
+
+  onNotice(): void {
+    // Loggers are asked, not told.
+  }
+
+  onOpen(): void {
+    // Counted by `admit`.
+  }
+
+  onClose(channel: RpcChannel): void {
+    this.#channels.delete(channel);
+  }
+
+  onDrain(): void {
+    // The channel stops reading by itself while its output waits.
+  }
 }
 
 class Requests {

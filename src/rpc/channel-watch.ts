@@ -3,14 +3,14 @@
  *
  *  - requests of ours wait and nothing at all was received for `progressTimeoutMs`;
  *  - no complete message came within `idleFrameTimeoutMs` of opening;
- *  - a message is unfinished and grew by less than `frameProgressBytes` in `idleFrameTimeoutMs`: a large one over a slow network goes on,
- *    one that trickles byte by byte ends in bounded time, as its length is bounded;
+ *  - a message is unfinished and grew by less than `frameProgressBytes` in `idleFrameTimeoutMs`: a large one over a slow
+ *    network goes on, one that trickles byte by byte ends in bounded time, as its length is bounded;
  *  - output waits and the other side took nothing for the shorter of the two.
  *
  * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still
  * counts.
  */
-import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { RpcOptions } from './channel-types.ts';
 
@@ -104,7 +104,7 @@ export class ChannelWatch {
    */
   closing(destroy: () => void): void {
     const taken = this.#watched.outputTaken();
-    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, limits.idleFrameTimeoutMs), () => {
+    this.#closeTimer = this.#clock.after(Math.min(this.#outputMs, times.idleFrameTimeoutMs), () => {
       if (this.#watched.outputTaken() > taken) this.closing(destroy);
       else destroy();
     });
@@ -150,7 +150,8 @@ export class ChannelWatch {
       return `nothing was received for ${this.#progressMs} ms while requests waited`;
     }
     if (now >= this.#frameSince + this.#frameMs && !this.#frameGrew(now)) {
-      return `${this.#firstMessageCame ? 'a message was unfinished' : 'no complete message came'} for ${this.#frameMs} ms`;
+      const what = this.#firstMessageCame ? 'a message was unfinished' : 'no complete message came';
+      return `${what} for ${this.#frameMs} ms`;
     }
     if (now >= this.#outputSince + this.#outputMs && !this.#outputShrank(now)) {
       return `the other side took nothing of what it was sent for ${this.#outputMs} ms`;

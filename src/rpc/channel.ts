@@ -51,7 +51,7 @@ class ConnectionChannel implements RpcChannel {
   readonly #options: RpcOptions;
   readonly #handler: RpcHandler;
   readonly #scanner: MessageScanner;
-  /** Input that the scanner has not seen: more than one piece only while reading pauses, what the network read ahead. */
+  /** Input that the scanner has not seen: more than one piece only while reading pauses, what was read ahead. */
   readonly #pieces: Buffer[] = [];
   readonly #writer = new MessageWriter();
   readonly #names = new MethodNames();

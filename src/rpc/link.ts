@@ -9,7 +9,7 @@
  * From any state: `retarget` begins anew at another address, `close` ends it for ever.
  */
 import { assert } from '../base/assert.ts';
-import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { Address, Connection, Network } from '../env/network.ts';
 import { below, type Random } from '../env/random.ts';
@@ -38,12 +38,10 @@ export interface LinkOptions {
   onFailure?(reason: string): void;
   /** For connecting and handshake together. Default 5,000. */
   readonly connectTimeoutMs?: number;
-  /** Defaults: those of the limits. */
+  /** Defaults: those of base/times.ts. */
   readonly reconnectMinMs?: number;
   readonly reconnectMaxMs?: number;
 }
-
-const connectTimeoutMsDefault = 5_000;
 
 export class Link {
   readonly #options: LinkOptions;
@@ -138,8 +136,8 @@ export class Link {
 
   /** Between half of the step and the whole of it, so that those who lost one server don't come back in step. */
   #backoffMs(): number {
-    const least = this.#options.reconnectMinMs ?? limits.reconnectMinMs;
-    const most = this.#options.reconnectMaxMs ?? limits.reconnectMaxMs;
+    const least = this.#options.reconnectMinMs ?? times.reconnectMinMs;
+    const most = this.#options.reconnectMaxMs ?? times.reconnectMaxMs;
     const step = Math.min(most, least * 2 ** Math.min(this.#failures, 30));
     return step / 2 + (below(this.#options.random, 1024) / 1024) * (step / 2);
   }
@@ -163,7 +161,7 @@ class Attempt {
   constructor(options: LinkOptions, address: Address, events: AttemptEvents) {
     this.#events = events;
     const { clock, handler, handshake } = options;
-    const timeoutMs = options.connectTimeoutMs ?? connectTimeoutMsDefault;
+    const timeoutMs = options.connectTimeoutMs ?? times.connectTimeoutMs;
     const connection = options.network.connect(address);
     this.#connection = connection;
     this.#timer = clock.after(timeoutMs, () => {

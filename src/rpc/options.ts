@@ -1,5 +1,6 @@
 /** Options of channels with the defaults of the limits. */
 import { limits } from '../base/limits.ts';
+import { times } from '../base/times.ts';
 import type { RpcOptions } from './channel-types.ts';
 
 /** Of the side that asks: it expects no requests, so silence is no fault unless an answer is owed. */
@@ -10,8 +11,8 @@ export function clientOptions(options: Partial<RpcOptions> = {}): RpcOptions {
 /** Of the side that was connected to. */
 export function serverOptions(options: Partial<RpcOptions> = {}): RpcOptions {
   return {
-    progressTimeoutMs: limits.idleFrameTimeoutMs,
-    idleFrameTimeoutMs: limits.idleFrameTimeoutMs,
+    progressTimeoutMs: times.idleFrameTimeoutMs,
+    idleFrameTimeoutMs: times.idleFrameTimeoutMs,
     frameBytesMax: limits.frameBytesMax,
     frameItemsMax: limits.frameItemsMax,
     requestsInFlightMax: limits.requestsInFlightMax,

@@ -3,6 +3,7 @@ import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { silent, type Log } from '../base/log.ts';
+import { clusterSettings } from '../base/settings.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
@@ -21,19 +22,19 @@ export interface ClusterOptions {
   readonly loggers?: number;
   /** Fixed for ever. Default: as many as gateways. */
   readonly shards?: number;
-  /** Bytes; fixed for ever. Default 256 MiB. */
+  /** Bytes; fixed for ever. Default 256 MiB. (Defaults and ranges of these settings: base/settings.ts.) */
   readonly zoneSize?: number;
   /** Copies of everything. Default 3, or all loggers if there are fewer. */
   readonly replicas?: number;
   /** Default 1. */
   readonly minReplicas?: number;
-  /** Of each gateway. Default 64 MiB. */
+  /** Bytes of each gateway's value cache. Default 64 MiB. */
   readonly valueCacheBytes?: number;
   /** Default 64 MiB of a shard's log. */
   readonly snapshotEveryBytes?: number;
   /** Default 2,000. */
   readonly loggerTimeoutMs?: number;
-  /** Of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
+  /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
    * Nodes listen at this host, on ports that are free. Default 127.0.0.1. Other machines need no password: keep it on
@@ -90,7 +91,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   try {
     const record = await joinCluster(world.coordinator, world.random, {
       shardCount: options.shards ?? options.gateways ?? 1,
-      zoneSize: options.zoneSize ?? limits.zoneBytesDefault,
+      zoneSize: options.zoneSize ?? clusterSettings.zoneSize.default,
     });
     await startNodes(parts, record, options, world);
     return {
@@ -145,17 +146,19 @@ async function startNodes(parts: Parts, record: ClusterRecord, options: ClusterO
 
 function gatewaySettings(options: ClusterOptions) {
   const {
-    replicas = 3,
-    minReplicas = 1,
-    valueCacheBytes = 64 * MIB,
-    snapshotEveryBytes = 64 * MIB,
-    loggerTimeoutMs = 2_000,
+    replicas = clusterSettings.replicas.default,
+    minReplicas = clusterSettings.minReplicas.default,
+    valueCacheBytes = clusterSettings.valueCacheBytes.default,
+    snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
+    loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
   } = options;
   return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
 }
 
-const MIB = 1024 * 1024;
-const defaultDevice: LoggerDeviceOptions = { capacityBytes: 64 * 1024 * MIB, alignment: 512 };
+const defaultDevice: LoggerDeviceOptions = {
+  capacityBytes: clusterSettings['device.capacityBytes'].default,
+  alignment: clusterSettings['device.alignment'].default,
+};
 
 function closing(parts: Parts, coordinator: Coordinator | undefined): () => Promise<void> {
   let closed: Promise<void> | undefined;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { upSettings } from '../../src/base/settings.ts';
 import { formatConfig, parseConfig, parseContent } from '../../src/cli/config.ts';
-import { changedConfig, newConfig, upLimits, type UpSettings } from '../../src/cli/up-plan.ts';
+import { changedConfig, newConfig, type UpSettings } from '../../src/cli/up-plan.ts';
 
 function stored(settings: UpSettings) {
   const text = formatConfig(newConfig(settings));
@@ -17,9 +18,9 @@ test('a new cluster: three of each, one shard per gateway, the documented ports'
 
 test('the largest cluster has different ports, all within range', () => {
   const { config } = stored({
-    gateways: upLimits.gatewaysMax,
-    loggers: upLimits.loggersMax,
-    basePort: upLimits.basePortMax,
+    gateways: upSettings.gateways.max,
+    loggers: upSettings.loggers.max,
+    basePort: upSettings.basePort.max,
   });
   assert.equal(config.loggers.at(-1)?.writeAddress, '127.0.0.1:65535');
 });

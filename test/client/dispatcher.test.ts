@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { limits } from '../../src/base/limits.ts';
+import { times } from '../../src/base/times.ts';
 import type { Act, Call } from './fake-gateway.ts';
 import { keyOfShard } from './keys.ts';
 import { World } from './world.ts';
@@ -79,7 +79,7 @@ test('the links to a gateway that comes back are made again', async () => {
   );
   assert.match(client.status().gateways[0]?.reason ?? '', /refused/);
   await world.cluster.gateways[0]?.start();
-  await world.advance(limits.reconnectMaxMs * 2);
+  await world.advance(times.reconnectMaxMs * 2);
   assert.deepEqual(
     client.status().gateways.map((gateway) => gateway.connected),
     [true, true, true],
@@ -346,7 +346,7 @@ test('a malformed map ends the connection, not the client', async () => {
     [{ revision: 9, shards: -1, owners: [], gateways: [] }],
   ]) {
     world.cluster.gateways[0]?.notifyAll('map', map);
-    await world.advance(limits.reconnectMaxMs * 2);
+    await world.advance(times.reconnectMaxMs * 2);
     assert.equal(client.status().mapRevision, 1);
   }
   await world.run(client.put(keyOfShard(0), '1'));

@@ -41,7 +41,7 @@ export type DatabaseErrorCode = 'busy' | 'damaged' | 'newer-format' | 'failed';
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
   readonly code: DatabaseErrorCode;
-  /** Of a transaction. */
+  /** What became of the transaction. */
   readonly outcome: 'not-applied' | 'unknown';
   constructor(
     code: DatabaseErrorCode,

@@ -30,6 +30,9 @@ export type ToWorker =
   | { readonly kind: 'hint' }
   | { readonly kind: 'close' };
 
+/** What keeps the file from being opened: codes of operating errors, and `unavailable` for all else. */
+export type OpenFailureCode = 'newer-format' | 'data-damaged' | 'permission-denied' | 'unavailable';
+
 export interface Listing {
   readonly entries: readonly Entry[];
   readonly revision: Revision;
@@ -45,7 +48,7 @@ export type FromWorker =
   | { readonly kind: 'opened' }
   | {
       readonly kind: 'open-failed';
-      readonly code: 'newer-format' | 'data-damaged' | 'unavailable';
+      readonly code: OpenFailureCode;
       readonly message: string;
     }
   | { readonly kind: 'answer'; readonly id: number; readonly answer: Answer }

@@ -9,11 +9,20 @@
  */
 import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../../base/assert.ts';
+import { writeDenial } from '../../env/real/access.ts';
 import { realProcesses } from '../../env/real/processes.ts';
 import { fileExists, monotonicMs, publishFile, removeFile } from '../../env/real/thread.ts';
 import type { Revision } from '../coordinator.ts';
 import { createDatabaseFile, DatabaseError, SqliteDatabase } from './sqlite-database.ts';
-import type { Answer, FromWorker, ReadRequest, ToWorker, TransactRequest, WorkerSettings } from './sqlite-messages.ts';
+import type {
+  Answer,
+  FromWorker,
+  OpenFailureCode,
+  ReadRequest,
+  ToWorker,
+  TransactRequest,
+  WorkerSettings,
+} from './sqlite-messages.ts';
 import { StoppedHolderWatch } from './stopped-holder.ts';
 
 const port = present(parentPort, 'this file runs as a worker thread');
@@ -363,15 +372,24 @@ function messageOf(error: unknown): string {
 }
 
 function open(): SqliteWorker | undefined {
+  // What sqlite.ts starts the thread with, untyped on its way.
+  const settings = workerData as WorkerSettings;
   try {
-    // What sqlite.ts starts the thread with, untyped on its way.
-    return new SqliteWorker(workerData as WorkerSettings);
+    return new SqliteWorker(settings);
   } catch (error) {
-    const code = error instanceof DatabaseError ? error.code : 'failed';
-    const told = code === 'damaged' ? 'data-damaged' : code === 'newer-format' ? 'newer-format' : 'unavailable';
-    send({ kind: 'open-failed', code: told, message: messageOf(error) });
+    send({ kind: 'open-failed', ...openFailure(error, settings.file) });
     return undefined;
   }
+}
+
+function openFailure(error: unknown, file: string): { readonly code: OpenFailureCode; readonly message: string } {
+  const message = messageOf(error);
+  const code = error instanceof DatabaseError ? error.code : 'failed';
+  if (code === 'damaged') return { code: 'data-damaged', message };
+  if (code === 'newer-format') return { code: 'newer-format', message };
+  // SQLite opens what it may not write for reading, and fails later in words of its own.
+  const denial = [file, `${file}-wal`, `${file}-shm`].map(writeDenial).find((reason) => reason !== undefined);
+  return denial === undefined ? { code: 'unavailable', message } : { code: 'permission-denied', message: denial };
 }
 
 const worker = open();

@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { unreachable } from '../../base/assert.ts';
 import { KvError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
+import { nodeSettings } from '../../base/settings.ts';
 import type { Clock, Timer } from '../../env/clock.ts';
 import {
   CoordinatorError,
@@ -21,7 +22,7 @@ import {
   type Write,
 } from '../coordinator.ts';
 import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
-import type { Answer, FromWorker, ToWorker, WorkerSettings } from './sqlite-messages.ts';
+import type { Answer, FromWorker, OpenFailureCode, ToWorker, WorkerSettings } from './sqlite-messages.ts';
 
 export interface SqliteCoordinatorOptions {
   /** Path of the database; its folder must exist. Made when missing. A local disk: not a network file system. */
@@ -44,8 +45,8 @@ const requestsInFlightMax = 4_096;
 
 /**
  * @throws KvError `newer-format` when a newer version of kv-filelog made the file, `data-damaged` when it is not a
- * coordinator's database.
- * @throws CoordinatorError when it can't be opened (no folder, no permission, disk full, lock held all the time).
+ * coordinator's database, `permission-denied` when this process may not write it or in its folder.
+ * @throws CoordinatorError when it can't be opened otherwise (no folder, disk full, lock held all the time).
  */
 export async function openSqliteCoordinator(options: SqliteCoordinatorOptions): Promise<Coordinator> {
   const coordinator = new SqliteCoordinator(options);
@@ -78,8 +79,8 @@ class SqliteCoordinator implements Coordinator {
 
   constructor(options: SqliteCoordinatorOptions) {
     this.#options = options;
-    const lockWaitMsMax = options.lockWaitMsMax ?? 5_000;
-    this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? 5_000);
+    const lockWaitMsMax = options.lockWaitMsMax ?? nodeSettings['coordinator.lockWaitMsMax'].default;
+    this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? nodeSettings['coordinator.diskWaitMsMax'].default);
     const deletesKept = options.deletesKept ?? coordinatorLimits.deletesKept;
     const settings: WorkerSettings = { file: options.file, lockWaitMsMax, deletesKept, signal: this.#signal };
     this.#worker = startWorker(settings);
@@ -244,7 +245,7 @@ function failure(answer: Answer): CoordinatorError {
   return new CoordinatorError('unknown', `the coordinator's thread gave an answer of another kind: ${answer.kind}`);
 }
 
-function openError(code: 'newer-format' | 'data-damaged' | 'unavailable', message: string): Error {
+function openError(code: OpenFailureCode, message: string): Error {
   return code === 'unavailable' ? new CoordinatorError('not-applied', message) : new KvError(code, message);
 }
 

@@ -162,7 +162,7 @@ export class KeyArena {
     this.#liveBytes += spaceOf(length);
   }
 
-  /** Of the key that follows the one at `position` in its segment, in the order of appending; -1 after the last one. */
+  /** Position of the key that was appended to its segment after the one at `position`; -1 after the last one. */
   nextPosition(position: number, length: number): number {
     const number = position >>> segmentShift;
     const offset = ((position & offsetMask) << 2) + spaceOf(length);

@@ -49,7 +49,7 @@ const bucketCount = 1_024;
 const bucketShift = 22;
 
 export interface LoaderOptions {
-  /** Of the index that is loaded; not called for what the snapshot holds. */
+  /** Callback of the index that is loaded; not called for what the snapshot holds. */
   readonly onReplaced?: OnReplaced;
   readonly onceLimits?: OnceLimits;
 }

@@ -3,14 +3,16 @@
  * MiB a call, so that the event loop never waits for it. The result is *fuzzy*: it is the state of no single moment.
  * But loaded and replayed from the watermark of its start it gives exactly the live state, by S12:
  *
- *  - A key that no record after the watermark touches keeps its entry and its bytes (entry ids stay, keys do not move while a snapshot is
- *    taken), so it is in the snapshot as it is.
- *  - For any other key the last record r in the log lies after the watermark, so the replay comes to it. Whatever the snapshot has for the
- *    key is nothing, or what some record up to r left there: its version is not above r's, so r applies. Versions only grow along the
- *    log, so what the replay applies before r is overwritten by r: a put by its own put, a deleted key's old entry by the delete.
- *  - A key can be in two entries of the snapshot (deleted, its entry copied before, and put again into an entry copied later): the newer
- *    version wins at loading, too.
- *  - An entry's key is in the snapshot because key segments are copied after entry segments and are only appended to meanwhile.
+ *  - A key that no record after the watermark touches keeps its entry and its bytes (entry ids stay, keys do not move
+ *    while a snapshot is taken), so it is in the snapshot as it is.
+ *  - For any other key the last record r in the log lies after the watermark, so the replay comes to it. Whatever the
+ *    snapshot has for the key is nothing, or what some record up to r left there: its version is not above r's, so r
+ *    applies. Versions only grow along the log, so what the replay applies before r is overwritten by r: a put by its
+ *    own put, a deleted key's old entry by the delete.
+ *  - A key can be in two entries of the snapshot (deleted, its entry copied before, and put again into an entry copied
+ *    later): the newer version wins at loading, too.
+ *  - An entry's key is in the snapshot because key segments are copied after entry segments and are only appended to
+ *    meanwhile.
  *  - The once-only table: see its own argument; its floor is the one at the watermark.
  *
  * Loading: index-loader.ts. Replay must reach the position where the snapshot was finished before the index is served;
@@ -58,7 +60,7 @@ export class IndexSnapshot {
   readonly #clients: readonly number[];
   #stage: 'header' | 'entries' | 'keys' | 'once' | 'done' = 'header';
   #next = 0;
-  /** Of the client that did not fit the last chunk. */
+  /** First result that did not fit the last chunk. */
   #nextNumber = 0;
   /** Known once all entries are copied: later segments hold no key of theirs. */
   #keySegments = 0;

@@ -12,8 +12,8 @@ const slotsPerPage = 2_048;
 /** 80% full: a miss looks at some 13 slots on the average, two cache lines. */
 const loadMax = 0.8;
 /**
- * Of the directory: 2^20 pages hold a thousand million keys. Pages that are full at this depth grow instead of
- * splitting.
+ * Greatest depth of the directory: 2^20 pages hold a thousand million keys. Pages that are full at this depth grow
+ * instead of splitting.
  */
 const depthMax = 20;
 /** What a typed array costs beside its bytes, roughly. */

@@ -102,7 +102,7 @@ export class KeyIndex {
     return toLba(this.#entries.lba(id));
   }
 
-  /** Of the record at `lbaOf(id)`, in bytes. */
+  /** Length of the record at `lbaOf(id)`, in bytes. */
   lengthOf(id: number): number {
     return this.#entries.recordLength(id);
   }

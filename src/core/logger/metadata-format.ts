@@ -1,6 +1,6 @@
 /**
- * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, zone floors. It
- * lies in the first two zones of the device, used alternately. All integers are little-endian.
+ * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, zone floors.
+ * It lies in the first two zones of the device, used alternately. All integers are little-endian.
  *
  *   metadata zone = checkpoint-frame change-frame*
  *   frame =

@@ -1,8 +1,9 @@
 /**
- * Which sync covers what (S3). A round is one sync of the device: what was written, reset or recorded before it began is
- * stable when it has returned, and who waited for that is answered. What comes meanwhile is for the next round.
+ * Which sync covers what (S3). A round is one sync of the device: what was written, reset or recorded before it began
+ * is stable when it has returned, and who waited for that is answered. What comes meanwhile is for the next round.
  *
- *   waiting, freed, `written` of dirty zones  --begin-->  covered, freeing, `syncing`  --end-->  answered, free, `stable`
+ *   waiting, freed, `written` of dirty zones  --begin-->  covered, freeing, `syncing`
+ *                                             --end---->  answered, free, `stable`
  *
  * Kept here: one round at a time; nothing is covered by a round that had begun before it was written.
  * Not here: what the answers say (answers.ts), the sync itself (the shell's), the zones (zone-table.ts) but for their

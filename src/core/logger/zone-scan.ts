@@ -1,11 +1,11 @@
 /**
- * What a zone holds after a restart: the intact prefix, `seen`, and what the tail looks like (S9). A generator that
- * asks for ranges of the zone and is given their bytes, so that it is pure and never holds more than a few batches.
+ * Scan of a zone after a restart: the intact prefix, `seen`, and the state of the tail (S9). A generator that asks for
+ * ranges of the zone and is given their bytes, so that it is pure and never holds more than a few batches.
  *
  *   intact prefix   the zone header and batches with good headers and blocks, one after another from the zone's start
  *   clean           nothing but zeros follows
- *   torn            good batches, batches whose blocks are each good or untouched, and untouched space between them follow: appends that
- *                   never became stable
+ *   torn            good batches, batches whose blocks are each good or untouched, and untouched space between them
+ *                   follow: appends that never became stable
  *   damaged         anything else follows; good batch headers behind it still count for `seen`
  */
 import { asBuffer, isZero } from '../../base/bytes.ts';

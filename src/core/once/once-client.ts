@@ -2,8 +2,8 @@
  * What is known of one client's numbered writes (S15): a ring by number, from the first number that the client may
  * still repeat, of results and of writes in flight.
  *
- * It owns the ring and its counts, and grows it as far as it is asked to. It does not own who is remembered and in which
- * order, who is forgotten, how wide a window may be, nor what a write is answered with: that is the table's
+ * It owns the ring and its counts, and grows it as far as it is asked to. It does not own who is remembered and in
+ * which order, who is forgotten, how wide a window may be, nor what a write is answered with: that is the table's
  * (once-table.ts), and so are the members that it keeps here for its own order.
  */
 import { assert } from '../../base/assert.ts';

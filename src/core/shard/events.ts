@@ -3,6 +3,7 @@
  * (gateway/shard-runner.ts) turns effects into messages and their answers into events.
  */
 import type { Epoch, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { clusterSettings, nodeSettings } from '../../base/settings.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../codec/logger-protocol.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { ShardMetadata } from './head/metadata.ts';
@@ -178,14 +179,14 @@ export interface ShardSettings {
 }
 
 export const shardDefaults = {
-  minReplicas: 1,
-  loggerTimeoutMs: 2_000,
-  sealWaitMs: 50,
-  coldSealWaitMs: 3_000,
-  regrowDelayMs: 1_000,
-  requestTimeoutMs: 10_000,
-  batchesInFlightMax: 1,
-  batchBytesTarget: 1024 * 1024,
+  minReplicas: clusterSettings.minReplicas.default,
+  loggerTimeoutMs: clusterSettings.loggerTimeoutMs.default,
+  sealWaitMs: nodeSettings['shard.sealWaitMs'].default,
+  coldSealWaitMs: nodeSettings['shard.coldSealWaitMs'].default,
+  regrowDelayMs: nodeSettings['shard.regrowDelayMs'].default,
+  requestTimeoutMs: nodeSettings['shard.requestTimeoutMs'].default,
+  batchesInFlightMax: nodeSettings['shard.batchesInFlightMax'].default,
+  batchBytesTarget: nodeSettings['shard.batchBytesTarget'].default,
 } as const;
 
 export interface ShardIdentity {

@@ -5,7 +5,8 @@
  *   dirty    stale bytes of an older zone lie in it
  *   zeroing  zeros were written over it and wait for a sync
  *   clean    it is zeros, stable
- *   freed    its zone gave it back, and the entry that says so waits for a sync: until then a crash gives it back to that zone
+ *   freed    its zone gave it back, and the entry that says so waits for a sync: until then a crash gives it back to
+ *            that zone
  *
  *   zone --release--> freed --sync--> dirty --takeDirty--> zeroing --sync--> clean --take--> zone <--take-- fresh
  *

@@ -7,9 +7,9 @@
  *   sector = 0 magic:u32 "KVFM"  4 checksum:u32 (bytes 8 .. 512, seeded with the device id)
  *            8 generation:u48  14 index:u32 (of the sector in its area)  18 entry bytes:u16  20 entry count:u16
  *            22 first sequence:u48 (of its first entry; numbers begin at 1 in each generation)
- *            28 stable sequence:u48  34 stable bytes:u48      entries and file length known to be stable when this was written
+ *            28 stable sequence:u48  34 stable bytes:u48      entries and file length known to be stable at that time
  *            40 entry*, zeros
- *   entry  = 1:u8 allocate zone:u32 position:u32 extent:u32 count:u32    `count` consecutive extents, from the zone's `position`-th
+ *   entry  = 1:u8 allocate zone:u32 position:u32 extent:u32 count:u32    `count` extents in a row, from the `position`-th
  *          | 2:u8 reset zone:u32
  *          | 3:u8 finish zone:u32 length:u48                             extents beyond the length are given back
  *          | 4:u8 trim zone:u32 count:u32                                the zone keeps its first `count` extents

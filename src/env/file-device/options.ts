@@ -1,17 +1,14 @@
 /** Settings of a `file` device, checked, and the layout that follows from them. */
 import { limits } from '../../base/limits.ts';
+import { clusterSettings, nodeSettings } from '../../base/settings.ts';
+import { KIB } from '../../base/units.ts';
 import type { Random } from '../random.ts';
 import { DeviceError } from '../zoned-device.ts';
 import { checkpointBytes } from './map-log.ts';
 import type { Superblock } from './superblock.ts';
 import { blockBytes, superblockBytes } from './superblock.ts';
 
-const KIB = 1024;
-const MIB = 1024 * KIB;
-
 export const fileDeviceLimits = {
-  capacityBytesMax: 256 * 1024 * 1024 * MIB,
-  extentBytesDefault: MIB,
   zoneCountMax: 65_536,
   /** The file's map has room for a capacity so many times the first one. */
   growthMax: 8,
@@ -54,15 +51,15 @@ export interface Layout {
 }
 
 export function checkOptions(options: FileDeviceOptions): void {
-  natural('capacityBytes', options.capacityBytes, 1, fileDeviceLimits.capacityBytesMax);
-  natural('prefillBytes', options.prefillBytes ?? 0, 0, 64 * MIB);
-  natural('reserveBytes', options.reserveBytes ?? 0, 0, fileDeviceLimits.capacityBytesMax);
+  natural('capacityBytes', options.capacityBytes, 1, clusterSettings['device.capacityBytes'].max);
+  natural('prefillBytes', options.prefillBytes ?? 0, 0, clusterSettings['device.prefillBytes'].max);
+  natural('reserveBytes', options.reserveBytes ?? 0, 0, nodeSettings['device.reserveBytes'].max);
   natural('zoneCapacity', options.zoneCapacity ?? blockBytes, blockBytes, limits.zoneBytesMax);
   const alignment = options.alignment ?? 1;
   natural('alignment', alignment, 1, limits.alignmentBytesMax);
   if (!Number.isInteger(Math.log2(alignment))) throw invalid(`alignment must be a power of two, got ${alignment}`);
   const extent = options.extentBytes ?? blockBytes;
-  natural('extentBytes', extent, blockBytes, 64 * MIB);
+  natural('extentBytes', extent, blockBytes, nodeSettings['device.extentBytes'].max);
   if (extent % blockBytes !== 0) throw invalid(`extentBytes must be a multiple of ${blockBytes}, got ${extent}`);
   if ((options.zoneCapacity ?? alignment) % alignment !== 0)
     throw invalid('zoneCapacity must be a multiple of the alignment');
@@ -70,17 +67,24 @@ export function checkOptions(options: FileDeviceOptions): void {
 
 /** What a new file's superblock says. */
 export function newSuperblock(options: FileDeviceOptions, deviceId: string, createdMs: number): Superblock {
-  const zoneCapacity = options.zoneCapacity ?? limits.zoneBytesDefault;
+  const zoneCapacity = options.zoneCapacity ?? clusterSettings.zoneSize.default;
   const extentBytes =
     options.extentBytes ??
-    Math.min(fileDeviceLimits.extentBytesDefault, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
+    Math.min(nodeSettings['device.extentBytes'].default, Math.ceil(zoneCapacity / blockBytes) * blockBytes);
   const extentCount = Math.max(1, Math.floor(options.capacityBytes / extentBytes));
   const wanted = fileDeviceLimits.growthMax * checkpointBytes(extentCount, zoneCountOf(extentCount));
   const metadataAreaBytes = Math.max(
     fileDeviceLimits.metadataAreaBytesMin,
     Math.ceil(wanted / blockBytes) * blockBytes,
   );
-  return { deviceId, createdMs, zoneCapacity, extentBytes, alignment: options.alignment ?? 512, metadataAreaBytes };
+  return {
+    deviceId,
+    createdMs,
+    zoneCapacity,
+    extentBytes,
+    alignment: options.alignment ?? clusterSettings['device.alignment'].default,
+    metadataAreaBytes,
+  };
 }
 
 export function layoutOf(superblock: Superblock, options: FileDeviceOptions, path: string): Layout {
@@ -101,14 +105,16 @@ export function layoutOf(superblock: Superblock, options: FileDeviceOptions, pat
       `${path}: capacityBytes ${options.capacityBytes} is too large for the map of this file, which was made for a smaller one`,
     );
   }
-  const reserveBytes = options.reserveBytes ?? Math.min(4 * MIB, Math.floor(options.capacityBytes / 8));
+  const reserveBytes =
+    options.reserveBytes ??
+    Math.min(nodeSettings['device.reserveBytes'].default, Math.floor(options.capacityBytes / 8));
   const reserveExtents = Math.min(extentCount - 1, Math.ceil(reserveBytes / extentBytes));
   const dataOffset = Math.ceil((superblockBytes + 2 * superblock.metadataAreaBytes) / extentBytes) * extentBytes;
   return {
     extentCount,
     zoneCount: zoneCountOf(extentCount),
     reserveExtents,
-    prefillBytes: options.prefillBytes ?? 2 * MIB,
+    prefillBytes: options.prefillBytes ?? clusterSettings['device.prefillBytes'].default,
     dataOffset,
   };
 }

@@ -1,7 +1,7 @@
 /**
  * Zeros ahead of the write pointers: a synced write into prefilled space costs half of one that extends the file. The
- * policy: with each sync, while the disk is busy, a few zeros are written ahead of the zones that were written last, and
- * a few dirty extents are zeroed for the stock of clean ones.
+ * policy: with each sync, while the disk is busy, a few zeros are written ahead of the zones that were written last,
+ * and a few dirty extents are zeroed for the stock of clean ones.
  *
  * - Zeros are written into the cache by the thread that appends, always at or beyond the write pointer, and the call
  *   has returned before the next append begins: so no append can enter a range whose prefill is in flight. Asserted all

@@ -7,8 +7,9 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import Database from 'libsql';
-import { FilesError } from '../files.ts';
-import type { File, Files, FilesErrorCode, FolderLock } from '../files.ts';
+import { FilesError, filesErrorOf, systemCodeOf } from '../files.ts';
+import type { File, Files, FolderLock } from '../files.ts';
+import { writeDenial } from './access.ts';
 
 /**
  * Name of the lock's file. Nobody else opens it: closing any descriptor of it would drop this process's lock (POSIX).
@@ -96,12 +97,15 @@ class RealFiles implements Files {
 }
 
 function lockError(folder: string, cause: unknown): FilesError {
-  const code = errorCode(cause);
+  const code = systemCodeOf(cause);
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED')) {
     return new FilesError('locked', `lock ${folder}: another process or another part of this one uses the folder`, {
       cause,
     });
   }
+  // SQLite says that it cannot open the file, not why.
+  const denial = writeDenial(path.join(folder, lockName));
+  if (denial !== undefined) return new FilesError('permission', `lock ${folder}: ${denial}`, { cause });
   const text = cause instanceof Error ? cause.message : String(cause);
   const kind = /permission|readonly|unable to open/i.test(text) ? 'permission' : /full/i.test(text) ? 'full' : 'io';
   return new FilesError(kind, `lock ${folder}: ${text}`, { cause });
@@ -150,7 +154,7 @@ class RealFile implements File {
       while (done < bytes.length)
         done += fs.writeSync(this.#descriptor, bytes, done, bytes.length - done, offset + done);
     } catch (cause) {
-      throw filesError(`write ${this.#name} at ${offset}`, cause);
+      throw filesErrorOf(`write ${this.#name} at ${offset}`, cause);
     }
   }
 
@@ -166,7 +170,7 @@ class RealFile implements File {
       }
       return bytes;
     } catch (cause) {
-      throw filesError(`read ${this.#name} at ${offset}`, cause);
+      throw filesErrorOf(`read ${this.#name} at ${offset}`, cause);
     }
   }
 
@@ -198,7 +202,7 @@ class RealFile implements File {
     try {
       return fs.fstatSync(this.#descriptor).size;
     } catch (cause) {
-      throw filesError(`size of ${this.#name}`, cause);
+      throw filesErrorOf(`size of ${this.#name}`, cause);
     }
   }
 
@@ -207,7 +211,7 @@ class RealFile implements File {
     try {
       fs.ftruncateSync(this.#descriptor, length);
     } catch (cause) {
-      throw filesError(`truncate ${this.#name} to ${length}`, cause);
+      throw filesErrorOf(`truncate ${this.#name} to ${length}`, cause);
     }
   }
 
@@ -226,7 +230,7 @@ class RealFile implements File {
     try {
       fs.closeSync(this.#descriptor);
     } catch (cause) {
-      throw filesError(`close ${this.#name}`, cause);
+      throw filesErrorOf(`close ${this.#name}`, cause);
     }
   }
 
@@ -250,7 +254,7 @@ class RealFile implements File {
       begin(this.#descriptor, (error, value) => {
         this.#underWay -= 1;
         if (error === null) resolve(value);
-        else reject(filesError(what, error));
+        else reject(filesErrorOf(what, error));
         if (this.#underWay === 0) this.#idle?.();
       });
     });
@@ -268,7 +272,7 @@ async function makeFolderAndParents(name: string): Promise<void> {
   try {
     fs.mkdirSync(name, { mode: 0o700 });
   } catch (cause) {
-    if (errorCode(cause) !== 'EEXIST') throw cause;
+    if (systemCodeOf(cause) !== 'EEXIST') throw cause;
   }
   await syncFolder(parent);
 }
@@ -282,33 +286,10 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-function errorCode(cause: unknown): string {
-  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : '';
-}
-
-const codes: Readonly<Record<string, FilesErrorCode>> = {
-  ENOENT: 'not-found',
-  ENOTDIR: 'not-found',
-  EEXIST: 'exists',
-  ENOSPC: 'full',
-  EDQUOT: 'full',
-  EFBIG: 'full',
-  EACCES: 'permission',
-  EPERM: 'permission',
-  EROFS: 'permission',
-  EBADF: 'closed',
-};
-
-function filesError(what: string, cause: unknown): FilesError {
-  if (cause instanceof FilesError) return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new FilesError(codes[errorCode(cause)] ?? 'io', `${what}: ${text}`, { cause });
-}
-
 async function mapped<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    throw filesError(what, cause);
+    throw filesErrorOf(what, cause);
   }
 }

@@ -1,7 +1,6 @@
 /** TCP through node:net. */
 import { createConnection, createServer, type OnReadOpts, type Server, Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
-import { limits } from '../../base/limits.ts';
 import { formatAddress, parseAddress } from '../address.ts';
 import { readingInto } from './accepted-socket.ts';
 import { ReadSlab } from './read-slab.ts';
@@ -28,7 +27,6 @@ export class RealNetwork implements Network {
       keepAliveInitialDelay: keepAliveMs,
       pauseOnConnect: true,
     });
-    server.maxConnections = limits.connectionsMax;
     server.on('connection', (accepted) => {
       onConnection(SocketConnection.reading((onread) => readingInto(accepted, onread) ?? accepted, remoteOf(accepted)));
     });

@@ -1,7 +1,7 @@
 /**
  * Shards of several gateways against loggers and a coordinator in memory, without time or network: effects wait in one
- * queue and the test says when, and whether, they happen. What the loggers do here is what DESIGN.md asks of real ones
- * (S3, S4, S11), synced at once.
+ * queue and the test says when, and whether, they happen. What the loggers do here is what docs/design.md asks of real
+ * ones (S3, S4, S11), synced at once.
  */
 import assert from 'node:assert/strict';
 import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';

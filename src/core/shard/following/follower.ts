@@ -4,6 +4,7 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Epoch, Millis, ZoneId } from '../../../base/ids.ts';
+import { times } from '../../../base/times.ts';
 import type { DecodedRecord } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
 import { zoneSeed } from '../../../codec/log-format.ts';
@@ -14,8 +15,6 @@ import type { ReadBatch, ReadTail, Segment } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
 import type { Loggers } from '../loggers.ts';
 import type { ShardMetadata } from '../head/metadata.ts';
-
-const retryMs = 200;
 
 export class ShardFollower {
   readonly #state: ShardState;
@@ -176,7 +175,7 @@ export class ShardFollower {
 
   tick(nowMs: Millis): void {
     if (this.#reader.state !== 'stuck' || nowMs < this.#retryAtMs) return;
-    this.#retryAtMs = nowMs + retryMs;
+    this.#retryAtMs = nowMs + times.healRetryMs;
     // The zones' lists may have changed since: begin again from the watermark.
     this.#reader.stop();
     this.#heal();

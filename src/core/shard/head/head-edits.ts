@@ -1,6 +1,6 @@
 /**
- * All changes of a shard's metadata, as pure functions: head -> head and the entries of zones written with it. What must
- * hold for any of them is asserted by `checkEdit`, which the keeper calls where a head is written:
+ * All changes of a shard's metadata, as pure functions: head -> head and the entries of zones written with it. What
+ * must hold for any of them is asserted by `checkEdit`, which the keeper calls where a head is written:
  *
  *   S1   one change more than the head that it rewrites, which is compared as a whole
  *   S2   epochs and zone ids only grow, a zone id is opened once, a zone belongs to the epoch that opened it

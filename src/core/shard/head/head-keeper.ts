@@ -4,7 +4,8 @@
  *   idle --propose--> transacting --answered, whatever--> loading --read--> seen | lost | unknown
  *                          '---------- seen or lost by the watch ----------^
  *
- * An answer of a transaction is never trusted alone (S1): what counts is the head that the coordinator holds afterwards.
+ * An answer of a transaction is never trusted alone (S1): what counts is the head that the coordinator holds
+ * afterwards.
  *   seen     the head holds the change, or a later one of the same owner: it can't be undone
  *   lost     another owner rules, or the epoch passed: the change is not there and can't come any more
  *   unknown  the head is as it was: the request may still arrive. Another proposal compares the same head, so that only

@@ -1,7 +1,7 @@
 /**
  * Decides writes in log order, against the newest state: what the index says, and the records in flight (S12, S15: the
- * log's order is the only order). It owns which write in flight is the newest of its key. It does not own the batch that
- * the records go into (batch-builder.ts), nor what is committed (owner.ts).
+ * log's order is the only order). It owns which write in flight is the newest of its key. It does not own the batch
+ * that the records go into (batch-builder.ts), nor what is committed (owner.ts).
  */
 import { assert, unreachable } from '../../../base/assert.ts';
 import type { Version } from '../../../base/ids.ts';

@@ -14,6 +14,7 @@ import { assert } from '../../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../../base/errors.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
+import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
 import type { CatchUp, ShardEffect, ShardSettings } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
@@ -27,12 +28,9 @@ import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from
 import { Decider } from './decider.ts';
 import { OwnerReads } from './reads.ts';
 import type { WriteQueue } from './write-queue.ts';
-import { changeRetryMs, ZoneChange } from './zone-change.ts';
+import { ZoneChange } from './zone-change.ts';
 import type { Batch } from './zone-writer.ts';
 import { ZoneWriter } from './zone-writer.ts';
-
-const avoidMs = 5_000;
-const fullRetryMs = 1_000;
 
 export interface OwnerStatus {
   readonly epoch: Epoch;
@@ -233,12 +231,12 @@ export class ShardOwner {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') return this.depose('fenced by a logger');
     const { loggers } = this.#parts;
-    loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * avoidMs : avoidMs));
+    loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * times.loggerAvoidedMs : times.loggerAvoidedMs));
     if (reason === 'device-full' && loggers.usable(this.#nowMs).length === 0)
-      this.#fullUntilMs = this.#nowMs + fullRetryMs;
+      this.#fullUntilMs = this.#nowMs + times.diskFullRetryMs;
     // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
     // waits a moment.
-    const delayMs = reason !== 'lost' && this.#zone.committed === 0 ? changeRetryMs : 0;
+    const delayMs = reason !== 'lost' && this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0;
     this.#change.freeze(`replica ${logger}: ${reason}`, this.#zone.committed, this.#nowMs, delayMs);
   }
 
@@ -314,7 +312,7 @@ export class ShardOwner {
     if (batch !== undefined && batch.sentMs < late) slow = this.#zone.missing(batch.end, 0);
     else if (group !== undefined && group.sentMs < late) slow = this.#zone.missing(0, group.number);
     else return false;
-    for (const logger of slow) loggers.avoid(logger, this.#nowMs + avoidMs);
+    for (const logger of slow) loggers.avoid(logger, this.#nowMs + times.loggerAvoidedMs);
     const reason = `no answer for ${settings.loggerTimeoutMs} ms from ${slow.join(', ')}`;
     this.#change.freeze(reason, this.#zone.committed, this.#nowMs);
     return true;

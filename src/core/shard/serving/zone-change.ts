@@ -13,6 +13,7 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Millis, Uuid } from '../../../base/ids.ts';
+import { times } from '../../../base/times.ts';
 import type { ShardIdentity, ShardSettings } from '../events.ts';
 import { zoneChanged } from '../head/head-edits.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
@@ -31,9 +32,6 @@ type Phase =
     };
 
 const serving: Phase = { kind: 'serving' };
-/** Between two attempts to change the zone, milliseconds. */
-export const changeRetryMs = 50;
-
 export class ZoneChange {
   readonly #identity: ShardIdentity;
   readonly #settings: ShardSettings;
@@ -72,7 +70,9 @@ export class ZoneChange {
     if (this.#phase.kind === 'closing') this.freeze(this.#phase.reason, length, nowMs);
   }
 
-  /** S6: from now on nothing commits in the zone, which ends at `length`. `delayMs`: the change itself waits so long. */
+  /**
+   * S6: from now on nothing commits in the zone, which ends at `length`. `delayMs`: the change itself waits so long.
+   */
   freeze(reason: string, length: number, nowMs: Millis, delayMs = 0): void {
     if (this.#phase.kind === 'frozen') return;
     this.#phase = { kind: 'frozen', reason, length, proposeAtMs: nowMs + delayMs };
@@ -95,7 +95,7 @@ export class ZoneChange {
 
   /** Not seen: it stays frozen, since the request may still arrive, and proposes again. */
   retry(nowMs: Millis): void {
-    if (this.#phase.kind === 'frozen') this.#phase.proposeAtMs = nowMs + changeRetryMs;
+    if (this.#phase.kind === 'frozen') this.#phase.proposeAtMs = nowMs + times.zoneChangeRetryMs;
   }
 
   /** The change is seen: gives why it was made. */
@@ -112,7 +112,9 @@ export class ZoneChange {
     this.#phase = serving;
   }
 
-  /** Loggers that could join the zone's replicas, when there are fewer than wanted and they have been back for a while. */
+  /**
+   * Loggers that could join the zone's replicas, when there are fewer than wanted and they have been back for a while.
+   */
   missing(replicas: readonly Uuid[], nowMs: Millis): Uuid[] {
     if (replicas.length >= this.#settings.replicas || this.#phase.kind !== 'serving') return [];
     return this.#loggers.usable(nowMs, this.#settings.regrowDelayMs).filter((logger) => !replicas.includes(logger));

@@ -1,6 +1,6 @@
 /**
- * Taking a shard over (DESIGN.md section 6): claim, seal, read the tail, close and open. Also how a shard begins, and
- * how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
+ * Taking a shard over (docs/design.md section 6): claim, seal, read the tail, close and open. Also how a shard begins,
+ * and how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
  *
  *   loading -> claiming -> verifying the claim -> sealing -> reading the tail -> closing -> verifying the close -> done
  *      any of them, another owner of a higher epoch seen -> lost
@@ -12,6 +12,7 @@ import { assert, unreachable } from '../../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { zoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
+import { times } from '../../../base/times.ts';
 import type { SealAnswer } from '../../../codec/logger-protocol.ts';
 import type { ShardState } from '../following/apply.ts';
 import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from '../events.ts';
@@ -37,9 +38,6 @@ type Step =
   | 'waiting'
   | 'done'
   | 'lost';
-
-const retryMs = 50;
-const sealRetryMs = 250;
 
 /** What a take-over shares with the shard that it belongs to. */
 export interface TakeoverParts {
@@ -108,7 +106,7 @@ export class Takeover {
   /** Begins again from what the coordinator holds, a little later. */
   #again(): void {
     this.#step = 'waiting';
-    this.#retryAtMs = this.#nowMs + retryMs;
+    this.#retryAtMs = this.#nowMs + times.claimRetryMs;
   }
 
   /**
@@ -205,7 +203,7 @@ export class Takeover {
   }
 
   #sendSeals(head: Head): void {
-    this.#sealAgainMs = this.#nowMs + sealRetryMs;
+    this.#sealAgainMs = this.#nowMs + times.sealRetryMs;
     const loggers = head.openZone.replicas.filter(
       (logger) => this.#parts.loggers.isUp(logger) && !this.#answers.has(logger),
     );

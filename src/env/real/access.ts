@@ -1,0 +1,27 @@
+/** Whether this process may write a file, asked without opening it: closing a descriptor would drop POSIX locks. */
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { systemCodeOf } from '../files.ts';
+
+const words: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied (EACCES)',
+  EPERM: 'permission denied (EPERM)',
+  EROFS: 'a read-only file system (EROFS)',
+};
+
+/**
+ * Why this process may not read and write the file `name`, or make it where there is none; undefined when it may, or
+ * when something else is wrong.
+ */
+export function writeDenial(name: string): string | undefined {
+  const { R_OK, W_OK, X_OK } = fs.constants;
+  const isThere = fs.existsSync(name);
+  const target = isThere ? name : path.dirname(name);
+  try {
+    fs.accessSync(target, isThere ? R_OK | W_OK : W_OK | X_OK);
+    return undefined;
+  } catch (cause) {
+    const reason = words[systemCodeOf(cause)];
+    return reason === undefined ? undefined : `${target} cannot be written: ${reason}`;
+  }
+}

@@ -1,25 +1,21 @@
 /**
  * Loads what index-snapshot.ts wrote. Bytes come in pieces of any size; damage is a result that says where, and a
- * damaged snapshot gives nothing. Segments are read into the memory they stay in; the hash table, the free entries and
- * the counts of living bytes are rebuilt from them, so that nothing has to be trusted about them.
+ * damaged snapshot gives nothing. Segments are read into the memory they stay in.
+ *
+ * It owns the order of chunks and the memory that each goes to. It does not own how chunks come together
+ * (chunk-assembler.ts), their forms (codec/index-snapshot.ts), nor the hash table, free entries and counts of living
+ * bytes, which are rebuilt (index-rebuild.ts), so that nothing has to be trusted about them.
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { ShardId, Uuid } from '../../base/ids.ts';
 import { clientId, version } from '../../base/ids.ts';
-import { limits } from '../../base/limits.ts';
 import type { ChunkHead, ChunkKind, SnapshotHeader, SnapshotProblem } from '../../codec/index-snapshot.ts';
-import {
-  ChunkChecker,
-  chunkHeadBytes,
-  chunkKind,
-  decodeChunkHead,
-  decodeOnceClients,
-  decodeSnapshotHeader,
-  hostIsLittleEndian,
-} from '../../codec/index-snapshot.ts';
+import { chunkKind, decodeOnceClients, decodeSnapshotHeader, hostIsLittleEndian } from '../../codec/index-snapshot.ts';
+import { ChunkAssembler } from './chunk-assembler.ts';
 import { arenaSegmentBytes, arenaSegmentsMax, KeyArena } from './index-arena.ts';
-import { EntrySegment, EntryTable, entriesPerSegment, entryBytes, entryWord, entryWords } from './index-entries.ts';
-import { firstSlot, IndexTable, nextSlot } from './index-table.ts';
+import { EntrySegment, EntryTable, entriesPerSegment, entryBytes } from './index-entries.ts';
+import type { Rebuilt } from './index-rebuild.ts';
+import { rebuildIndex } from './index-rebuild.ts';
 import type { OnReplaced } from './key-index.ts';
 import { KeyIndex } from './key-index.ts';
 import type { OnceLimits } from '../once/once-table.ts';
@@ -44,10 +40,6 @@ const order: readonly ChunkKind[] = [
   chunkKind.end,
 ];
 
-/** By the top 10 bits of the hash: at ten million keys a bucket's pages of the table are 128 KiB. */
-const bucketCount = 1_024;
-const bucketShift = 22;
-
 export interface LoaderOptions {
   /** Callback of the index that is loaded; not called for what the snapshot holds. */
   readonly onReplaced?: OnReplaced;
@@ -61,30 +53,27 @@ export interface LoaderOptions {
 export class SnapshotLoader {
   readonly #expected: SnapshotExpected;
   readonly #options: LoaderOptions;
-  readonly #checker = new ChunkChecker();
+  readonly #chunks: ChunkAssembler;
   #problem: SnapshotProblem | undefined;
-  #offset = 0;
-  // The chunk that is arriving.
-  readonly #headBytes = Buffer.alloc(chunkHeadBytes);
-  #filled = 0;
-  #head: ChunkHead | undefined;
-  #payload: Uint8Array = new Uint8Array(0);
-  #entrySegment: EntrySegment | undefined;
-  // What has arrived.
-  #header: SnapshotHeader | undefined;
+  /** Kind of the newest chunk, an index in `order`. */
   #stage = 0;
+  #header: SnapshotHeader | undefined;
   readonly #entries = new EntryTable();
+  /** Segment that entries are arriving in. */
+  #entrySegment: EntrySegment | undefined;
   readonly #arena = new KeyArena();
-  readonly #once: OnceTable;
   #lastKeySegment = -1;
-  // Rebuilding.
-  #steps: Generator<undefined, string | undefined> | undefined;
-  #table: IndexTable | undefined;
-  #size = 0;
+  readonly #once: OnceTable;
+  #steps: Generator<undefined, Rebuilt | string> | undefined;
+  #rebuilt: Rebuilt | undefined;
 
   constructor(expected: SnapshotExpected, options: LoaderOptions = {}) {
     this.#expected = expected;
     this.#options = options;
+    this.#chunks = new ChunkAssembler({
+      prepare: (head) => this.#prepare(head),
+      accept: (head, memory) => this.#accept(head, memory),
+    });
     this.#once = new OnceTable(options.onceLimits ?? onceLimits);
     if (!hostIsLittleEndian) this.#fail('this machine is big-endian');
   }
@@ -94,18 +83,21 @@ export class SnapshotLoader {
     let at = 0;
     while (at < piece.length && this.#problem === undefined) {
       if (this.#stage === order.length - 1) return this.#fail('bytes after the end');
-      at += this.#head === undefined ? this.#takeHead(piece, at) : this.#takePayload(piece, at, this.#head);
+      const taken = this.#chunks.take(piece, at);
+      if (typeof taken === 'string') return this.#fail(taken);
+      at += taken;
     }
     return this.#problem;
   }
 
   /** One step of rebuilding, a few milliseconds. Gives whether there are more. REQUIRES: all bytes were pushed. */
   rebuild(): boolean {
-    if (this.#problem !== undefined || this.#stage !== order.length - 1) return false;
-    this.#steps ??= this.#rebuild();
+    if (this.#problem !== undefined || this.#rebuilt !== undefined || this.#stage !== order.length - 1) return false;
+    this.#steps ??= rebuildIndex(this.#entries, this.#arena);
     const step = this.#steps.next();
     if (step.done !== true) return true;
-    if (step.value !== undefined) this.#fail(step.value);
+    if (typeof step.value === 'string') this.#fail(step.value);
+    else this.#rebuilt = step.value;
     return false;
   }
 
@@ -114,9 +106,9 @@ export class SnapshotLoader {
     while (this.rebuild());
     if (this.#problem !== undefined) return this.#problem;
     const header = this.#header;
-    if (header === undefined || this.#table === undefined) return this.#fail('the snapshot is cut off');
+    if (header === undefined || this.#rebuilt === undefined) return this.#fail('the snapshot is cut off');
     this.#once.restoreFloor(header.floor);
-    const parts = { entries: this.#entries, arena: this.#arena, table: this.#table, size: this.#size };
+    const parts = { entries: this.#entries, arena: this.#arena, ...this.#rebuilt };
     return {
       kind: 'loaded',
       header,
@@ -126,28 +118,12 @@ export class SnapshotLoader {
   }
 
   #fail(reason: string): SnapshotProblem {
-    this.#problem ??= { kind: 'damaged', reason, offset: this.#offset };
+    this.#problem ??= { kind: 'damaged', reason, offset: this.#chunks.offset };
     return this.#problem;
   }
 
-  #takeHead(piece: Uint8Array, at: number): number {
-    const count = Math.min(chunkHeadBytes - this.#filled, piece.length - at);
-    this.#headBytes.set(piece.subarray(at, at + count), this.#filled);
-    this.#filled += count;
-    if (this.#filled < chunkHeadBytes) return count;
-    const head = decodeChunkHead(this.#headBytes);
-    const reason = typeof head === 'string' ? head : this.#prepare(head);
-    if (reason !== undefined) this.#fail(reason);
-    else if (typeof head !== 'string' && head.length === 0) this.#fail('chunk: empty');
-    return count;
-  }
-
-  /** Makes room for the payload, in the memory where it will stay. */
-  #prepare(head: ChunkHead): string | undefined {
-    const stage = order.indexOf(head.kind);
-    if (stage < this.#stage) return 'chunk: out of order';
-    this.#head = head;
-    this.#filled = 0;
+  #prepare(head: ChunkHead): Uint8Array | string {
+    if (order.indexOf(head.kind) < this.#stage) return 'chunk: out of order';
     switch (head.kind) {
       case chunkKind.entries:
         if (head.length > entriesPerSegment * entryBytes || head.length % entryBytes !== 0)
@@ -155,48 +131,31 @@ export class SnapshotLoader {
         if (head.number !== this.#entries.segmentCount || this.#entries.idEnd % entriesPerSegment !== 0)
           return 'entries: out of order';
         this.#entrySegment = new EntrySegment();
-        this.#payload = this.#entrySegment.bytes;
-        return undefined;
+        return this.#entrySegment.bytes;
       case chunkKind.keys:
         if (head.length > arenaSegmentBytes) return 'keys: impossible length';
         if (head.number <= this.#lastKeySegment || head.number >= arenaSegmentsMax) return 'keys: out of order';
-        this.#payload = new Uint8Array(arenaSegmentBytes);
-        return undefined;
+        return new Uint8Array(arenaSegmentBytes);
       default:
-        this.#payload = new Uint8Array(head.length);
-        return undefined;
+        return new Uint8Array(head.length);
     }
   }
 
-  #takePayload(piece: Uint8Array, at: number, head: ChunkHead): number {
-    const count = Math.min(head.length - this.#filled, piece.length - at);
-    this.#payload.set(piece.subarray(at, at + count), this.#filled);
-    this.#filled += count;
-    if (this.#filled < head.length) return count;
-    const payload = this.#payload.subarray(0, head.length);
-    const reason = this.#checker.check(this.#headBytes, head, payload) ?? this.#accept(head, payload);
-    if (reason !== undefined) this.#fail(reason);
-    this.#offset += chunkHeadBytes + head.length;
+  #accept(head: ChunkHead, memory: Uint8Array): string | undefined {
     this.#stage = order.indexOf(head.kind);
-    this.#head = undefined;
-    this.#filled = 0;
-    return count;
-  }
-
-  #accept(head: ChunkHead, payload: Uint8Array): string | undefined {
     switch (head.kind) {
       case chunkKind.header:
-        return this.#acceptHeader(payload);
+        return this.#acceptHeader(memory);
       case chunkKind.entries:
         assert(this.#entrySegment !== undefined, 'the segment was prepared');
         this.#entries.restore(this.#entrySegment, head.length / entryBytes);
         return undefined;
       case chunkKind.keys:
         this.#lastKeySegment = head.number;
-        this.#arena.restore(head.number, this.#payload, head.length);
+        this.#arena.restore(head.number, memory, head.length);
         return undefined;
       case chunkKind.once:
-        return this.#acceptOnce(payload);
+        return this.#acceptOnce(memory);
       case chunkKind.end:
         return this.#entries.segmentCount === this.#header?.entrySegments ? undefined : 'entries: a segment is missing';
       default:
@@ -229,127 +188,6 @@ export class SnapshotLoader {
       });
     }
     return undefined;
-  }
-
-  /**
-   * Checks all entries, then fills the hash table in the order of the hashes' top bits: entries in the order of their
-   * ids would touch a page of the table each, at random, which costs several times as much for millions of keys. Gives
-   * what is wrong with an entry, if something is.
-   */
-  *#rebuild(): Generator<undefined, string | undefined> {
-    const ends = new Uint32Array(bucketCount + 1);
-    // Downwards, so that free entries with small ids are used first.
-    for (let number = this.#entries.segmentCount - 1; number >= 0; number--) {
-      const reason = this.#checkSegment(number, ends);
-      if (reason !== undefined) return reason;
-      yield;
-    }
-    for (let bucket = 1; bucket <= bucketCount; bucket++) ends[bucket] = (ends[bucket] ?? 0) + (ends[bucket - 1] ?? 0);
-    this.#size = ends[bucketCount] ?? 0;
-    const sorted = new Uint32Array(2 * this.#size);
-    for (let number = 0; number < this.#entries.segmentCount; number++) {
-      this.#sortSegment(number, sorted, ends);
-      yield;
-    }
-    this.#table = new IndexTable(this.#size);
-    for (let at = 0; at < sorted.length; at += 2 * entriesPerSegment) {
-      this.#fillRange(this.#table, sorted, at, Math.min(sorted.length, at + 2 * entriesPerSegment));
-      yield;
-    }
-    this.#arena.seal();
-    return undefined;
-  }
-
-  /** Entries in use of a segment, free or not. */
-  #entryCount(number: number): number {
-    return Math.min(entriesPerSegment, this.#entries.idEnd - number * entriesPerSegment);
-  }
-
-  /** Counts the entries of each bucket in `counts`, one further on. */
-  #checkSegment(number: number, counts: Uint32Array): string | undefined {
-    // Imported constants are looked up at each use: copies make this loop three times as fast.
-    const { keyPosition, hash, keyLength: keyLengthWord } = entryWord;
-    const stride = entryWords;
-    const { words, floats } = this.#entries.memoryOf(number);
-    const first = number * entriesPerSegment;
-    for (let index = this.#entryCount(number) - 1; index >= 0; index--) {
-      const at = index * stride;
-      const keyLength = (words[at + keyLengthWord] ?? 0) & 0xffff;
-      if (keyLength === 0) {
-        this.#entries.free(first + index);
-        continue;
-      }
-      const position = words[at + keyPosition] ?? 0;
-      const reason = this.#checkEntry(keyLength, position, floats[index * 5] ?? 0, floats[index * 5 + 1] ?? 0);
-      if (reason !== undefined) return `${reason} (entry ${first + index})`;
-      this.#arena.adopt(position, keyLength);
-      const bucket = (words[at + hash] ?? 0) >>> bucketShift;
-      counts[bucket + 1] = (counts[bucket + 1] ?? 0) + 1;
-    }
-    return undefined;
-  }
-
-  #checkEntry(keyLength: number, position: number, entryVersion: number, entryLba: number): string | undefined {
-    if (keyLength > limits.keyBytesMax || this.#arena.lengthAt(position) !== keyLength) return 'entry: no such key';
-    if (!Number.isSafeInteger(entryVersion) || entryVersion < 0) return 'entry: impossible version';
-    if (!Number.isSafeInteger(entryLba) || entryVersion > entryLba) return 'entry: impossible LBA';
-    return undefined;
-  }
-
-  /** Writes id and hash of entries to `sorted`, by bucket; `next` has the place for the next one of each. */
-  #sortSegment(number: number, sorted: Uint32Array, next: Uint32Array): void {
-    const { words } = this.#entries.memoryOf(number);
-    const { hash: hashWord, keyLength } = entryWord;
-    const stride = entryWords;
-    const first = number * entriesPerSegment;
-    const count = this.#entryCount(number);
-    for (let index = 0; index < count; index++) {
-      if (((words[index * stride + keyLength] ?? 0) & 0xffff) === 0) continue;
-      const hash = words[index * stride + hashWord] ?? 0;
-      const at = next[hash >>> bucketShift] ?? 0;
-      next[hash >>> bucketShift] = at + 1;
-      sorted[2 * at] = first + index;
-      sorted[2 * at + 1] = hash;
-    }
-  }
-
-  #fillRange(table: IndexTable, sorted: Uint32Array, start: number, end: number): void {
-    for (let at = start; at < end; at += 2) {
-      const id = sorted[at] ?? 0;
-      const hash = sorted[at + 1] ?? 0;
-      if (table.insertQuickly(hash, id)) continue;
-      const twin = this.#findTwin(table, hash, id);
-      if (twin === -1) table.insert(hash, id);
-      else this.#resolve(table, hash, id, twin);
-    }
-  }
-
-  /** The entry in the table that has the same key as `id`, or -1. */
-  #findTwin(table: IndexTable, hash: number, id: number): number {
-    const page = table.pageOf(hash);
-    for (let slot = firstSlot(page, hash); page[slot] !== 0; slot = nextSlot(page, slot)) {
-      if (page[slot + 1] !== hash) continue;
-      const other = (page[slot] ?? 0) - 1;
-      const length = this.#entries.keyLength(id);
-      if (
-        length === this.#entries.keyLength(other) &&
-        this.#arena.sameKey(this.#entries.keyPosition(id), this.#entries.keyPosition(other), length)
-      )
-        return other;
-    }
-    return -1;
-  }
-
-  /** Two entries of one key: the newer version stays (S12). */
-  #resolve(table: IndexTable, hash: number, id: number, twin: number): void {
-    const loser = this.#entries.version(id) < this.#entries.version(twin) ? id : twin;
-    if (loser === twin) {
-      table.remove(hash, twin);
-      table.insert(hash, id);
-    }
-    this.#arena.release(this.#entries.keyPosition(loser), this.#entries.keyLength(loser));
-    this.#entries.free(loser);
-    this.#size--;
   }
 }
 

@@ -1,6 +1,5 @@
 /**
- * What clients say to gateways on the client port, and gateways to each other on the peer port (docs/protocol.md), over
- * MessagePack-RPC.
+ * Protocol of the client port and of the peer port between gateways (docs/protocol.md), over MessagePack-RPC.
  *
  *   hello  [map: role, protocolMin, protocolMax, cluster?, node?, instance?, wantsClientId?]  -> map: Welcome
  *   put    [key:bin, value:bin, condition:int, expiresAt:int, client:int, number:int, first:int]  -> version:int
@@ -33,7 +32,7 @@ export interface ShardMap {
   readonly revision: number;
   /** Shard count; slots are split into contiguous ranges as `core/slots.ts` says. */
   readonly shards: number;
-  /** By shard: the number of the gateway that owns it, -1 when nobody does. */
+  /** Number of the gateway that owns each shard, -1 when nobody does. */
   readonly owners: readonly number[];
   /** Client addresses by gateway number; '' when not known. */
   readonly gateways: readonly string[];
@@ -46,7 +45,7 @@ export interface Welcome {
   readonly gateway: number;
   readonly node: string;
   readonly instance: string;
-  /** For `wantsClientId`: an id that nobody else has (S15); else 0. */
+  /** Id that nobody else has (S15), for `wantsClientId`; else 0. */
   readonly client: number;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;

@@ -52,7 +52,7 @@ export interface SnapshotHeader {
   /** The log's position from where replay begins. Zone 0: nothing was applied. */
   readonly watermark: { readonly zone: number; readonly offset: number };
   readonly shardTimeMs: Millis;
-  /** Of the once-only table at the watermark (S15). */
+  /** Floor of the once-only table at the watermark (S15). */
   readonly floor: number;
   readonly seed: { readonly low: number; readonly high: number };
   readonly entrySegments: number;
@@ -81,7 +81,6 @@ export interface OnceState {
 export const hostIsLittleEndian: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 // --- chunks
-// --------------------------------------------------------------------------------------------------------------
 
 /** Makes chunks one after another and keeps their chain of checksums. */
 export class ChunkEncoder {
@@ -143,7 +142,7 @@ export class ChunkChecker {
     return this.#index;
   }
 
-  /** What is wrong with the chunk, or undefined. `head`: its first 16 bytes. */
+  /** Says what is wrong with the chunk; undefined: nothing. `head`: its first 16 bytes. */
   check(head: Uint8Array, decoded: ChunkHead, payload: Uint8Array): string | undefined {
     if ((decoded.kind === chunkKind.header) !== (this.#index === 0)) return 'chunk: the header is not the first';
     const seed = chunkSeed(this.#index, this.#headerChecksum);
@@ -174,7 +173,6 @@ function chunkKindOf(value: number): ChunkKind | undefined {
 }
 
 // --- header
-// --------------------------------------------------------------------------------------------------------------
 
 export function encodeSnapshotHeader(header: SnapshotHeader): Uint8Array {
   const bytes = Buffer.alloc(headerBytes);
@@ -219,7 +217,6 @@ export function decodeSnapshotHeader(payload: Uint8Array): SnapshotHeader | Snap
 }
 
 // --- once-only table
-// -----------------------------------------------------------------------------------------------------
 
 /** Bytes of a client without its results. */
 export const onceClientBytes = clientHeadBytes;

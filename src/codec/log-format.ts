@@ -88,7 +88,6 @@ export function zoneSeed(place: ZonePlace): number {
 }
 
 // --- zone header
-// ---------------------------------------------------------------------------------------------------------
 
 export interface ZoneHeader extends ZonePlace {
   readonly alignment: number;
@@ -163,7 +162,6 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
 }
 
 // --- records
-// -------------------------------------------------------------------------------------------------------------
 
 /** Record to be written. Key and value are ranges of `source`, so that the hot path copies each byte once. */
 export interface RecordInput {

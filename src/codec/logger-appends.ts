@@ -113,9 +113,9 @@ export function readConfirm(params: MessageReader): ConfirmRequest {
 }
 
 export interface ConfirmAnswer {
-  /** The request's: an older answer confirms nothing (S7). */
+  /** Number of the request: an older answer confirms nothing (S7). */
   readonly number: number;
-  /** By item: undefined when the epoch is not fenced, else why it is refused. */
+  /** Refusal of each item; undefined where the epoch is not fenced. */
   readonly refusals: readonly (LoggerRefusalCode | undefined)[];
 }
 

@@ -26,7 +26,7 @@ import { malformed, natural } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
-/** Why a logger refuses. Nothing was changed by a refused request. */
+/** Reasons for which a logger refuses. Nothing was changed by a refused request. */
 export const loggerRefusals = {
   'wrong-logger': 'the request names another logger (S16)',
   fenced: 'a higher epoch has sealed this shard here (S4); detail: that epoch',
@@ -84,8 +84,8 @@ export interface ConfirmItem {
 }
 
 /**
- * What the end of a zone's bytes looks like to a scan (S9). `clean`: nothing follows. `torn`: an append that never
- * became stable.
+ * State of the bytes behind a zone's intact prefix, as a scan finds them (S9). `clean`: nothing follows. `torn`: an
+ * append that never became stable.
  */
 export type TailState = 'clean' | 'torn' | 'damaged';
 
@@ -145,7 +145,6 @@ export interface LoggerStatus {
 }
 
 // --- methods
-// -------------------------------------------------------------------------------------------------------------
 
 export const loggerMethods = {
   append: 'Append',
@@ -183,7 +182,6 @@ export interface ReportRequest {
 }
 
 // --- primitives
-// ----------------------------------------------------------------------------------------------------------
 
 const u48Max = 2 ** 48 - 1;
 export const readShard = (reader: MessageReader): ShardId =>

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 
-/** What was read is not what the message holds. `position`: bytes from the start of the message. */
+/** The message has another form than its reader expects. `position`: bytes from the start of the message. */
 export class MessageFormatError extends Error {
   override readonly name = 'MessageFormatError';
   readonly position: number;
@@ -22,7 +22,7 @@ const depthMax = 64;
  * MessagePack decoder over one complete message. Every method throws MessageFormatError when something else is there.
  */
 export class MessageReader {
-  /** What the ranges refer to. */
+  /** Memory that the ranges refer to. */
   readonly bytes: Buffer;
   position: number;
   /** Start and length of the last `range()`. */

@@ -76,7 +76,7 @@ export class MessageWriter {
     return this.length - (this.#markChunkBytes + this.#markPosition - this.#markStart);
   }
 
-  /** What was written, in order; the caller owns the chunks and they don't change before `reuse`. */
+  /** Gives what was written, in order; the caller owns the chunks and they don't change before `reuse`. */
   take(): Uint8Array[] {
     this.#endChunk();
     const chunks = this.#chunks;

@@ -74,17 +74,17 @@ export interface ZonedDevice {
    */
   finish(zone: DeviceZone, length: number): void;
   /**
-   * After a restart: declares `writePointer` to be the end of what the zone holds, and makes [stableBefore,
-   * writePointer) stable (S3): what a crash left in the cache may never have reached the medium, and an ordinary sync
-   * need not write it. How is the device's business (`file` writes it again in place; a sequential zone must not be).
-   * What lies beyond reads as zeros afterwards unless `keepBeyond`; then the zone takes no write.
+   * Ends a zone's uncertainty after a restart: declares `writePointer` to be the end of what it holds, and makes
+   * [stableBefore, writePointer) stable (S3): what a crash left in the cache may never have reached the medium, and an
+   * ordinary sync need not write it. How is the device's business (`file` writes it again in place; a sequential zone
+   * must not be). What lies beyond reads as zeros afterwards unless `keepBeyond`; then the zone takes no write.
    * @throws DeviceError `invalid` when the zone is not waiting to be recovered, or the bounds are not within it
    */
   recover(zone: DeviceZone, stableBefore: number, writePointer: number, keepBeyond: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What a logger needs of its device beyond the verbs. */
+/** Device as a logger needs it: with members beyond the verbs. */
 export interface LoggerDevice extends ZonedDevice {
   /** Bytes that all zones together can hold, the reserve included. */
   readonly capacityBytes: number;

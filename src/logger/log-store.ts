@@ -24,7 +24,7 @@ import type { MetadataLog } from './metadata-log.ts';
 /** Called exactly once. */
 export type OnMachineAnswer = (answer: MachineAnswer) => void;
 
-/** What arrives from outside; the other events are the store's own. */
+/** Events that arrive from outside; the others are the store's own. */
 export type StoreRequest = Extract<MachineEvent<OnMachineAnswer>, { readonly ticket: OnMachineAnswer }>;
 
 type Effect = MachineEffect<OnMachineAnswer>;
@@ -142,7 +142,7 @@ export class LogStore {
     try {
       same = Buffer.compare(this.#parts.device.readNow(deviceZone, item.offset, item.bytes.length), item.bytes) === 0;
     } catch (error) {
-      // What cannot be read is not known to be the same.
+      // Bytes that cannot be read are not known to be the same.
       if (!(error instanceof DeviceError)) throw error;
       this.#parts.log('error', 'a read failed', { message: error.message });
     }

@@ -43,7 +43,7 @@ export interface LoggerOptions {
   readonly readAddress: Address;
   readonly writeAddress: Address;
   readonly device: LoggerDeviceOptions;
-  /** How much of the device the page cache is taken to hold, bytes. Default 256 MiB. */
+  /** Bytes of the device that the page cache is taken to hold. Default 256 MiB. */
   readonly cacheBytes?: number;
 }
 
@@ -57,7 +57,7 @@ export type LoggerWorld = Environment & { readonly coordinator: Coordinator; rea
 export interface LoggerNode {
   readonly uuid: Uuid;
   readonly instance: InstanceId;
-  /** With the real ports. */
+  /** Addresses with the real ports. */
   readonly readAddress: Address;
   readonly writeAddress: Address;
   status(): LoggerStatus;

@@ -28,7 +28,7 @@ export interface LoggerIdentity {
   readonly zoneSize: number;
 }
 
-/** What an existing device says. `generation`: of the newest checkpoint, 0 when there is none. */
+/** Metadata of an existing device. `generation`: number of the newest checkpoint. */
 export type FoundMetadata =
   | { readonly kind: 'empty' }
   | {
@@ -121,10 +121,10 @@ export class MetadataLog {
   readonly #snapshot: () => readonly MetadataEntry[];
   #zone: number;
   #generation: number;
-  /** Where the next frame goes. */
+  /** Place of the next frame. */
   #end = 0;
   #checkpointLength = 0;
-  /** What a sync that returned has made stable, and what the one under way will. */
+  /** End of what a sync that returned has made stable, and of what the one under way will. */
   #stable = 0;
   #syncing = 0;
   /** The zone given up: waits for its successor's checkpoint, then for its own reset, to become stable. */
@@ -181,7 +181,7 @@ export class MetadataLog {
     if (this.#old === 'reset') this.#old = 'resetting';
   }
 
-  /** It returned. */
+  /** The sync returned. */
   synced(): void {
     this.#stable = this.#syncing;
     if (this.#old === 'resetting') this.#old = 'ready';

@@ -1,4 +1,4 @@
-/** From a device to a store that answers: who is this, what is there, and all of it stable. */
+/** Way from a device to a store that answers: who is this, what is there, and all of it stable. */
 import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
 import { uuid } from '../base/ids.ts';
@@ -18,12 +18,12 @@ import { restoreZones } from './recovery.ts';
 import { ZoneReader } from './zone-reader.ts';
 
 export interface StoreOptions {
-  /** For messages. */
+  /** Folder of the logger, for messages. */
   readonly folder: string;
   readonly cluster: Uuid;
   /** Bytes. */
   readonly zoneSize: number;
-  /** How much of the device the page cache is taken to hold, bytes. */
+  /** Bytes of the device that the page cache is taken to hold. */
   readonly cacheBytes: number;
 }
 

@@ -1,7 +1,6 @@
 /**
- * What a logger does with its device before it answers anybody: it drops what no metadata mentions, scans the zones
- * that were open, and makes what it found there stable again (S3). Finished zones are not read: their length is
- * recorded.
+ * Recovery of a logger's device before it answers anybody: it drops what no metadata mentions, scans the zones that
+ * were open, and makes what it found there stable again (S3). Finished zones are not read: their length is recorded.
  */
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';

@@ -98,7 +98,7 @@ export class ZoneReader {
     });
   }
 
-  /** What waits is never answered. */
+  /** Waits for what is being read; who still waits is never answered. */
   async close(): Promise<void> {
     await Promise.all([this.#coldReads.close(), this.#digests.close()]);
   }

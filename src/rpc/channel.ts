@@ -9,11 +9,11 @@
  * that closes a connection which makes no progress. Nothing that the other side sends may throw out of here; what a
  * handler throws, but MessageFormatError, is a bug and does.
  *
- * It owns one connection and its two directions. The class is large, in lines and fields, because they can't be told
- * apart: answers owed and output that waits pause the input, malformed input is answered, an answer that can't be
- * written becomes another one, and closing ends both and tells everyone once. It does not own where a message ends
- * (message-scanner.ts), the forms of messages (envelope.ts) and of what they carry (codec), which callback waits for
- * which id (waiting-answers.ts), when the other side is too slow (channel-watch.ts), nor reconnecting (link.ts).
+ * It owns one connection and its two directions. It does not own where a message ends (message-scanner.ts), the forms
+ * of messages (envelope.ts) and of what they carry (codec), which callback waits for which id (waiting-answers.ts),
+ * when the other side is too slow (channel-watch.ts), nor reconnecting (link.ts). Large because the two directions
+ * can't be told apart: answers owed and output that waits pause the input, malformed input is answered, an answer that
+ * is too long becomes another one, and closing ends both and tells everyone once.
  */
 import { assert } from '../base/assert.ts';
 import { asBuffer } from '../base/bytes.ts';
@@ -322,8 +322,7 @@ class ConnectionChannel implements RpcChannel {
   }
 
   /**
-   * Where the next message would begin nobody knows. If a request was arriving, it is answered before the connection
-   * closes.
+   * Closes, since nobody knows where the next message would begin. If a request was arriving, it is answered before.
    */
   #refuseStream(reason: string): void {
     const id = requestIdOf(this.#scanner.head());
@@ -348,7 +347,7 @@ class ConnectionChannel implements RpcChannel {
     if (type === messageType.request && count === 4) return this.#dispatchRequest(message);
     if (type === messageType.response && count === 4) return this.#dispatchResponse(message);
     if (type === messageType.notice && count === 3) return this.#dispatchNotice(message);
-    // Of a request with a wrong number of members the id can be read all the same: whoever sent it waits for an answer.
+    // A request with a wrong number of members has an id all the same: whoever sent it waits for an answer.
     if (type === messageType.request && count > 1) {
       const id = readId(message);
       this.#answersOwed++;

@@ -23,12 +23,12 @@ import { checkKey, checkPrefix, checkRevision, checkTransaction, compareKeys } f
 export interface MemoryRequest {
   readonly client: string;
   readonly kind: 'get' | 'list' | 'transact';
-  /** What a transaction writes, what a get asks for, the prefix of a list. */
+  /** Keys that a transaction writes, the key of a get, the prefix of a list. */
   readonly keys: readonly string[];
 }
 
 /**
- * What becomes of a request. Delays are milliseconds and need a clock; without one they are 0. `lost`: never arrives.
+ * Fate of a request. Delays are milliseconds and need a clock; without one they are 0. `lost`: never arrives.
  * The sender is told `unknown` (a read: `not-applied`) after `timeoutMs` without an answer, whether or not the request
  * was or will be applied.
  */
@@ -42,7 +42,7 @@ export interface Fate {
 export interface MemoryOptions {
   readonly clock?: Clock;
   readonly fate?: (request: MemoryRequest) => Fate;
-  /** How long after a change a client's watches hear of it, unless hinted. Default 0. */
+  /** Time after a change until a client's watches hear of it, unless hinted. Default 0. */
   readonly watchDelayMs?: (client: string) => number;
 }
 

@@ -41,7 +41,7 @@ export type DatabaseErrorCode = 'busy' | 'damaged' | 'newer-format' | 'failed';
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
   readonly code: DatabaseErrorCode;
-  /** What became of the transaction. */
+  /** Outcome of the transaction. */
   readonly outcome: 'not-applied' | 'unknown';
   constructor(
     code: DatabaseErrorCode,
@@ -93,7 +93,7 @@ export function createDatabaseFile(file: string): void {
   guarded(file, 'not-applied', () => {
     const database = new Database(file);
     try {
-      // By `exec` alone: a prepared statement would keep the connection open, and the log beside the file, until it is
+      // `exec` alone: a prepared statement would keep the connection open, and the log beside the file, until it is
       // collected.
       database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;');
       database.exec(`BEGIN IMMEDIATE; ${layout} COMMIT;`);

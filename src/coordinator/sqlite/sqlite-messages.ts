@@ -4,7 +4,7 @@ import type { Change, Compare, Entry, Revision, TransactionResult, Write } from 
 
 export interface WorkerSettings {
   readonly file: string;
-  /** How long a request waits for the database's lock. */
+  /** Time that a request waits for the database's lock. */
   readonly lockWaitMsMax: number;
   readonly deletesKept: number;
   /** One word, raised and notified when a message was sent. */
@@ -30,7 +30,7 @@ export type ToWorker =
   | { readonly kind: 'hint' }
   | { readonly kind: 'close' };
 
-/** What keeps the file from being opened: codes of operating errors, and `unavailable` for all else. */
+/** Reasons why the file cannot be opened: codes of operating errors, and `unavailable` for all else. */
 export type OpenFailureCode = 'newer-format' | 'data-damaged' | 'permission-denied' | 'unavailable';
 
 export interface Listing {

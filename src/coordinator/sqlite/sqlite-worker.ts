@@ -147,7 +147,7 @@ class SqliteWorker {
     while (!this.#closing) {
       const seen = Atomics.load(signal, 0);
       for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
-        // What sqlite.ts sends; messages between threads are untyped.
+        // Messages of sqlite.ts: those between threads are untyped.
         this.#take(received.message as ToWorker, monotonicMs());
       }
       this.#doReads();
@@ -308,7 +308,7 @@ class SqliteWorker {
     const positions = new Map<Revision, Watched[]>();
     for (const watched of this.#watches.values())
       positions.set(watched.position, [...(positions.get(watched.position) ?? []), watched]);
-    // Those that are up to date, as a rule all, share one query.
+    // Watches that are up to date, as a rule all, share one query.
     for (const [position, watches] of positions) this.#advance(watches, position);
     this.#version = version;
   }
@@ -372,7 +372,7 @@ function messageOf(error: unknown): string {
 }
 
 function open(): SqliteWorker | undefined {
-  // What sqlite.ts starts the thread with, untyped on its way.
+  // Settings that sqlite.ts starts the thread with, untyped on their way.
   const settings = workerData as WorkerSettings;
   try {
     return new SqliteWorker(settings);

@@ -29,7 +29,7 @@ export interface SqliteCoordinatorOptions {
   readonly file: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** How long a request waits for another process's lock before it fails, not applied. Default 5,000. */
+  /** Time that a request waits for another process's lock before it fails, not applied. Default 5,000. */
   readonly lockWaitMsMax?: number;
   /**
    * ... and how much longer the caller waits for a disk that does not answer, before the outcome is unknown. Default

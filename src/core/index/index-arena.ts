@@ -22,7 +22,7 @@ function spaceOf(length: number): number {
 export class KeyArena {
   /** A dropped segment is an empty array; its number is used again. */
   readonly #segments: Uint8Array[] = [];
-  /** By segment: bytes appended, and how many of them belong to keys that live. */
+  /** Bytes appended to each segment, and how many of them belong to keys that live. */
   readonly #used: number[] = [];
   readonly #live: number[] = [];
   readonly #dropped: number[] = [];
@@ -49,7 +49,7 @@ export class KeyArena {
     return (number << segmentShift) >>> 0;
   }
 
-  /** Where the key's bytes begin in its segment. */
+  /** Start of the key's bytes in its segment. */
   keyStart(position: number): number {
     return ((position & offsetMask) << 2) + 2;
   }
@@ -169,7 +169,7 @@ export class KeyArena {
     return offset >= (this.#used[number] ?? 0) ? -1 : ((number << segmentShift) | (offset >>> 2)) >>> 0;
   }
 
-  /** After all restored keys are adopted and twins released: sparse segments are to be compacted. */
+  /** Ends a restoring, after all keys are adopted and twins released: sparse segments are to be compacted. */
   seal(): void {
     this.#sparse.length = 0;
     for (let number = 0; number < this.#segments.length; number++) this.#noteIfSparse(number);

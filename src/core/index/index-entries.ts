@@ -1,5 +1,5 @@
 /**
- * What the index knows of each key, in segments of 8,192 entries with ids that stay while the key does. One entry, 40
+ * Entries of the index, one for each key, in segments of 8,192, with ids that stay while the key does. One entry, 40
  * bytes:
  *
  *    0 version:f64   8 lba:f64
@@ -17,7 +17,7 @@ const indexMask = entriesPerSegment - 1;
 /** Ids are below 2^32 - 1: the hash table stores id + 1. */
 const segmentsMax = 2 ** (32 - segmentShift) - 1;
 
-/** Where the fields lie that loading reads directly, in u32 from the start of an entry. */
+/** Places of the fields that loading reads directly, in u32 from the start of an entry. */
 export const entryWords = 10;
 export const entryWord = { keyPosition: 6, hash: 7, keyLength: 9 } as const;
 
@@ -61,7 +61,7 @@ export class EntryTable {
     );
   }
 
-  /** For loading. */
+  /** Memory of a segment, for loading. */
   memoryOf(number: number): EntrySegment {
     return this.#segmentOf(number << segmentShift);
   }

@@ -33,7 +33,7 @@ import {
 import type { IndexParts, KeyIndex } from './key-index.ts';
 import type { OnceTable } from '../once/once-table.ts';
 
-/** What is to be kept: a ShardState is one. */
+/** State that is to be kept: a ShardState is one. */
 export interface SnapshotSource {
   readonly cluster: Uuid;
   readonly shard: ShardId;

@@ -16,7 +16,7 @@ const loadMax = 0.8;
  * instead of splitting.
  */
 const depthMax = 20;
-/** What a typed array costs beside its bytes, roughly. */
+/** Memory of a typed array beside its bytes, roughly. */
 const arrayOverheadBytes = 200;
 
 export class IndexTable {
@@ -58,7 +58,7 @@ export class IndexTable {
     place(page, hash, id + 1);
   }
 
-  /** For loading: inserts and gives true, unless a slot with the same hash is in the way or the page is full. */
+  /** Inserts, for loading, and gives true, unless a slot with the same hash is in the way or the page is full. */
   insertQuickly(hash: number, id: number): boolean {
     const page = this.pageOf(hash);
     const countAt = page.length - 2;

@@ -193,7 +193,7 @@ export class KeyIndex {
     return found;
   }
 
-  /** For snapshots: the parts as they are, and keys stay where they are until `unpin`. */
+  /** Gives the parts as they are, for snapshots; keys stay where they are until `unpin`. */
   pin(): IndexParts {
     this.#pins++;
     return { entries: this.#entries, arena: this.#arena, table: this.#table, size: this.#size };

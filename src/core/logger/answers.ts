@@ -1,4 +1,4 @@
-/** What a logger's machine answers: refusals at once, everything else when it is stable (S3). */
+/** Answers of a logger's machine: refusals at once, everything else when it is stable (S3). */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Lba } from '../../base/ids.ts';
 import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
@@ -8,7 +8,7 @@ import type { HeldZone } from './zone-table.ts';
 
 /** A request that was carried out and is answered when that is stable. */
 export type Waiter<Ticket> =
-  /** `end`: of the append's bytes, in the zone. */
+  /** `end`: the end of the append's bytes in the zone. */
   | {
       readonly kind: 'append';
       readonly ticket: Ticket;

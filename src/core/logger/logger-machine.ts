@@ -127,7 +127,6 @@ export class LoggerMachine<Ticket> {
   }
 
   // --- append
-  // ------------------------------------------------------------------------------------------------------------
 
   #append(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -205,7 +204,6 @@ export class LoggerMachine<Ticket> {
   }
 
   // --- seal, finish, reset
-  // -----------------------------------------------------------------------------------------------
 
   #seal(ticket: Ticket, shard: ShardId, id: ZoneId, epoch: Epoch): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -263,7 +261,6 @@ export class LoggerMachine<Ticket> {
   }
 
   // --- syncs
-  // -------------------------------------------------------------------------------------------------------------
 
   #startSync(): MachineEffect<Ticket>[] {
     return !this.#failed && this.#rounds.begin() ? [{ kind: 'sync' }] : [];

@@ -1,6 +1,6 @@
 /**
- * What a logger's machine is told, and what it wants done (logger-machine.ts). `Ticket` is the shell's: it says where
- * an answer goes.
+ * Events and effects of a logger's machine (logger-machine.ts): what it is told and what it wants done. `Ticket` is the
+ * shell's: it says where an answer goes.
  */
 import type { Epoch, Lba, ShardId, ZoneId } from '../../base/ids.ts';
 import type { AppendItem, LoggerRefusal, SealAnswer } from '../../codec/logger-protocol.ts';

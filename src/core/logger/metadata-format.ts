@@ -66,7 +66,7 @@ export interface ZoneEntry {
   readonly batches: number;
 }
 
-/** What every frame of a metadata zone says about itself. */
+/** Statements of every frame of a metadata zone about itself. */
 export interface FrameHeader {
   readonly kind: 'checkpoint' | 'changes';
   readonly cluster: Uuid;
@@ -222,7 +222,6 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
 }
 
 // --- reading a metadata zone
-// ---------------------------------------------------------------------------------------------
 
 export type MetadataZoneResult =
   /** `frames` begins with the checkpoint. `end` is where the next frame would be. */

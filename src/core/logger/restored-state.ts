@@ -1,6 +1,6 @@
 /**
- * What a logger knows of itself when it starts: the metadata log's frames folded together, then what the scans of open
- * zones found.
+ * State of a logger when it starts: the metadata log's frames folded together, then what the scans of open zones
+ * found.
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
@@ -15,7 +15,7 @@ export interface RestoredZone {
   readonly deviceZone: number;
   readonly copyId: string;
   readonly finished: boolean;
-  /** Of a finished zone its sealed length, else the end of the intact prefix. */
+  /** Sealed length of a finished zone, else the end of the intact prefix. */
   readonly length: number;
   readonly seen: number;
   readonly batches: number;
@@ -30,7 +30,7 @@ export interface RestoredState {
 
 export const emptyState: RestoredState = { fences: new Map(), zoneFloors: new Map(), zones: [] };
 
-/** What the metadata log says, before any scan. */
+/** State that the metadata log records, before any scan. */
 export interface RecordedState {
   readonly fences: Map<ShardId, Epoch>;
   readonly zoneFloors: Map<ShardId, ZoneId>;

@@ -1,6 +1,7 @@
 /**
- * Which sync covers what (S3). A round is one sync of the device: what was written, reset or recorded before it began
- * is stable when it has returned, and who waited for that is answered. What comes meanwhile is for the next round.
+ * Rounds of syncs: which sync covers what (S3). A round is one sync of the device: what was written, reset or recorded
+ * before it began is stable when it has returned, and who waited for that is answered. What comes meanwhile is for the
+ * next round.
  *
  *   waiting, freed, `written` of dirty zones  --begin-->  covered, freeing, `syncing`
  *                                             --end---->  answered, free, `stable`
@@ -13,7 +14,7 @@ import { assert } from '../../base/assert.ts';
 import type { HeldZone } from './zone-table.ts';
 
 export interface EndedRound<Waiter> {
-  /** Those whom the round covered, in the order in which they came. */
+  /** Waiters that the round covered, in the order in which they came. */
   readonly answered: readonly Waiter[];
   /** Device zones whose resets are stable now. */
   readonly free: readonly number[];

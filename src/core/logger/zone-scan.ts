@@ -38,9 +38,9 @@ export type ZoneScan =
       /** Highest committed length in any good batch header. */
       readonly seen: number;
       readonly tail: TailState;
-      /** In the intact prefix. */
+      /** Number of batches in the intact prefix. */
       readonly batches: number;
-      /** When the tail is damaged: where, and what is wrong. */
+      /** Place and kind of the damage, when the tail is damaged. */
       readonly damage: { readonly offset: number; readonly reason: string } | undefined;
     }
   | { readonly kind: 'newer-format'; readonly format: number };
@@ -119,7 +119,7 @@ function* withoutHeader(window: ScanWindow): Scan<ZoneScan> {
   };
 }
 
-/** What follows the intact prefix, from `start`, a batch boundary. */
+/** Classifies what follows the intact prefix, from `start`, a batch boundary. */
 function* classify(window: ScanWindow, start: number, seenBefore: number): Scan<Rest> {
   let seen = seenBefore;
   let at = start;
@@ -202,7 +202,7 @@ class ScanWindow {
     this.#bytes = got.length >= length ? got : Buffer.concat([got, Buffer.alloc(length - got.length)]);
   }
 
-  /** What stands at `at`, where a batch is expected. */
+  /** Reads what stands at `at`, where a batch is expected. */
   *piece(at: number): Scan<Piece> {
     if (at >= this.bound) return { kind: 'untouched' };
     const result = yield* this.#header(at);

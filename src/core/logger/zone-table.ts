@@ -1,6 +1,6 @@
 /**
- * What a logger holds: its zones by shard and id, each shard's fence and zone floor (S4), and the device zones that are
- * free. A shard's fence and zone floor outlive its zones.
+ * Table of what a logger holds: its zones by shard and id, each shard's fence and zone floor (S4), and the device zones
+ * that are free. A shard's fence and zone floor outlive its zones.
  *
  * Kept here: fences and zone floors only rise (S4); a device zone holds one zone (S11). Whoever changes something that
  * a restart must find gets the entries that say so, for the metadata log.
@@ -36,7 +36,7 @@ export interface HeldZone extends ZoneName {
   readonly copyId: string;
   /** Seed of its checksums, kept since every append needs it. */
   readonly seed: number;
-  /** What a restart's scan saw behind the intact prefix. */
+  /** State of the bytes behind the intact prefix, as a restart's scan saw them. */
   readonly tail: TailState;
   /** `restarted`: found open by this process. */
   state: 'open' | 'restarted' | 'finished';
@@ -51,7 +51,7 @@ export interface HeldZone extends ZoneName {
   batches: number;
 }
 
-/** What is known of a shard; 0: no fence, no zone floor. */
+/** Knowledge of a shard; 0: no fence, no zone floor. */
 interface HeldShard {
   fence: Epoch | 0;
   zoneFloor: ZoneId | 0;
@@ -84,7 +84,6 @@ export class ZoneTable {
   }
 
   // --- zones
-  // -------------------------------------------------------------------------------------------------------------
 
   find(shard: ShardId, zone: ZoneId): HeldZone | undefined {
     return this.#shards.get(shard)?.zones.get(zone);
@@ -122,7 +121,6 @@ export class ZoneTable {
   }
 
   // --- fences and zone floors
-  // --------------------------------------------------------------------------------------------
 
   /** Whether an owner of `epoch` is refused in the shard's zones, seen or unseen (S4). */
   isFenced(shard: ShardId, epoch: Epoch): boolean {
@@ -157,7 +155,6 @@ export class ZoneTable {
   }
 
   // --- as others see it
-  // --------------------------------------------------------------------------------------------------
 
   /** Zones of `shard`, or all, by shard and id. `occupied`: bytes of the medium that a device zone has. */
   report(shard: ShardId | undefined, occupied: (deviceZone: number) => number): ZoneStatus[] {
@@ -196,7 +193,6 @@ export class ZoneTable {
   }
 
   // --- parts
-  // -------------------------------------------------------------------------------------------------------------
 
   #shard(shard: ShardId): HeldShard {
     let held = this.#shards.get(shard);
@@ -215,7 +211,7 @@ export class ZoneTable {
   }
 }
 
-/** What the metadata log says of a zone: the length of an open one is found by a scan. */
+/** Entry of a zone in the metadata log: the length of an open one is found by a scan. */
 export function entryOf(zone: HeldZone): MetadataEntry {
   const finished = zone.state === 'finished';
   return {

@@ -1,5 +1,5 @@
 /**
- * What is known of one client's numbered writes (S15): a ring by number, from the first number that the client may
+ * Results of one client's numbered writes (S15): a ring by number, from the first number that the client may
  * still repeat, of results and of writes in flight.
  *
  * It owns the ring and its counts, and grows it as far as it is asked to. It does not own who is remembered and in
@@ -50,7 +50,7 @@ const inFlight = 255;
 export class ClientResults<Token> {
   readonly id: number;
 
-  // Of the table.
+  // Members that the table keeps here.
   partial = false;
   /** Something of the client is committed; else it is here for what is in flight. */
   committed = false;

@@ -1,6 +1,6 @@
 /**
- * What a shard remembers of numbered writes, so that each is applied once (S15; RIFL, SOSP'15): per client the first
- * number that it may still repeat, and the results of the numbers from there on.
+ * Table of the numbered writes that a shard remembers, so that each is applied once (S15; RIFL, SOSP'15): per client
+ * the first number that it may still repeat, and the results of the numbers from there on.
  *
  * It owns who is remembered, in which order, and who is forgotten when there are too many: floors and limits. It does
  * not own the results of one client (once-client.ts), nor the log: the owner logs the floor records that it asks for.
@@ -27,7 +27,7 @@ import { limits } from '../../base/limits.ts';
 import type { KnownNumber, OnceEntry, OnceResult, OnceSums } from './once-client.ts';
 import { ClientResults, ringSizeMin } from './once-client.ts';
 
-/** What the owner is to do with a write. */
+/** Verdict on a write: what the owner is to do with it. */
 export type OnceCheck<Token> =
   /** Never seen: apply it. */
   | { readonly kind: 'new' }
@@ -106,7 +106,7 @@ export class OnceTable<Token = unknown> {
     return this.#sums.bytes;
   }
 
-  /** What the owner is to do with a write. Changes nothing. REQUIRES: client is not 0. */
+  /** Says what the owner is to do with a write. Changes nothing. REQUIRES: client is not 0. */
   check(client: ClientId, number: RequestNumber, firstIncomplete: RequestNumber): OnceCheck<Token> {
     if (number < firstIncomplete) return superseded;
     const known = this.#clients.get(client);
@@ -191,7 +191,6 @@ export class OnceTable<Token = unknown> {
   }
 
   // --- snapshots
-  // ------------------------------------------------------------------------------------------------------------
 
   /** Ids of all clients, the one silent for longest first. */
   clientIds(): ClientId[] {
@@ -229,7 +228,6 @@ export class OnceTable<Token = unknown> {
   }
 
   // --- parts
-  // ----------------------------------------------------------------------------------------------------------------
 
   #checkUnknown(known: ClientResults<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
     if (known.partial) return forgotten;

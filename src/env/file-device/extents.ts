@@ -1,5 +1,5 @@
 /**
- * Who has which extent of a `file` device. A free extent is
+ * Extents of a `file` device: which are used, which are free. A free extent is
  *
  *   fresh    beyond everything ever written: it reads as zeros and occupies nothing
  *   dirty    stale bytes of an older zone lie in it

@@ -26,7 +26,7 @@ import type { Layout } from './options.ts';
 import type { Superblock } from './superblock.ts';
 import { ZerosAhead } from './zeros-ahead.ts';
 import type { Piece, Zone } from './zone.ts';
-import { newZone, piecesOf, stateOf } from './zone.ts';
+import { newZone, piecesOf, stateOf, whyNotWritten } from './zone.ts';
 import { ZoneSpace } from './zone-space.ts';
 
 export interface FileDeviceParts {
@@ -226,7 +226,7 @@ export class FileDevice implements LoggerDevice {
     await this.sync();
   }
 
-  /** What was not synced may be lost. Waits for the sync under way. Idempotent. */
+  /** Waits for the sync under way. Bytes that were not synced may be lost. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#syncs.idle();
@@ -249,23 +249,16 @@ export class FileDevice implements LoggerDevice {
   #checkWrite(zone: DeviceZone, offset: number, length: number): Zone {
     this.#checkZone(zone);
     const found = this.#zones.get(zone) ?? newZone();
-    const { alignment, zoneCapacity } = this.geometry;
-    if (found.finished) throw invalid(`zone ${zone} is full`);
-    if (!found.known || !found.writable)
-      throw invalid(`zone ${zone} must be recovered, dropping what lies beyond, before it is written`);
-    if (offset !== found.writePointer)
-      throw invalid(`write at ${offset} of zone ${zone}, whose write pointer is ${found.writePointer}`);
-    if (length % alignment !== 0) throw invalid(`write of ${length} bytes: not a multiple of ${alignment}`);
-    if (offset + length > zoneCapacity)
-      throw invalid(`write of ${length} bytes at ${offset}: beyond the zone's capacity of ${zoneCapacity}`);
+    const reason = whyNotWritten(found, offset, length, this.geometry);
+    if (reason !== undefined) throw invalid(`zone ${zone}: ${reason}`);
     return found;
   }
 
   // --- places
 
   /**
-   * Where [offset, offset + length) of a zone lies in the file, neighbours joined; `at` is undefined where it lies
-   * nowhere.
+   * Pieces of the file in which [offset, offset + length) of a zone lies, neighbours joined; `at` is undefined where
+   * it lies nowhere.
    */
   #pieces(zone: DeviceZone, offset: number, length: number): Piece[] {
     this.#checkZone(zone);

@@ -16,7 +16,7 @@ export class Medium {
   readonly place: ExtentPlace;
   readonly #file: File;
   #failure: DeviceError | undefined;
-  /** How far this object has written or knows the file to be stable. */
+  /** End of what this object has written, or knows to be stable, in the file. */
   #fileBytes: number;
 
   constructor(path: string, file: File, place: ExtentPlace, stableBytes: number) {
@@ -43,7 +43,7 @@ export class Medium {
       });
   }
 
-  /** What a failed write or sync is to the caller. Anything but `full` is final. */
+  /** Translates a failed write or sync for the caller. Anything but `full` is final. */
   writeError(cause: unknown, what: string): DeviceError {
     if (cause instanceof DeviceError) return cause;
     if (isFull(cause)) return new DeviceError('full', this.#text(cause, what), { cause });

@@ -245,7 +245,7 @@ function endOf(numbers: Iterable<number>): number {
   return end;
 }
 
-/** On a full file system the device opens without its reserve: what is there can be read, and space be given back. */
+/** Opens the device without its reserve on a full file system: what is there can be read, and space be given back. */
 function unlessFull(work: () => void): void {
   try {
     work();

@@ -104,7 +104,7 @@ export class FileImage {
     const waiting = this.#touched(this.#operations);
     const touched = this.#touched(covered);
     for (const operation of covered) {
-      // Of a page that no later operation touches, all that the cache holds is stable: that page is taken as it is.
+      // A page that no later operation touches is stable as the cache holds it: it is taken as it is.
       if (operation.kind === 'truncate') this.#apply(operation);
       else this.#applyBytes(operation.offset, operation.bytes, waiting);
     }

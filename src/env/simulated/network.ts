@@ -149,7 +149,6 @@ export class SimulatedNetwork {
   }
 
   // --- for the ends of connections
-  // ------------------------------------------------------------------------------------------
 
   isDown(name: string): boolean {
     return this.#down.has(name);
@@ -266,7 +265,7 @@ class ConnectionEnd implements Connection {
   readonly #network: SimulatedNetwork;
   #state: EndState = 'connecting';
   #handler: ConnectionHandler | undefined;
-  /** From here to the other side, and back; there once both sides are. */
+  /** Pipe from here to the other side, whose end leads back; there once both sides are. */
   #out: Pipe | undefined;
   #peer: ConnectionEnd | undefined;
   /** Written before the connection was open. */
@@ -286,7 +285,6 @@ class ConnectionEnd implements Connection {
   }
 
   // --- Connection
-  // -----------------------------------------------------------------------------------------------------------
 
   handle(handler: ConnectionHandler): void {
     assert(this.#handler === undefined, 'a connection is handled once');
@@ -342,7 +340,6 @@ class ConnectionEnd implements Connection {
   }
 
   // --- what the network does to it
-  // ------------------------------------------------------------------------------------------
 
   get isClosed(): boolean {
     return this.#state === 'closed';
@@ -404,7 +401,6 @@ class ConnectionEnd implements Connection {
   }
 
   // --- PipeReceiver
-  // ---------------------------------------------------------------------------------------------------------
 
   onBytes(bytes: Uint8Array): void {
     if (this.#state === 'closed') return this.#answerDead();

@@ -12,11 +12,11 @@ export type PipeEnd = 'end' | 'reset';
 export interface PipeOptions {
   readonly delayMinMs: number;
   readonly delayMaxMs: number;
-  /** What one connection can carry. */
+  /** Rate that one connection can carry. */
   readonly bytesPerMs: number;
-  /** Of a piece that arrives: that it is cut at a random place and the rest comes later. */
+  /** Probability that a piece that arrives is cut at a random place and the rest comes later. */
   readonly splitProbability: number;
-  /** Of two pieces that have arrived: that they come as one. */
+  /** Probability that two pieces that have arrived come as one. */
   readonly joinProbability: number;
   /** A receiver gets no longer pieces than this. */
   readonly pieceBytesMax: number;
@@ -137,7 +137,7 @@ export class Pipe {
     });
   }
 
-  /** When what is sent now begins to arrive: not before what was sent earlier. */
+  /** Time at which what is sent now begins to arrive: not before what was sent earlier. */
   #arrival(): number {
     const { delayMinMs, delayMaxMs } = this.#options;
     return Math.max(this.#lastAt, this.#clock.now() + delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs));

@@ -80,8 +80,10 @@ export class EntryTable {
   }
 
   free(id: number): void {
-    const { words } = this.#segmentOf(id);
+    const { floats, words } = this.#segmentOf(id);
     const at = (id & indexMask) * 10;
+    // The next key of this id begins with no version.
+    floats[(id & indexMask) * 5] = 0;
     words[at + 9] = 0;
     words[at + 6] = this.#free;
     this.#free = id + 1;
@@ -147,6 +149,7 @@ export class EntryTable {
     this.#segmentOf(id).words[(id & indexMask) * 10 + 6] = position;
   }
 
+  /** REQUIRES: `version` is not older than the entry's (S12). */
   setRecord(
     id: number,
     version: number,
@@ -157,6 +160,7 @@ export class EntryTable {
   ): void {
     const { floats, words } = this.#segmentOf(id);
     const index = id & indexMask;
+    assert(version >= (floats[index * 5] ?? 0), 'S12 an entry never gets an older version');
     floats[index * 5] = version;
     floats[index * 5 + 1] = lba;
     const at = index * 10;

@@ -140,10 +140,8 @@ export class KeyIndex {
     expiresAt: number,
   ): boolean {
     assert(length >= 1 && length <= limits.keyBytesMax && start + length <= bytes.length, 'a key has 1..1024 bytes');
-    assert(
-      version <= lba && expiresAt >= 0 && expiresAt < 2 ** 48,
-      'a version is the LBA of the record or of an earlier copy',
-    );
+    assert(version <= lba, 'S12 a version is the LBA of the record or of an earlier copy');
+    assert(expiresAt >= 0 && expiresAt < 2 ** 48, 'an expiry fits its field');
     const hash = this.hash(bytes, start, length);
     let id = this.findHashed(hash, bytes, start, length);
     if (id === -1) {

@@ -177,6 +177,7 @@ export class LoggerMachine<Ticket> {
       zone.state === 'open' && zone.epoch === item.epoch,
       'S2 a zone is written by one epoch, and not after a restart (S3)',
     );
+    assert(write.deviceZone === zone.deviceZone, 'S16 an append is written where its zone lies');
     assert(item.offset === zone.written, 'S11 an append is written at the write pointer');
     assert(!this.#table.isFenced(item.shard, item.epoch), 'S4 no append of a fenced epoch is written');
     zone.written += item.bytes.length;

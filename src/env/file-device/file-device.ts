@@ -254,8 +254,6 @@ export class FileDevice implements LoggerDevice {
     return found;
   }
 
-  // --- places
-
   /**
    * Pieces of the file in which [offset, offset + length) of a zone lies, neighbours joined; `at` is undefined where
    * it lies nowhere.

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AssertionFailure } from '../../../src/base/assert.ts';
+import { EntryTable } from '../../../src/core/index/index-entries.ts';
 import { hashKey } from '../../../src/core/index/index-hash.ts';
 import { IndexTable } from '../../../src/core/index/index-table.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
@@ -46,6 +47,22 @@ test('every field comes back as it was put, up to its limit', () => {
   assert.deepEqual(Buffer.from(index.keyOf(id)).toString(), 'a key');
   assert.equal(index.find(key, 2, 4), -1);
   assert.equal(index.find(key, 1, 5), -1);
+});
+
+test('S12 an entry never gets an older version, but the next key of a freed entry begins anew', () => {
+  const entries = new EntryTable();
+  const id = entries.allocate();
+  entries.setRecord(id, 20, 20, 50, 7, 0);
+  entries.setRecord(id, 20, 30, 50, 7, 0);
+  assert.throws(() => entries.setRecord(id, 19, 40, 50, 7, 0), /S12/);
+  entries.free(id);
+  assert.equal(entries.allocate(), id);
+  entries.setRecord(id, 1, 1, 50, 7, 0);
+  assert.equal(entries.version(id), 1);
+});
+
+test('S12 a version is never beyond its record', () => {
+  assert.throws(() => putKey(new KeyIndex(seed), Buffer.from('k'), 2, 1), /S12/);
 });
 
 test('a key is 1..1,024 bytes', () => {

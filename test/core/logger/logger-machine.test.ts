@@ -373,6 +373,16 @@ describe('the machine holds its caller to the rules', () => {
     assert.throws(() => new Rig().synced(), /S3/);
   });
 
+  test('S11, S16 a write that went to another place is not taken', () => {
+    const rig = new Rig();
+    const writer = new ZoneWriter();
+    rig.append(writer.filled(10));
+    const skipped = writer.filled(10);
+    const next = { ticket: 'x', item: skipped, deviceZone: 2, batches: 1, committed: 0 };
+    assert.throws(() => rig.step({ kind: 'written', write: { ...next, deviceZone: 3 } }), /S16/);
+    assert.throws(() => rig.step({ kind: 'written', write: { ...next, item: writer.filled(10) } }), /S11/);
+  });
+
   test('S2, S4 a write behind the back of the checks is not taken', () => {
     const rig = new Rig();
     const writer = new ZoneWriter();

@@ -45,7 +45,7 @@ export function readReport(params: MessageReader): ReportRequest {
 
 export function writeReportAnswer(out: MessageWriter, zones: readonly ZoneStatus[]): void {
   out.array(zones.length);
-  for (const { copyId, batches, digest, ...zone } of zones) out.value({ ...zone, generation: copyId, batches, digest });
+  for (const zone of zones) out.value(zone);
 }
 
 export function readReportAnswer(result: MessageReader): ZoneStatus[] {
@@ -67,7 +67,7 @@ function zoneStatus(reader: MessageReader, map: Fields): ZoneStatus {
     seen: numberField(reader, map, 'seen'),
     capacity: numberField(reader, map, 'capacity'),
     occupied: numberField(reader, map, 'occupied'),
-    copyId: textField(reader, map, 'generation'),
+    copyId: textField(reader, map, 'copyId'),
     batches: numberField(reader, map, 'batches'),
     digest: typeof map['digest'] === 'string' ? map['digest'] : undefined,
   };

@@ -1,6 +1,9 @@
 /**
  * MessagePack decoder over one complete message, as the scanner found it. Every read is checked against the end of the
  * message, so that a reader that expects more than was sent never runs into the next message.
+ *
+ * It owns the place in one message. It does not own where the message ends (message-scanner.ts), nor copies: ranges and
+ * binaries share the message's memory. What methods and their members mean is their codec's.
  */
 import { isUtf8 } from 'node:buffer';
 

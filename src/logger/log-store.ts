@@ -2,6 +2,9 @@
  * Carries out what the machine decides on the device: writes now, one sync for all that was written in a turn, answers
  * behind it. While a sync runs, the next turns' appends are written, and the next sync begins as soon as it has
  * returned.
+ *
+ * It owns the order of effects, the end of a turn and the sync under way. It does not own any decision
+ * (core/logger/logger-machine.ts), the metadata's places (metadata-log.ts), nor reads (zone-reader.ts).
  */
 import type { Log } from '../base/log.ts';
 import type { ShardId, ZoneId } from '../base/ids.ts';

@@ -5,6 +5,9 @@
  *   folder/device   the zones, the logger's metadata and identity among them (S16)
  *
  *   start: lock -> device -> metadata -> scan open zones -> make stable -> listen -> register
+ *
+ * It owns the life of the parts: the order in which they are opened and closed. It does not own what they do: requests
+ * (requests.ts), storing (log-store.ts), reading (zone-reader.ts), recovery (recovery.ts).
  */
 import { assert, present } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';

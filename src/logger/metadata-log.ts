@@ -6,6 +6,9 @@
  *   persist --> [grown?] --> checkpoint in the other zone --sync--> reset the old zone --sync--> it may be used again
  *
  * What is written here is made stable by the same sync as the data (S3).
+ *
+ * It owns the two zones, their turns and the place of the next frame. It does not own the form of frames and entries,
+ * the state that they record (core/logger), nor syncs (log-store.ts).
  */
 import { assert } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';

@@ -2,6 +2,9 @@
  * PUT 4/5, next: core/shard/serving/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads
  * requests, checks whom they are meant for and their limits, has core/logger/logger-machine.ts decide, and writes the
  * answers.
+ *
+ * It owns the form of requests and answers, and whom they are for (S16). It does not own what is refused behind that
+ * (the machine's), nor connections (rpc/listen.ts).
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';

@@ -1,5 +1,8 @@
 /**
  * Reads and digests: from the cache at once, else in the thread pool, a few at a time, without blocking the event loop.
+ *
+ * It owns the queues of cold reads and digests. It does not own what may be read (the machine's `readable`), nor
+ * checksums: whoever asked checks what it gets.
  */
 import type { Log } from '../base/log.ts';
 import type { DigestItem, LoggerRefusalCode, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';

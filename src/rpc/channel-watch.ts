@@ -9,6 +9,9 @@
  *
  * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still
  * counts.
+ *
+ * It owns the timer and what it knows of progress. It does not own the connection: it says that it stalled, the channel
+ * closes it.
  */
 import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';

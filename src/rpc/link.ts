@@ -7,6 +7,9 @@
  *               exponential backoff)
  *
  * From any state: `retarget` begins anew at another address, `close` ends it for ever.
+ *
+ * It owns attempts, their deadline and the pauses between them. It does not own the channel's messages (channel.ts),
+ * what a handshake says (its options'), nor what is to be sent again after an outage (its user's).
  */
 import { assert } from '../base/assert.ts';
 import { times } from '../base/times.ts';

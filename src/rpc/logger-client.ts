@@ -6,6 +6,9 @@
  * Each `onAnswer` is called exactly once. `lost` means that the outcome is unknown (the connection is down, was cut, or
  * the answer was not understood); nothing was sent when there was no connection. It is then called before the method
  * returns: callers must be ready for that.
+ *
+ * It owns no state but the logger's name. It does not own the connections (the gateway's links), deadlines, nor
+ * repetition.
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type { ConfirmAnswer } from '../codec/logger-appends.ts';

@@ -3,6 +3,9 @@
  * come on microtasks, or after delays of the injected clock. `fate` decides what becomes of each request, so that the
  * simulator can lose requests and answers, or let one arrive after its sender was told `unknown` (S1, S6, S8: the
  * outcomes nobody knows).
+ *
+ * It owns the store, its watches and the delays of answers. It does not own the checks that all implementations share
+ * (requests.ts), nor what the entries mean (the records beside it, core/shard).
  */
 import { assert } from '../../base/assert.ts';
 import type { Clock, Timer } from '../../env/clock.ts';

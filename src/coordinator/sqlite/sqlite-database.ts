@@ -6,6 +6,9 @@
  *   meta(name, value)               revision: the newest; forgotten: tombstones up to here are gone; openings
  *
  * `application_id` marks the file as ours, `user_version` is the version of this layout.
+ *
+ * It owns the connection, the layout and its statements. It does not own waiting for the lock: `busy` is an answer here
+ * (sqlite-worker.ts tries again).
  */
 import Database from 'libsql';
 import { present } from '../../base/assert.ts';

@@ -6,6 +6,9 @@
  *
  * Transactions that wait at the same time are made stable by one sync. A lock held by another process is retried here,
  * with SQLite's own waiting switched off, since only so a holder that is stopped can be found out (stopped-holder.ts).
+ *
+ * It owns the order of requests, their deadlines at the lock, and the positions of watches. It does not own the layout
+ * of the file (sqlite-database.ts), nor who stops whom (stopped-holder.ts).
  */
 import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../../base/assert.ts';

@@ -2,6 +2,10 @@
  * The embedded coordinator: all processes of one machine share one SQLite file. The file is used by a worker thread
  * (the one place of the product that has threads), so that a wait for the lock or for the disk never stalls the
  * caller's event loop.
+ *
+ * It owns the worker thread, the requests that wait for it, and their deadlines. It does not own the file
+ * (sqlite-worker.ts, sqlite-database.ts), the checks that all implementations share (requests.ts), nor what the entries
+ * mean.
  */
 import { Worker } from 'node:worker_threads';
 import { unreachable } from '../../base/assert.ts';

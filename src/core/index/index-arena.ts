@@ -5,6 +5,9 @@
  *
  * and its position is (segment * segment size + offset) / 4, a u32: 16 GiB of keys. Space of deleted keys comes back by
  * moving what lives in a sparse segment to the end and dropping the segment (KeyIndex does it, a few keys at a time).
+ *
+ * It owns the bytes of keys and how many of them live. It does not own which entry has which key, nor when a sparse
+ * segment is compacted (key-index.ts).
  */
 import { assert } from '../../base/assert.ts';
 

@@ -17,6 +17,9 @@
  *
  * Loading: index-loader.ts. Replay must reach the position where the snapshot was finished before the index is served;
  * before that, keys may seem newer than the position.
+ *
+ * It owns the order of copying and the argument above. It does not own the form of chunks (codec/index-snapshot.ts),
+ * files, nor when a snapshot is taken (the gateway's).
  */
 import { unreachable } from '../../base/assert.ts';
 import type { Millis, ShardId, Uuid } from '../../base/ids.ts';

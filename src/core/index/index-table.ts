@@ -5,6 +5,8 @@
  * slot holds the whole hash beside the id, so that probing and splitting never touch an entry.
  *
  *   page = (id + 1:u32 hash:u32)* count:u32 depth:u32        id + 1 = 0: the slot is free
+ *
+ * It owns slots. It does not own keys: two keys of one hash are told apart by the index (key-index.ts).
  */
 import { assert } from '../../base/assert.ts';
 

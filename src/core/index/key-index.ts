@@ -9,6 +9,10 @@
  *
  * Parts: IndexTable (hash -> entry id), EntryTable (entry id -> fields), KeyArena (the bytes of keys), hashKey.
  * Snapshots: index-snapshot.ts.
+ *
+ * It owns the three parts and what one write does to all of them. It does not own the log, its order and its positions
+ * (core/shard), expiry (it stores the time, nobody here compares it), nor snapshots (index-snapshot.ts,
+ * index-loader.ts).
  */
 import { assert } from '../../base/assert.ts';
 import type { Lba, Version } from '../../base/ids.ts';

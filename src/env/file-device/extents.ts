@@ -12,6 +12,9 @@
  *
  * The reserve: ordinary zones leave `reserve` extents that occupy space already, so that a privileged zone can be
  * written on a full device and on a full file system.
+ *
+ * It owns numbers of extents and their states. It does not own their bytes, nor the entries of the map about them
+ * (zone-space.ts).
  */
 import { assert } from '../../base/assert.ts';
 

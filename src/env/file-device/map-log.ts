@@ -19,6 +19,9 @@
  * generation is damage, never a torn write. What was not synced when the machine died is missing sectors: the log ends
  * before the first. It must not end before what a later sector calls stable: that is damage as well. Damage is
  * reported, never guessed around.
+ *
+ * It owns the two areas and the place of the next entry. It does not own what the entries are about (zone-space.ts),
+ * when one is stable (the device's syncs), nor the rest of the file.
  */
 import { assert, present } from '../../base/assert.ts';
 import { asBuffer, isZero } from '../../base/bytes.ts';

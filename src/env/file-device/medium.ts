@@ -1,6 +1,9 @@
 /**
  * The file under a `file` device: bytes to extents, errors to the device's, and the state of failure that a bad write
  * or sync leaves (S17).
+ *
+ * It owns the file and its failure. It does not own which extents a zone has (zone-space.ts), nor when to sync
+ * (group-sync.ts).
  */
 import { assert } from '../../base/assert.ts';
 import type { File } from '../files.ts';

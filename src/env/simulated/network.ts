@@ -8,6 +8,9 @@
  * host is up again and something is sent to it.
  *
  * A simplification: when only the way back is blocked, acknowledgements pass all the same, so `onDrain` still comes.
+ *
+ * It owns hosts, listeners, links between hosts and the two ends of connections. It does not own bytes under way
+ * (pipe.ts), nor a released input's memory (delivered-input.ts).
  */
 import { assert } from '../../base/assert.ts';
 import { formatAddress, parseAddress } from '../address.ts';

@@ -1,6 +1,9 @@
 /**
  * One direction of a simulated connection: bytes and, last, how it ends, delivered in order after random delays. What a
  * blocked path or a paused receiver holds back stays here until it goes on.
+ *
+ * It owns the bytes under way and when they arrive. It does not own why a path is blocked, nor what an end means to its
+ * receiver (network.ts).
  */
 import type { Timer } from '../clock.ts';
 import type { SimulatedClock } from './clock.ts';

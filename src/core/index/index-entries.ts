@@ -70,6 +70,8 @@ export class EntryTable {
     if (this.#free !== 0) {
       const id = this.#free - 1;
       this.#free = this.keyPosition(id);
+      // The next key of this id begins with no version (S12).
+      this.#segmentOf(id).floats[(id & indexMask) * 5] = 0;
       return id;
     }
     if (this.#idEnd >>> segmentShift === this.#segments.length) {
@@ -80,10 +82,8 @@ export class EntryTable {
   }
 
   free(id: number): void {
-    const { floats, words } = this.#segmentOf(id);
+    const { words } = this.#segmentOf(id);
     const at = (id & indexMask) * 10;
-    // The next key of this id begins with no version.
-    floats[(id & indexMask) * 5] = 0;
     words[at + 9] = 0;
     words[at + 6] = this.#free;
     this.#free = id + 1;

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { silent } from '../src/base/log.ts';
-import { openSqliteCoordinator } from '../src/coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../src/coordinator/sqlite/sqlite.ts';
 import { RealClock } from '../src/env/real/clock.ts';
 
 type Order =

@@ -5,10 +5,10 @@
  * round is not reported.
  */
 import { lba, clientId, millis, requestNumber, shardId, uuid, version } from '../src/base/ids.ts';
-import { loadSnapshot } from '../src/core/index-loader.ts';
-import { IndexSnapshot } from '../src/core/index-snapshot.ts';
-import { KeyIndex } from '../src/core/key-index.ts';
-import { OnceTable } from '../src/core/once-table.ts';
+import { loadSnapshot } from '../src/core/index/index-loader.ts';
+import { IndexSnapshot } from '../src/core/index/index-snapshot.ts';
+import { KeyIndex } from '../src/core/index/key-index.ts';
+import { OnceTable } from '../src/core/once/once-table.ts';
 import { ValueCache } from '../src/gateway/value-cache.ts';
 
 const cluster = uuid('0123456789abcdef0123456789abcdef');

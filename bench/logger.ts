@@ -12,16 +12,9 @@ import { fileURLToPath } from 'node:url';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../src/base/ids.ts';
 import { silent } from '../src/base/log.ts';
 import type { ZonePlace } from '../src/codec/log-format.ts';
-import {
-  batchLayout,
-  encodeRecord,
-  encodeZoneHeader,
-  recordKind,
-  recordLength,
-  sealBatch,
-  zoneSeed,
-} from '../src/codec/log-format.ts';
-import { MemoryCoordinator } from '../src/coordinator/memory.ts';
+import { batchLayout, finishBatch } from '../src/codec/log-batch.ts';
+import { encodeRecord, encodeZoneHeader, recordKind, recordLength, zoneSeed } from '../src/codec/log-format.ts';
+import { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
 import type { Files } from '../src/env/files.ts';
 import { realEnvironment } from '../src/env/real/environment.ts';
 import { startLogger } from '../src/logger/logger.ts';
@@ -165,7 +158,7 @@ class Appender {
       committedLength: 0,
       shardTimeMs: millis(1),
     };
-    sealBatch(bytes, 0, header, this.#seed);
+    finishBatch(bytes, 0, header, this.#seed);
     return bytes;
   }
 }

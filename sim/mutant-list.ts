@@ -32,9 +32,9 @@ export const mutants: readonly Mutant[] = [
     name: 'ack before sync',
     rule: 'S3',
     file: machine,
-    find: "        this.#wait({\n            kind: 'append',\n            ticket,\n            zone,\n            end: zone.written,\n            lba: lbaOf(item.zone, item.offset, this.#options.zoneSize),\n        });",
+    find: "        this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });",
     replace:
-      "        this.#unsynced = true; zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: lbaOf(item.zone, item.offset, this.#options.zoneSize) } });",
+      "        zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: this.#lbaOf(item) } });",
   },
   {
     name: 'ack before all replicas',
@@ -62,22 +62,22 @@ export const mutants: readonly Mutant[] = [
     name: 'fence does not stop confirmations',
     rule: 'S4',
     file: machine,
-    find: "        if (this.#fenceOf(item.shard) > item.epoch)\n            return 'fenced';",
+    find: "        if (this.#table.isFenced(item.shard, item.epoch))\n            return 'fenced';",
     replace: '',
   },
   {
     name: 'fence does not stop appends',
     rule: 'S4',
     file: machine,
-    find: "        if (fence > item.epoch)\n            return [refuse(ticket, 'fenced', fence)];",
+    find: "        if (this.#table.isFenced(item.shard, item.epoch))\n            return [refuse(ticket, 'fenced', this.#table.fenceOf(item.shard))];",
     replace: '',
   },
   {
     name: 'fence not synced before a seal is answered',
     rule: 'S3',
     file: machine,
-    find: "            this.#unsynced = true;\n            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
-    replace: "            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
+    find: "            this.#rounds.changed();\n            effects.push({ kind: 'persist', entries });",
+    replace: "            effects.push({ kind: 'persist', entries });",
   },
   {
     name: 'place left out of the checksum',
@@ -97,7 +97,7 @@ export const mutants: readonly Mutant[] = [
     name: 'fence not durable',
     rule: 'S4',
     file: machine,
-    find: "            effects.push({ kind: 'persist', entries: [{ kind: 'fence', shard, epoch }] });",
+    find: "            effects.push({ kind: 'persist', entries });",
     replace: '',
   },
   {
@@ -105,8 +105,7 @@ export const mutants: readonly Mutant[] = [
     rule: 'S3',
     file: machine,
     find: "        return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone })];",
-    replace:
-      "        return [...effects, { kind: 'answer', ticket, answer: answerOf({ kind: 'seal', ticket, zone }) }];",
+    replace: "        return [...effects, answer({ kind: 'seal', ticket, zone })];",
   },
   {
     name: 'epoch resumed after a restart',
@@ -126,7 +125,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'open zone continued by a restarted logger',
     rule: 'S3',
-    file: machine,
+    file: 'src/core/logger/zone-table.js',
     find: "state: zone.finished ? 'finished' : 'restarted',",
     replace: "state: zone.finished ? 'finished' : 'open',",
   },
@@ -155,7 +154,7 @@ export const mutants: readonly Mutant[] = [
     name: 'new zone not entered in the metadata log',
     rule: 'S3',
     file: machine,
-    find: "            effects.push({ kind: 'persist', entries: [...this.#retire(item.shard, item.zone - 1), entryOf(zone)] });",
+    find: "            effects.push({ kind: 'persist', entries: [...this.#table.retire(item.shard, item.zone - 1), entryOf(zone)] });",
     replace: '',
   },
   {
@@ -284,7 +283,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'older record wins',
     rule: 'S12',
-    file: 'src/core/key-index.js',
+    file: 'src/core/index/key-index.js',
     find: '            if (version < this.#entries.version(id))\n                return false;',
     replace: '            if (version > this.#entries.version(id) && version % 7 === 0)\n                return false;',
   },

@@ -46,7 +46,7 @@ class LoggerWitness {
       state.flatMap((entry) => (entry.kind === 'fence' ? [[entry.shard, entry.epoch] as const] : [])),
     );
     for (const entry of state)
-      if (entry.kind === 'zone') promises.restarted(entry.generation, fences.get(entry.shard) ?? 0);
+      if (entry.kind === 'zone') promises.restarted(entry.copyId, fences.get(entry.shard) ?? 0);
   }
 
   told(event: MachineEvent<unknown>): void {
@@ -90,9 +90,9 @@ class LoggerWitness {
   }
 
   #created({ shard, zone }: Pick<Asked, 'shard' | 'zone'>): void {
-    const generation = this.#generation(shard, zone);
-    if (generation === undefined) return;
-    this.#copies.set(nameOf({ shard, zone }), { copy: this.#promises.created(shard, zone, generation), isOwn: true });
+    const copyId = this.#copyId(shard, zone);
+    if (copyId === undefined) return;
+    this.#copies.set(nameOf({ shard, zone }), { copy: this.#promises.created(shard, zone, copyId), isOwn: true });
   }
 
   /** Undefined: the logger holds no such zone. */
@@ -100,16 +100,16 @@ class LoggerWitness {
     const name = nameOf({ shard, zone });
     let found = this.#copies.get(name);
     if (found !== undefined) return found;
-    const generation = this.#generation(shard, zone);
-    if (generation === undefined) return undefined;
-    const copy = this.#promises.find(generation) ?? this.#promises.created(shard, zone, generation);
+    const copyId = this.#copyId(shard, zone);
+    if (copyId === undefined) return undefined;
+    const copy = this.#promises.find(copyId) ?? this.#promises.created(shard, zone, copyId);
     this.#copies.set(name, (found = { copy, isOwn: false }));
     return found;
   }
 
-  #generation(shard: number, zone: number): string | undefined {
+  #copyId(shard: number, zone: number): string | undefined {
     return this.#machine.report(undefined, () => 0).find((status) => status.shard === shard && status.zone === zone)
-      ?.generation;
+      ?.copyId;
   }
 }
 

@@ -10,7 +10,7 @@ import { assert } from '../src/base/assert.ts';
 import type { Millis } from '../src/base/ids.ts';
 import { millis } from '../src/base/ids.ts';
 import type { Compare, Coordinator, Entry, TransactionResult, Watch, Write } from '../src/coordinator/coordinator.ts';
-import type { MemoryCoordinator } from '../src/coordinator/memory.ts';
+import type { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
 import type { Clock, Timer } from '../src/env/clock.ts';
 import type { Environment } from '../src/env/environment.ts';
 import type { File, Files } from '../src/env/files.ts';

@@ -32,6 +32,7 @@ describe('the rules catch what they are for', () => {
     ['import-direction', 'src/logger/a.ts', "export { x } from '../client/x.ts';"],
     ['import-direction', 'src/core/a.ts', "import { x } from '../env/clock.ts';"],
     ['import-direction', 'src/codec/a.ts', "import type { x } from '../core/x.ts';"],
+    ['import-direction', 'src/env/a.ts', "import { x } from '../codec/x.ts';"],
     ['import-direction', 'src/rpc/a.ts', "const x = await import('../cli/x.ts');"],
     ['import-direction', 'src/cli/a.ts', "import { x } from '../../test/x.ts';"],
     ['import-direction', 'src/cli/a.ts', "import { x } from '../env/simulated/x.ts';"],

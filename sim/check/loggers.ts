@@ -10,8 +10,8 @@ import { Violation } from './violation.ts';
 export interface ZoneCopy {
   readonly shard: number;
   readonly zone: number;
-  /** Name of the copy, which outlives the process (S10). */
-  readonly generation: string;
+  /** Its name, which outlives the process (S10). */
+  readonly copyId: string;
   /** End of what was acknowledged. */
   acknowledged: number;
   /** Length that seals were answered with. */
@@ -29,15 +29,15 @@ export class LoggerPromises {
     this.#onViolation = onViolation;
   }
 
-  created(shard: number, zone: number, generation: string): ZoneCopy {
-    const copy: ZoneCopy = { shard, zone, generation, acknowledged: 0, sealed: undefined, fence: 0, finished: false };
-    this.#copies.set(generation, copy);
+  created(shard: number, zone: number, copyId: string): ZoneCopy {
+    const copy: ZoneCopy = { shard, zone, copyId, acknowledged: 0, sealed: undefined, fence: 0, finished: false };
+    this.#copies.set(copyId, copy);
     return copy;
   }
 
   /** A copy that an earlier process created. */
-  find(generation: string): ZoneCopy | undefined {
-    return this.#copies.get(generation);
+  find(copyId: string): ZoneCopy | undefined {
+    return this.#copies.get(copyId);
   }
 
   /** `isOwn`: the process that answers is the one that created the copy. */
@@ -52,8 +52,8 @@ export class LoggerPromises {
   }
 
   /** A process of the logger has started and holds the copy, with this fence for its shard. */
-  restarted(generation: string, fence: number): void {
-    const copy = this.find(generation);
+  restarted(copyId: string, fence: number): void {
+    const copy = this.find(copyId);
     if (copy !== undefined && fence < copy.fence)
       this.#violated(copy, `the fence is ${fence} after a restart, though a seal of epoch ${copy.fence} was answered`);
   }
@@ -75,7 +75,7 @@ export class LoggerPromises {
       this.#violated(copy, `a seal was answered with ${length}, though ${copy.acknowledged} bytes are acknowledged`);
   }
 
-  #violated({ shard, zone, generation }: ZoneCopy, what: string): void {
-    this.#onViolation(new Violation(`S3 shard ${shard} zone ${zone}, copy ${generation}: ${what}`));
+  #violated({ shard, zone, copyId }: ZoneCopy, what: string): void {
+    this.#onViolation(new Violation(`S3 shard ${shard} zone ${zone}, copy ${copyId}: ${what}`));
   }
 }

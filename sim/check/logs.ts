@@ -3,19 +3,13 @@
  * (S11), checksums and places (S16), acknowledged writes against the records at their versions (S5), request numbers
  * that appear twice (S15).
  */
+import { asBuffer } from '../../src/base/bytes.ts';
 import type { Uuid, ZoneId } from '../../src/base/ids.ts';
 import { epoch, lbaOf, shardId, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { ZonePlace } from '../../src/codec/log-format.ts';
-import {
-  asBuffer,
-  checkBatchBody,
-  decodeBatchHeader,
-  decodeRecord,
-  decodeZoneHeader,
-  recordKind,
-  zoneSeed,
-} from '../../src/codec/log-format.ts';
+import { checkBatchBody, decodeBatchHeader } from '../../src/codec/log-batch.ts';
+import { decodeRecord, decodeZoneHeader, recordKind, zoneSeed } from '../../src/codec/log-format.ts';
 import { slotOfKey, shardOfSlot } from '../../src/core/slots.ts';
 import type { HistoryEvent } from '../history.ts';
 import { decodeValue } from '../values.ts';

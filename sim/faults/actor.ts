@@ -2,7 +2,7 @@
  * Faults as the rest of the simulator knows them: data in the plan, a way to draw it, and an actor that does it to a
  * cluster and ends it. Each file beside this one holds one fault, or a few that belong together; table.ts lists them.
  */
-import type { Fate, MemoryCoordinator, MemoryRequest } from '../../src/coordinator/memory.ts';
+import type { Fate, MemoryCoordinator, MemoryRequest } from '../../src/coordinator/memory/memory.ts';
 import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import type { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import type { SimulatedNetwork } from '../../src/env/simulated/network.ts';

@@ -2,7 +2,7 @@
  * The faults of one life at work: an actor for each row of the table, told of what happens in the cluster. What it does
  * not own: when a fault happens (life.ts), and nodes, which the cluster starts and stops.
  */
-import type { Fate, MemoryRequest } from '../../src/coordinator/memory.ts';
+import type { Fate, MemoryRequest } from '../../src/coordinator/memory/memory.ts';
 import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { SimulatedNode } from '../node.ts';

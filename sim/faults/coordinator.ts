@@ -1,5 +1,5 @@
 /** Requests to the coordinator that are lost or late, with their answers, and news of it that are. */
-import type { Fate, MemoryRequest } from '../../src/coordinator/memory.ts';
+import type { Fate, MemoryRequest } from '../../src/coordinator/memory/memory.ts';
 import { below } from '../../src/env/random.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import { budget } from '../budget.ts';

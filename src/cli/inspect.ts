@@ -3,19 +3,12 @@
  * nothing.
  */
 import * as path from 'node:path';
+import { asBuffer } from '../base/bytes.ts';
 import { KvError } from '../base/errors.ts';
 import { lbaOf } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import {
-  asBuffer,
-  decodeBatchHeader,
-  decodeRecord,
-  decodeZoneHeader,
-  recordKind,
-  zoneSeed,
-  type BatchHeader,
-  type DecodedRecord,
-} from '../codec/log-format.ts';
+import { decodeBatchHeader, type BatchHeader } from '../codec/log-batch.ts';
+import { decodeRecord, decodeZoneHeader, recordKind, zoneSeed, type DecodedRecord } from '../codec/log-format.ts';
 import type { ZoneEntry } from '../core/logger/metadata-format.ts';
 import { foldFrames } from '../core/logger/restored-state.ts';
 import type { ZoneScan } from '../core/logger/zone-scan.ts';

@@ -5,7 +5,7 @@ import type { Log } from '../base/log.ts';
 import { times } from '../base/times.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import { startLogger } from '../logger/logger.ts';
 import { addressesOf, requireLoopback, type ClusterConfig } from './config.ts';

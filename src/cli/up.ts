@@ -3,7 +3,7 @@ import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import { silent } from '../base/log.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
 import type { FolderLock } from '../env/files.ts';
 import { lockFolder } from '../env/folder-lock.ts';
 import { NetworkError } from '../env/network.ts';

@@ -18,7 +18,7 @@ import {
 } from '../codec/client-requests.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
-import type { RequestWindow } from '../core/request-window.ts';
+import type { RequestWindow } from '../core/once/request-window.ts';
 import { slotOfKey } from '../core/slots.ts';
 import type { Link } from './link.ts';
 import type { DeleteResult, PutResult } from './types.ts';

@@ -9,7 +9,7 @@ import type { ClientId } from '../base/ids.ts';
 import { clientId } from '../base/ids.ts';
 import { times } from '../base/times.ts';
 import type { Welcome } from '../codec/client-protocol.ts';
-import { RequestWindow } from '../core/request-window.ts';
+import { RequestWindow } from '../core/once/request-window.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Link } from './link.ts';
 import type { Request } from './request.ts';

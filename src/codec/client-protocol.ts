@@ -30,7 +30,7 @@ export interface ShardMap {
   readonly revision: number;
   /** Shard count; slots are split into contiguous ranges as `core/slots.ts` says. */
   readonly shards: number;
-  /** By shard: the number of the gateway that owns it, -1 when nobody does. */
+  /** Number of the gateway that owns each shard, -1 when nobody does. */
   readonly owners: readonly number[];
   /** Client addresses by gateway number; '' when not known. */
   readonly gateways: readonly string[];
@@ -43,7 +43,7 @@ export interface Welcome {
   readonly gateway: number;
   readonly node: string;
   readonly instance: string;
-  /** For `wantsClientId`: an id that nobody else has (S15); else 0. */
+  /** Id that nobody else has (S15), for `wantsClientId`; else 0. */
   readonly client: number;
   readonly keyBytesMax: number;
   readonly valueBytesMax: number;

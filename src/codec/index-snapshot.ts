@@ -4,15 +4,17 @@
  *
  *   snapshot = header-chunk entries-chunk* keys-chunk* once-chunk* end-chunk
  *   chunk    =
- *     0  checksum:u32   of bytes 4 .. end, seeded with the chunk's index (0, 1, ...) xor, but for the header, the header's checksum
+ *     0  checksum:u32   of bytes 4 .. end, seeded with the chunk's index (0, 1, ...) xor the header's checksum (but for
+ *                       the header)
  *     4  length:u32     of the payload, at most 1 MiB
  *     8  kind:u8 "H" "E" "K" "O" "Z"   9 zero:u24
  *    12  number:u32     of the segment; else 0
  *    16  payload
- *   header = magic:u32 "KVS1" format:u16 0:u16 shard:u32 zone size:u32 cluster:16 bytes watermark zone:u64 watermark offset:u64
- *            shard time:u64 floor:u64 seed low:u32 seed high:u32 entry segments:u32 0:u32                                  80 bytes
- *   E      = entry*     (40 bytes each: core/index-entries.ts)
- *   K      = key*       (length:u16 bytes padding to 4: core/index-arena.ts)
+ *   header = magic:u32 "KVS1" format:u16 0:u16 shard:u32 zone size:u32 cluster:16 bytes watermark zone:u64
+ *            watermark offset:u64 shard time:u64 floor:u64 seed low:u32 seed high:u32 entry segments:u32 0:u32
+ *            80 bytes
+ *   E      = entry*     (40 bytes each: core/index/index-entries.ts)
+ *   K      = key*       (length:u16 bytes padding to 4: core/index/index-arena.ts)
  *   O      = client*, client = id:u64 first:u64 flags:u8 (1 partial) 0:u8 count:u16 result*
  *            result = number - first:u32 kind:u8 has-reply:u8 reply length:u16 version:u64 reply
  *   end    = chunk count:u32 (this one included)  total:u32 (checksum over all former chunks' checksums)
@@ -25,7 +27,7 @@ import { checksum } from '../base/checksum.ts';
 import type { Millis, ShardId, Uuid } from '../base/ids.ts';
 import { clientId, millis, shardId, uuid, version } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { asBuffer, readU64, writeU64 } from './bytes.ts';
+import { asBuffer, readU64, writeU64 } from '../base/bytes.ts';
 import { recordKind } from './log-format.ts';
 import type { RecordKind } from './log-format.ts';
 
@@ -50,7 +52,7 @@ export interface SnapshotHeader {
   /** The log's position from where replay begins. Zone 0: nothing was applied. */
   readonly watermark: { readonly zone: number; readonly offset: number };
   readonly shardTimeMs: Millis;
-  /** Of the once-only table at the watermark (S15). */
+  /** Floor of the once-only table at the watermark (S15). */
   readonly floor: number;
   readonly seed: { readonly low: number; readonly high: number };
   readonly entrySegments: number;
@@ -140,7 +142,7 @@ export class ChunkChecker {
     return this.#index;
   }
 
-  /** What is wrong with the chunk, or undefined. `head`: its first 16 bytes. */
+  /** Says what is wrong with the chunk; undefined: nothing. `head`: its first 16 bytes. */
   check(head: Uint8Array, decoded: ChunkHead, payload: Uint8Array): string | undefined {
     if ((decoded.kind === chunkKind.header) !== (this.#index === 0)) return 'chunk: the header is not the first';
     const seed = chunkSeed(this.#index, this.#headerChecksum);

@@ -1,9 +1,11 @@
 /**
- * The log format (docs/formats.md): what lies in a zone, byte for byte. All integers are little-endian.
+ * The log format (docs/formats.md): what lies in a zone, byte for byte. Here are places, zone headers and records;
+ * batches are in log-batch.ts. All integers are little-endian.
  *
  *   zone    = zone-header batch*
  *   header  = magic:u32 "KVZ1" checksum:u32 format:u16 alignment-log2:u8 0:u8 shard:u32 zone:u48 epoch:u48
- *             cluster:16 bytes zone-size:u32 created:u48(ms since 1970)       58 bytes, zero-filled to 64, then to the alignment
+ *             cluster:16 bytes zone-size:u32 created:u48(ms since 1970)
+ *             54 bytes, zero-filled to 64, then to the alignment
  *   batch   = batch-header block-checksum:u32* record* padding
  *   batch-header =
  *     0  magic:u32 "KVB1"
@@ -36,6 +38,7 @@
  * committed length.
  */
 import { assert } from '../base/assert.ts';
+import { aligned, asBuffer, isZero, readU64, writeU48, writeU64 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
 import type { ClientId, Epoch, Millis, RequestNumber, ShardId, Uuid, Version, ZoneId } from '../base/ids.ts';
 import {
@@ -49,21 +52,16 @@ import {
   zoneId,
 } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import { asBuffer, isZero, readU64, writeU64 } from './bytes.ts';
-
-export { asBuffer, isZero };
 
 export const formatVersion = 1;
 export const zoneHeaderBytes = 64;
-export const batchHeaderBytes = 64;
 export const recordHeaderBytes = 16;
 
 const zoneMagic = 0x315a564b; // "KVZ1"
-const batchMagic = 0x3142564b; // "KVB1"
 
 /**
- * `floor`: the key is a client id (u64); ids at or below it that are not remembered are forgotten (S15). `time`: only
- * shard time.
+ * Kinds of records. `floor`: the key is a client id (u64); ids at or below it that are not remembered are forgotten
+ * (S15). `time`: only shard time.
  */
 export const recordKind = { put: 1, delete: 2, refusal: 3, floor: 4, time: 5 } as const;
 export type RecordKind = (typeof recordKind)[keyof typeof recordKind];
@@ -71,7 +69,7 @@ export type RecordKind = (typeof recordKind)[keyof typeof recordKind];
 export const recordFlag = { relocated: 1, expires: 2, numbered: 4, reply: 8 } as const;
 const recordFlagsKnown = 15;
 
-/** Where bytes belong (S16). */
+/** Place where bytes belong (S16). */
 export interface ZonePlace {
   readonly cluster: Uuid;
   readonly shard: ShardId;
@@ -84,18 +82,9 @@ export function samePlace(a: ZonePlace, b: ZonePlace): boolean {
   return a.cluster === b.cluster && a.shard === b.shard && a.zone === b.zone && a.epoch === b.epoch;
 }
 
-/** The part of a checksum's seed that all of a zone's bytes share. */
+/** Part of a checksum's seed that all of a zone's bytes share. */
 export function zoneSeed(place: ZonePlace): number {
   return checksum(Buffer.from(`${place.cluster}/${place.shard}/${place.zone}/${place.epoch}`, 'latin1'));
-}
-
-/** Rounds up to a multiple of `alignment`, a power of two. */
-export function aligned(length: number, alignment: number): number {
-  return Math.ceil(length / alignment) * alignment;
-}
-
-function writeU48(bytes: Buffer, value: number, offset: number): void {
-  bytes.writeUIntLE(value, offset, 6);
 }
 
 // --- zone header -----------------------------------------------------------------------------------------------------
@@ -127,7 +116,7 @@ export function encodeZoneHeader(header: ZoneHeader): Buffer {
   return bytes;
 }
 
-/** What stands where something was expected: `untouched` is all zeros, `damaged` says what is wrong. */
+/** Bytes that are not what was expected there: `untouched` ones are all zeros, `damaged` says what is wrong. */
 export type Unreadable =
   | { readonly kind: 'untouched' }
   | { readonly kind: 'short'; readonly needed: number }
@@ -174,7 +163,7 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
 
 // --- records ---------------------------------------------------------------------------------------------------------
 
-/** A record to be written. Key and value are ranges of `source`, so that the hot path copies each byte once. */
+/** Record to be written. Key and value are ranges of `source`, so that the hot path copies each byte once. */
 export interface RecordInput {
   readonly kind: RecordKind;
   readonly source: Uint8Array;
@@ -182,7 +171,7 @@ export interface RecordInput {
   readonly keyLength: number;
   readonly valueStart: number;
   readonly valueLength: number;
-  /** Set for a relocated record: its version stays. */
+  /** Version of a relocated record, which stays; undefined: the record's LBA is its version. */
   readonly version?: Version | undefined;
   readonly expiresAt?: Millis | undefined;
   /** 0: not numbered. */
@@ -205,10 +194,10 @@ export function recordLength(record: RecordInput): number {
   );
 }
 
-/** A record that was read. Key and value are ranges of the bytes it was decoded from. */
+/** Record that was read. Key and value are ranges of the bytes it was decoded from. */
 export interface DecodedRecord {
   readonly kind: RecordKind;
-  /** Of the record, in the bytes given. */
+  /** Start of the record in the bytes given. */
   readonly start: number;
   readonly length: number;
   readonly keyStart: number;
@@ -270,6 +259,10 @@ export function encodeRecord(out: Buffer, start: number, record: RecordInput, se
 
 export type RecordResult = { readonly kind: 'record'; readonly record: DecodedRecord } | Unreadable;
 
+const nobody = clientId(0);
+const unnumbered = requestNumber(0);
+const inconsistent: Unreadable = { kind: 'damaged', reason: 'record: lengths do not add up' };
+
 /**
  * Decodes the record at `start` and checks its checksum for the place (`seed`, `offset`). `headOnly`: the value is not
  * there (catch-up entries carry records without values) and the checksum, which covers it, is not checked.
@@ -293,239 +286,79 @@ export function decodeRecord(
     return { kind: 'damaged', reason: 'record: impossible lengths' };
   const end = start + length - (headOnly ? valueLength : 0);
   if (length < recordHeaderBytes || bytes.length < end) return { kind: 'short', needed: length };
-  if (!headOnly && checksum(bytes.subarray(start + 4, end), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start)) {
+  if (!headOnly && checksum(bytes.subarray(start + 4, end), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start))
     return { kind: 'damaged', reason: 'record: wrong checksum' };
-  }
-  return decodeFields(bytes, start, length, kind as RecordKind, flags, keyLength, valueLength, end, headOnly);
+  const record: RecordDraft = {
+    kind: kind as RecordKind,
+    start,
+    length,
+    keyStart: 0,
+    keyLength,
+    valueStart: 0,
+    valueLength,
+    version: undefined,
+    expiresAt: undefined,
+    client: nobody,
+    number: unnumbered,
+    firstIncomplete: unnumbered,
+    replyStart: 0,
+    replyLength: 0,
+  };
+  const isWhole = readFields(bytes, record, flags, end);
+  return isWhole && record.valueStart + (headOnly ? 0 : valueLength) === end
+    ? { kind: 'record', record }
+    : inconsistent;
 }
 
-function decodeFields(
-  bytes: Buffer,
-  start: number,
-  length: number,
-  kind: RecordKind,
-  flags: number,
-  keyLength: number,
-  valueLength: number,
-  end: number,
-  headOnly: boolean,
-): RecordResult {
-  const inconsistent: Unreadable = { kind: 'damaged', reason: 'record: lengths do not add up' };
-  let at = start + recordHeaderBytes;
-  const fixed =
-    ((flags & recordFlag.relocated) !== 0 ? 8 : 0) +
-    ((flags & recordFlag.expires) !== 0 ? 8 : 0) +
-    ((flags & recordFlag.numbered) !== 0 ? 20 : 0) +
-    ((flags & recordFlag.reply) !== 0 ? 2 : 0);
-  if (at + fixed > end) return inconsistent;
-  let version: Version | undefined;
-  let expiresAt: Millis | undefined;
-  let client = 0;
-  let number = 0;
-  let window = 0;
+/** A record while it is decoded: filled in place, since a recovery decodes millions. */
+type RecordDraft = { -readonly [Field in keyof DecodedRecord]: DecodedRecord[Field] };
+
+/** Fills in what the flags say is there, and where key and value lie. False when that is impossible. */
+function readFields(bytes: Buffer, record: RecordDraft, flags: number, end: number): boolean {
+  let at = record.start + recordHeaderBytes;
+  if (at + fixedBytes(flags) > end) return false;
   if ((flags & recordFlag.relocated) !== 0) {
     const value = readU64(bytes, at);
-    if (Number.isNaN(value)) return inconsistent;
-    version = toVersion(value);
+    if (Number.isNaN(value)) return false;
+    record.version = toVersion(value);
     at += 8;
   }
   if ((flags & recordFlag.expires) !== 0) {
-    expiresAt = millis(bytes.readUIntLE(at, 6));
+    record.expiresAt = millis(bytes.readUIntLE(at, 6));
     at += 8;
   }
   if ((flags & recordFlag.numbered) !== 0) {
-    client = readU64(bytes, at);
-    number = readU64(bytes, at + 8);
-    window = bytes.readUInt32LE(at + 16);
-    if (Number.isNaN(client) || Number.isNaN(number) || window > number) return inconsistent;
+    if (!readNumbers(bytes, record, at)) return false;
     at += 20;
   }
-  let replyStart = at;
-  let replyLength = 0;
+  record.replyStart = at;
   if ((flags & recordFlag.reply) !== 0) {
-    replyLength = bytes.readUInt16LE(at);
-    replyStart = at + 2;
-    at = replyStart + replyLength;
+    record.replyStart = at + 2;
+    record.replyLength = bytes.readUInt16LE(at);
+    at = record.replyStart + record.replyLength;
   }
-  if (at + keyLength + (headOnly ? 0 : valueLength) !== end) return inconsistent;
-  return {
-    kind: 'record',
-    record: {
-      kind,
-      start,
-      length,
-      keyStart: at,
-      keyLength,
-      valueStart: at + keyLength,
-      valueLength,
-      version,
-      expiresAt,
-      client: clientId(client),
-      number: requestNumber(number),
-      firstIncomplete: requestNumber(number - window),
-      replyStart,
-      replyLength,
-    },
-  };
+  record.keyStart = at;
+  record.valueStart = at + record.keyLength;
+  return true;
 }
 
-// --- batches ---------------------------------------------------------------------------------------------------------
-
-export interface BatchHeader {
-  readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
-  /** In the zone. */
-  readonly offset: number;
-  readonly headerLength: number;
-  readonly recordsLength: number;
-  readonly totalLength: number;
-  readonly recordCount: number;
-  readonly committedLength: number;
-  readonly shardTimeMs: Millis;
+/** Bytes of the optional fields, without a reply itself. */
+function fixedBytes(flags: number): number {
+  return (
+    ((flags & recordFlag.relocated) !== 0 ? 8 : 0) +
+    ((flags & recordFlag.expires) !== 0 ? 8 : 0) +
+    ((flags & recordFlag.numbered) !== 0 ? 20 : 0) +
+    ((flags & recordFlag.reply) !== 0 ? 2 : 0)
+  );
 }
 
-/** Blocks of the zone that [start, end) touches. */
-function blocksTouched(start: number, end: number): number {
-  return end <= start ? 0 : Math.floor((end - 1) / limits.blockBytes) - Math.floor(start / limits.blockBytes) + 1;
-}
-
-/**
- * Header and total length of a batch at `offset` with `recordsLength` bytes of records. The header's length depends on
- * how many blocks its body touches.
- */
-export function batchLayout(
-  offset: number,
-  recordsLength: number,
-  alignment: number,
-): { readonly headerLength: number; readonly totalLength: number } {
-  let blocks = blocksTouched(0, recordsLength);
-  for (;;) {
-    const headerLength = batchHeaderBytes + 4 * blocks;
-    const totalLength = aligned(headerLength + recordsLength, alignment);
-    const touched = blocksTouched(offset + headerLength, offset + totalLength);
-    if (touched <= blocks) return { headerLength, totalLength };
-    blocks = touched;
-  }
-}
-
-/**
- * Fills in the batch header at `start` of `out`, where header, records and zeroed padding already have their room:
- * block checksums over everything after the header, then the header's own.
- */
-export function sealBatch(out: Buffer, start: number, header: BatchHeader, seed: number): void {
-  const { headerLength, totalLength, offset } = header;
-  out.writeUInt32LE(batchMagic, start);
-  out.writeUInt32LE(headerLength, start + 8);
-  out.writeUInt32LE(header.recordsLength, start + 12);
-  out.writeUInt32LE(totalLength, start + 16);
-  out.writeUInt32LE(header.recordCount, start + 20);
-  out.writeUInt32LE(header.shard, start + 24);
-  writeU48(out, header.zone, start + 28);
-  writeU48(out, header.epoch, start + 34);
-  out.writeUInt32LE(offset, start + 40);
-  out.writeUInt32LE(header.committedLength, start + 44);
-  writeU48(out, header.shardTimeMs, start + 48);
-  out.writeUInt16LE(formatVersion, start + 54);
-  out.fill(0, start + 56, start + headerLength);
-  let slot = start + batchHeaderBytes;
-  for (let at = headerLength; at < totalLength; slot += 4) {
-    const end = Math.min(totalLength, nextBlock(offset + at) - offset);
-    out.writeUInt32LE(checksum(out.subarray(start + at, start + end), (seed ^ (offset + at)) >>> 0), slot);
-    at = end;
-  }
-  assert(slot <= start + headerLength, 'the block checksums fit the header');
-  out.writeUInt32LE(checksum(out.subarray(start + 8, start + headerLength), (seed ^ offset) >>> 0), start + 4);
-}
-
-function nextBlock(offset: number): number {
-  return (Math.floor(offset / limits.blockBytes) + 1) * limits.blockBytes;
-}
-
-export type BatchHeaderResult = { readonly kind: 'batch'; readonly header: BatchHeader } | Unreadable;
-
-/** Reads and checks the batch header at `start` of `bytes`, which lies at `offset` of the zone that `place` names. */
-export function decodeBatchHeader(
-  bytes: Buffer,
-  start: number,
-  offset: number,
-  place: ZonePlace,
-  seed: number,
-): BatchHeaderResult {
-  if (bytes.length < start + batchHeaderBytes) return { kind: 'short', needed: batchHeaderBytes };
-  if (isZero(bytes.subarray(start, start + batchHeaderBytes))) return { kind: 'untouched' };
-  if (bytes.readUInt32LE(start) !== batchMagic) return { kind: 'damaged', reason: 'no batch header: wrong magic' };
-  const headerLength = bytes.readUInt32LE(start + 8);
-  const totalLength = bytes.readUInt32LE(start + 16);
-  const recordsLength = bytes.readUInt32LE(start + 12);
-  if (
-    headerLength < batchHeaderBytes ||
-    headerLength % 4 !== 0 ||
-    headerLength + recordsLength > totalLength ||
-    totalLength > limits.zoneBytesMax ||
-    headerLength > batchHeaderBytes + 4 * (totalLength / limits.blockBytes + 2)
-  ) {
-    return { kind: 'damaged', reason: 'batch header: lengths do not add up' };
-  }
-  if (bytes.length < start + headerLength) return { kind: 'short', needed: headerLength };
-  if (
-    checksum(bytes.subarray(start + 8, start + headerLength), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start + 4)
-  ) {
-    return { kind: 'damaged', reason: 'batch header: wrong checksum' };
-  }
-  const format = bytes.readUInt16LE(start + 54);
-  if (format > formatVersion) return { kind: 'newer-format', format };
-  const shard = bytes.readUInt32LE(start + 24);
-  const zone = bytes.readUIntLE(start + 28, 6);
-  const epoch = bytes.readUIntLE(start + 34, 6);
-  if (
-    shard !== place.shard ||
-    zone !== place.zone ||
-    epoch !== place.epoch ||
-    bytes.readUInt32LE(start + 40) !== offset
-  ) {
-    return { kind: 'damaged', reason: 'batch header: belongs to another place' };
-  }
-  if (headerLength < batchHeaderBytes + 4 * blocksTouched(offset + headerLength, offset + totalLength)) {
-    return { kind: 'damaged', reason: 'batch header: no room for the block checksums' };
-  }
-  return {
-    kind: 'batch',
-    header: {
-      shard: place.shard,
-      zone: place.zone,
-      epoch: place.epoch,
-      offset,
-      headerLength,
-      recordsLength,
-      totalLength,
-      recordCount: bytes.readUInt32LE(start + 20),
-      committedLength: bytes.readUInt32LE(start + 44),
-      shardTimeMs: millis(bytes.readUIntLE(start + 48, 6)),
-    },
-  };
-}
-
-/**
- * What the blocks of a batch with a good header look like. `torn`: some were never written, the others are good (S9:
- * not doubtful).
- */
-export type BatchBody = 'good' | 'torn' | 'damaged';
-
-/**
- * REQUIRES: the whole batch lies in `bytes` from `start` (what is past the end of the medium may be given as zeros).
- */
-export function checkBatchBody(bytes: Buffer, start: number, header: BatchHeader, seed: number): BatchBody {
-  let missing = false;
-  let slot = start + batchHeaderBytes;
-  for (let at = header.headerLength; at < header.totalLength; slot += 4) {
-    const end = Math.min(header.totalLength, nextBlock(header.offset + at) - header.offset);
-    const block = bytes.subarray(start + at, start + end);
-    if (checksum(block, (seed ^ (header.offset + at)) >>> 0) !== bytes.readUInt32LE(slot)) {
-      if (!isZero(block)) return 'damaged';
-      missing = true;
-    }
-    at = end;
-  }
-  return missing ? 'torn' : 'good';
+function readNumbers(bytes: Buffer, record: RecordDraft, at: number): boolean {
+  const client = readU64(bytes, at);
+  const number = readU64(bytes, at + 8);
+  const window = bytes.readUInt32LE(at + 16);
+  if (Number.isNaN(client) || Number.isNaN(number) || window > number) return false;
+  record.client = clientId(client);
+  record.number = requestNumber(number);
+  record.firstIncomplete = requestNumber(number - window);
+  return true;
 }

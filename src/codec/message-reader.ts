@@ -1,10 +1,13 @@
 /**
  * MessagePack decoder over one complete message, as the scanner found it. Every read is checked against the end of the
  * message, so that a reader that expects more than was sent never runs into the next message.
+ *
+ * It owns the place in one message. It does not own where the message ends (message-scanner.ts), nor copies: ranges and
+ * binaries share the message's memory. What methods and their members mean is their codec's.
  */
 import { isUtf8 } from 'node:buffer';
 
-/** What was read is not what the message holds. `position`: bytes from the start of the message. */
+/** The message has another form than its reader expects. `position`: bytes from the start of the message. */
 export class MessageFormatError extends Error {
   override readonly name = 'MessageFormatError';
   readonly position: number;
@@ -22,7 +25,7 @@ const depthMax = 64;
  * MessagePack decoder over one complete message. Every method throws MessageFormatError when something else is there.
  */
 export class MessageReader {
-  /** What the ranges refer to. */
+  /** Memory that the ranges refer to. */
   readonly bytes: Buffer;
   position: number;
   /** Start and length of the last `range()`. */

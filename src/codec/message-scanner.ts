@@ -7,6 +7,10 @@
  * socket that reads into a slab delivers such). Other pieces of a longer one are collected, small ones copied together
  * (a peer that sends single bytes must not cost an object for each), and joined once when the end is there. Limits
  * strike as soon as a header shows that they will be exceeded: no memory is ever reserved for bytes that have not come.
+ *
+ * It owns the pieces of the message that is arriving, and how far it is scanned. It does not own what messages mean
+ * (message-reader.ts), nor when the next piece is read (the channel's). Large because its state must outlast every
+ * byte: it goes on between any two bytes of any type, and an object per state would cost the hot path more than fields.
  */
 import { MessageFormatError } from './message-reader.ts';
 
@@ -24,8 +28,8 @@ const slabBytes = 16 * 1024;
 const noBytes = Buffer.alloc(0);
 
 /**
- * Of a type with a length field of 1, 2 or 4 bytes, by type: bytes of the field. The kinds behind: `bin`, `str` and
- * extensions (which have a type byte more) pass bytes, arrays and maps add objects.
+ * Bytes of the length field of a type that has one (1, 2 or 4), by type; else 0. Of these `bin`, `str` and extensions
+ * (which have a type byte more) pass bytes, arrays and maps add objects.
  */
 const lengthFieldBytes = new Uint8Array(256);
 for (const [type, bytes] of [
@@ -46,7 +50,7 @@ for (const [type, bytes] of [
   lengthFieldBytes[type] = bytes;
 }
 
-/** Bytes that follow the type byte of a type with a fixed length. */
+/** Bytes that follow the type byte of a type with a fixed length, by type. */
 const fixedBytes = new Uint8Array(256);
 for (const [type, bytes] of [
   [0xca, 4],
@@ -77,9 +81,9 @@ export class MessageScanner {
 
   readonly #limits: ScannerLimits;
   #chunk: Buffer = noBytes;
-  /** Where scanning goes on in the chunk. */
+  /** Place in the chunk where scanning goes on. */
   #at = 0;
-  /** Where the current message starts in the chunk, 0 if in an earlier one. */
+  /** Start of the current message in the chunk, 0 if it is in an earlier one. */
   #messageStart = 0;
   /** Bytes of the current message in earlier chunks. */
   #earlier = 0;
@@ -93,7 +97,7 @@ export class MessageScanner {
   #slab: Buffer = noBytes;
   #slabStart = 0;
   #slabUsed = 0;
-  /** Some of the current message has been scanned: its end has not. */
+  /** The current message has been scanned in part: its end has not come. */
   #begun = false;
   /** Objects still to come, bytes to pass first, objects seen. */
   #owed = 0;
@@ -271,7 +275,7 @@ export class MessageScanner {
     return false;
   }
 
-  /** What comes next does not continue it. */
+  /** Gives up the tail's waiting: the bytes that come next do not continue it. */
   #settleTail(): void {
     const tail = this.#tail;
     if (tail.length === 0) return;

@@ -6,6 +6,8 @@
  *
  * A message with too few or too many objects would make the other side misread everything after it, so the writer
  * counts: `objectsOwed`.
+ *
+ * It owns slabs, chunks and that count. It does not own what is sent when (its channel's), nor what a message means.
  */
 import { assert } from '../base/assert.ts';
 
@@ -14,17 +16,16 @@ export const referenceBytesMin = 16 * 1024;
 
 const slabBytesMin = 1024;
 const slabBytesMax = 64 * 1024;
-/** Of `value`: deeper plain data is a mistake (or a cycle). */
+/** Depth beyond which plain data is a mistake (or a cycle). */
 const depthMax = 64;
 /** Strings up to this length are tried byte for byte before the general way. */
 const shortTextMax = 31;
 
 const noBytes = Buffer.alloc(0);
 
-/** MessagePack encoder into a growing buffer. */
 export class MessageWriter {
   #buffer: Buffer = noBytes;
-  /** Of the chunk that is being written, in the slab. */
+  /** Start of the chunk that is being written, in the slab, and its end so far. */
   #start = 0;
   #position = 0;
   #chunks: Uint8Array[] = [];
@@ -75,7 +76,7 @@ export class MessageWriter {
     return this.length - (this.#markChunkBytes + this.#markPosition - this.#markStart);
   }
 
-  /** What was written, in order; the caller owns the chunks and they don't change before `reuse`. */
+  /** Gives what was written, in order; the caller owns the chunks and they don't change before `reuse`. */
   take(): Uint8Array[] {
     this.#endChunk();
     const chunks = this.#chunks;
@@ -148,20 +149,8 @@ export class MessageWriter {
         buffer[at++] = 0xcf;
         at = writeHalves(buffer, value, at);
       }
-    } else if (value >= -0x20) {
-      buffer[at++] = value & 0xff;
-    } else if (value >= -0x80) {
-      buffer[at++] = 0xd0;
-      buffer[at++] = value & 0xff;
-    } else if (value >= -0x8000) {
-      buffer[at++] = 0xd1;
-      at = buffer.writeInt16BE(value, at);
-    } else if (value >= -0x8000_0000) {
-      buffer[at++] = 0xd2;
-      at = buffer.writeInt32BE(value, at);
     } else {
-      buffer[at++] = 0xd3;
-      at = writeHalves(buffer, value, at);
+      at = writeNegative(buffer, value, at);
     }
     this.#position = at;
   }
@@ -330,6 +319,29 @@ export class MessageWriter {
     this.#chunkBytes += this.#position - this.#start;
     this.#start = this.#position;
   }
+}
+
+/** Writes a negative integer in the shortest form; gives its end. REQUIRES: room for 9 bytes. */
+function writeNegative(buffer: Buffer, value: number, at: number): number {
+  if (value >= -0x20) {
+    buffer[at] = value & 0xff;
+    return at + 1;
+  }
+  if (value >= -0x80) {
+    buffer[at] = 0xd0;
+    buffer[at + 1] = value & 0xff;
+    return at + 2;
+  }
+  if (value >= -0x8000) {
+    buffer[at] = 0xd1;
+    return buffer.writeInt16BE(value, at + 1);
+  }
+  if (value >= -0x8000_0000) {
+    buffer[at] = 0xd2;
+    return buffer.writeInt32BE(value, at + 1);
+  }
+  buffer[at] = 0xd3;
+  return writeHalves(buffer, value, at + 1);
 }
 
 /** Two's complement over 64 bits of a safe integer. */

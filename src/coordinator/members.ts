@@ -37,7 +37,7 @@ export type Numbered<T> = T & { readonly number: number };
 export interface Members {
   readonly gateways: readonly Numbered<GatewayMember>[];
   readonly loggers: readonly Numbered<LoggerMember>[];
-  /** To watch from. */
+  /** Revision of this reading: to watch from. */
   readonly revision: Revision;
 }
 

@@ -1,4 +1,4 @@
-/** What every implementation checks before it sends a request, so that all refuse the same ones in the same words. */
+/** Checks of every implementation before it sends a request, so that all refuse the same ones in the same words. */
 import { coordinatorLimits, type Compare, type Write } from './coordinator.ts';
 
 const encoder = new TextEncoder();

@@ -34,7 +34,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** What a connection tells its owner. None is called after `onClose`, which is called exactly once. */
+/** Callbacks of a connection. None is called after `onClose`, which is called exactly once. */
 export interface ConnectionHandler {
   onOpen(): void;
   /**
@@ -49,7 +49,7 @@ export interface ConnectionHandler {
 }
 
 export interface Connection {
-  /** For messages to people. */
+  /** Address of the other side, for messages to people. */
   readonly remote: string;
   /** REQUIRES: called once, in the turn the connection was handed out. */
   handle(handler: ConnectionHandler): void;
@@ -58,7 +58,7 @@ export interface Connection {
    * may. False when more than a few buffers wait: the caller should wait for `onDrain`. Ignored when closed.
    */
   write(chunks: readonly Uint8Array[]): boolean;
-  /** Of all that was written so far the system has a copy of its own: the memory of the chunks may be written again. */
+  /** The system has a copy of its own of all that was written: the memory of the chunks may be written again. */
   readonly hasCopied: boolean;
   /** Bytes written that the system hasn't taken yet. */
   readonly waitingBytes: number;

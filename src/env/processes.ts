@@ -1,12 +1,12 @@
 /**
- * What one process may know of the others on its machine: who keeps a file locked, and whether that process is stopped.
+ * Other processes of the machine, as far as one may know them: who keeps a file locked, and whether it is stopped.
  */
 
 export interface LockHolder {
   readonly pid: number;
   /**
-   * When the process began, in the system's own unit: with the pid it names one process for ever, also when pids are
-   * used again.
+   * Time at which the process began, in the system's own unit: with the pid it names one process for ever, also when
+   * pids are used again.
    */
   readonly startTime: string;
   /** Stopped by a signal (SIGSTOP, Ctrl-Z): it does nothing until somebody continues it. */

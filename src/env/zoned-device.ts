@@ -74,10 +74,24 @@ export interface ZonedDevice {
    */
   finish(zone: DeviceZone, length: number): void;
   /**
-   * After a restart: declares `writePointer` to be the end of what the zone holds, and makes [stableBefore,
-   * writePointer) stable again by rewriting it in place and syncing (S3): what a crash left in the cache may never have
-   * reached the medium. What lies beyond is zeroed unless `keepBeyond`.
+   * Ends a zone's uncertainty after a restart: declares `writePointer` to be the end of what it holds, and makes
+   * [stableBefore, writePointer) stable (S3): what a crash left in the cache may never have reached the medium, and an
+   * ordinary sync need not write it. How is the device's business (`file` writes it again in place; a sequential zone
+   * must not be). What lies beyond reads as zeros afterwards unless `keepBeyond`; then the zone takes no write.
+   * @throws DeviceError `invalid` when the zone is not waiting to be recovered, or the bounds are not within it
    */
   recover(zone: DeviceZone, stableBefore: number, writePointer: number, keepBeyond: boolean): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Device as a logger needs it: with members beyond the verbs. */
+export interface LoggerDevice extends ZonedDevice {
+  /** Bytes that all zones together can hold, the reserve included. */
+  readonly capacityBytes: number;
+  /** Bytes that zones occupy now. */
+  readonly occupiedBytes: number;
+  /** @throws DeviceError `invalid` when there is no such zone */
+  reportZone(zone: DeviceZone): ZoneReport;
+  /** Lets `zone` take the reserve, until it is reset: the metadata log must go on when the device is full. */
+  privilege(zone: DeviceZone): void;
 }

@@ -9,7 +9,7 @@ import { clientId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { leaseClientIds } from '../coordinator/client-ids.ts';
-import { RequestWindow } from '../core/request-window.ts';
+import { RequestWindow } from '../core/once/request-window.ts';
 import type { ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
 
 /** Client ids, leased in blocks from the coordinator before they run out. */

@@ -5,10 +5,10 @@
  */
 import type { ShardId } from '../base/ids.ts';
 import { millis } from '../base/ids.ts';
-import { SnapshotLoader } from '../core/index-loader.ts';
-import { IndexSnapshot } from '../core/index-snapshot.ts';
-import { KeyIndex } from '../core/key-index.ts';
-import { OnceTable } from '../core/once-table.ts';
+import { SnapshotLoader } from '../core/index/index-loader.ts';
+import { IndexSnapshot } from '../core/index/index-snapshot.ts';
+import { KeyIndex } from '../core/index/key-index.ts';
+import { OnceTable } from '../core/once/once-table.ts';
 import type { ShardState } from '../core/shard/following/apply.ts';
 import type { LogPosition } from '../core/shard/events.ts';
 import type { Shard } from '../core/shard/shard.ts';

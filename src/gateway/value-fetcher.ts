@@ -4,10 +4,11 @@
  * (S7) and both must be there for the reply.
  */
 import { assert } from '../base/assert.ts';
+import { asBuffer } from '../base/bytes.ts';
 import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import { offsetOfLba, zoneOfLba } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
-import { asBuffer, decodeRecord, recordKind, zoneSeed } from '../codec/log-format.ts';
+import { decodeRecord, recordKind, zoneSeed } from '../codec/log-format.ts';
 import type { ReadAnswer } from '../codec/logger-protocol.ts';
 import type { Lost } from '../core/shard/events.ts';
 import type { ShardMetadata } from '../core/shard/head/metadata.ts';

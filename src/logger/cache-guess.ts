@@ -1,7 +1,8 @@
 /**
  * Guesses what the operating system has in its page cache: what was written or read here lately. Such ranges are read
  * synchronously (2 us, against 50 to 100 us for a hop to the thread pool); a wrong guess blocks the event loop for one
- * read of the disk. Two generations of chunks, so that forgetting costs nothing.
+ * read of the disk. Two sets of chunks, a young and an old one, so that forgetting
+ * costs nothing.
  */
 const chunkBytes = 256 * 1024;
 /** More than any zone has chunks. */

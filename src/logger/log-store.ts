@@ -2,6 +2,9 @@
  * Carries out what the machine decides on the device: writes now, one sync for all that was written in a turn, answers
  * behind it. While a sync runs, the next turns' appends are written, and the next sync begins as soon as it has
  * returned.
+ *
+ * It owns the order of effects, the end of a turn and the sync under way. It does not own any decision
+ * (core/logger/logger-machine.ts), the metadata's places (metadata-log.ts), nor reads (zone-reader.ts).
  */
 import type { Log } from '../base/log.ts';
 import type { ShardId, ZoneId } from '../base/ids.ts';
@@ -18,15 +21,15 @@ import type {
 import type { LoggerTrace } from '../core/logger/trace.ts';
 import { tracedStep } from '../core/logger/trace.ts';
 import type { Clock } from '../env/clock.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { CacheGuess } from './cache-guess.ts';
-import type { LoggerDevice } from './logger-device.ts';
 import type { MetadataLog } from './metadata-log.ts';
 
 /** Called exactly once. */
 export type OnMachineAnswer = (answer: MachineAnswer) => void;
 
-/** What arrives from outside; the other events are the store's own. */
+/** Events that arrive from outside; the others are the store's own. */
 export type StoreRequest = Extract<MachineEvent<OnMachineAnswer>, { readonly ticket: OnMachineAnswer }>;
 
 type Effect = MachineEffect<OnMachineAnswer>;
@@ -152,7 +155,7 @@ export class LogStore {
     try {
       same = Buffer.compare(this.#parts.device.readNow(deviceZone, item.offset, item.bytes.length), item.bytes) === 0;
     } catch (error) {
-      // What cannot be read is not known to be the same.
+      // Bytes that cannot be read are not known to be the same.
       if (!(error instanceof DeviceError)) throw error;
       this.#parts.log('error', 'a read failed', { message: error.message });
     }

@@ -5,6 +5,9 @@
  *   folder/device   the zones, the logger's metadata and identity among them (S16)
  *
  *   start: lock -> device -> metadata -> scan open zones -> make stable -> listen -> register
+ *
+ * It owns the life of the parts: the order in which they are opened and closed. It does not own what they do: requests
+ * (requests.ts), storing (log-store.ts), reading (zone-reader.ts), recovery (recovery.ts).
  */
 import { assert, present } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
@@ -26,7 +29,7 @@ import type { RpcChannel } from '../rpc/channel-types.ts';
 import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
 import type { LogStore } from './log-store.ts';
-import type { LoggerDevice } from './logger-device.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
 import { openStore } from './open-store.ts';
 import { PortRequests } from './requests.ts';
@@ -44,7 +47,7 @@ export interface LoggerOptions {
   readonly readAddress: Address;
   readonly writeAddress: Address;
   readonly device: LoggerDeviceOptions;
-  /** How much of the device the page cache is taken to hold, bytes. Default 256 MiB. */
+  /** Bytes of the device that the page cache is taken to hold. Default 256 MiB. */
   readonly cacheBytes?: number;
 }
 
@@ -63,7 +66,7 @@ export type LoggerWorld = Environment & {
 export interface LoggerNode {
   readonly uuid: Uuid;
   readonly instance: InstanceId;
-  /** With the real ports. */
+  /** Addresses with the real ports. */
   readonly readAddress: Address;
   readonly writeAddress: Address;
   status(): LoggerStatus;

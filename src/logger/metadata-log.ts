@@ -6,6 +6,9 @@
  *   persist --> [grown?] --> checkpoint in the other zone --sync--> reset the old zone --sync--> it may be used again
  *
  * What is written here is made stable by the same sync as the data (S3).
+ *
+ * It owns the two zones, their turns and the place of the next frame. It does not own the form of frames and entries,
+ * the state that they record (core/logger), nor syncs (log-store.ts).
  */
 import { assert } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';
@@ -19,9 +22,8 @@ import {
   metadataZones,
   readMetadataZone,
 } from '../core/logger/metadata-format.ts';
-import type { ZonedDevice } from '../env/zoned-device.ts';
+import type { LoggerDevice, ZonedDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
-import type { LoggerDevice } from './logger-device.ts';
 
 export interface LoggerIdentity {
   readonly cluster: Uuid;
@@ -29,7 +31,7 @@ export interface LoggerIdentity {
   readonly zoneSize: number;
 }
 
-/** What an existing device says. `generation`: of the newest checkpoint, 0 when there is none. */
+/** Metadata of an existing device. `generation`: number of the newest checkpoint. */
 export type FoundMetadata =
   | { readonly kind: 'empty' }
   | {
@@ -110,7 +112,7 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-/** Zones of which a checkpoint surely fits a metadata zone, beside fences and floors of all shards. */
+/** Zones of which a checkpoint surely fits a metadata zone, beside fences and zone floors of all shards. */
 export function zonesThatFit(device: ZonedDevice): number {
   const shards = limits.shardCountMax * 2 * 11;
   return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / 38));
@@ -122,10 +124,10 @@ export class MetadataLog {
   readonly #snapshot: () => readonly MetadataEntry[];
   #zone: number;
   #generation: number;
-  /** Where the next frame goes. */
+  /** Place of the next frame. */
   #end = 0;
   #checkpointLength = 0;
-  /** What a sync that returned has made stable, and what the one under way will. */
+  /** End of what a sync that returned has made stable, and of what the one under way will. */
   #stable = 0;
   #syncing = 0;
   /** The zone given up: waits for its successor's checkpoint, then for its own reset, to become stable. */
@@ -182,7 +184,7 @@ export class MetadataLog {
     if (this.#old === 'reset') this.#old = 'resetting';
   }
 
-  /** It returned. */
+  /** The sync returned. */
   synced(): void {
     this.#stable = this.#syncing;
     if (this.#old === 'resetting') this.#old = 'ready';

@@ -1,4 +1,4 @@
-/** From a device to a store that answers: who is this, what is there, and all of it stable. */
+/** Way from a device to a store that answers: who is this, what is there, and all of it stable. */
 import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
 import { uuid } from '../base/ids.ts';
@@ -9,22 +9,22 @@ import type { LoggerTrace } from '../core/logger/trace.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Random } from '../env/random.ts';
 import { randomHex } from '../env/random.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import { CacheGuess } from './cache-guess.ts';
 import type { OnMachineAnswer } from './log-store.ts';
 import { LogStore } from './log-store.ts';
-import type { LoggerDevice } from './logger-device.ts';
 import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
 import { findMetadata, MetadataLog, zonesThatFit } from './metadata-log.ts';
 import { restoreZones } from './recovery.ts';
 import { ZoneReader } from './zone-reader.ts';
 
 export interface StoreOptions {
-  /** For messages. */
+  /** Folder of the logger, for messages. */
   readonly folder: string;
   readonly cluster: Uuid;
   /** Bytes. */
   readonly zoneSize: number;
-  /** How much of the device the page cache is taken to hold, bytes. */
+  /** Bytes of the device that the page cache is taken to hold. */
   readonly cacheBytes: number;
 }
 
@@ -63,7 +63,7 @@ export async function openStore(
       zoneSize: identity.zoneSize,
       alignment: geometry.alignment,
       deviceZones: dataZones(device),
-      drawGeneration: () => randomHex(random, 8),
+      drawCopyId: () => randomHex(random, 8),
     },
     restored,
   );

@@ -1,7 +1,6 @@
 /**
- * What a logger does with its device before it answers anybody: it drops what no metadata mentions, scans the zones
- * that were open, and makes what it found there stable again (S3). Finished zones are not read: their length is
- * recorded.
+ * Recovery of a logger's device before it answers anybody: it drops what no metadata mentions, scans the zones that
+ * were open, and makes what it found there stable again (S3). Finished zones are not read: their length is recorded.
  */
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
@@ -31,7 +30,7 @@ export async function restoreZones(device: ZonedDevice, found: FoundMetadata, lo
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
-  return { fences: recorded.fences, floors: recorded.floors, zones };
+  return { fences: recorded.fences, zoneFloors: recorded.zoneFloors, zones };
 }
 
 /** Written by an append that was never answered, or reset by an order whose entry survived: in either case nobody's. */
@@ -108,7 +107,7 @@ function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' 
     zone: entry.zone,
     epoch: entry.epoch,
     deviceZone: entry.deviceZone,
-    generation: entry.generation,
+    copyId: entry.copyId,
     finished: entry.state === 'finished',
     length: found.length,
     seen: found.seen,

@@ -2,27 +2,24 @@
  * PUT 4/5, next: core/shard/serving/owner.ts. The loggers' side of the protocol (codec/logger-protocol.ts): reads
  * requests, checks whom they are meant for and their limits, has core/logger/logger-machine.ts decide, and writes the
  * answers.
+ *
+ * It owns the form of requests and answers, and whom they are for (S16). It does not own what is refused behind that
+ * (the machine's), nor connections (rpc/listen.ts).
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
 import { lba } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { AppendAnswer, LoggerRefusal, LoggerStatus } from '../codec/logger-protocol.ts';
+import { readAppend, readConfirm, writeAppendAnswer, writeConfirmAnswer } from '../codec/logger-appends.ts';
 import {
   loggerMethods,
   loggerProtocolVersion,
   loggerRefusals,
-  readAppend,
-  readConfirm,
-  readFinish,
-  readReset,
-  readSeal,
   refusal,
-  writeAppendAnswer,
-  writeConfirmAnswer,
   writeRefusal,
-  writeSealAnswer,
 } from '../codec/logger-protocol.ts';
+import { readFinish, readReset, readSeal, writeSealAnswer } from '../codec/logger-seals.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
@@ -171,9 +168,9 @@ class Requests {
   }
 
   #reset(channel: RpcChannel, id: number, params: MessageReader): void {
-    const { logger, shard, zone, generation } = readReset(params);
+    const { logger, shard, zone, copyId } = readReset(params);
     if (this.#accepts(channel, id, logger))
-      this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, generation });
+      this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, copyId });
   }
 
   #readRanges(channel: RpcChannel, id: number, params: MessageReader): void {

@@ -1,13 +1,16 @@
 /**
  * Reads and digests: from the cache at once, else in the thread pool, a few at a time, without blocking the event loop.
+ *
+ * It owns the queues of cold reads and digests. It does not own what may be read (the machine's `readable`), nor
+ * checksums: whoever asked checks what it gets.
  */
 import type { Log } from '../base/log.ts';
 import type { DigestItem, LoggerRefusalCode, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';
 import { sha256 } from '../env/digest.ts';
+import type { LoggerDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import type { CacheGuess } from './cache-guess.ts';
 import type { LogStore } from './log-store.ts';
-import type { LoggerDevice } from './logger-device.ts';
 import { WorkQueue } from './work-queue.ts';
 
 /** The thread pool has four threads, one of which the sync takes. */
@@ -98,7 +101,7 @@ export class ZoneReader {
     });
   }
 
-  /** What waits is never answered. */
+  /** Waits for what is being read; who still waits is never answered. */
   async close(): Promise<void> {
     await Promise.all([this.#coldReads.close(), this.#digests.close()]);
   }

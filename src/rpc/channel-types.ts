@@ -73,9 +73,9 @@ export interface RpcOptions {
    */
   readonly progressTimeoutMs: number;
   /**
-   * Of a server: a connection that has sent no complete message this long after it opened, or whose unfinished message
-   * grew by less than 64 KiB in this time, is closed, and so is one that takes nothing of what it is sent. Infinity:
-   * not at all.
+   * Patience of a server: a connection that has sent no complete message this long after it opened, or whose unfinished
+   * message grew by less than 64 KiB in this time, is closed, and so is one that takes nothing of what it is sent.
+   * Infinity: none is closed for it.
    */
   readonly idleFrameTimeoutMs: number;
   readonly frameBytesMax: number;

@@ -3,12 +3,15 @@
  *
  *  - requests of ours wait and nothing at all was received for `progressTimeoutMs`;
  *  - no complete message came within `idleFrameTimeoutMs` of opening;
- *  - a message is unfinished and grew by less than `frameProgressBytes` in `idleFrameTimeoutMs`: a large one over a slow network goes on,
- *    one that trickles byte by byte ends in bounded time, as its length is bounded;
+ *  - a message is unfinished and grew by less than `frameProgressBytes` in `idleFrameTimeoutMs`: a large one over a
+ *    slow network goes on, one that trickles byte by byte ends in bounded time, as its length is bounded;
  *  - output waits and the other side took nothing for the shorter of the two.
  *
  * While reading is paused by ourselves, silence is no fault of the other side; that its output is stuck then still
  * counts.
+ *
+ * It owns the timer and what it knows of progress. It does not own the connection: it says that it stalled, the channel
+ * closes it.
  */
 import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';
@@ -16,7 +19,7 @@ import type { RpcOptions } from './channel-types.ts';
 
 export const frameProgressBytes = 64 * 1024;
 
-/** What the watch asks its channel. */
+/** Questions of the watch to its channel. */
 export interface Watched {
   requestsWaiting(): boolean;
   inputPaused(): boolean;
@@ -40,10 +43,10 @@ export class ChannelWatch {
   #closeTimer: Timer | undefined;
   #stopped = false;
 
-  /** When something was received last, or requests of ours began to wait. */
+  /** Time at which something was received last, or requests of ours began to wait. */
   #quietSince: number;
   #firstMessageCame = false;
-  /** Of the unfinished message, or the first one: since when, and how much of it was there then. */
+  /** Time since when a message is unfinished, or the first one awaited, and its bytes that were there then. */
   #frameSince: number;
   #frameBytes = 0;
   #outputSince = never;
@@ -150,7 +153,8 @@ export class ChannelWatch {
       return `nothing was received for ${this.#progressMs} ms while requests waited`;
     }
     if (now >= this.#frameSince + this.#frameMs && !this.#frameGrew(now)) {
-      return `${this.#firstMessageCame ? 'a message was unfinished' : 'no complete message came'} for ${this.#frameMs} ms`;
+      const what = this.#firstMessageCame ? 'a message was unfinished' : 'no complete message came';
+      return `${what} for ${this.#frameMs} ms`;
     }
     if (now >= this.#outputSince + this.#outputMs && !this.#outputShrank(now)) {
       return `the other side took nothing of what it was sent for ${this.#outputMs} ms`;
@@ -166,7 +170,7 @@ export class ChannelWatch {
     return true;
   }
 
-  /** What was written since the last look may hide what was taken, so the count of bytes taken decides. */
+  /** The count of bytes taken decides: what was written since the last look may hide what was taken. */
   #outputShrank(now: number): boolean {
     const bytes = this.#watched.outputTaken();
     if (bytes <= this.#outputTaken) return false;

@@ -8,8 +8,15 @@
  * stops until the other side has taken its answers) and `outputBytesMax` (closed), and one timer (channel-watch.ts)
  * that closes a connection which makes no progress. Nothing that the other side sends may throw out of here; what a
  * handler throws, but MessageFormatError, is a bug and does.
+ *
+ * It owns one connection and its two directions. It does not own where a message ends (message-scanner.ts), the forms
+ * of messages (envelope.ts) and of what they carry (codec), which callback waits for which id (waiting-answers.ts),
+ * when the other side is too slow (channel-watch.ts), nor reconnecting (link.ts). Large because the two directions
+ * can't be told apart: answers owed and output that waits pause the input, malformed input is answered, an answer that
+ * is too long becomes another one, and closing ends both and tells everyone once.
  */
 import { assert } from '../base/assert.ts';
+import { asBuffer } from '../base/bytes.ts';
 import { MessageFormatError, MessageReader } from '../codec/message-reader.ts';
 import { MessageScanner } from '../codec/message-scanner.ts';
 import { MessageWriter } from '../codec/message-writer.ts';
@@ -17,15 +24,15 @@ import type { Clock } from '../env/clock.ts';
 import type { Connection, NetworkError } from '../env/network.ts';
 import type { RpcChannel, RpcFailure, RpcHandler, RpcOptions } from './channel-types.ts';
 import { ChannelWatch } from './channel-watch.ts';
+import { messageType, readId, requestIdOf, requireParams } from './envelope.ts';
 import { MethodNames } from './method-names.ts';
-import { idCount, WaitingAnswers } from './waiting-answers.ts';
+import { WaitingAnswers } from './waiting-answers.ts';
 
 type OnAnswer = (failure: RpcFailure | undefined, result: MessageReader | undefined) => void;
 
-const messageType = { request: 0, response: 1, notice: 2 } as const;
 /** Output is handed to the connection before the end of the turn when this much has been written. */
 const flushBytes = 1024 * 1024;
-/** While a request is being handled whose id is of no interest. */
+/** Stands for no request. */
 const noId = -1;
 
 /** Takes over `connection` (REQUIRES: in the turn it was handed out) and begins to talk. */
@@ -44,7 +51,7 @@ class ConnectionChannel implements RpcChannel {
   readonly #options: RpcOptions;
   readonly #handler: RpcHandler;
   readonly #scanner: MessageScanner;
-  /** Input the scanner has not seen: more than one piece only while reading pauses, what the network had read ahead. */
+  /** Input that the scanner has not seen: more than one piece only while reading pauses, what was read ahead. */
   readonly #pieces: Buffer[] = [];
   readonly #writer = new MessageWriter();
   readonly #names = new MethodNames();
@@ -52,28 +59,32 @@ class ConnectionChannel implements RpcChannel {
 
   #isOpen = true;
   #connected = false;
-  /** `onClose` was called, or is about to be. */
+  /** Reason of the closing, once it began. */
   #closeReason: string | undefined;
+  /** `onClose` of the handler was called. */
   #closeTold = false;
 
   /** Our requests, oldest first. */
   readonly #waiting = new WaitingAnswers<OnAnswer>();
-  /** Our newest requests, as many as this, are not handed to the connection yet. */
+  /** Number of our newest requests that are not handed to the connection yet. */
   #unsent = 0;
+  /** Requests of the other side that are not answered. */
   #answersOwed = 0;
-  /** Handed to the connection so far. */
+  /** Bytes handed to the connection so far. */
   #bytesWritten = 0;
 
   #flushAsked = false;
   #pumpAsked = false;
   #pumping = false;
-  /** Reading is paused since too much output waits, or too many answers are owed. */
+  /** Too much output waits: a reason to pause. */
   #outputFull = false;
+  /** Reading is paused, since too much output waits or too many answers are owed. */
   #paused = false;
+  /** A message is half written. */
   #composing = false;
-  /** The answer between `beginAnswer` and `endAnswer`. */
+  /** Id of the answer between `beginAnswer` and `endAnswer`. */
   #answering = noId;
-  /** The request that the handler is being called with, until it is answered. */
+  /** Id of the request that the handler is being called with, until it is answered. */
   #handling = noId;
 
   constructor(connection: Connection, clock: Clock, options: RpcOptions, handler: RpcHandler) {
@@ -281,7 +292,7 @@ class ConnectionChannel implements RpcChannel {
   #onData(bytes: Uint8Array): void {
     if (!this.#isOpen) return;
     this.#watch.received();
-    this.#pieces.push(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    this.#pieces.push(asBuffer(bytes));
     this.#pump();
   }
 
@@ -311,8 +322,7 @@ class ConnectionChannel implements RpcChannel {
   }
 
   /**
-   * Where the next message would begin nobody knows. If a request was arriving, it is answered before the connection
-   * closes.
+   * Closes, since nobody knows where the next message would begin. If a request was arriving, it is answered before.
    */
   #refuseStream(reason: string): void {
     const id = requestIdOf(this.#scanner.head());
@@ -337,7 +347,7 @@ class ConnectionChannel implements RpcChannel {
     if (type === messageType.request && count === 4) return this.#dispatchRequest(message);
     if (type === messageType.response && count === 4) return this.#dispatchResponse(message);
     if (type === messageType.notice && count === 3) return this.#dispatchNotice(message);
-    // Of a request with a wrong number of members the id can be read all the same: whoever sent it waits for an answer.
+    // A request with a wrong number of members has an id all the same: whoever sent it waits for an answer.
     if (type === messageType.request && count > 1) {
       const id = readId(message);
       this.#answersOwed++;
@@ -354,7 +364,7 @@ class ConnectionChannel implements RpcChannel {
     try {
       message.range();
       const method = this.#names.textOf(message.bytes, message.rangeStart, message.rangeLength);
-      requireArray(message);
+      requireParams(message);
       this.#handler.onRequest(this, id, method, message);
     } catch (error) {
       if (!(error instanceof MessageFormatError)) throw error;
@@ -390,7 +400,7 @@ class ConnectionChannel implements RpcChannel {
   #dispatchNotice(message: MessageReader): void {
     message.range();
     const method = this.#names.textOf(message.bytes, message.rangeStart, message.rangeLength);
-    requireArray(message);
+    requireParams(message);
     this.#handler.onNotice(this, method, message);
   }
 
@@ -462,29 +472,4 @@ class ConnectionChannel implements RpcChannel {
       onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
     this.#handler.onClose(this, reason);
   }
-}
-
-function readId(message: MessageReader): number {
-  const id = message.integer();
-  if (id < 0 || id >= idCount) throw new MessageFormatError('a request id is a u32', message.offset);
-  return id;
-}
-
-/** The id of the request that `head` begins, if it is a request. */
-function requestIdOf(head: Buffer): number | undefined {
-  try {
-    const message = new MessageReader(head);
-    message.array();
-    return message.integer() === messageType.request ? readId(message) : undefined;
-  } catch (error) {
-    if (error instanceof MessageFormatError) return undefined;
-    throw error;
-  }
-}
-
-/** Leaves the reader before the params, which must be an array. */
-function requireArray(message: MessageReader): void {
-  const at = message.position;
-  message.array();
-  message.position = at;
 }

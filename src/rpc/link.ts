@@ -7,6 +7,9 @@
  *               exponential backoff)
  *
  * From any state: `retarget` begins anew at another address, `close` ends it for ever.
+ *
+ * It owns attempts, their deadline and the pauses between them. It does not own the channel's messages (channel.ts),
+ * what a handshake says (its options'), nor what is to be sent again after an outage (its user's).
  */
 import { assert } from '../base/assert.ts';
 import { times } from '../base/times.ts';
@@ -25,7 +28,7 @@ export interface LinkOptions {
   readonly address: Address;
   /** Default: `clientOptions()`. */
   readonly rpc?: RpcOptions;
-  /** For what the other side sends. Requests are refused and notices ignored where it is missing. */
+  /** Handler of what the other side sends. Requests are refused and notices ignored where it is missing. */
   readonly handler?: Partial<Pick<RpcHandler, 'onRequest' | 'onNotice' | 'onDrain'>>;
   /**
    * Runs on each new channel before the link is up: `done()` lets it be used, `done(reason)` closes it and tries again
@@ -70,7 +73,7 @@ export class Link {
     return attempt !== undefined && attempt.isUp && attempt.channel.isOpen ? attempt.channel : undefined;
   }
 
-  /** Why the link is not up, undefined while it is or when nothing has failed yet. */
+  /** Reason why the link is not up; undefined while it is, or when nothing has failed yet. */
   get lastFailure(): string | undefined {
     return this.#lastFailure;
   }

@@ -6,12 +6,15 @@
  * Each `onAnswer` is called exactly once. `lost` means that the outcome is unknown (the connection is down, was cut, or
  * the answer was not understood); nothing was sent when there was no connection. It is then called before the method
  * returns: callers must be ready for that.
+ *
+ * It owns no state but the logger's name. It does not own the connections (the gateway's links), deadlines, nor
+ * repetition.
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import type { ConfirmAnswer } from '../codec/logger-appends.ts';
 import type {
   AppendAnswer,
   AppendItem,
-  ConfirmAnswer,
   ConfirmItem,
   DigestItem,
   LoggerAnswer,
@@ -23,18 +26,9 @@ import type {
   SealAnswer,
   ZoneStatus,
 } from '../codec/logger-protocol.ts';
-import {
-  loggerMethods,
-  readAppendAnswer,
-  readConfirmAnswer,
-  readRefusal,
-  readSealAnswer,
-  writeAppend,
-  writeConfirm,
-  writeFinish,
-  writeReset,
-  writeSeal,
-} from '../codec/logger-protocol.ts';
+import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '../codec/logger-appends.ts';
+import { loggerMethods, readRefusal } from '../codec/logger-protocol.ts';
+import { readSealAnswer, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
@@ -125,12 +119,12 @@ export class LoggerClient {
     );
   }
 
-  /** Deletes the copy of the zone that `generation` names (S10). */
-  reset(shard: ShardId, zone: ZoneId, generation: string, onAnswer: OnAnswer<undefined>): void {
+  /** Deletes the copy of the zone that `copyId` names (S10). */
+  reset(shard: ShardId, zone: ZoneId, copyId: string, onAnswer: OnAnswer<undefined>): void {
     call(
       this.#channels.write,
       loggerMethods.reset,
-      (out) => writeReset(out, this.logger, shard, zone, generation),
+      (out) => writeReset(out, this.logger, shard, zone, copyId),
       readNothing,
       onAnswer,
     );

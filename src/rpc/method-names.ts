@@ -27,7 +27,7 @@ export class MethodNames {
   }
 }
 
-/** Below 2^30, so that the map's keys are small integers. */
+/** A hash below 2^30, so that the map's keys are small integers. */
 function hashOf(bytes: Buffer, start: number, length: number): number {
   let hash = length;
   for (let index = start; index < start + length; index++)

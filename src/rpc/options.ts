@@ -3,12 +3,12 @@ import { limits } from '../base/limits.ts';
 import { times } from '../base/times.ts';
 import type { RpcOptions } from './channel-types.ts';
 
-/** Of the side that asks: it expects no requests, so silence is no fault unless an answer is owed. */
+/** Options of the side that asks: it expects no requests, so silence is no fault unless an answer is owed. */
 export function clientOptions(options: Partial<RpcOptions> = {}): RpcOptions {
   return { ...serverOptions(), idleFrameTimeoutMs: Number.POSITIVE_INFINITY, ...options };
 }
 
-/** Of the side that was connected to. */
+/** Options of the side that was connected to. */
 export function serverOptions(options: Partial<RpcOptions> = {}): RpcOptions {
   return {
     progressTimeoutMs: times.idleFrameTimeoutMs,

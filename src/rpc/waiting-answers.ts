@@ -1,5 +1,5 @@
 /**
- * Who waits for which answer: request ids handed out in order, each with a place in a ring. Not a `Map`: one whose
+ * Callbacks that wait for answers: request ids handed out in order, each with a place in a ring. Not a `Map`: one whose
  * entries come and go is rebuilt every few hundred requests, and V8 lets each table that was given up point to the one
  * after it. Once one of them has grown old, the garbage of all later ones survives the collections of the young: half
  * of a busy client's memory, and a third of its processor time.
@@ -13,7 +13,7 @@ const ringSizeMin = 16;
 export class WaitingAnswers<Waiting> {
   count = 0;
   #nextId = 1;
-  /** At `id & mask`, at most half of the places taken. */
+  /** Ids in use, each at `id & mask`; at most half of the places are taken. */
   #ids = new Uint32Array(ringSizeMin);
   #waiting: (Waiting | undefined)[] = new Array<Waiting | undefined>(ringSizeMin).fill(undefined);
   #mask = ringSizeMin - 1;
@@ -37,7 +37,7 @@ export class WaitingAnswers<Waiting> {
     this.count++;
   }
 
-  /** Who waits for this answer; nobody does after it. */
+  /** Gives who waits for this answer; nobody does after it. */
   remove(id: number): Waiting | undefined {
     const place = id & this.#mask;
     const waiting = this.#waiting[place];

@@ -6,7 +6,7 @@ import { silent, type Log } from '../base/log.ts';
 import { clusterSettings } from '../base/settings.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
 import { realEnvironment } from '../env/real/environment.ts';

@@ -25,9 +25,9 @@ export type {
   Watch,
   Write,
 } from '../coordinator/coordinator.ts';
-export { MemoryCoordinator } from '../coordinator/memory.ts';
-export { openSqliteCoordinator } from '../coordinator/sqlite.ts';
-export type { SqliteCoordinatorOptions } from '../coordinator/sqlite.ts';
+export { MemoryCoordinator } from '../coordinator/memory/memory.ts';
+export { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
+export type { SqliteCoordinatorOptions } from '../coordinator/sqlite/sqlite.ts';
 export type { Clock, Timer } from '../env/clock.ts';
 export type { Environment } from '../env/environment.ts';
 export type { File, Files, FolderLock } from '../env/files.ts';

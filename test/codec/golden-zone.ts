@@ -1,14 +1,7 @@
 /** A small zone with every kind of record and every flag: what the golden files of format 1 were recorded from. */
 import type { ZonePlace } from '../../src/codec/log-format.ts';
-import {
-  batchLayout,
-  encodeRecord,
-  encodeZoneHeader,
-  recordKind,
-  recordLength,
-  sealBatch,
-  zoneSeed,
-} from '../../src/codec/log-format.ts';
+import { batchLayout, finishBatch } from '../../src/codec/log-batch.ts';
+import { encodeRecord, encodeZoneHeader, recordKind, recordLength, zoneSeed } from '../../src/codec/log-format.ts';
 import type { RecordInput } from '../../src/codec/log-format.ts';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, version, zoneId } from '../../src/base/ids.ts';
 
@@ -98,6 +91,6 @@ function encodeBatch(records: readonly RecordInput[], offset: number, alignment:
     committedLength: offset,
     shardTimeMs: time,
   };
-  sealBatch(bytes, 0, header, seed);
+  finishBatch(bytes, 0, header, seed);
   return bytes;
 }

@@ -21,11 +21,11 @@ import {
   snapshotFormat,
 } from '../../src/codec/index-snapshot.ts';
 import { recordKind } from '../../src/codec/log-format.ts';
-import { loadSnapshot } from '../../src/core/index-loader.ts';
-import { IndexSnapshot } from '../../src/core/index-snapshot.ts';
-import { KeyIndex } from '../../src/core/key-index.ts';
-import { OnceTable } from '../../src/core/once-table.ts';
-import { seededRandom } from '../core/index-support.ts';
+import { loadSnapshot } from '../../src/core/index/index-loader.ts';
+import { IndexSnapshot } from '../../src/core/index/index-snapshot.ts';
+import { KeyIndex } from '../../src/core/index/key-index.ts';
+import { OnceTable } from '../../src/core/once/once-table.ts';
+import { seededRandom } from '../core/index/index-support.ts';
 
 const place = { cluster: uuid('00112233445566778899aabbccddeeff'), shard: shardId(3), zoneSize: 2 ** 28 };
 const golden = readFileSync(new URL('../fixtures/snapshot-v1/small.snapshot', import.meta.url));

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { isZero } from '../../src/base/bytes.ts';
 import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { checksum } from '../../src/base/checksum.ts';
 import { limits } from '../../src/base/limits.ts';
@@ -13,13 +14,14 @@ import {
   batchLayout,
   checkBatchBody,
   decodeBatchHeader,
+  finishBatch,
+} from '../../src/codec/log-batch.ts';
+import {
   decodeRecord,
   decodeZoneHeader,
   encodeRecord,
   encodeZoneHeader,
-  isZero,
   recordLength,
-  sealBatch,
   zoneSeed,
 } from '../../src/codec/log-format.ts';
 import { repositoryRoot } from '../support/repository.ts';
@@ -325,7 +327,7 @@ describe('versions', () => {
       committedLength: 0,
       shardTimeMs: 0 as never,
     };
-    sealBatch(bytes, 0, header, seed);
+    finishBatch(bytes, 0, header, seed);
     bytes.writeUInt32LE(32 * 1024, 16);
     bytes.writeUInt32LE(checksum(bytes.subarray(8, batchHeaderBytes), (seed ^ 4096) >>> 0), 4);
     assert.equal(decodeBatchHeader(bytes, 0, 4096, place, seed).kind, 'damaged');
@@ -383,7 +385,7 @@ describe('any input', () => {
             shardTimeMs: 5 as never,
           };
           const { cluster, ...wanted } = header;
-          sealBatch(bytes, 0, header, seed);
+          finishBatch(bytes, 0, header, seed);
           const result = decodeBatchHeader(bytes, 0, offset, place, seed);
           assert.deepEqual(result, { kind: 'batch', header: wanted });
           assert.equal(checkBatchBody(bytes, 0, header, seed), 'good');

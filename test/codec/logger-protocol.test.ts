@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { epoch, instanceId, lba, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import * as appends from '../../src/codec/logger-appends.ts';
 import * as protocol from '../../src/codec/logger-protocol.ts';
 import type { LoggerStatus, ZoneStatus } from '../../src/codec/logger-protocol.ts';
 import * as reads from '../../src/codec/logger-reads.ts';
 import * as reports from '../../src/codec/logger-reports.ts';
+import * as seals from '../../src/codec/logger-seals.ts';
 import { MessageFormatError, MessageReader } from '../../src/codec/message-reader.ts';
 import { MessageWriter } from '../../src/codec/message-writer.ts';
 
@@ -35,7 +37,7 @@ const zone: ZoneStatus = {
   seen: 4,
   capacity: 2 ** 28,
   occupied: 9,
-  generation: '0123456789abcdef',
+  copyId: '0123456789abcdef',
   batches: 2,
   digest: undefined,
 };
@@ -72,35 +74,35 @@ const readAnswers: readonly protocol.ReadAnswer[] = [
 ];
 
 const forms: readonly Form[] = [
-  form('Append', (out) => protocol.writeAppend(out, logger, items), protocol.readAppend, { logger, items }),
-  form('Append answer', (out) => protocol.writeAppendAnswer(out, appendAnswers), protocol.readAppendAnswer, [
+  form('Append', (out) => appends.writeAppend(out, logger, items), appends.readAppend, { logger, items }),
+  form('Append answer', (out) => appends.writeAppendAnswer(out, appendAnswers), appends.readAppendAnswer, [
     ...appendAnswers,
   ]),
-  form('Confirm', (out) => protocol.writeConfirm(out, logger, 9, [place]), protocol.readConfirm, {
+  form('Confirm', (out) => appends.writeConfirm(out, logger, 9, [place]), appends.readConfirm, {
     logger,
     number: 9,
     items: [place],
   }),
-  form('Confirm answer', (out) => protocol.writeConfirmAnswer(out, confirmAnswer), protocol.readConfirmAnswer, {
+  form('Confirm answer', (out) => appends.writeConfirmAnswer(out, confirmAnswer), appends.readConfirmAnswer, {
     number: 8,
     refusals: [...confirmAnswer.refusals],
   }),
-  form('Seal', (out) => protocol.writeSeal(out, logger, place.shard, place.zone, place.epoch), protocol.readSeal, {
+  form('Seal', (out) => seals.writeSeal(out, logger, place.shard, place.zone, place.epoch), seals.readSeal, {
     logger,
     ...place,
   }),
-  form('Seal answer', (out) => protocol.writeSealAnswer(out, sealAnswer), protocol.readSealAnswer, sealAnswer),
-  form('Finish', (out) => protocol.writeFinish(out, logger, place.shard, place.zone, 77), protocol.readFinish, {
+  form('Seal answer', (out) => seals.writeSealAnswer(out, sealAnswer), seals.readSealAnswer, sealAnswer),
+  form('Finish', (out) => seals.writeFinish(out, logger, place.shard, place.zone, 77), seals.readFinish, {
     logger,
     shard: place.shard,
     zone: place.zone,
     length: 77,
   }),
-  form('Reset', (out) => protocol.writeReset(out, logger, place.shard, place.zone, 'ab'), protocol.readReset, {
+  form('Reset', (out) => seals.writeReset(out, logger, place.shard, place.zone, 'ab'), seals.readReset, {
     logger,
     shard: place.shard,
     zone: place.zone,
-    generation: 'ab',
+    copyId: 'ab',
   }),
   form('Read', (out) => reads.writeRead(out, logger, [{ ...place, offset: 1, length: 2 }]), reads.readRead, {
     logger,
@@ -166,10 +168,10 @@ describe('the protocol of loggers', () => {
 
   test('members that a later version adds are ignored', () => {
     const bytes = encode((out) => out.value([logger, 1, 2, 3, 'more']));
-    assert.deepEqual(protocol.readSeal(new MessageReader(bytes)), { logger, shard: 1, zone: 2, epoch: 3 });
+    assert.deepEqual(seals.readSeal(new MessageReader(bytes)), { logger, shard: 1, zone: 2, epoch: 3 });
     const append = encode((out) => out.value([logger, [[1, 2, 3, 4, Buffer.from('x'), 'more']], 'more']));
     const reader = new MessageReader(append);
-    assert.equal(protocol.readAppend(reader).items.length, 1);
+    assert.equal(appends.readAppend(reader).items.length, 1);
     assert.equal(reader.position, append.length);
   });
 
@@ -181,7 +183,7 @@ describe('the protocol of loggers', () => {
       [logger, 0, 2 ** 48, 1],
       [logger, 0, 1, 0],
     ]) {
-      assert.throws(() => protocol.readSeal(new MessageReader(encode((out) => out.value(params)))), MessageFormatError);
+      assert.throws(() => seals.readSeal(new MessageReader(encode((out) => out.value(params)))), MessageFormatError);
     }
   });
 

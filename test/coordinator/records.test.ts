@@ -13,8 +13,8 @@ import {
   type GatewayMember,
   type LoggerMember,
 } from '../../src/coordinator/members.ts';
-import { MemoryCoordinator, type Fate } from '../../src/coordinator/memory.ts';
-import { seeded } from './processes.ts';
+import { MemoryCoordinator, type Fate } from '../../src/coordinator/memory/memory.ts';
+import { seeded } from './sqlite/processes.ts';
 
 function randomOf(seed: number): Random {
   const next = seeded(seed);

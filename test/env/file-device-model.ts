@@ -3,7 +3,7 @@
  * acknowledged, and of the bytes written since then each sector holds what the cache held at some moment.
  */
 import assert from 'node:assert/strict';
-import { isZero } from '../../src/codec/log-format.ts';
+import { isZero } from '../../src/base/bytes.ts';
 import type { FileDevice } from '../../src/env/file-device/open.ts';
 
 interface State {

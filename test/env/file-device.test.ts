@@ -171,6 +171,21 @@ void test('a full file system refuses a write, changes nothing, and leaves the r
   same(device, 9, 0, pattern(9, 30_208));
 });
 
+void test('a file system that is full for zeros ahead still takes what is overwritten, and the device goes on', async () => {
+  const { disk, open } = newWorld(6);
+  const device = await open();
+  device.write(0, 0, pattern(1, 512));
+  disk.capacityBytes = disk.usedBytes + 4096;
+  await device.sync();
+  assert.equal(device.failure, undefined, 'zeros ahead found no space: nobody is told');
+  device.write(0, 512, pattern(2, 512));
+  assert.throws(() => device.write(0, 1024, pattern(3, 30_208)), refuses('full'));
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  device.write(0, 1024, pattern(3, 30_208));
+  await device.sync();
+  same(device, 0, 1024, pattern(3, 30_208));
+});
+
 void test('prefill: small batches get zeros ahead, large ones none, and a fresh device stays small', async () => {
   const sizes = {
     zoneCapacity: 64 * 1024 * 1024,

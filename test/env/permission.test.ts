@@ -7,7 +7,7 @@ import * as path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { silent } from '../../src/base/log.ts';
-import { openSqliteCoordinator } from '../../src/coordinator/sqlite.ts';
+import { openSqliteCoordinator } from '../../src/coordinator/sqlite/sqlite.ts';
 import { RealClock } from '../../src/env/real/clock.ts';
 
 const nobody = 65_534;
@@ -61,7 +61,7 @@ test("a coordinator's file that may not be written is not opened", async (contex
   await (await openSqliteCoordinator({ file: stored, clock: new RealClock(), log: silent })).close();
   await chmod(stored, 0o444);
   await chmod(folder, 0o555);
-  const body = `const { openSqliteCoordinator } = await load('${sourceUrl('coordinator/sqlite')}');
+  const body = `const { openSqliteCoordinator } = await load('${sourceUrl('coordinator/sqlite/sqlite')}');
     const { RealClock } = await load('${sourceUrl('env/real/clock')}');
     const file = '${folder}/' + FILE;
     await openSqliteCoordinator({ file, clock: new RealClock(), log: () => undefined });`;

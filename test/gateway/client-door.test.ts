@@ -4,7 +4,7 @@ import { clientId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { Field } from '../../src/codec/fields.ts';
 import { fieldOf } from '../../src/codec/fields.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { ShardEvent } from '../../src/core/shard/events.ts';
 import { ClientDoor } from '../../src/gateway/client-door.ts';
 import { ClientIds, Numbering } from '../../src/gateway/numbering.ts';

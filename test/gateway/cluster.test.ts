@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { connect } from '../../src/client/index.ts';
 import type { Client } from '../../src/client/index.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import { silent } from '../../src/base/log.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
 import { startLogger } from '../../src/logger/logger.ts';

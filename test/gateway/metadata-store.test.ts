@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../src/base/ids.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Coordinator } from '../../src/coordinator/coordinator.ts';
 import { encodeMetadata, headKey } from '../../src/core/shard/head/metadata.ts';
 import { MetadataStore } from '../../src/gateway/metadata-store.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
-import { readAppend } from '../../src/codec/logger-protocol.ts';
+import { readAppend } from '../../src/codec/logger-appends.ts';
 import { MessageReader } from '../../src/codec/message-reader.ts';
 import { MessageWriter } from '../../src/codec/message-writer.ts';
 import type { ShardEvent } from '../../src/core/shard/events.ts';

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { clientId, instanceId, millis, requestNumber, shardId, uuid, version } from '../../src/base/ids.ts';
 import type { Log } from '../../src/base/log.ts';
 import { silent } from '../../src/base/log.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { ShardState } from '../../src/core/shard/following/apply.ts';
 import { shardDefaults } from '../../src/core/shard/events.ts';
 import { Shard } from '../../src/core/shard/shard.ts';

@@ -22,7 +22,7 @@ interface Known {
   /** Takes no more appends, for the test's part. */
   closed: boolean;
   finished: number | undefined;
-  generation: string;
+  copyId: string;
 }
 
 class World extends SimStore {
@@ -73,7 +73,7 @@ class World extends SimStore {
     const at = Math.max(this.epochs.get(shard) ?? 1, this.fences.get(shard) ?? 1);
     this.epochs.set(shard, at);
     const writer = new ZoneWriter({ shard, zone, epoch: at, zoneSize: simZoneSize, alignment: this.alignment });
-    const known: Known = { writer, sent: [], acknowledged: 0, closed: false, finished: undefined, generation: '' };
+    const known: Known = { writer, sent: [], acknowledged: 0, closed: false, finished: undefined, copyId: '' };
     this.zones.set(`${shard}/${zone}`, known);
     this.append(known);
   }
@@ -118,10 +118,10 @@ class World extends SimStore {
   reset(shard: number): void {
     const zone = [...this.zones.values()].find((each) => each.writer.shard === shard && each.finished !== undefined);
     if (zone === undefined) return;
-    const { generation } = this.status(zone) ?? { generation: 'f'.repeat(16) };
+    const { copyId } = this.status(zone) ?? { copyId: 'f'.repeat(16) };
     const { writer } = zone;
     this.zones.delete(`${writer.shard}/${writer.zone}`);
-    this.ask({ kind: 'reset', shard: writer.shard, zone: writer.zone, generation }, (answer) => {
+    this.ask({ kind: 'reset', shard: writer.shard, zone: writer.zone, copyId }, (answer) => {
       if (answer.kind === 'done') this.resets.push({ shard: writer.shard, zone: writer.zone });
     });
   }

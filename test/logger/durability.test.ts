@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { isZero } from '../../src/base/bytes.ts';
 import { epoch } from '../../src/base/ids.ts';
-import { isZero } from '../../src/codec/log-format.ts';
 import { MessageReader } from '../../src/codec/message-reader.ts';
 import { connectTo, outcomes, value, withFolder, world } from './support.ts';
 import type { TestClient } from './support.ts';
@@ -134,8 +134,8 @@ async function oneByOne(client: TestClient): Promise<void> {
   for (const at of [2, 3, 4])
     assert.equal(value(await client.seal(writer.shard, writer.zone, epoch(at))).length, writer.offset);
   value(await client.finish(writer.shard, writer.zone, writer.offset));
-  const generation = value(await client.report(writer.shard))[0]?.generation ?? '';
-  value(await client.reset(writer.shard, writer.zone, generation));
+  const copyId = value(await client.report(writer.shard))[0]?.copyId ?? '';
+  value(await client.reset(writer.shard, writer.zone, copyId));
 }
 
 async function everything(client: TestClient): Promise<void> {

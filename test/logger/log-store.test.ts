@@ -1,9 +1,9 @@
 /** A store on a disk that hangs, fails, fills up and rots. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { asBuffer } from '../../src/base/bytes.ts';
 import { KvError } from '../../src/base/errors.ts';
 import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
-import { asBuffer } from '../../src/codec/log-format.ts';
 import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
 import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
 import { DeviceError } from '../../src/env/zoned-device.ts';
@@ -110,8 +110,8 @@ describe('a full device', () => {
     // Several: what the metadata took of the reserve is given back to it first.
     for (const { shard, zone, offset } of writers.slice(0, 5)) {
       assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length: offset }), 'done');
-      const generation = sim.store.report(shard)[0]?.generation ?? '';
-      assert.equal(await sim.outcome({ kind: 'reset', shard, zone, generation }), 'done');
+      const copyId = sim.store.report(shard)[0]?.copyId ?? '';
+      assert.equal(await sim.outcome({ kind: 'reset', shard, zone, copyId }), 'done');
     }
     await sim.run(1_000);
     assert.equal(

@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { KvError } from '../../src/base/errors.ts';
 import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import { listMembers } from '../../src/coordinator/members.ts';
 import { startLogger } from '../../src/logger/logger.ts';
 import { LoggerClient } from '../../src/rpc/logger-client.ts';
@@ -63,7 +63,7 @@ describe('a logger over TCP', () => {
         assert.equal(status?.digest, createHash('sha256').update(all).digest('hex'));
         assert.equal(status.state, 'finished');
         assert.equal(status.batches, 3);
-        value(await client.reset(writer.shard, writer.zone, status.generation));
+        value(await client.reset(writer.shard, writer.zone, status.copyId));
         assert.deepEqual(value(await client.report(undefined)), []);
       });
     });

@@ -7,7 +7,7 @@ import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
 import { SimulatedDisk } from '../../src/env/simulated/files.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import type { LoggerDevice } from '../../src/logger/logger-device.ts';
+import type { LoggerDevice } from '../../src/env/zoned-device.ts';
 import type { StoreRequest } from '../../src/logger/log-store.ts';
 import type { OpenStore } from '../../src/logger/open-store.ts';
 import { openStore } from '../../src/logger/open-store.ts';

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { silent } from '../../src/base/log.ts';
+import type { ConfirmAnswer } from '../../src/codec/logger-appends.ts';
 import type {
   AppendAnswer,
   AppendItem,
-  ConfirmAnswer,
   ConfirmItem,
   DigestItem,
   LoggerAnswer,
@@ -18,7 +18,7 @@ import type {
   SealAnswer,
   ZoneStatus,
 } from '../../src/codec/logger-protocol.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Environment } from '../../src/env/environment.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
 import type { LoggerNode, LoggerOptions, LoggerWorld } from '../../src/logger/logger.ts';
@@ -126,8 +126,8 @@ export class TestClient {
     return answer((done) => this.client.finish(shard, zone, length, done));
   }
 
-  reset(shard: ShardId, zone: ZoneId, generation: string): Promise<LoggerAnswer<undefined>> {
-    return answer((done) => this.client.reset(shard, zone, generation, done));
+  reset(shard: ShardId, zone: ZoneId, copyId: string): Promise<LoggerAnswer<undefined>> {
+    return answer((done) => this.client.reset(shard, zone, copyId, done));
   }
 
   read(...items: ReadItem[]): Promise<LoggerAnswer<readonly ReadAnswer[]>> {

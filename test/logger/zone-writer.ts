@@ -1,15 +1,8 @@
 /** Builds the bytes that an owner would append to a zone, batch after batch. */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../../src/base/ids.ts';
-import {
-  batchLayout,
-  encodeRecord,
-  encodeZoneHeader,
-  recordLength,
-  recordKind,
-  sealBatch,
-  zoneSeed,
-} from '../../src/codec/log-format.ts';
+import { batchLayout, finishBatch } from '../../src/codec/log-batch.ts';
+import { encodeRecord, encodeZoneHeader, recordLength, recordKind, zoneSeed } from '../../src/codec/log-format.ts';
 import type { RecordInput, ZonePlace } from '../../src/codec/log-format.ts';
 import type { AppendItem } from '../../src/codec/logger-protocol.ts';
 
@@ -104,7 +97,7 @@ export class ZoneWriter {
     const bytes = Buffer.alloc(totalLength);
     let at = headerLength;
     for (const record of records) at = encodeRecord(bytes, at, record, this.#seed, offset + at);
-    sealBatch(
+    finishBatch(
       bytes,
       0,
       {

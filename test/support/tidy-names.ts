@@ -8,7 +8,7 @@ export const foreignNames: Readonly<Record<string, string>> = {
   'STYLE.md': 'cites files of the projects that we learn from',
 };
 
-/** `serving/owner.ts`, `STYLE.md`, `test/core/key-index*.test.ts`; not a part of a longer name or an address. */
+/** `serving/owner.ts`, `STYLE.md`, `test/core/index/key-index*.test.ts`; not a part of a longer name or an address. */
 const fileName = /(?<![\w/.*@<>-])(?:[\w.*-]+\/)*[\w*-][\w.*-]*\.(?:ts|mjs|js|md|sh)(?![\w/*-])/g;
 /** `[text](target)`, targets within the repository. */
 const link = /\]\((?!https?:|#)([^)#\s]+)(?:#[^)]*)?\)/g;

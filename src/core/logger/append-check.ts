@@ -1,11 +1,13 @@
 /**
- * What a logger checks of the bytes it is given to append: headers and their places. Not the blocks behind them: that
- * would cost a pass over every byte on the path of every write; whoever reads them checks them.
+ * Check of the bytes that a logger is given to append: headers and their places (S16). The blocks behind them are not
+ * checked: that would cost a pass over every byte on the path of every write; whoever reads them checks them.
  */
+import { asBuffer } from '../../base/bytes.ts';
 import type { ZonePlace } from '../../codec/log-format.ts';
-import { asBuffer, decodeBatchHeader, decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
+import { decodeBatchHeader } from '../../codec/log-batch.ts';
+import { decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
 
-/** Where an append goes and what its device wants. */
+/** Place that an append goes to, and the alignment of its device. Lengths are bytes. */
 export interface AppendTarget {
   readonly place: ZonePlace;
   /** `zoneSeed(place)`. */

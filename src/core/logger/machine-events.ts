@@ -1,6 +1,6 @@
 /**
- * What a logger's machine is told, and what it wants done (logger-machine.ts). `Ticket` is the shell's: it says where
- * an answer goes.
+ * Events and effects of a logger's machine (logger-machine.ts): what it is told and what it wants done. `Ticket` is the
+ * shell's: it says where an answer goes.
  */
 import type { Epoch, Lba, ShardId, ZoneId } from '../../base/ids.ts';
 import type { AppendItem, LoggerRefusal, SealAnswer } from '../../codec/logger-protocol.ts';
@@ -31,7 +31,7 @@ export type MachineEvent<Ticket> =
       readonly ticket: Ticket;
       readonly shard: ShardId;
       readonly zone: ZoneId;
-      readonly generation: string;
+      readonly copyId: string;
     }
   /** Everything that arrived in this turn of the event loop has been given. */
   | { readonly kind: 'turn-ended' }

@@ -1,6 +1,6 @@
 /**
- * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, floors. It
- * lies in the first two zones of the device, used alternately. All integers are little-endian.
+ * The logger's own metadata log (docs/formats.md): identity, which zone of which shard lies where, fences, zone floors.
+ * It lies in the first two zones of the device, used alternately. All integers are little-endian.
  *
  *   metadata zone = checkpoint-frame change-frame*
  *   frame =
@@ -17,10 +17,10 @@
  *    40  cluster:16  56 logger:16  72 zone size:u32  76 zero:u32
  *    80  entries
  *   entry =
- *     1:u8 fence    shard:u32 epoch:u48                       the highest epoch that sealed the shard here (S4)
- *     2:u8 floor    shard:u32 zone:u48                        ids up to this one are never created again (S4)
- *     3:u8 zone     shard:u32 zone:u48 epoch:u48 device-zone:u32 generation:8 bytes state:u8 length:u32 batches:u32
- *     4:u8 removed  shard:u32 zone:u48
+ *     1:u8 fence       shard:u32 epoch:u48                    the highest epoch that sealed the shard here (S4)
+ *     2:u8 zone-floor  shard:u32 zone:u48                     ids up to this one are never created again (S4)
+ *     3:u8 zone        shard:u32 zone:u48 epoch:u48 device-zone:u32 copy-id:8 bytes state:u8 length:u32 batches:u32
+ *     4:u8 removed     shard:u32 zone:u48
  * state: 0 open (length and batches are 0: a scan finds them), 1 finished.
  *
  * Place: the seed is the CRC-32 of {logger, device zone, generation} xor the offset. A checkpoint holds the whole
@@ -32,10 +32,10 @@
  * forgotten a fence.
  */
 import { assert } from '../../base/assert.ts';
+import { aligned, asBuffer } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { epoch as toEpoch, shardId, uuid, zoneId } from '../../base/ids.ts';
-import { aligned, asBuffer } from '../../codec/log-format.ts';
 
 export const metadataFormatVersion = 1;
 export const frameHeaderBytes = 80;
@@ -49,7 +49,7 @@ const frameKinds = { checkpoint: 1, changes: 2 } as const;
 
 export type MetadataEntry =
   | { readonly kind: 'fence'; readonly shard: ShardId; readonly epoch: Epoch }
-  | { readonly kind: 'floor'; readonly shard: ShardId; readonly zone: ZoneId }
+  | { readonly kind: 'zone-floor'; readonly shard: ShardId; readonly zone: ZoneId }
   | ZoneEntry
   | { readonly kind: 'removed'; readonly shard: ShardId; readonly zone: ZoneId };
 
@@ -60,13 +60,13 @@ export interface ZoneEntry {
   readonly epoch: Epoch;
   readonly deviceZone: number;
   /** 16 hexadecimal digits: names this copy (S10). */
-  readonly generation: string;
+  readonly copyId: string;
   readonly state: 'open' | 'finished';
   readonly length: number;
   readonly batches: number;
 }
 
-/** What every frame of a metadata zone says about itself. */
+/** Statements of every frame of a metadata zone about itself. */
 export interface FrameHeader {
   readonly kind: 'checkpoint' | 'changes';
   readonly cluster: Uuid;
@@ -84,8 +84,8 @@ export interface Frame extends FrameHeader {
   readonly totalLength: number;
 }
 
-const entryBytes = { fence: 11, floor: 11, zone: 38, removed: 11 } as const;
-const entryCodes = { fence: 1, floor: 2, zone: 3, removed: 4 } as const;
+const entryBytes = { fence: 11, 'zone-floor': 11, zone: 38, removed: 11 } as const;
+const entryCodes = { fence: 1, 'zone-floor': 2, zone: 3, removed: 4 } as const;
 
 /** Length of a frame of these entries on a device of this alignment. */
 export function frameLength(entries: readonly MetadataEntry[], alignment: number): number {
@@ -127,10 +127,10 @@ function encodeEntry(bytes: Buffer, start: number, entry: MetadataEntry): number
   bytes.writeUInt32LE(entry.shard, start + 1);
   bytes.writeUIntLE(entry.kind === 'fence' ? entry.epoch : entry.zone, start + 5, 6);
   if (entry.kind === 'zone') {
-    assert(/^[0-9a-f]{16}$/.test(entry.generation), 'S10 a generation has 16 hexadecimal digits');
+    assert(/^[0-9a-f]{16}$/.test(entry.copyId), 'S10 a copy id has 16 hexadecimal digits');
     bytes.writeUIntLE(entry.epoch, start + 11, 6);
     bytes.writeUInt32LE(entry.deviceZone, start + 17);
-    bytes.write(entry.generation, start + 21, 'hex');
+    bytes.write(entry.copyId, start + 21, 'hex');
     bytes.writeUInt8(entry.state === 'finished' ? 1 : 0, start + 29);
     bytes.writeUInt32LE(entry.length, start + 30);
     bytes.writeUInt32LE(entry.batches, start + 34);
@@ -204,7 +204,7 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
   const number = bytes.readUIntLE(start + 5, 6);
   if (number === 0) return undefined;
   if (code === entryCodes.fence) return { kind: 'fence', shard, epoch: toEpoch(number) };
-  if (code === entryCodes.floor) return { kind: 'floor', shard, zone: zoneId(number) };
+  if (code === entryCodes['zone-floor']) return { kind: 'zone-floor', shard, zone: zoneId(number) };
   if (code === entryCodes.removed) return { kind: 'removed', shard, zone: zoneId(number) };
   const epoch = bytes.readUIntLE(start + 11, 6);
   if (epoch === 0) return undefined;
@@ -214,7 +214,7 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
     zone: zoneId(number),
     epoch: toEpoch(epoch),
     deviceZone: bytes.readUInt32LE(start + 17),
-    generation: bytes.toString('hex', start + 21, start + 29),
+    copyId: bytes.toString('hex', start + 21, start + 29),
     state: bytes.readUInt8(start + 29) === 1 ? 'finished' : 'open',
     length: bytes.readUInt32LE(start + 30),
     batches: bytes.readUInt32LE(start + 34),

@@ -1,6 +1,6 @@
 /**
- * What a logger knows of itself when it starts: the metadata log's frames folded together, then what the scans of open
- * zones found.
+ * State of a logger when it starts: the metadata log's frames folded together, then what the scans of open zones
+ * found.
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
@@ -13,9 +13,9 @@ export interface RestoredZone {
   readonly zone: ZoneId;
   readonly epoch: Epoch;
   readonly deviceZone: number;
-  readonly generation: string;
+  readonly copyId: string;
   readonly finished: boolean;
-  /** Of a finished zone its sealed length, else the end of the intact prefix. */
+  /** Sealed length of a finished zone, else the end of the intact prefix. */
   readonly length: number;
   readonly seen: number;
   readonly batches: number;
@@ -24,32 +24,32 @@ export interface RestoredZone {
 
 export interface RestoredState {
   readonly fences: ReadonlyMap<ShardId, Epoch>;
-  readonly floors: ReadonlyMap<ShardId, ZoneId>;
+  readonly zoneFloors: ReadonlyMap<ShardId, ZoneId>;
   readonly zones: readonly RestoredZone[];
 }
 
-export const emptyState: RestoredState = { fences: new Map(), floors: new Map(), zones: [] };
+export const emptyState: RestoredState = { fences: new Map(), zoneFloors: new Map(), zones: [] };
 
-/** What the metadata log says, before any scan. */
+/** State that the metadata log records, before any scan. */
 export interface RecordedState {
   readonly fences: Map<ShardId, Epoch>;
-  readonly floors: Map<ShardId, ZoneId>;
+  readonly zoneFloors: Map<ShardId, ZoneId>;
   readonly zones: readonly ZoneEntry[];
 }
 
 /** REQUIRES: the frames in the order of the log, the checkpoint first. */
 export function foldFrames(frames: readonly Frame[]): RecordedState {
   const fences = new Map<ShardId, Epoch>();
-  const floors = new Map<ShardId, ZoneId>();
+  const zoneFloors = new Map<ShardId, ZoneId>();
   const zones = new Map<string, ZoneEntry>();
-  for (const frame of frames) for (const entry of frame.entries) fold(entry, fences, floors, zones);
-  return { fences, floors, zones: [...zones.values()] };
+  for (const frame of frames) for (const entry of frame.entries) fold(entry, fences, zoneFloors, zones);
+  return { fences, zoneFloors, zones: [...zones.values()] };
 }
 
 function fold(
   entry: MetadataEntry,
   fences: Map<ShardId, Epoch>,
-  floors: Map<ShardId, ZoneId>,
+  zoneFloors: Map<ShardId, ZoneId>,
   zones: Map<string, ZoneEntry>,
 ): void {
   switch (entry.kind) {
@@ -57,9 +57,9 @@ function fold(
       assert(entry.epoch >= (fences.get(entry.shard) ?? 0), 'S4 a fence never falls');
       fences.set(entry.shard, entry.epoch);
       return;
-    case 'floor':
-      assert(entry.zone >= (floors.get(entry.shard) ?? 0), 'S4 a floor never falls');
-      floors.set(entry.shard, entry.zone);
+    case 'zone-floor':
+      assert(entry.zone >= (zoneFloors.get(entry.shard) ?? 0), 'S4 a zone floor never falls');
+      zoneFloors.set(entry.shard, entry.zone);
       return;
     case 'zone':
       zones.set(`${entry.shard}/${entry.zone}`, entry);

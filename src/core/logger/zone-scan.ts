@@ -1,25 +1,19 @@
 /**
- * What a zone holds after a restart: the intact prefix, `seen`, and what the tail looks like (S9). A generator that
- * asks for ranges of the zone and is given their bytes, so that it is pure and never holds more than a few batches.
+ * Scan of a zone after a restart: the intact prefix, `seen`, and the state of the tail (S9). A generator that asks for
+ * ranges of the zone and is given their bytes, so that it is pure and never holds more than a few batches.
  *
  *   intact prefix   the zone header and batches with good headers and blocks, one after another from the zone's start
  *   clean           nothing but zeros follows
- *   torn            good batches, batches whose blocks are each good or untouched, and untouched space between them follow: appends that
- *                   never became stable
+ *   torn            good batches, batches whose blocks are each good or untouched, and untouched space between them
+ *                   follow: appends that never became stable
  *   damaged         anything else follows; good batch headers behind it still count for `seen`
  */
+import { asBuffer, isZero } from '../../base/bytes.ts';
 import { limits } from '../../base/limits.ts';
-import type { BatchHeader, ZonePlace } from '../../codec/log-format.ts';
-import {
-  asBuffer,
-  batchHeaderBytes,
-  checkBatchBody,
-  decodeBatchHeader,
-  decodeZoneHeader,
-  isZero,
-  samePlace,
-  zoneSeed,
-} from '../../codec/log-format.ts';
+import type { BatchHeader } from '../../codec/log-batch.ts';
+import type { ZonePlace } from '../../codec/log-format.ts';
+import { batchHeaderBytes, checkBatchBody, decodeBatchHeader } from '../../codec/log-batch.ts';
+import { decodeZoneHeader, samePlace, zoneSeed } from '../../codec/log-format.ts';
 import type { TailState } from '../../codec/logger-protocol.ts';
 
 export interface ScanRange {
@@ -44,9 +38,9 @@ export type ZoneScan =
       /** Highest committed length in any good batch header. */
       readonly seen: number;
       readonly tail: TailState;
-      /** In the intact prefix. */
+      /** Number of batches in the intact prefix. */
       readonly batches: number;
-      /** When the tail is damaged: where, and what is wrong. */
+      /** Place and kind of the damage, when the tail is damaged. */
       readonly damage: { readonly offset: number; readonly reason: string } | undefined;
     }
   | { readonly kind: 'newer-format'; readonly format: number };
@@ -66,28 +60,28 @@ export function scanBytes(bytes: Uint8Array, input: ScanInput): ZoneScan {
 
 /** Yields ranges within [0, bound) and takes their bytes; a short answer counts as zeros. */
 export function* scanZone(input: ScanInput): Scan<ZoneScan> {
-  const reader = new ZoneReader(input);
-  const headBytes = yield* reader.view(0, limits.alignmentBytesMax);
+  const window = new ScanWindow(input);
+  const headBytes = yield* window.view(0, limits.alignmentBytesMax);
   const head = decodeZoneHeader(headBytes);
   if (head.kind === 'newer-format') return head;
-  if (head.kind === 'untouched') return yield* withoutHeader(reader);
+  if (head.kind === 'untouched') return yield* withoutHeader(window);
   if (head.kind !== 'zone' || !samePlace(head.header, input.place)) {
     const reason = head.kind === 'damaged' ? head.reason : 'zone header: belongs to another place';
-    const seen = yield* seenBehind(reader, 0, 0);
+    const seen = yield* seenBehind(window, 0, 0);
     return { kind: 'scanned', length: 0, seen, tail: 'damaged', batches: 0, damage: { offset: 0, reason } };
   }
   let length = head.length;
   let seen = 0;
   let batches = 0;
   for (;;) {
-    const piece = yield* reader.piece(length);
+    const piece = yield* window.piece(length);
     if (piece.kind === 'newer-format') return piece;
     if (piece.kind !== 'batch' || piece.body !== 'good') break;
     seen = Math.max(seen, piece.header.committedLength);
     batches += 1;
     length += piece.header.totalLength;
   }
-  const rest = yield* classify(reader, length, seen);
+  const rest = yield* classify(window, length, seen);
   return { kind: 'scanned', length, batches, ...rest };
 }
 
@@ -98,13 +92,13 @@ interface Rest {
 }
 
 /** The zone header was never written. Batches behind it may be: appends that never became stable. */
-function* withoutHeader(reader: ZoneReader): Scan<ZoneScan> {
-  const first = yield* reader.nextBatch(0);
-  const touched = yield* reader.firstTouched(0);
+function* withoutHeader(window: ScanWindow): Scan<ZoneScan> {
+  const first = yield* window.nextBatch(0);
+  const touched = yield* window.firstTouched(0);
   if (touched === undefined)
     return { kind: 'scanned', length: 0, seen: 0, tail: 'clean', batches: 0, damage: undefined };
   if (first === undefined || touched < first) {
-    const seen = yield* seenBehind(reader, 0, 0);
+    const seen = yield* seenBehind(window, 0, 0);
     return {
       kind: 'scanned',
       length: 0,
@@ -114,7 +108,7 @@ function* withoutHeader(reader: ZoneReader): Scan<ZoneScan> {
       damage: { offset: touched, reason: 'bytes without a zone header' },
     };
   }
-  const rest = yield* classify(reader, first, 0);
+  const rest = yield* classify(window, first, 0);
   return {
     kind: 'scanned',
     length: 0,
@@ -125,13 +119,13 @@ function* withoutHeader(reader: ZoneReader): Scan<ZoneScan> {
   };
 }
 
-/** What follows the intact prefix, from `start`, a batch boundary. */
-function* classify(reader: ZoneReader, start: number, seenBefore: number): Scan<Rest> {
+/** Classifies what follows the intact prefix, from `start`, a batch boundary. */
+function* classify(window: ScanWindow, start: number, seenBefore: number): Scan<Rest> {
   let seen = seenBefore;
   let at = start;
   let tail: TailState = 'clean';
-  while (at < reader.bound) {
-    const piece = yield* reader.piece(at);
+  while (at < window.bound) {
+    const piece = yield* window.piece(at);
     if (piece.kind === 'batch' && piece.body !== 'damaged') {
       seen = Math.max(seen, piece.header.committedLength);
       tail = 'torn';
@@ -139,35 +133,35 @@ function* classify(reader: ZoneReader, start: number, seenBefore: number): Scan<
       continue;
     }
     if (piece.kind === 'untouched') {
-      const touched = yield* reader.firstTouched(at);
+      const touched = yield* window.firstTouched(at);
       if (touched === undefined) break;
-      const next = yield* reader.nextBatch(at);
+      const next = yield* window.nextBatch(at);
       if (next === touched) {
         // An append of which nothing arrived, and behind it one that was in flight with it.
         at = next;
         continue;
       }
       return {
-        seen: yield* seenBehind(reader, at, seen),
+        seen: yield* seenBehind(window, at, seen),
         tail: 'damaged',
         damage: { offset: touched, reason: 'bytes behind untouched ones' },
       };
     }
     if (piece.kind === 'batch') seen = Math.max(seen, piece.header.committedLength);
     const reason = piece.kind === 'damaged' ? piece.reason : 'batch: wrong block checksum';
-    return { seen: yield* seenBehind(reader, at + 1, seen), tail: 'damaged', damage: { offset: at, reason } };
+    return { seen: yield* seenBehind(window, at + 1, seen), tail: 'damaged', damage: { offset: at, reason } };
   }
   return { seen, tail, damage: undefined };
 }
 
 /** The highest committed length in good batch headers at or behind `start`. */
-function* seenBehind(reader: ZoneReader, start: number, seenBefore: number): Scan<number> {
+function* seenBehind(window: ScanWindow, start: number, seenBefore: number): Scan<number> {
   let seen = seenBefore;
-  let at: number | undefined = yield* reader.nextBatch(start);
+  let at: number | undefined = yield* window.nextBatch(start);
   while (at !== undefined) {
-    const piece = yield* reader.piece(at);
+    const piece = yield* window.piece(at);
     if (piece.kind === 'batch') seen = Math.max(seen, piece.header.committedLength);
-    at = yield* reader.nextBatch(
+    at = yield* window.nextBatch(
       piece.kind === 'batch' && piece.body === 'good' ? at + piece.header.totalLength : at + 1,
     );
   }
@@ -181,7 +175,7 @@ type Piece =
   | { readonly kind: 'damaged'; readonly reason: string };
 
 /** The bytes of the zone through a window of a chunk or a batch, whichever is larger. */
-class ZoneReader {
+class ScanWindow {
   readonly bound: number;
   readonly #input: ScanInput;
   readonly #seed: number;
@@ -208,7 +202,7 @@ class ZoneReader {
     this.#bytes = got.length >= length ? got : Buffer.concat([got, Buffer.alloc(length - got.length)]);
   }
 
-  /** What stands at `at`, where a batch is expected. */
+  /** Reads what stands at `at`, where a batch is expected. */
   *piece(at: number): Scan<Piece> {
     if (at >= this.bound) return { kind: 'untouched' };
     const result = yield* this.#header(at);

@@ -1,16 +1,20 @@
 /**
- * Who has which extent of a `file` device. A free extent is
+ * Extents of a `file` device: which are used, which are free. A free extent is
  *
  *   fresh    beyond everything ever written: it reads as zeros and occupies nothing
  *   dirty    stale bytes of an older zone lie in it
  *   zeroing  zeros were written over it and wait for a sync
  *   clean    it is zeros, stable
- *   freed    its zone gave it back, and the entry that says so waits for a sync: until then a crash gives it back to that zone
+ *   freed    its zone gave it back, and the entry that says so waits for a sync: until then a crash gives it back to
+ *            that zone
  *
  *   zone --release--> freed --sync--> dirty --takeDirty--> zeroing --sync--> clean --take--> zone <--take-- fresh
  *
  * The reserve: ordinary zones leave `reserve` extents that occupy space already, so that a privileged zone can be
  * written on a full device and on a full file system.
+ *
+ * It owns numbers of extents and their states. It does not own their bytes, nor the entries of the map about them
+ * (zone-space.ts).
  */
 import { assert } from '../../base/assert.ts';
 

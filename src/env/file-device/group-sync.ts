@@ -22,7 +22,7 @@ export class GroupSync {
     this.#clock = clock;
   }
 
-  /** When the one under way began, by the clock. */
+  /** Time at which the sync under way began, by the clock; undefined: none is. */
   get since(): number | undefined {
     return this.#since;
   }

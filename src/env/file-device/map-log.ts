@@ -7,9 +7,9 @@
  *   sector = 0 magic:u32 "KVFM"  4 checksum:u32 (bytes 8 .. 512, seeded with the device id)
  *            8 generation:u48  14 index:u32 (of the sector in its area)  18 entry bytes:u16  20 entry count:u16
  *            22 first sequence:u48 (of its first entry; numbers begin at 1 in each generation)
- *            28 stable sequence:u48  34 stable bytes:u48      entries and file length known to be stable when this was written
+ *            28 stable sequence:u48  34 stable bytes:u48      entries and file length known to be stable at that time
  *            40 entry*, zeros
- *   entry  = 1:u8 allocate zone:u32 position:u32 extent:u32 count:u32    `count` consecutive extents, from the zone's `position`-th
+ *   entry  = 1:u8 allocate zone:u32 position:u32 extent:u32 count:u32    extents in a row, from the `position`-th
  *          | 2:u8 reset zone:u32
  *          | 3:u8 finish zone:u32 length:u48                             extents beyond the length are given back
  *          | 4:u8 trim zone:u32 count:u32                                the zone keeps its first `count` extents
@@ -19,10 +19,13 @@
  * generation is damage, never a torn write. What was not synced when the machine died is missing sectors: the log ends
  * before the first. It must not end before what a later sector calls stable: that is damage as well. Damage is
  * reported, never guessed around.
+ *
+ * It owns the two areas and the place of the next entry. It does not own what the entries are about (zone-space.ts),
+ * when one is stable (the device's syncs), nor the rest of the file.
  */
 import { assert, present } from '../../base/assert.ts';
+import { asBuffer, isZero } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
-import { asBuffer, isZero } from '../../codec/log-format.ts';
 import type { File } from '../files.ts';
 import { DeviceError } from '../zoned-device.ts';
 import { superblockBytes } from './superblock.ts';
@@ -48,11 +51,11 @@ export type MapEntry =
   | { readonly kind: 'trim'; readonly zone: number; readonly count: number }
   | { readonly kind: 'checkpoint-end' };
 
-/** Where the areas of a device lie. */
+/** Place of a device's areas. */
 export interface MapPlace {
   readonly path: string;
   readonly areaBytes: number;
-  /** Of the checksums: the device id's. */
+  /** Seed of the checksums: made from the device id. */
   readonly seed: number;
 }
 
@@ -207,7 +210,7 @@ interface Area {
   readonly stableSequence: number;
   /** The first sector that is neither good nor zeros. */
   readonly bad: Trouble | undefined;
-  /** What is wrong with the log if this area is the one to use. */
+  /** Trouble of the log if this area is the one to use. */
   readonly trouble: Trouble | undefined;
   /** Undefined when the checkpoint is not complete. */
   readonly contents: MapContents | undefined;
@@ -310,7 +313,7 @@ export class MapLog {
     this.#materialized = [0, 0];
   }
 
-  /** Of the last entry, with its generation: what a sync that begins now will make stable. */
+  /** Sequence of the last entry, with its generation: what a sync that begins now will make stable. */
   get mark(): { readonly generation: number; readonly sequence: number } {
     return { generation: this.#generation, sequence: this.#sequence };
   }

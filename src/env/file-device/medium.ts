@@ -1,6 +1,9 @@
 /**
  * The file under a `file` device: bytes to extents, errors to the device's, and the state of failure that a bad write
  * or sync leaves (S17).
+ *
+ * It owns the file and its failure. It does not own which extents a zone has (zone-space.ts), nor when to sync
+ * (group-sync.ts).
  */
 import { assert } from '../../base/assert.ts';
 import type { File } from '../files.ts';
@@ -16,7 +19,7 @@ export class Medium {
   readonly place: ExtentPlace;
   readonly #file: File;
   #failure: DeviceError | undefined;
-  /** How far this object has written or knows the file to be stable. */
+  /** End of what this object has written, or knows to be stable, in the file. */
   #fileBytes: number;
 
   constructor(path: string, file: File, place: ExtentPlace, stableBytes: number) {
@@ -43,7 +46,7 @@ export class Medium {
       });
   }
 
-  /** What a failed write or sync is to the caller. Anything but `full` is final. */
+  /** Translates a failed write or sync for the caller. Anything but `full` is final. */
   writeError(cause: unknown, what: string): DeviceError {
     if (cause instanceof DeviceError) return cause;
     if (isFull(cause)) return new DeviceError('full', this.#text(cause, what), { cause });

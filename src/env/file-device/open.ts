@@ -1,6 +1,6 @@
 /** Opening a `file` device: making the file, or reading its map and making what was read stable. */
+import { asBuffer } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
-import { asBuffer } from '../../codec/log-format.ts';
 import type { Clock } from '../clock.ts';
 import type { File, Files } from '../files.ts';
 import { FilesError } from '../files.ts';
@@ -245,7 +245,7 @@ function endOf(numbers: Iterable<number>): number {
   return end;
 }
 
-/** On a full file system the device opens without its reserve: what is there can be read, and space be given back. */
+/** Opens the device without its reserve on a full file system: what is there can be read, and space be given back. */
 function unlessFull(work: () => void): void {
   try {
     work();

@@ -65,7 +65,7 @@ export function checkOptions(options: FileDeviceOptions): void {
     throw invalid('zoneCapacity must be a multiple of the alignment');
 }
 
-/** What a new file's superblock says. */
+/** Superblock of a new file. */
 export function newSuperblock(options: FileDeviceOptions, deviceId: string, createdMs: number): Superblock {
   const zoneCapacity = options.zoneCapacity ?? clusterSettings.zoneSize.default;
   const extentBytes =
@@ -119,7 +119,7 @@ export function layoutOf(superblock: Superblock, options: FileDeviceOptions, pat
   };
 }
 
-/** As many zones as extents: even if each is closed at once, the space runs out before the zones do. */
+/** Number of zones: as many as extents, so that the space runs out first even if each zone is closed at once. */
 function zoneCountOf(extentCount: number): number {
   return Math.min(extentCount, fileDeviceLimits.zoneCountMax);
 }

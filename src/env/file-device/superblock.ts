@@ -28,7 +28,7 @@ export interface Superblock {
   readonly zoneCapacity: number;
   readonly extentBytes: number;
   readonly alignment: number;
-  /** Of each of the two. */
+  /** Length of each of the two areas. */
   readonly metadataAreaBytes: number;
 }
 

@@ -1,6 +1,6 @@
 /** A zone of a `file` device in memory: its extents, where its bytes lie in the file, and its entries in the map. */
 import { present } from '../../base/assert.ts';
-import type { DeviceZone, ZoneState } from '../zoned-device.ts';
+import type { DeviceGeometry, DeviceZone, ZoneState } from '../zoned-device.ts';
 import type { Taken } from './extents.ts';
 import type { MapEntry } from './map-log.ts';
 
@@ -40,7 +40,7 @@ export interface Piece {
   length: number;
 }
 
-/** Where [offset, offset + length) of a zone with `extents` lies in the file, neighbours joined. */
+/** Pieces of the file in which [offset, offset + length) of a zone with `extents` lies, neighbours joined. */
 export function piecesOf(extents: readonly number[], place: ExtentPlace, offset: number, length: number): Piece[] {
   const { dataOffset, extentBytes } = place;
   const pieces: Piece[] = [];
@@ -123,4 +123,20 @@ export function checkpointOf(zones: ReadonlyMap<DeviceZone, Zone>): MapEntry[] {
     if (finished) entries.push({ kind: 'finish', zone, length: writePointer });
   }
   return entries;
+}
+
+/** Says what keeps `length` bytes from being written at `offset`; undefined: nothing. */
+export function whyNotWritten(
+  zone: Zone,
+  offset: number,
+  length: number,
+  { alignment, zoneCapacity }: DeviceGeometry,
+): string | undefined {
+  if (zone.finished) return 'it is full';
+  if (!zone.known || !zone.writable) return 'it must be recovered, dropping what lies beyond, before it is written';
+  if (offset !== zone.writePointer) return `a write at ${offset}, its write pointer is ${zone.writePointer}`;
+  if (length % alignment !== 0) return `a write of ${length} bytes: not a multiple of ${alignment}`;
+  if (offset + length > zoneCapacity)
+    return `a write of ${length} bytes at ${offset}: beyond the capacity of ${zoneCapacity}`;
+  return undefined;
 }

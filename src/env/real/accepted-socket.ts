@@ -6,7 +6,7 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
 import { assert } from '../../base/assert.ts';
 
-/** What node:net itself makes a socket of; its type leaves `handle` out. */
+/** Options that node:net itself makes a socket of; their type leaves `handle` out. */
 interface OptionsWithHandle extends SocketConstructorOpts {
   readonly handle: object;
   readonly onread: OnReadOpts;

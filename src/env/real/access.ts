@@ -10,8 +10,8 @@ const words: Readonly<Record<string, string>> = {
 };
 
 /**
- * Why this process may not read and write the file `name`, or make it where there is none; undefined when it may, or
- * when something else is wrong.
+ * Reason why this process may not read and write the file `name`, or make it where there is none; undefined when it
+ * may, or when something else is wrong.
  */
 export function writeDenial(name: string): string | undefined {
   const { R_OK, W_OK, X_OK } = fs.constants;

@@ -87,7 +87,7 @@ class SocketConnection implements Connection {
   #full = false;
   #ended = false;
 
-  /** Of a socket that reads into a slab. */
+  /** Connection of a socket that reads into a slab. */
   static reading(socketWith: (onread: OnReadOpts) => Socket, remote: string): SocketConnection {
     const slab = new ReadSlab();
     const onread = {
@@ -111,7 +111,7 @@ class SocketConnection implements Connection {
     assert(this.#handler === undefined, 'a connection is handled once');
     this.#handler = handler;
     const socket = this.#socket;
-    // Of a socket that does not read into the slab.
+    // Emitted by a socket that does not read into the slab.
     socket.on('data', (bytes: Buffer) => handler.onData(bytes));
     socket.resume();
     socket.on('drain', () => {

@@ -12,7 +12,7 @@ export class ReadSlab {
   #slab = Buffer.allocUnsafeSlow(slabBytesMin);
   #room = this.#slab;
 
-  /** Where the next read goes. */
+  /** Memory for the next read. */
   get room(): Buffer {
     return this.#room;
   }

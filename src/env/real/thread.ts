@@ -1,6 +1,5 @@
 /**
- * What a worker thread that runs a loop of its own, without an event loop, needs of the real world. For entry points of
- * threads.
+ * Real world of a worker thread that runs a loop of its own, without an event loop. For entry points of threads.
  */
 import { existsSync, linkSync, openSync, closeSync, fsyncSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';

@@ -206,7 +206,7 @@ export class SimulatedClock implements Clock {
 
 export class NodeClock implements Clock {
   readonly #clock: SimulatedClock;
-  /** By how much the node's wall clock is ahead; may be changed: wall clocks jump. */
+  /** Offset by which the node's wall clock is ahead; may be changed: wall clocks jump. */
   wallOffsetMs: number;
   #stopped = false;
 
@@ -251,9 +251,9 @@ function eventLoopPassed(): Promise<void> {
 }
 
 /**
- * When all microtasks that are waiting, and those they set off, have run. REQUIRES: called from a microtask, as the
- * code behind an `await` is: Node runs the ticks that microtasks ask for when no microtask is left. (An immediate would
- * do as well, at three times the price.)
+ * Resolves when all microtasks that are waiting, and those they set off, have run. REQUIRES: called from a microtask,
+ * as the code behind an `await` is: Node runs the ticks that microtasks ask for when no microtask is left. (An
+ * immediate would do as well, at three times the price.)
  */
 function microtasksDrained(): Promise<void> {
   return new Promise((resolve) => {

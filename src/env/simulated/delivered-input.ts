@@ -1,5 +1,5 @@
 /**
- * What a simulated connection gave to a receiver that releases its input: overwritten then, so that whoever still reads
+ * Input that a simulated connection gave to a receiver that releases it: overwritten then, so that whoever still reads
  * it is found. Nothing is kept for a receiver that never does; the first release finds nothing.
  */
 export class DeliveredInput {

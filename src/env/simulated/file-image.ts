@@ -5,6 +5,9 @@
  * What a crash leaves, as on a real machine: the page cache writes pages back whenever it likes, in any order, and the
  * medium writes sectors of 512 bytes wholly or not at all. So each sector (or, as the dice fall, each page) holds what
  * the cache held there at some moment since the last sync.
+ *
+ * It owns one file's bytes, in the cache and stable. It does not own faults that fail calls, space, nor time
+ * (files.ts).
  */
 import type { Random } from '../random.ts';
 import { below } from '../random.ts';
@@ -104,7 +107,7 @@ export class FileImage {
     const waiting = this.#touched(this.#operations);
     const touched = this.#touched(covered);
     for (const operation of covered) {
-      // Of a page that no later operation touches, all that the cache holds is stable: that page is taken as it is.
+      // A page that no later operation touches is stable as the cache holds it: it is taken as it is.
       if (operation.kind === 'truncate') this.#apply(operation);
       else this.#applyBytes(operation.offset, operation.bytes, waiting);
     }

@@ -14,7 +14,7 @@ import type { Random } from '../random.ts';
 import { below } from '../random.ts';
 import { FileImage, pageBytes } from './file-image.ts';
 
-/** What a disk does from now on; change it at any time. */
+/** Faults of a disk from now on; change them at any time. */
 export interface DiskFaults {
   /** A sync takes so long, plus up to the spread. 0 and 0: it is done in the same turn. */
   syncDelayMs: number;
@@ -143,7 +143,7 @@ export class SimulatedDisk {
   }
 }
 
-/** What the views share with their disk. */
+/** State that the views share with their disk. */
 interface Shared {
   readonly disk: SimulatedDisk;
   readonly images: Map<string, FileImage>;

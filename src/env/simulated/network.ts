@@ -8,6 +8,9 @@
  * host is up again and something is sent to it.
  *
  * A simplification: when only the way back is blocked, acknowledgements pass all the same, so `onDrain` still comes.
+ *
+ * It owns hosts, listeners, links between hosts and the two ends of connections. It does not own bytes under way
+ * (pipe.ts), nor a released input's memory (delivered-input.ts).
  */
 import { assert } from '../../base/assert.ts';
 import { formatAddress, parseAddress } from '../address.ts';
@@ -265,7 +268,7 @@ class ConnectionEnd implements Connection {
   readonly #network: SimulatedNetwork;
   #state: EndState = 'connecting';
   #handler: ConnectionHandler | undefined;
-  /** From here to the other side, and back; there once both sides are. */
+  /** Pipe from here to the other side, whose end leads back; there once both sides are. */
   #out: Pipe | undefined;
   #peer: ConnectionEnd | undefined;
   /** Written before the connection was open. */

@@ -1,6 +1,9 @@
 /**
  * One direction of a simulated connection: bytes and, last, how it ends, delivered in order after random delays. What a
  * blocked path or a paused receiver holds back stays here until it goes on.
+ *
+ * It owns the bytes under way and when they arrive. It does not own why a path is blocked, nor what an end means to its
+ * receiver (network.ts).
  */
 import type { Timer } from '../clock.ts';
 import type { SimulatedClock } from './clock.ts';
@@ -12,11 +15,11 @@ export type PipeEnd = 'end' | 'reset';
 export interface PipeOptions {
   readonly delayMinMs: number;
   readonly delayMaxMs: number;
-  /** What one connection can carry. */
+  /** Rate that one connection can carry. */
   readonly bytesPerMs: number;
-  /** Of a piece that arrives: that it is cut at a random place and the rest comes later. */
+  /** Probability that a piece that arrives is cut at a random place and the rest comes later. */
   readonly splitProbability: number;
-  /** Of two pieces that have arrived: that they come as one. */
+  /** Probability that two pieces that have arrived come as one. */
   readonly joinProbability: number;
   /** A receiver gets no longer pieces than this. */
   readonly pieceBytesMax: number;
@@ -137,7 +140,7 @@ export class Pipe {
     });
   }
 
-  /** When what is sent now begins to arrive: not before what was sent earlier. */
+  /** Time at which what is sent now begins to arrive: not before what was sent earlier. */
   #arrival(): number {
     const { delayMinMs, delayMaxMs } = this.#options;
     return Math.max(this.#lastAt, this.#clock.now() + delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs));

@@ -49,7 +49,7 @@ export class SimulatedRandom implements Random {
     return bytes;
   }
 
-  /** In [0, 1). */
+  /** A number in [0, 1). */
   fraction(): number {
     return this.uint32() / 2 ** 32;
   }

@@ -24,21 +24,21 @@ const zone: MetadataEntry = {
   zone: zoneId(2 ** 40),
   epoch: epoch(2 ** 33),
   deviceZone: 12,
-  generation: '0123456789abcdef',
+  copyId: '0123456789abcdef',
   state: 'finished',
   length: 2 ** 31,
   batches: 17,
 };
 const checkpointEntries: readonly MetadataEntry[] = [
   { kind: 'fence', shard: shardId(1), epoch: epoch(9) },
-  { kind: 'floor', shard: shardId(1), zone: zoneId(4) },
+  { kind: 'zone-floor', shard: shardId(1), zone: zoneId(4) },
   zone,
 ];
 const changes: readonly (readonly MetadataEntry[])[] = [
   [{ kind: 'fence', shard: shardId(1), epoch: epoch(10) }],
   [
     { kind: 'removed', shard: shardId(3), zone: zoneId(2 ** 40) },
-    { kind: 'floor', shard: shardId(3), zone: zoneId(2 ** 40) },
+    { kind: 'zone-floor', shard: shardId(3), zone: zoneId(2 ** 40) },
   ],
   [{ kind: 'fence', shard: shardId(2), epoch: epoch(1) }],
 ];
@@ -84,7 +84,7 @@ describe('the metadata log', () => {
         ],
       );
       assert.deepEqual(
-        [...state.floors],
+        [...state.zoneFloors],
         [
           [1, 4],
           [3, 2 ** 40],

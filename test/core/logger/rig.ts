@@ -31,14 +31,14 @@ export class Rig {
   #tickets = 0;
 
   constructor(options: RigOptions = {}) {
-    let generation = 0;
+    let copies = 0;
     this.machine = new LoggerMachine<string>(
       {
         cluster: testCluster,
         zoneSize: options.zoneSize ?? 1024 * 1024,
         alignment: options.alignment ?? 1,
         deviceZones: options.deviceZones ?? [2, 3, 4, 5],
-        drawGeneration: () => (generation += 1).toString(16).padStart(16, '0'),
+        drawCopyId: () => (copies += 1).toString(16).padStart(16, '0'),
       },
       options.restored ?? emptyState,
     );
@@ -62,8 +62,8 @@ export class Rig {
     return this.#ask((ticket) => ({ kind: 'finish', ticket, shard: shardId(shard), zone: zoneId(zone), length }));
   }
 
-  reset(shard: number, zone: number, generation: string): string {
-    return this.#ask((ticket) => ({ kind: 'reset', ticket, shard: shardId(shard), zone: zoneId(zone), generation }));
+  reset(shard: number, zone: number, copyId: string): string {
+    return this.#ask((ticket) => ({ kind: 'reset', ticket, shard: shardId(shard), zone: zoneId(zone), copyId }));
   }
 
   confirm(shard: number, zone: number, at: number): string {
@@ -135,7 +135,7 @@ export class Rig {
       const length = finished ? zone.length : (scan?.length ?? 0);
       return [{ ...zone, finished, length, seen: scan?.seen ?? 0, tail: scan?.tail ?? ('clean' as const) }];
     });
-    return new Rig({ ...options, restored: { fences: recorded.fences, floors: recorded.floors, zones } });
+    return new Rig({ ...options, restored: { fences: recorded.fences, zoneFloors: recorded.zoneFloors, zones } });
   }
 
   #ask(event: (ticket: string) => MachineEvent<string>): string {
@@ -178,6 +178,12 @@ export class Rig {
       default:
     }
   }
+}
+
+/** What a seal was answered with; the refusal if it was refused. */
+export function sealAnswer(rig: Rig, ticket: string): unknown {
+  const answer = rig.answers.get(ticket);
+  return answer?.kind === 'sealed' ? answer.answer : answer;
 }
 
 export { ZoneWriter };

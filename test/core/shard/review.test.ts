@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Uuid } from '../../../src/base/ids.ts';
 import { clientId, epoch, millis, requestNumber, version, zoneId } from '../../../src/base/ids.ts';
 import { encodeRecord, recordKind } from '../../../src/codec/log-format.ts';
-import { OnceTable } from '../../../src/core/once-table.ts';
+import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { CatchUp, LogPosition, LogRead } from '../../../src/core/shard/events.ts';
 import type { Hold } from './harness.ts';
 import { Cluster, loggerName, resultOf, zoneSize } from './harness.ts';

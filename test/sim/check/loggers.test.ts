@@ -16,7 +16,7 @@ test('S3: appends, a restart, two seals of the same length: nothing to say', () 
     promises.appended(copy, 100, true);
     promises.appended(copy, 200, true);
     promises.sealed(copy, 200, 2);
-    assert.equal(promises.find('a1'), copy, 'the copy is known by its generation');
+    assert.equal(promises.find('a1'), copy, 'the copy is known by its id');
     promises.sealed(copy, 200, 2);
   });
   assert.deepEqual(found, []);

@@ -7,9 +7,10 @@ import type { Millis, ShardId, Uuid, Version, ZoneId } from '../../../base/ids.t
 import { clientId, lbaOf, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { DecodedRecord, RecordInput } from '../../../codec/log-format.ts';
-import { asBuffer, decodeRecord, recordKind } from '../../../codec/log-format.ts';
-import type { KeyIndex } from '../../key-index.ts';
-import type { OnceTable } from '../../once-table.ts';
+import { asBuffer } from '../../../base/bytes.ts';
+import { decodeRecord, recordKind } from '../../../codec/log-format.ts';
+import type { KeyIndex } from '../../index/key-index.ts';
+import type { OnceTable } from '../../once/once-table.ts';
 import type { LogPosition } from '../events.ts';
 
 /** Index, once-only table and how far they have applied the log: what a snapshot holds. */

@@ -5,15 +5,11 @@
 import { assert } from '../../../base/assert.ts';
 import type { Epoch, Uuid, ZoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
-import type { BatchHeader, ZonePlace } from '../../../codec/log-format.ts';
-import {
-  asBuffer,
-  checkBatchBody,
-  decodeBatchHeader,
-  decodeZoneHeader,
-  samePlace,
-  zoneSeed,
-} from '../../../codec/log-format.ts';
+import type { BatchHeader } from '../../../codec/log-batch.ts';
+import type { ZonePlace } from '../../../codec/log-format.ts';
+import { asBuffer } from '../../../base/bytes.ts';
+import { checkBatchBody, decodeBatchHeader } from '../../../codec/log-batch.ts';
+import { decodeZoneHeader, samePlace, zoneSeed } from '../../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from '../events.ts';
 import type { Loggers } from '../loggers.ts';
 

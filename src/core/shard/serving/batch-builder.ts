@@ -7,15 +7,13 @@ import type { ClientId, Millis } from '../../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { RecordInput } from '../../../codec/log-format.ts';
+import { batchHeaderBytes, batchLayout, finishBatch } from '../../../codec/log-batch.ts';
 import {
-  batchHeaderBytes,
-  batchLayout,
   encodeRecord,
   encodeZoneHeader,
   recordHeaderBytes,
   recordKind,
   recordLength,
-  sealBatch,
   zoneHeaderLength,
 } from '../../../codec/log-format.ts';
 import type { ShardState } from '../following/apply.ts';
@@ -113,7 +111,7 @@ export function buildBatch(context: BatchContext, input: BatchInput): Batch {
   const recordCount = own.length + writes.length;
   const place = { shard: state.shard, zone: zone.zone, epoch: zone.epoch, offset };
   const lengths = { headerLength, recordsLength, totalLength, recordCount, committedLength: zone.committed };
-  sealBatch(bytes, start, { ...place, ...lengths, shardTimeMs }, zone.seed);
+  finishBatch(bytes, start, { ...place, ...lengths, shardTimeMs }, zone.seed);
   return {
     appendOffset: zone.length,
     offset,

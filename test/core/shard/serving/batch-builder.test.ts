@@ -5,13 +5,8 @@ import type { ClientId } from '../../../../src/base/ids.ts';
 import { clientId, epoch, lbaOf, millis, requestNumber, version, zoneId } from '../../../../src/base/ids.ts';
 import { limits } from '../../../../src/base/limits.ts';
 import type { DecodedRecord } from '../../../../src/codec/log-format.ts';
-import {
-  checkBatchBody,
-  decodeBatchHeader,
-  decodeZoneHeader,
-  recordKind,
-  recordLength,
-} from '../../../../src/codec/log-format.ts';
+import { checkBatchBody, decodeBatchHeader } from '../../../../src/codec/log-batch.ts';
+import { decodeZoneHeader, recordKind, recordLength } from '../../../../src/codec/log-format.ts';
 import type { ShardState } from '../../../../src/core/shard/following/apply.ts';
 import { applyDecoded, eachRecord } from '../../../../src/core/shard/following/apply.ts';
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { asBuffer } from '../../../../src/codec/log-format.ts';
+import { asBuffer } from '../../../../src/base/bytes.ts';
 import { Cluster, loggerName, resultOf } from '../harness.ts';
 
 function serving(gateways = 1, loggers = 3): Cluster {

@@ -1,0 +1,266 @@
+/**
+ * The embedded coordinator: all processes of one machine share one SQLite file. The file is used by a worker thread
+ * (the one place of the product that has threads), so that a wait for the lock or for the disk never stalls the
+ * caller's event loop.
+ *
+ * It owns the worker thread, the requests that wait for it, and their deadlines. It does not own the file
+ * (sqlite-worker.ts, sqlite-database.ts), the checks that all implementations share (requests.ts), nor what the entries
+ * mean.
+ */
+import { Worker } from 'node:worker_threads';
+import { unreachable } from '../../base/assert.ts';
+import { KvError } from '../../base/errors.ts';
+import type { Log } from '../../base/log.ts';
+import { nodeSettings } from '../../base/settings.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
+import {
+  CoordinatorError,
+  coordinatorLimits,
+  type Change,
+  type Compare,
+  type Coordinator,
+  type Entry,
+  type Revision,
+  type TransactionResult,
+  type Watch,
+  type Write,
+} from '../coordinator.ts';
+import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
+import type { Answer, FromWorker, OpenFailureCode, ToWorker, WorkerSettings } from './sqlite-messages.ts';
+
+export interface SqliteCoordinatorOptions {
+  /** Path of the database; its folder must exist. Made when missing. A local disk: not a network file system. */
+  readonly file: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Time that a request waits for another process's lock before it fails, not applied. Default 5,000. */
+  readonly lockWaitMsMax?: number;
+  /**
+   * ... and how much longer the caller waits for a disk that does not answer, before the outcome is unknown. Default
+   * 5,000.
+   */
+  readonly diskWaitMsMax?: number;
+  /** Deletes a watch can learn of afterwards; `coordinatorLimits.deletesKept` unless a test says otherwise. */
+  readonly deletesKept?: number;
+}
+
+/** Requests that wait for their answer; beyond it they are refused. */
+const requestsInFlightMax = 4_096;
+
+/**
+ * @throws KvError `newer-format` when a newer version of kv-filelog made the file, `data-damaged` when it is not a
+ * coordinator's database, `permission-denied` when this process may not write it or in its folder.
+ * @throws CoordinatorError when it can't be opened otherwise (no folder, disk full, lock held all the time).
+ */
+export async function openSqliteCoordinator(options: SqliteCoordinatorOptions): Promise<Coordinator> {
+  const coordinator = new SqliteCoordinator(options);
+  await coordinator.opened;
+  return coordinator;
+}
+
+interface Waiting {
+  readonly write: boolean;
+  readonly timer: Timer;
+  readonly settle: (answer: Answer) => void;
+}
+
+interface Watcher {
+  readonly onChanges: (changes: readonly Change[]) => void;
+  readonly onLost: (() => void) | undefined;
+}
+
+class SqliteCoordinator implements Coordinator {
+  readonly opened: Promise<void>;
+  readonly #options: SqliteCoordinatorOptions;
+  readonly #answerMsMax: number;
+  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  readonly #worker: Worker;
+  readonly #exited: Promise<void>;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #watchers = new Map<number, Watcher>();
+  #nextId = 1;
+  #ended: string | undefined;
+
+  constructor(options: SqliteCoordinatorOptions) {
+    this.#options = options;
+    const lockWaitMsMax = options.lockWaitMsMax ?? nodeSettings['coordinator.lockWaitMsMax'].default;
+    this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? nodeSettings['coordinator.diskWaitMsMax'].default);
+    const deletesKept = options.deletesKept ?? coordinatorLimits.deletesKept;
+    const settings: WorkerSettings = { file: options.file, lockWaitMsMax, deletesKept, signal: this.#signal };
+    this.#worker = startWorker(settings);
+    this.#exited = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#end('its thread ended');
+        resolve();
+      });
+    });
+    this.opened = new Promise((resolve, reject) => {
+      this.#worker.once('exit', () =>
+        reject(new CoordinatorError('not-applied', `${options.file}: the coordinator's thread ended`)),
+      );
+      this.#worker.on('error', (error) => {
+        options.log('error', 'the thread of the coordinator failed', { error: String(error) });
+        this.#end(String(error));
+      });
+      this.#worker.on('message', (message: FromWorker) => this.#take(message, resolve, reject));
+    });
+  }
+
+  #take(message: FromWorker, onOpened: () => void, onFailed: (error: Error) => void): void {
+    switch (message.kind) {
+      case 'opened':
+        this.#holdProcess();
+        return onOpened();
+      case 'open-failed':
+        return onFailed(openError(message.code, message.message));
+      case 'answer':
+        return this.#settle(message.id, message.answer);
+      case 'changes':
+        return this.#watchers.get(message.watch)?.onChanges(message.changes);
+      case 'lost': {
+        const watcher = this.#watchers.get(message.watch);
+        this.#watchers.delete(message.watch);
+        this.#holdProcess();
+        this.#options.log('error', 'a watch of the coordinator fell too far behind', { file: this.#options.file });
+        return watcher?.onLost?.();
+      }
+      case 'log':
+        return this.#options.log(message.level, message.event, message.fields);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    checkKey(key);
+    const answer = await this.#request(false, (id) => ({ kind: 'get', id, key }));
+    if (answer.kind !== 'entry') throw failure(answer);
+    return answer.entry;
+  }
+
+  async list(prefix: string): Promise<{ readonly entries: readonly Entry[]; readonly revision: Revision }> {
+    checkPrefix(prefix);
+    const answer = await this.#request(false, (id) => ({ kind: 'list', id, prefix }));
+    if (answer.kind !== 'listing') throw failure(answer);
+    return answer.listing;
+  }
+
+  async transact(compares: readonly Compare[], writes: readonly Write[]): Promise<TransactionResult> {
+    checkTransaction(compares, writes);
+    // Copies, since sending a view sends all of the buffer under it.
+    const copies = writes.map(({ key, value }) => ({
+      key,
+      value: value === undefined ? undefined : new Uint8Array(value),
+    }));
+    const answer = await this.#request(true, (id) => ({ kind: 'transact', id, compares, writes: copies }));
+    if (answer.kind !== 'result') throw failure(answer);
+    return answer.result;
+  }
+
+  watch(prefix: string, after: Revision, onChanges: (changes: readonly Change[]) => void, onLost?: () => void): Watch {
+    checkPrefix(prefix);
+    checkRevision(after, 'after');
+    const watch = this.#nextId++;
+    if (this.#ended === undefined) {
+      this.#watchers.set(watch, { onChanges, onLost });
+      this.#holdProcess();
+      this.#send({ kind: 'watch', watch, prefix, after });
+    }
+    return {
+      close: () => {
+        if (!this.#watchers.delete(watch)) return;
+        this.#holdProcess();
+        this.#send({ kind: 'unwatch', watch });
+      },
+    };
+  }
+
+  hint(): void {
+    this.#send({ kind: 'hint' });
+  }
+
+  async close(): Promise<void> {
+    if (this.#ended === undefined) this.#worker.ref();
+    this.#watchers.clear();
+    this.#send({ kind: 'close' });
+    this.#ended ??= 'it is closed';
+    // A thread that hangs in the disk can't be ended; the process need not wait for it.
+    const impatient = this.#options.clock.after(this.#answerMsMax, () => void this.#worker.terminate());
+    await this.#exited;
+    impatient.cancel();
+  }
+
+  #send(message: ToWorker): void {
+    if (this.#ended !== undefined) return;
+    this.#worker.postMessage(message);
+    Atomics.add(this.#signal, 0, 1);
+    Atomics.notify(this.#signal, 0);
+  }
+
+  #request(write: boolean, messageOf: (id: number) => ToWorker): Promise<Answer> {
+    if (this.#ended !== undefined)
+      throw new CoordinatorError('not-applied', `the coordinator does not answer: ${this.#ended}`);
+    if (this.#waiting.size >= requestsInFlightMax)
+      throw new CoordinatorError('not-applied', 'too many requests wait for the coordinator');
+    const id = this.#nextId++;
+    return new Promise((settle) => {
+      const late: Answer = {
+        kind: 'failed',
+        outcome: write ? 'unknown' : 'not-applied',
+        message: 'no answer before the deadline',
+      };
+      const timer = this.#options.clock.after(this.#answerMsMax, () => this.#settle(id, late));
+      this.#waiting.set(id, { write, timer, settle });
+      this.#holdProcess();
+      this.#send(messageOf(id));
+    });
+  }
+
+  #settle(id: number, answer: Answer): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id);
+    waiting.timer.cancel();
+    this.#holdProcess();
+    waiting.settle(answer);
+  }
+
+  /** A process that waits for an answer or has a watch open must not end for want of anything else to do. */
+  #holdProcess(): void {
+    if (this.#ended !== undefined) return;
+    if (this.#waiting.size + this.#watchers.size > 0) this.#worker.ref();
+    else this.#worker.unref();
+  }
+
+  #end(reason: string): void {
+    this.#ended ??= reason;
+    for (const [id, { write }] of [...this.#waiting]) {
+      this.#settle(id, {
+        kind: 'failed',
+        outcome: write ? 'unknown' : 'not-applied',
+        message: `the coordinator ended: ${reason}`,
+      });
+    }
+  }
+}
+
+function failure(answer: Answer): CoordinatorError {
+  if (answer.kind === 'failed') return new CoordinatorError(answer.outcome, answer.message);
+  return new CoordinatorError('unknown', `the coordinator's thread gave an answer of another kind: ${answer.kind}`);
+}
+
+function openError(code: OpenFailureCode, message: string): Error {
+  return code === 'unavailable' ? new CoordinatorError('not-applied', message) : new KvError(code, message);
+}
+
+/**
+ * The worker's file has this one's extension: .js in a build. In development it is .ts, and the thread must load tsx by
+ * itself: `--import tsx` among its arguments has no effect in threads on Node 20.
+ */
+function startWorker(workerData: WorkerSettings): Worker {
+  if (!import.meta.url.endsWith('.ts'))
+    return new Worker(new URL('./sqlite-worker.js', import.meta.url), { workerData });
+  const [tsx, file] = [import.meta.resolve('tsx/esm/api'), new URL('./sqlite-worker.ts', import.meta.url).href];
+  const start = `import(${JSON.stringify(tsx)}).then((api) => { api.register(); return import(${JSON.stringify(file)}); });`;
+  return new Worker(start, { workerData, eval: true, execArgv: [] });
+}

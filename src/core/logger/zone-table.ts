@@ -1,0 +1,264 @@
+/**
+ * Table of what a logger holds: its zones by shard and id, each shard's fence and zone floor (S4), and the device zones
+ * that are free. A shard's fence and zone floor outlive its zones.
+ *
+ * Kept here: fences and zone floors only rise (S4); a device zone holds one zone (S11). Whoever changes something that
+ * a restart must find gets the entries that say so, for the metadata log.
+ * Not here: what is refused (logger-machine.ts), and which of the zones' bytes are stable (sync-rounds.ts).
+ */
+import { assert } from '../../base/assert.ts';
+import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { zoneId } from '../../base/ids.ts';
+import { zoneSeed } from '../../codec/log-format.ts';
+import type { TailState, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { MetadataEntry } from './metadata-format.ts';
+import type { RestoredState, RestoredZone } from './restored-state.ts';
+
+export interface ZoneTableOptions {
+  readonly cluster: Uuid;
+  /** Bytes. */
+  readonly zoneSize: number;
+  /** Device zones that hold data or may, the metadata zones not among them. */
+  readonly deviceZones: readonly number[];
+}
+
+/** Identity of a zone within its cluster. */
+export interface ZoneName {
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
+  readonly epoch: Epoch;
+}
+
+/** A zone that is held. */
+export interface HeldZone extends ZoneName {
+  readonly deviceZone: number;
+  /** Name of this copy (S10): 16 hexadecimal digits. */
+  readonly copyId: string;
+  /** Seed of its checksums, kept since every append needs it. */
+  readonly seed: number;
+  /** State of the bytes behind the intact prefix, as a restart's scan saw them. */
+  readonly tail: TailState;
+  /** `restarted`: found open by this process. */
+  state: 'open' | 'restarted' | 'finished';
+  /** Write pointer; the sealed length once it is finished. */
+  written: number;
+  /** End of what is stable. */
+  stable: number;
+  /** End of what the sync under way will have made stable; for sync-rounds.ts alone. */
+  syncing: number;
+  /** Highest committed length in a batch header (S9). */
+  seen: number;
+  batches: number;
+}
+
+/** Knowledge of a shard; 0: no fence, no zone floor. */
+interface HeldShard {
+  fence: Epoch | 0;
+  zoneFloor: ZoneId | 0;
+  /** Two lookups, since ids have up to 48 bits: no number can hold shard and zone, and a string would cost more. */
+  readonly zones: Map<ZoneId, HeldZone>;
+}
+
+export class ZoneTable {
+  readonly #options: ZoneTableOptions;
+  readonly #shards = new Map<ShardId, HeldShard>();
+  /** Device zones that may be used; the last one is next. */
+  readonly #free: number[];
+  #zoneCount = 0;
+
+  constructor(options: ZoneTableOptions, restored: RestoredState) {
+    this.#options = options;
+    for (const [shard, epoch] of restored.fences) this.#shard(shard).fence = epoch;
+    for (const [shard, zone] of restored.zoneFloors) this.#shard(shard).zoneFloor = zone;
+    const used = new Set<number>();
+    for (const zone of restored.zones) {
+      assert(!used.has(zone.deviceZone), 'S11 two zones never lie in one device zone');
+      used.add(zone.deviceZone);
+      this.#add(restoredZone(zone, this.seedOf(zone)));
+    }
+    this.#free = options.deviceZones.filter((zone) => !used.has(zone)).reverse();
+  }
+
+  get zoneCount(): number {
+    return this.#zoneCount;
+  }
+
+  // --- zones ---------------------------------------------------------------------------------------------------------
+
+  find(shard: ShardId, zone: ZoneId): HeldZone | undefined {
+    return this.#shards.get(shard)?.zones.get(zone);
+  }
+
+  /** Seed of the checksums of a zone's bytes (S16). */
+  seedOf({ shard, zone, epoch }: ZoneName): number {
+    return zoneSeed({ cluster: this.#options.cluster, shard, zone, epoch });
+  }
+
+  /** Device zone in which the next zone will be created; undefined: none is free. */
+  get nextDeviceZone(): number | undefined {
+    return this.#free.at(-1);
+  }
+
+  /** REQUIRES: no zone of this shard and id is held, and its id is above the zone floor. */
+  create(name: ZoneName, deviceZone: number, copyId: string): HeldZone {
+    assert(this.nextDeviceZone === deviceZone, 'a zone is created in the device zone that was chosen for it');
+    this.#free.pop();
+    const zone = newZone(name, deviceZone, copyId, this.seedOf(name));
+    this.#add(zone);
+    return zone;
+  }
+
+  /** Forgets the zone; its device zone is not free before `release`. REQUIRES: the zone is held. */
+  remove({ shard, zone }: HeldZone): void {
+    const removed = this.#shards.get(shard)?.zones.delete(zone);
+    assert(removed === true, 'a zone that is removed is held');
+    this.#zoneCount -= 1;
+  }
+
+  /** Gives back device zones whose resets are stable. */
+  release(deviceZones: readonly number[]): void {
+    this.#free.push(...deviceZones);
+  }
+
+  // --- fences and zone floors ----------------------------------------------------------------------------------------
+
+  /** Whether an owner of `epoch` is refused in the shard's zones, seen or unseen (S4). */
+  isFenced(shard: ShardId, epoch: Epoch): boolean {
+    return this.fenceOf(shard) > epoch;
+  }
+
+  /** The highest epoch that sealed the shard here; 0: none did. */
+  fenceOf(shard: ShardId): number {
+    return this.#shards.get(shard)?.fence ?? 0;
+  }
+
+  /** Raises the shard's fence to `epoch` at least, and gives the entry that says so, if it rose. */
+  raiseFence(shard: ShardId, epoch: Epoch): MetadataEntry[] {
+    const held = this.#shard(shard);
+    if (epoch <= held.fence) return [];
+    held.fence = epoch;
+    return [{ kind: 'fence', shard, epoch }];
+  }
+
+  /** The highest id that is never created again; 0: none. */
+  zoneFloorOf(shard: ShardId): number {
+    return this.#shards.get(shard)?.zoneFloor ?? 0;
+  }
+
+  /** Raises the shard's zone floor to `id` at least (S4), and gives the entry that says so, if it rose. */
+  retire(shard: ShardId, id: number): MetadataEntry[] {
+    const held = this.#shard(shard);
+    if (id <= held.zoneFloor) return [];
+    const zone = zoneId(id);
+    held.zoneFloor = zone;
+    return [{ kind: 'zone-floor', shard, zone }];
+  }
+
+  // --- as others see it ----------------------------------------------------------------------------------------------
+
+  /** Zones of `shard`, or all, by shard and id. `occupied`: bytes of the medium that a device zone has. */
+  report(shard: ShardId | undefined, occupied: (deviceZone: number) => number): ZoneStatus[] {
+    const zones: HeldZone[] = [];
+    for (const [id, held] of this.#shards) if (shard === undefined || id === shard) zones.push(...held.zones.values());
+    zones.sort((a, b) => a.shard - b.shard || a.zone - b.zone);
+    return zones.map((zone) => ({
+      shard: zone.shard,
+      zone: zone.zone,
+      epoch: zone.epoch,
+      state: this.#stateOf(zone),
+      length: zone.stable,
+      seen: zone.seen,
+      capacity: this.#options.zoneSize,
+      occupied: occupied(zone.deviceZone),
+      copyId: zone.copyId,
+      batches: zone.batches,
+      digest: undefined,
+    }));
+  }
+
+  #stateOf(zone: HeldZone): ZoneStatus['state'] {
+    if (zone.state === 'finished') return 'finished';
+    return this.isFenced(zone.shard, zone.epoch) ? 'fenced' : zone.state;
+  }
+
+  /** Everything that a restart must find, for a checkpoint of the metadata log. */
+  snapshot(): MetadataEntry[] {
+    const entries: MetadataEntry[] = [];
+    for (const [shard, { fence, zoneFloor, zones }] of this.#shards) {
+      if (fence !== 0) entries.push({ kind: 'fence', shard, epoch: fence });
+      if (zoneFloor !== 0) entries.push({ kind: 'zone-floor', shard, zone: zoneFloor });
+      for (const zone of zones.values()) entries.push(entryOf(zone));
+    }
+    return entries;
+  }
+
+  // --- parts ---------------------------------------------------------------------------------------------------------
+
+  #shard(shard: ShardId): HeldShard {
+    let held = this.#shards.get(shard);
+    if (held === undefined) {
+      held = { fence: 0, zoneFloor: 0, zones: new Map() };
+      this.#shards.set(shard, held);
+    }
+    return held;
+  }
+
+  #add(zone: HeldZone): void {
+    const { zones } = this.#shard(zone.shard);
+    assert(!zones.has(zone.zone), 'S2 a zone id is used once');
+    zones.set(zone.zone, zone);
+    this.#zoneCount += 1;
+  }
+}
+
+/** Entry of a zone in the metadata log: the length of an open one is found by a scan. */
+export function entryOf(zone: HeldZone): MetadataEntry {
+  const finished = zone.state === 'finished';
+  return {
+    kind: 'zone',
+    shard: zone.shard,
+    zone: zone.zone,
+    epoch: zone.epoch,
+    deviceZone: zone.deviceZone,
+    copyId: zone.copyId,
+    state: finished ? 'finished' : 'open',
+    length: finished ? zone.written : 0,
+    batches: finished ? zone.batches : 0,
+  };
+}
+
+function newZone(name: ZoneName, deviceZone: number, copyId: string, seed: number): HeldZone {
+  return {
+    shard: name.shard,
+    zone: name.zone,
+    epoch: name.epoch,
+    deviceZone,
+    copyId,
+    seed,
+    tail: 'clean',
+    state: 'open',
+    written: 0,
+    stable: 0,
+    syncing: 0,
+    seen: 0,
+    batches: 0,
+  };
+}
+
+function restoredZone(zone: RestoredZone, seed: number): HeldZone {
+  return {
+    shard: zone.shard,
+    zone: zone.zone,
+    epoch: zone.epoch,
+    deviceZone: zone.deviceZone,
+    copyId: zone.copyId,
+    seed,
+    tail: zone.tail,
+    state: zone.finished ? 'finished' : 'restarted',
+    written: zone.length,
+    stable: zone.length,
+    syncing: zone.length,
+    seen: zone.seen,
+    batches: zone.batches,
+  };
+}

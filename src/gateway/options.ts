@@ -1,4 +1,6 @@
-/** What a gateway is given: its place in the cluster, its settings, its world; and what who started it can do with it. */
+/**
+ * What a gateway is given: its place in the cluster, its settings, its world; and what who started it can do with it.
+ */
 import type { InstanceId, Uuid } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';

@@ -1,6 +1,6 @@
 /**
- * A logger as shards see it: requests go out when the turn ends, answers come as events of the shard or by the callback,
- * each exactly once. A logger that is not there answers `lost` to everything.
+ * A logger as shards see it: requests go out when the turn ends, answers come as events of the shard or by the
+ * callback, each exactly once. A logger that is not there answers `lost` to everything.
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { ReadAnswer, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';

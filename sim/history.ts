@@ -1,5 +1,5 @@
 /**
- * What clients called and what they were told: the evidence that the checkers judge. One event is an `invoke`, or how
+ * Calls of clients and their answers: the evidence that the checkers judge. One event is an `invoke`, or how
  * it ended: `ok` (it took effect, or was read), `fail` (it certainly did not take effect), `info` (nobody knows). A
  * process has one call at a time; one whose call ended in `info` is never used again: the call may take effect at any
  * later moment.
@@ -32,13 +32,12 @@ export interface HistoryEvent {
    */
   readonly version?: number | undefined;
   /**
-   * Of a `cas` that is ok: the version given to what it wrote (absent for a conditional delete). Of one that failed its
-   * condition: see `currentVersion`.
+   * Version given to what a `cas` that is ok wrote (absent for a conditional delete). One that failed its condition has
+   * `currentVersion`.
    */
   readonly newVersion?: number | undefined;
   /**
-   * Of a `cas` that failed because its condition did not hold: the version that was there (0: none). That makes it a
-   * read.
+   * Version that was there (0: none) when the condition of a `cas` did not hold. That makes the call a read.
    */
   readonly currentVersion?: number | undefined;
   /** Milliseconds of simulated time; of real time for real processes. */

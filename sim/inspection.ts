@@ -1,6 +1,5 @@
 /**
- * What the simulator sees of the inside: whether all is served, whether all is still, and what the logs hold at the
- * end.
+ * View of the inside: whether all is served, whether all is still, and what the logs hold at the end.
  */
 import type { Uuid } from '../src/base/ids.ts';
 import { openChannel } from '../src/rpc/channel.ts';
@@ -38,7 +37,7 @@ export class Inspection {
     });
   }
 
-  /** Every node is up, and every shard has an owner that knows it. */
+  /** True when every node is up, and every shard has an owner that knows it. */
   get isServing(): boolean {
     if (!this.#cluster.allUp) return false;
     const owned = new Set<number>();
@@ -50,7 +49,7 @@ export class Inspection {
     return owned.size === this.#cluster.plan.cluster.shards;
   }
 
-  /** Nothing is queued, no zone is being changed, every standby has applied the whole log. */
+  /** True when nothing is queued, no zone is being changed and every standby has applied the whole log. */
   get isStill(): boolean {
     if (!this.isServing) return false;
     const sizes = new Map<number, number>();
@@ -80,7 +79,6 @@ export class Inspection {
   /** @throws Violation */
   async checkLogs(events: readonly HistoryEvent[]): Promise<void> {
     const { record, plan } = this.#cluster;
-    if (record === undefined) throw new Error('the cluster has a record');
     const log = new CommittedLog(plan.cluster.zoneSize, plan.cluster.shards);
     this.#process = this.#cluster.clientProcess(0, 'check-logs');
     const readers = await this.#openReaders(this.#process);
@@ -94,7 +92,7 @@ export class Inspection {
         ...this.#cluster.gateways.flatMap((gateway) =>
           gateway
             .status()
-            // Of the zone before, if the owner has not seen its change yet.
+            // An owner that has not seen its change yet speaks of the zone before.
             .shards.filter(
               (line) => line.shard === shard && line.role === 'owner' && line.openZone === head?.openZone.zone,
             )

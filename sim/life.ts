@@ -1,7 +1,8 @@
 /**
  * One life of a cluster, from its plan to its verdict:
  *
- *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still -> the inside is checked -> an orderly end
+ *   workload with faults -> everything is healed -> it must serve again -> all is read -> all is still
+ *     -> the inside is checked -> an orderly end
  *
  * `crash`: an assert of the product, or any error that nothing explains. `stuck`: no progress although nothing is wrong
  * any more, or something left behind. `wrong`: a broken promise. `unjudged`: nothing was found, but the history is too
@@ -14,15 +15,18 @@ import { SimulatedRandom } from '../src/env/simulated/random.ts';
 import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
+import { watchSeals } from './check/seals.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
-import { Coverage, observe } from './coverage.ts';
+import { Coverage } from './coverage.ts';
 import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
+import { Recorder, WrongAnswer } from './recorder.ts';
 import { Transcript } from './transcript.ts';
-import { connectClient, Recorder, Workload, WrongAnswer } from './workload.ts';
+import { connectClient, Workload } from './workload.ts';
+import { countLoggers, countShards } from './watches.ts';
 import { witness } from './witness.ts';
 import type { SimulatedProcess } from './world.ts';
 
@@ -37,7 +41,7 @@ export type Verdict =
 export interface LifeResult {
   readonly seed: number;
   readonly verdict: Verdict;
-  /** Of the history and of how the world went: two runs of a plan agree. */
+  /** Hash of the history and of how the world went: two runs of a plan agree. */
   readonly hash: string;
   readonly events: number;
   readonly turns: number;
@@ -53,16 +57,16 @@ class Stuck extends Error {
   override readonly name = 'Stuck';
 }
 
-/** Neither right nor wrong is known of the history. */
+/** History of which neither right nor wrong is known. */
 class Unjudged extends Error {
   override readonly name = 'Unjudged';
 }
 
-/** Turns of a life, beyond which it runs in circles. */
+/** Turns of a life beyond which it runs in circles. */
 const turnsMax = 3_000_000;
-/** A connection whose other side vanished without a word is given up after 30 s. */
+/** Time until all is gone: a connection whose other side vanished without a word is given up after 30 s. */
 const endMs = 65_000;
-/** The workload ends after so long in any case. */
+/** Time after which the workload ends in any case. */
 const workloadMs = 30_000;
 
 /** Runs one life. Rejects never for what happens in it. `print` gets the transcript. */
@@ -86,7 +90,16 @@ class Life {
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
     const fail = (error: unknown): void => this.#fail(error);
-    this.#cluster = new SimulatedCluster(plan, (now) => new Transcript(now, print), this.#coverage, fail);
+    this.#cluster = new SimulatedCluster({
+      plan,
+      transcript: (now) => new Transcript(now, print),
+      coverage: this.#coverage,
+      traces: {
+        shards: [watchSeals(fail), countShards(this.#coverage)],
+        loggers: [witness(new LoggerPromises(fail)), countLoggers(this.#coverage)],
+      },
+      onFailure: fail,
+    });
     this.#cluster.transcript.onNote((_who, what) => {
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
@@ -111,8 +124,6 @@ class Life {
   }
 
   async run(): Promise<LifeResult> {
-    const stopCounting = observe(this.#coverage, (violation) => this.#fail(violation));
-    const stopWatching = witness(new LoggerPromises((violation) => this.#fail(violation)), this.#cluster.lateAppends);
     const onRejection = (error: unknown): void => this.#fail(error);
     process.on('unhandledRejection', onRejection);
     try {
@@ -121,8 +132,6 @@ class Life {
       this.#fail(error);
     } finally {
       process.off('unhandledRejection', onRejection);
-      stopWatching();
-      stopCounting();
     }
     return this.#result();
   }
@@ -134,7 +143,7 @@ class Life {
       this.#clock.after(fault.atMs, () => {
         if (this.#healed) return;
         this.#faults[fault.kind] = (this.#faults[fault.kind] ?? 0) + 1;
-        this.#cluster.inject(fault);
+        this.#cluster.faults.inject(fault);
       });
     }
     await this.#until(() => this.#workload.isDone, workloadMs);
@@ -170,7 +179,7 @@ class Life {
     await this.#during(this.#workload.readAll(client));
   }
 
-  /** All is closed in order, and then nothing may be left: no timer, no connection. */
+  /** An orderly end, after which nothing may be left: no timer, no connection. */
   async #end(): Promise<void> {
     for (const { client } of this.#workload.clients) this.#coverage.count('retry by a client', client.status().resends);
     await this.#during(Promise.all(this.#workload.clients.map(({ client }: { client: Client }) => client.close())));

@@ -10,7 +10,7 @@ export interface Edit {
 
 export interface Mutant extends Edit {
   readonly name: string;
-  /** The rule of docs/invariants.md that it breaks. */
+  /** Rule of docs/invariants.md that it breaks. */
   readonly rule: string;
   /** Second guards that must go as well before the rule is broken, each with why. */
   readonly also?: readonly Edit[];
@@ -148,7 +148,7 @@ export const mutants: readonly Mutant[] = [
     rule: 'S17',
     file: 'src/logger/log-store.js',
     find: '(error) => this.#fail(error instanceof Error ? error : new Error(String(error))));',
-    replace: "() => { this.#guarded(() => metadata.synced()); this.#run(machine.step({ kind: 'synced' })); });",
+    replace: "() => { this.#guarded(() => metadata.synced()); this.#step({ kind: 'synced' }); });",
   },
   {
     name: 'new zone not entered in the metadata log',
@@ -298,9 +298,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'client sends a repetition under a new number',
     rule: 'S15',
-    file: 'src/client/dispatcher.js',
-    find: '        const delayMs = Math.min(times.clientRetryMaxMs,',
+    file: 'src/client/retries.js',
+    find: "        request.state = 'delayed';",
     replace:
-      '        if (request.session !== undefined) { request.session.settle(request.number); request.session = undefined; }\n        const delayMs = Math.min(times.clientRetryMaxMs,',
+      "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
   },
 ];

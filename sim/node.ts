@@ -2,7 +2,6 @@
 import type { SimulatedDisk } from '../src/env/simulated/files.ts';
 import type { GatewayNode } from '../src/gateway/gateway.ts';
 import type { LoggerNode } from '../src/logger/logger.ts';
-import type { Fault } from './budget.ts';
 import type { SimulatedProcess } from './world.ts';
 
 export type NodeKind = 'gateway' | 'logger';
@@ -12,27 +11,22 @@ export class SimulatedNode {
   readonly id: number;
   readonly host: string;
   readonly disk: SimulatedDisk;
+  /** True for one that stands in for another, and is started once. */
+  readonly isReplacement: boolean;
   starts = 0;
   process: SimulatedProcess | undefined;
-  /** There once it has started. */
+  /** Set once it has started. */
   gateway: GatewayNode | undefined;
   logger: LoggerNode | undefined;
-  /** Not to be started before this. */
+  /** Time before which it is not to be started. */
   downUntilMs = 0;
-  /** Dies when this has counted down. */
-  doom:
-    | (Pick<Extract<Fault, { kind: 'kill-at' }>, 'site' | 'how' | 'downMs' | 'others'> & { left: number })
-    | undefined;
-  /** What happens when a sync of it has failed. */
-  failure: Extract<Fault, { kind: 'fail-sync' }> | undefined;
-  /** Appends come late as soon as it is up. */
-  owesLateAppends = false;
 
-  constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk) {
+  constructor(kind: NodeKind, id: number, host: string, disk: SimulatedDisk, isReplacement: boolean) {
     this.kind = kind;
     this.id = id;
     this.host = host;
     this.disk = disk;
+    this.isReplacement = isReplacement;
   }
 
   get isUp(): boolean {

@@ -1,15 +1,17 @@
 /** Arguments, seeds one after another or in two processes, and what people are told. */
-import { execFileSync, fork } from 'node:child_process';
+import { fork } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { drawPlan } from './draw-plan.ts';
+import { EvidenceError, evidencePath, originOf, writeEvidence } from './evidence.ts';
 import type { LifeResult, Verdict } from './life.ts';
 import { runLife } from './life.ts';
-import { drawPlan } from './plan.ts';
 import type { Plan } from './plan.ts';
 import { describeReduction, shrink } from './shrink.ts';
 import type { Shrunk } from './shrink.ts';
+import { changedFiles, headCommit } from './source.ts';
 import { Summary } from './summary.ts';
 import type { SeedResult } from './summary.ts';
 
@@ -21,7 +23,7 @@ export interface ProgramIo {
 export const exitCodes = { ok: 0, use: 2, crash: 3, stuck: 4, wrong: 5, unjudged: 6 } as const;
 
 const usage = `usage: npm run sim -- --seed N | --plan FILE [--trace] [--history FILE] [--save FILE] [--shrink]
-       npm run sim -- --seeds COUNT [--from N] [--jobs N] [--keep-going]`;
+       npm run sim -- --seeds COUNT [--from N] [--jobs N] [--keep-going] [--evidence NAME]`;
 
 interface Arguments {
   readonly seed: number | undefined;
@@ -34,8 +36,10 @@ interface Arguments {
   readonly history: string | undefined;
   /** A plan that was saved, instead of one drawn from a seed. */
   readonly plan: string | undefined;
-  /** Where the plan goes, the shrunk one if it was. */
+  /** File that the plan goes to, the shrunk one if it was. */
   readonly save: string | undefined;
+  /** Name of the evidence that the summary goes to. */
+  readonly evidence: string | undefined;
 }
 
 function parse(args: readonly string[]): Arguments | undefined {
@@ -50,6 +54,7 @@ function parse(args: readonly string[]): Arguments | undefined {
         history: { type: 'string' },
         plan: { type: 'string' },
         save: { type: 'string' },
+        evidence: { type: 'string' },
         trace: { type: 'boolean', default: false },
         shrink: { type: 'boolean', default: false },
         'keep-going': { type: 'boolean', default: false },
@@ -61,6 +66,7 @@ function parse(args: readonly string[]): Arguments | undefined {
       return value;
     };
     if ([values.seed, values.seeds, values.plan].filter((value) => value !== undefined).length !== 1) return undefined;
+    if (values.evidence !== undefined && values.seeds === undefined) return undefined;
     return {
       seed: values.seed === undefined ? undefined : natural(values.seed, 0),
       seeds: natural(values.seeds, 1),
@@ -72,6 +78,7 @@ function parse(args: readonly string[]): Arguments | undefined {
       history: values.history,
       plan: values.plan,
       save: values.save,
+      evidence: values.evidence,
     };
   } catch {
     return undefined;
@@ -86,7 +93,34 @@ export async function runProgram(args: readonly string[], io: ProgramIo): Promis
   }
   if (parsed.plan !== undefined) return runOne(JSON.parse(readFileSync(parsed.plan, 'utf8')) as Plan, parsed, io);
   if (parsed.seed !== undefined) return runOne(drawPlan(parsed.seed), parsed, io);
-  return parsed.jobs > 1 ? runInProcesses(parsed, io) : runSeeds(parsed, io);
+  const run = parsed.jobs > 1 ? runInProcesses : runSeeds;
+  if (parsed.evidence === undefined) return (await run(parsed, io)).exitCode;
+  return runForEvidence(parsed.evidence, args, io, () => run(parsed, io));
+}
+
+/** Many lives: their summary, and the exit code. */
+interface Run {
+  readonly summary: string;
+  readonly exitCode: number;
+}
+
+async function runForEvidence(
+  name: string,
+  args: readonly string[],
+  io: ProgramIo,
+  run: () => Promise<Run>,
+): Promise<number> {
+  try {
+    const file = evidencePath(name, 'txt');
+    const origin = originOf('sim', args);
+    const { summary, exitCode } = await run();
+    writeEvidence(file, origin, summary);
+    return exitCode;
+  } catch (error) {
+    if (!(error instanceof EvidenceError)) throw error;
+    io.error(error.message);
+    return exitCodes.use;
+  }
 }
 
 async function runOne(plan: Plan, args: Arguments, io: ProgramIo): Promise<number> {
@@ -111,7 +145,7 @@ async function runOne(plan: Plan, args: Arguments, io: ProgramIo): Promise<numbe
   return exitCodes[verdict.kind];
 }
 
-async function runSeeds(args: Arguments, io: ProgramIo): Promise<number> {
+async function runSeeds(args: Arguments, io: ProgramIo): Promise<Run> {
   const summary = new Summary(args.from, args.seeds);
   for (let seed = args.from; seed < args.from + args.seeds; seed += 1) {
     const result = await runLife(drawPlan(seed));
@@ -122,11 +156,11 @@ async function runSeeds(args: Arguments, io: ProgramIo): Promise<number> {
     if (result.verdict.kind !== 'unjudged' && !args.keepGoing) break;
   }
   if (process.send === undefined) io.out(summary.text());
-  return worst(summary.verdicts);
+  return { summary: summary.text(), exitCode: worst(summary.verdicts) };
 }
 
 /** Blocks of seeds in processes of their own, which report each life; one that dies of something else is a crash. */
-async function runInProcesses(args: Arguments, io: ProgramIo): Promise<number> {
+async function runInProcesses(args: Arguments, io: ProgramIo): Promise<Run> {
   const summary = new Summary(args.from, args.seeds);
   const share = Math.ceil(args.seeds / args.jobs);
   const codes = await Promise.all(
@@ -142,9 +176,10 @@ async function runInProcesses(args: Arguments, io: ProgramIo): Promise<number> {
       return ended(child);
     }),
   );
-  io.out(summary.text());
-  if (codes.some((code) => code !== 0 && !Object.values<number>(exitCodes).includes(code))) return exitCodes.crash;
-  return worst(summary.verdicts);
+  const text = summary.text();
+  io.out(text);
+  const isKnown = codes.every((code) => code === 0 || Object.values<number>(exitCodes).includes(code));
+  return { summary: text, exitCode: isKnown ? worst(summary.verdicts) : exitCodes.crash };
 }
 
 function ended(child: ChildProcess): Promise<number> {
@@ -204,13 +239,6 @@ function describeShrunk(before: Plan, { plan, result, lives }: Shrunk): string {
 
 /** A seed is evidence only at its commit. */
 function commit(): string {
-  try {
-    const git = (...args: string[]): string =>
-      execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-    const head = git('rev-parse', '--short', 'HEAD');
-    const isChanged = git('status', '--porcelain', 'src', 'sim') !== '';
-    return isChanged ? `${head} with changes` : head;
-  } catch {
-    return 'unknown';
-  }
+  const isChanged = (changedFiles('src', 'sim') ?? []).length > 0;
+  return isChanged ? `${headCommit()} with changes` : headCommit();
 }

@@ -6,16 +6,17 @@
  * does not fail is tried with a few other seeds, and the plan that is left stands for itself: it is run from a file
  * (`--plan`), not drawn from its seed.
  */
-import type { Fault } from './budget.ts';
+import type { FaultRow } from './faults/actor.ts';
+import { faultTable } from './faults/table.ts';
 import type { LifeResult } from './life.ts';
-import type { OperationKind, Plan, WorkloadPlan } from './plan.ts';
+import type { Fault, OperationKind, Plan, WorkloadPlan } from './plan.ts';
 import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 
 export interface ShrinkOptions {
   readonly run: (plan: Plan) => Promise<LifeResult>;
-  /** Told of each step. */
+  /** Called with a line for each step. */
   readonly say: (text: string) => void;
-  /** Lives at most. */
+  /** Lives that are run, at most. */
   readonly livesMax?: number;
 }
 
@@ -26,7 +27,7 @@ export interface Shrunk {
 }
 
 const livesMaxDefault = 400;
-/** Of each smaller plan. */
+/** Seeds that each smaller plan is tried with. */
 const seedsMax = 3;
 
 /** REQUIRES: `failure` is what a run of `plan` gave, and no success. */
@@ -99,7 +100,7 @@ function* fewerFaults({ faults }: Plan): Generator<Edit> {
   }
 }
 
-/** What happens before the first fault is mostly of no importance. */
+/** Faults that come sooner: what happens before the first one is mostly of no importance. */
 function earlierFaults(plan: Plan): Plan | undefined {
   const byMs = Math.floor((plan.faults[0]?.atMs ?? 0) / 2);
   return byMs < 50
@@ -107,7 +108,7 @@ function earlierFaults(plan: Plan): Plan | undefined {
     : { ...plan, faults: plan.faults.map((fault) => ({ ...fault, atMs: fault.atMs - byMs })) };
 }
 
-/** At the same pace. */
+/** Fewer operations at the same pace. */
 function shorterWorkload(part: number): Edit {
   return (plan) => {
     const { workload } = plan;
@@ -190,29 +191,16 @@ function rightClocks(plan: Plan): Plan | undefined {
   };
 }
 
-/** No fault is of a node that is not there. */
-function withoutNode(plan: Plan, gone: string): Plan {
+/** The plan without faults of a node that is not there. */
+export function withoutNode(plan: Plan, gone: string): Plan {
   return { ...plan, faults: plan.faults.flatMap((fault) => faultWithout(fault, gone)) };
 }
 
 function faultWithout(fault: Fault, gone: string): Fault[] {
   if ('node' in fault && fault.node === gone) return [];
   if ('from' in fault && (fault.from === gone || fault.to === gone)) return [];
-  const others = (names: readonly string[]): string[] => names.filter((name) => name !== gone);
-  switch (fault.kind) {
-    case 'blackout':
-      return [{ ...fault, nodes: others(fault.nodes) }];
-    case 'kill-at':
-      return [{ ...fault, others: others(fault.others) }];
-    case 'replace':
-      return [{ ...fault, unreached: others(fault.unreached) }];
-    case 'fail-sync':
-      return fault.then === undefined
-        ? [fault]
-        : [{ ...fault, then: { ...fault.then, nodes: others(fault.then.nodes) } }];
-    default:
-      return [fault];
-  }
+  const row: FaultRow<Fault> = faultTable[fault.kind];
+  return [row.without?.(fault, gone) ?? fault];
 }
 
 function kindsOf(workload: WorkloadPlan): OperationKind[] {
@@ -226,7 +214,7 @@ function describeSize({ faults, cluster, workload }: Plan): string {
   );
 }
 
-/** What it was and what it is, for people. */
+/** Sizes of the plan before and after, for people. */
 export function describeReduction(before: Plan, after: Plan): string {
   const taken = [...before.faults];
   for (const { kind } of after.faults) {

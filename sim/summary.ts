@@ -1,4 +1,4 @@
-/** What many lives reached, in numbers. */
+/** Sums over many lives: what they reached, how they ended, how fast they ran. */
 import type { Verdict } from './life.ts';
 import { guards, situations } from './coverage.ts';
 
@@ -83,7 +83,7 @@ function row(name: string, sum: { readonly lives: number; readonly times: number
   return `  ${name.padEnd(38)} ${String(sum?.lives ?? 0).padStart(7)} ${String(sum?.times ?? 0).padStart(10)}`;
 }
 
-/** Speed is about real time. */
+/** Real time, which speed is about. */
 function realMs(): number {
   return Number(process.hrtime.bigint() / 1_000_000n);
 }

@@ -1,4 +1,4 @@
-/** What happened in a life, for people: the last events always, all of them when asked for. */
+/** Events of a life, for people: the last ones always, all of them when asked for. */
 import type { Log } from '../src/base/log.ts';
 
 const keptMax = 60;
@@ -10,7 +10,7 @@ export class Transcript {
   #count = 0;
   readonly #listeners: ((who: string, what: string, fields: Fields) => void)[] = [];
 
-  /** `print`: gets every line at once. */
+  /** `print` gets every line at once. */
   constructor(now: () => number, print?: (line: string) => void) {
     this.#now = now;
     this.#print = print;
@@ -38,7 +38,7 @@ export class Transcript {
     if (this.#last.length > 2 * keptMax) this.#last.splice(0, keptMax);
   }
 
-  /** The log of one process. */
+  /** Log of one process. */
   log(who: string): Log {
     return (level, event, fields) => {
       if (level !== 'debug') this.note(who, level === 'info' ? event : `${level}: ${event}`, fields);

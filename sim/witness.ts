@@ -1,66 +1,44 @@
 /**
- * Sees what the machines are told and what they answer, from outside: loggers for what they must stand by
- * (check/loggers.ts), shards for appends that may arrive late (late-appends.ts). The machines stay as they are; see
- * also coverage.ts.
+ * Witness of what loggers are asked and what they answer, seen through the trace of their shell: they must stand by it
+ * (check/loggers.ts).
  */
-import { LoggerMachine } from '../src/core/logger/logger-machine.ts';
-import type { MachineAnswer, MachineEffect, MachineEvent } from '../src/core/logger/machine-events.ts';
-import type { ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
-import { Shard } from '../src/core/shard/shard.ts';
+import type { MachineAnswer, MachineEvent } from '../src/core/logger/machine-events.ts';
+import type { LoggerTrace, TracedMachine } from '../src/core/logger/trace.ts';
 import type { LoggerPromises, ZoneCopy } from './check/loggers.ts';
-import type { LateAppends } from './late-appends.ts';
 
-/**
- * Watches until the returned function is called. One at a time. `lateAppends`: undefined when nobody wants appends to
- * come late.
- */
-export function witness(promises: LoggerPromises, lateAppends: LateAppends | undefined): () => void {
-  // Called with the machine as `this`.
-  /* eslint-disable @typescript-eslint/unbound-method */
-  const loggerStep = LoggerMachine.prototype.step;
-  const shardStep = Shard.prototype.step;
-  /* eslint-enable @typescript-eslint/unbound-method */
-  const loggers = new WeakMap<object, LoggerWitness>();
-  LoggerMachine.prototype.step = function step<T>(this: LoggerMachine<T>, event: MachineEvent<T>): MachineEffect<T>[] {
-    let watch = loggers.get(this);
-    if (watch === undefined) loggers.set(this, (watch = new LoggerWitness(this, promises)));
-    const effects = loggerStep.call(this, event) as MachineEffect<T>[];
-    watch.told(event);
-    for (const effect of effects) if (effect.kind === 'answer') watch.answered(effect.ticket, effect.answer);
-    return effects;
-  };
-  if (lateAppends !== undefined) {
-    Shard.prototype.step = function step(this: Shard, event: ShardEvent): readonly ShardEffect[] {
-      const effects = shardStep.call(this, event);
-      for (const effect of effects) if (effect.effect === 'append') lateAppends.sent(this.state.shard, effect);
-      return effects;
-    };
-  }
-  return () => {
-    LoggerMachine.prototype.step = loggerStep;
-    Shard.prototype.step = shardStep;
+/** Holds all loggers to what they answer. */
+export function witness(promises: LoggerPromises): LoggerTrace {
+  const witnesses = new WeakMap<TracedMachine, LoggerWitness>();
+  return {
+    before(machine) {
+      // The first step changes what a restart has found.
+      if (!witnesses.has(machine)) witnesses.set(machine, new LoggerWitness(machine, promises));
+    },
+    after(machine, event, effects) {
+      const watch = witnesses.get(machine);
+      watch?.told(event);
+      for (const effect of effects) if (effect.kind === 'answer') watch?.answered(effect.ticket, effect.answer);
+    },
   };
 }
 
-/** Which copy of a zone a request is about, and where it ends. */
+/** The copy of a zone that a request is about. */
 interface Asked {
   readonly shard: number;
   readonly zone: number;
+  /** End of an append, epoch of a seal; else 0. */
   readonly end: number;
-  /** Of a seal. */
   readonly epoch: number;
 }
 
-type Watched = Pick<LoggerMachine<unknown>, 'report' | 'snapshot'>;
-
 /** One process of a logger. */
 class LoggerWitness {
-  readonly #machine: Watched;
+  readonly #machine: TracedMachine;
   readonly #promises: LoggerPromises;
   readonly #asked = new Map<unknown, Asked>();
   readonly #copies = new Map<string, { readonly copy: ZoneCopy; readonly isOwn: boolean }>();
 
-  constructor(machine: Watched, promises: LoggerPromises) {
+  constructor(machine: TracedMachine, promises: LoggerPromises) {
     this.#machine = machine;
     this.#promises = promises;
     const state = machine.snapshot();

@@ -21,15 +21,15 @@ import type { SimulatedDisk, SimulatedFiles } from '../src/env/simulated/files.t
 import type { SimulatedNetwork } from '../src/env/simulated/network.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 
-/** What a process's clocks show: rates differ by parts in a thousand, wall clocks by anything. */
+/** Errors of a process's clocks: rates differ by parts in a thousand, wall clocks by anything. */
 export interface ClockFault {
-  /** Of the monotonic clock: 1 is right. */
+  /** Rate of the monotonic clock: 1 is right. */
   readonly rate: number;
   readonly wallOffsetMs: number;
 }
 
 export interface ProcessOptions {
-  /** Its host: a process is alone on it. */
+  /** Host of the process, which is alone on it. */
   readonly host: string;
   readonly clock: SimulatedClock;
   readonly network: SimulatedNetwork;
@@ -37,11 +37,11 @@ export interface ProcessOptions {
   readonly disk: SimulatedDisk;
   readonly random: SimulatedRandom;
   readonly clockFault: ClockFault;
-  /** Called for each transaction the process asks for, before it is sent. */
+  /** Hook for each transaction that the process asks for, before it is sent. */
   readonly onTransact?: () => void;
-  /** Called when it begins a sync. */
+  /** Hook for each sync that it begins. */
   readonly onSync?: () => void;
-  /** Called when one of its syncs has failed. */
+  /** Hook for each of its syncs that has failed. */
   readonly onSyncFailed?: () => void;
 }
 
@@ -86,7 +86,7 @@ export class SimulatedProcess implements Environment {
   }
 }
 
-/** Through which everything passes that calls into a process. */
+/** Gate through which everything passes that calls into a process. */
 export class Gate {
   readonly #clock: SimulatedClock;
   #dead = false;
@@ -152,7 +152,7 @@ export class ProcessClock implements Clock {
   readonly #clock: SimulatedClock;
   readonly #gate: Gate;
   readonly #rate: number;
-  /** Wall clocks jump. */
+  /** Error of the wall clock; wall clocks jump. */
   wallOffsetMs: number;
   readonly #startMs: number;
   #timers = 0;
@@ -209,8 +209,7 @@ export class ProcessClock implements Clock {
   }
 }
 
-// --- network
-// -------------------------------------------------------------------------------------------------------------
+// --- network ---------------------------------------------------------------------------------------------------------
 
 function gatedNetwork(network: Network, gate: Gate): Network {
   return {
@@ -227,13 +226,13 @@ function gatedNetwork(network: Network, gate: Gate): Network {
 
 class GatedConnection implements Connection {
   readonly #connection: Connection;
-  /** Not what waits in the gate. */
+  /** Input that the handler has; what waits in the gate is not in it. */
   readonly #delivered = new DeliveredInput();
   #handler: ConnectionHandler | undefined;
 
   constructor(connection: Connection, gate: Gate) {
     this.#connection = connection;
-    // At once: what arrives for a paused process waits in the gate.
+    // Handled at once: what arrives for a paused process waits in the gate.
     connection.handle({
       onOpen: () => gate.run(() => this.#handler?.onOpen()),
       onData: (bytes) =>
@@ -294,8 +293,7 @@ class GatedConnection implements Connection {
   }
 }
 
-// --- files
-// ---------------------------------------------------------------------------------------------------------------
+// --- files -----------------------------------------------------------------------------------------------------------
 
 type OnSyncs = Pick<ProcessOptions, 'onSync' | 'onSyncFailed'>;
 
@@ -328,8 +326,7 @@ function gatedFile(file: File, gate: Gate, { onSync, onSyncFailed }: OnSyncs): F
   };
 }
 
-// --- coordinator
-// ---------------------------------------------------------------------------------------------------------
+// --- coordinator -----------------------------------------------------------------------------------------------------
 
 /** A client of the coordinator that dies with its process; requests that it sent may still arrive. */
 class GatedCoordinator implements Coordinator {

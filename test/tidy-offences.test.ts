@@ -140,7 +140,13 @@ describe('circles of imports', () => {
 });
 
 describe('names of files', () => {
-  const files = new Set(['src/core/a.ts', 'src/core/shard/owner.ts', 'docs/design.md', 'README.md', 'test/x.test.ts']);
+  const files = new Set([
+    'src/core/a.ts',
+    'src/core/shard/serving/owner.ts',
+    'docs/design.md',
+    'README.md',
+    'test/x.test.ts',
+  ]);
   const bad: readonly (readonly [name: string, text: string])[] = [
     ['GONE.md', '/** See GONE.md section 3. */'],
     ['core/gone.ts', '// As in core/gone.ts.'],
@@ -157,7 +163,7 @@ describe('names of files', () => {
 
   test('there: by the whole name, by its end, as a build, as a pattern; not a comment; an address', () => {
     const good = [
-      '// docs/design.md, shard/owner.ts, owner.ts, dist/src/core/shard/owner.js, x*.test.ts',
+      '// docs/design.md, serving/owner.ts, owner.ts, dist/src/core/shard/serving/owner.js, x*.test.ts',
       "const name = 'gone.ts';",
       '// https://example.com/blob/spec.md, Array.isArray, 1.5, owner.tsx',
     ];

@@ -7,7 +7,7 @@ import { present } from '../../src/base/assert.ts';
 import type { RegisterState } from './register.ts';
 
 const stateNumbers = 3;
-/** Of most keys a few dozen are enough. */
+/** Entries to begin with: for most keys a few dozen are enough. */
 const firstCapacity = 32;
 
 export class Configurations {

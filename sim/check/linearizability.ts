@@ -28,7 +28,7 @@ export type Verdict =
       /** Calls that were judged: those that took effect or were read, and those that may have. */
       readonly operations: number;
       readonly keys: number;
-      /** What the search took; about one per operation in an easy history. */
+      /** Steps that the search took; about one per operation in an easy history. */
       readonly steps: number;
     }
   | {
@@ -43,7 +43,7 @@ export type Verdict =
     }
   | { readonly kind: 'gave-up'; readonly key: string; readonly reason: string };
 
-/** Of one search in one key: some seconds at most. */
+/** Limits of one search in one key: some seconds at most. */
 export const defaultSearchLimits: SearchLimits = { stepsMax: 2_000_000, configurationBytesMax: 256 * 1024 * 1024 };
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What a logger has said of its copy of a zone it must stand by, through restarts and power losses (S3): an
+ * Promises of a logger about its copy of a zone, which it must keep through restarts and power losses (S3): an
  * acknowledged append is below the length of every seal it answers, earlier or later; two seals of one copy are
  * answered with one length; a copy that a restart found takes no append; the fence of an answered seal stands. Only an
  * order to finish the zone makes the copy shorter: it says what the metadata holds.
@@ -10,11 +10,11 @@ import { Violation } from './violation.ts';
 export interface ZoneCopy {
   readonly shard: number;
   readonly zone: number;
-  /** Its name, which outlives the process (S10). */
+  /** Name of the copy, which outlives the process (S10). */
   readonly copyId: string;
   /** End of what was acknowledged. */
   acknowledged: number;
-  /** What seals were answered with. */
+  /** Length that seals were answered with. */
   sealed: number | undefined;
   /** The highest epoch whose seal was answered. */
   fence: number;

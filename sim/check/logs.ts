@@ -22,7 +22,7 @@ export interface ZoneToCheck extends ZonePlace {
   readonly isOpen: boolean;
 }
 
-/** Gives [0, length) of a zone as `logger` serves it. */
+/** Bytes [0, length) of a zone as `logger` serves them. */
 export type ReadZone = (logger: Uuid, zone: ZoneToCheck) => Promise<Uint8Array>;
 
 interface LogRecord {
@@ -32,7 +32,7 @@ interface LogRecord {
   readonly lba: number;
 }
 
-/** All committed records. */
+/** Log of all committed records. */
 export class CommittedLog {
   readonly records = new Map<number, LogRecord>();
   /** Newest put or delete of each key. */

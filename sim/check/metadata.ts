@@ -44,7 +44,7 @@ export class MetadataWatch {
     return this.#shards.get(shard)?.head;
   }
 
-  /** By id. */
+  /** Zones by id. */
   zones(shard: number): readonly SealedZone[] {
     return [...(this.#shards.get(shard)?.zones.values() ?? [])].sort((a, b) => a.zone - b.zone);
   }

@@ -25,7 +25,7 @@ export class HistoryError extends Error {
 
 export interface Operation {
   readonly call: RegisterCall;
-  /** It took effect, or was read; else it may have taken effect. */
+  /** True when it took effect, or was read; else it may have taken effect. */
   readonly isRequired: boolean;
   /** Indexes into the events. `endIndex` is Infinity where the call has no known end: nothing must come after it. */
   readonly invokeIndex: number;

@@ -75,7 +75,7 @@ function remove(state: RegisterState): RegisterState {
   return state.value === absent ? state : { value: absent, version: 0, floor: state.floor };
 }
 
-/** It replaces what stands there without looking. */
+/** True for a call that replaces what stands there without looking. */
 export function isBlind(call: RegisterCall): boolean {
   return call.kind === 'put' || (call.kind === 'delete' && call.existed === 'unknown');
 }

@@ -8,9 +8,28 @@ import { zoneId } from '../../src/base/ids.ts';
 import type { SealAnswer } from '../../src/codec/logger-protocol.ts';
 import type { ShardEffect, ShardEvent } from '../../src/core/shard/events.ts';
 import { decodeSealedZone, zoneKey } from '../../src/core/shard/head/metadata.ts';
+import type { Shard } from '../../src/core/shard/shard.ts';
+import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import { Violation } from './violation.ts';
 
-/** What it needs of a shard: `step` is the take-over's. */
+/** Judges the take-overs of all shards. */
+export function watchSeals(onViolation: (violation: Violation) => void): ShardTrace {
+  const watches = new WeakMap<Shard, SealWatch>();
+  const watchOf = (shard: Shard): SealWatch => {
+    let watch = watches.get(shard);
+    if (watch === undefined) watches.set(shard, (watch = new SealWatch(shard, onViolation)));
+    return watch;
+  };
+  return {
+    before: (shard, event) => watchOf(shard).before(event),
+    after(shard, _event, effects) {
+      const watch = watchOf(shard);
+      for (const effect of effects) watch.after(effect);
+    },
+  };
+}
+
+/** Part of a shard that a watch needs: `step` is the take-over's. */
 export interface Watched {
   readonly state: { readonly shard: ShardId };
   readonly status: { readonly step: string };
@@ -22,7 +41,7 @@ export class SealWatch {
   #zone = 0;
   #epoch = 0;
   readonly #answers = new Map<Uuid, SealAnswer>();
-  /** Answered, but did not give the tail when it was read. */
+  /** Loggers that answered, but did not give the tail when it was read. */
   readonly #unsound = new Set<string>();
 
   constructor(shard: Watched, onViolation: (violation: Violation) => void) {
@@ -38,7 +57,7 @@ export class SealWatch {
   }
 
   /**
-   * What was read from the coordinator begins the sealing, also where nobody can be asked now; and a tick does when
+   * A reading of the coordinator begins the sealing, also where nobody can be asked now; and a tick does when
    * somebody did not give the tail. Who answered before and is not asked again has answered nothing then.
    */
   #mayBeginAnew(event: ShardEvent): boolean {
@@ -59,7 +78,7 @@ export class SealWatch {
     else if (effect.effect === 'transact' && this.#shard.status.step === 'closing') this.#closing(effect);
   }
 
-  /** Those who answered are asked again only when all begins anew. */
+  /** Notes whom a seal goes to: who answered is asked again only when all begins anew. */
   #sealing({ zone, epoch, loggers }: Extract<ShardEffect, { effect: 'seal' }>): void {
     const isSame = zone === this.#zone && epoch === this.#epoch && !loggers.some((logger) => this.#answers.has(logger));
     if (isSame) return;

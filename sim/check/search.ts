@@ -3,11 +3,11 @@
  * come first among those left, and backtracks; with Lowe's memory of configurations that led nowhere. See
  * linearizability.ts for the sources.
  *
- * The calls and ends of the required operations stand in a doubly linked list in the order of the history: whatever is
- * called before the first end that is left can be next. A call that is placed is unlinked with its end, and linked
- * again when it is taken back.
+ * The calls and ends of the required operations stand in the order of the history (marks.ts): whatever is called before
+ * the first end that is left can be next. A call that is placed is taken out with its end, and put back when it is
+ * taken back.
  *
- * What makes it fast beyond that, and beyond what deductions.ts settles before; none of it excludes an order that no
+ * Reasons why it is fast beyond that, and beyond what deductions.ts settles before; none excludes an order that no
  * other one stands for:
  * - a call that fits and can only look (a read) is placed at once and for good: it may come first in any order that
  *   works;
@@ -20,6 +20,7 @@
 import { present } from '../../src/base/assert.ts';
 import { Configurations } from './configurations.ts';
 import { settleReadWrites } from './deductions.ts';
+import { at, Marks, Ring } from './marks.ts';
 import type { Operation } from './operations.ts';
 import { floorMax, initialState, isBlind, type RegisterState, step } from './register.ts';
 
@@ -33,7 +34,7 @@ export interface SearchLimits {
 export interface SearchResult {
   readonly kind: 'found' | 'impossible' | 'gave-up';
   readonly steps: number;
-  /** Of `gave-up`. */
+  /** Reason of `gave-up`. */
   readonly reason?: string;
   /**
    * The longest order found, of indexes into the operations, and what stood there after it. Of `found`: all required
@@ -45,10 +46,10 @@ export interface SearchResult {
 
 interface Placed {
   readonly operation: number;
-  /** Where the search goes on when this one is taken back: an entry of the list, or beyond them an optional call. */
+  /** Cursor at which the search goes on when this one is taken back: an entry, or beyond them an optional call. */
   readonly cursor: number;
   readonly before: RegisterState;
-  /** It only looked: there is no need to try others in its place. */
+  /** True when it only looked: there is no need to try others in its place. */
   readonly isFinal: boolean;
 }
 
@@ -57,55 +58,10 @@ export function findOrder(operations: readonly Operation[], limits: SearchLimits
   return new Search(settleReadWrites(operations), limits).run();
 }
 
-const at = (array: Int32Array | Float64Array, index: number): number => present(array[index], 'entry');
-
-/**
- * A doubly linked ring of 0..size-1 and its head, `size`, from which members are taken and put back in the opposite
- * order.
- */
-class Ring {
-  readonly head: number;
-  readonly next: Int32Array;
-  readonly #previous: Int32Array;
-
-  /** In the order of `members`. */
-  constructor(size: number, members: readonly number[]) {
-    this.head = size;
-    this.next = new Int32Array(size + 1);
-    this.#previous = new Int32Array(size + 1);
-    let last = size;
-    for (const member of [...members, size]) {
-      this.next[last] = member;
-      this.#previous[member] = last;
-      last = member;
-    }
-  }
-
-  first(): number {
-    return at(this.next, this.head);
-  }
-
-  take(member: number): void {
-    this.next[at(this.#previous, member)] = at(this.next, member);
-    this.#previous[at(this.next, member)] = at(this.#previous, member);
-  }
-
-  putBack(member: number): void {
-    this.next[at(this.#previous, member)] = member;
-    this.#previous[at(this.next, member)] = member;
-  }
-}
-
 class Search {
   readonly #operations: readonly Operation[];
   readonly #limits: SearchLimits;
-  /** Calls and ends of the required operations, in the order of the history. Entry -> operation. */
-  readonly #entryOperation: Int32Array;
-  readonly #isEnd: Uint8Array;
-  readonly #entryIndex: Float64Array;
-  readonly #callEntry: Int32Array;
-  readonly #endEntry: Int32Array;
-  readonly #entries: Ring;
+  readonly #marks: Marks;
   /** Required operations with a limit for the floor, lowest first. */
   readonly #byFloor: Ring;
   readonly #floorMax: Float64Array;
@@ -123,9 +79,7 @@ class Search {
   #state: RegisterState = initialState;
   #steps = 0;
   #isFull = false;
-  #best: readonly number[] = [];
-  #bestState: RegisterState = initialState;
-  #bestLeft: number;
+  #best: { readonly order: readonly number[]; readonly state: RegisterState; readonly left: number };
 
   constructor(operations: readonly Operation[], limits: SearchLimits) {
     this.#operations = operations;
@@ -134,21 +88,8 @@ class Search {
     const required = [...operations.keys()].filter((index) => this.#operation(index).isRequired);
     this.#optional = [...operations.keys()].filter((index) => !this.#operation(index).isRequired);
     this.#requiredLeft = required.length;
-    this.#bestLeft = required.length + 1;
-    const marks = required
-      .flatMap((operation) => [
-        { operation, isEnd: 0, index: this.#operation(operation).invokeIndex },
-        { operation, isEnd: 1, index: this.#operation(operation).endIndex },
-      ])
-      .sort((a, b) => a.index - b.index);
-    this.#entryOperation = Int32Array.from(marks, (mark) => mark.operation);
-    this.#isEnd = Uint8Array.from(marks, (mark) => mark.isEnd);
-    this.#entryIndex = Float64Array.from(marks, (mark) => mark.index);
-    this.#callEntry = new Int32Array(count);
-    this.#endEntry = new Int32Array(count);
-    for (const [entry, mark] of marks.entries())
-      (mark.isEnd === 1 ? this.#endEntry : this.#callEntry)[mark.operation] = entry;
-    this.#entries = new Ring(marks.length, [...marks.keys()]);
+    this.#best = { order: [], state: initialState, left: required.length + 1 };
+    this.#marks = new Marks(operations, required);
     this.#floorMax = Float64Array.from(operations, (operation) =>
       operation.isRequired ? floorMax(operation.call) : Infinity,
     );
@@ -178,7 +119,7 @@ class Search {
   }
 
   run(): SearchResult {
-    let cursor = this.#entries.first();
+    let cursor = this.#marks.entries.first();
     while (this.#requiredLeft > 0) {
       const next = this.#placeNext(cursor);
       if (this.#isFull)
@@ -186,7 +127,7 @@ class Search {
       if (this.#steps > this.#limits.stepsMax)
         return this.#result('gave-up', `no order found in ${this.#limits.stepsMax} steps`);
       if (next) {
-        cursor = this.#entries.first();
+        cursor = this.#marks.entries.first();
         continue;
       }
       const back = this.#takeBack();
@@ -201,45 +142,39 @@ class Search {
     return {
       kind,
       steps: this.#steps,
-      order: this.#best,
-      state: this.#bestState,
+      order: this.#best.order,
+      state: this.#best.state,
       ...(reason === undefined ? {} : { reason }),
     };
   }
 
   /** Places the first call from `cursor` on that may be next. */
   #placeNext(cursor: number): boolean {
-    const optionalStart = this.#entries.head + 1;
+    const marks = this.#marks;
+    const optionalStart = marks.entries.head + 1;
     if (cursor < optionalStart) {
-      for (let entry = cursor; this.#isEnd[entry] === 0; entry = at(this.#entries.next, entry)) {
+      for (let entry = cursor; marks.isCall(entry); entry = marks.next(entry)) {
         if (this.#tryRequired(entry)) return true;
       }
     }
     this.#remember();
-    const end = this.#firstEnd();
+    const { firstEnd } = marks;
     for (let index = Math.max(0, cursor - optionalStart); index < this.#optional.length; index++) {
       const operation = present(this.#optional[index], 'optional operation');
-      if (this.#operation(operation).invokeIndex > end) return false;
+      if (this.#operation(operation).invokeIndex > firstEnd) return false;
       if (this.#tryOptional(operation, optionalStart + index + 1)) return true;
     }
     return false;
   }
 
-  /** Index of the first end that is left: what is invoked later comes later. */
-  #firstEnd(): number {
-    let entry = this.#entries.first();
-    while (this.#isEnd[entry] === 0) entry = at(this.#entries.next, entry);
-    return at(this.#entryIndex, entry);
-  }
-
   #tryRequired(entry: number): boolean {
-    const operation = at(this.#entryOperation, entry);
+    const operation = this.#marks.operationOf(entry);
     const { call } = this.#operation(operation);
     const last = this.#placed.at(-1);
     if (last !== undefined && isBlind(call) && !this.#operation(last.operation).isRequired) return false;
     const after = step(this.#state, call);
     if (after === undefined || !this.#leavesRoom(operation, after)) return false;
-    return this.#place(operation, at(this.#entries.next, entry), after);
+    return this.#place(operation, this.#marks.next(entry), after);
   }
 
   #tryOptional(operation: number, cursor: number): boolean {
@@ -254,7 +189,7 @@ class Search {
     return this.#place(operation, cursor, after);
   }
 
-  /** Every other required call that is left can still be placed, as far as the floor says. */
+  /** True when every other required call that is left can still be placed, as far as the floor says. */
   #leavesRoom(operation: number, after: RegisterState): boolean {
     if (after.floor === this.#state.floor) return true;
     const first = this.#byFloor.first();
@@ -279,14 +214,13 @@ class Search {
     this.#state = after;
     if (this.#operation(operation).isRequired) {
       this.#requiredLeft--;
-      this.#entries.take(at(this.#callEntry, operation));
-      this.#entries.take(at(this.#endEntry, operation));
+      this.#marks.take(operation);
       if (at(this.#floorMax, operation) !== Infinity) this.#byFloor.take(operation);
     }
     return true;
   }
 
-  /** Takes the last call back whose place could have another one. Where to go on; undefined when there is none. */
+  /** Takes the last call back whose place could have another one. Gives where to go on; undefined: nowhere. */
   #takeBack(): number | undefined {
     for (;;) {
       const last = this.#placed.pop();
@@ -297,18 +231,16 @@ class Search {
       if (this.#operation(operation).isRequired) {
         this.#requiredLeft++;
         if (at(this.#floorMax, operation) !== Infinity) this.#byFloor.putBack(operation);
-        this.#entries.putBack(at(this.#endEntry, operation));
-        this.#entries.putBack(at(this.#callEntry, operation));
+        this.#marks.putBack(operation);
       }
       if (!isFinal) return cursor;
     }
   }
 
   #remember(): void {
-    if (this.#requiredLeft >= this.#bestLeft) return;
-    this.#bestLeft = this.#requiredLeft;
-    this.#best = this.#placed.map((placed) => placed.operation);
-    this.#bestState = this.#state;
+    if (this.#requiredLeft >= this.#best.left) return;
+    const order = this.#placed.map((placed) => placed.operation);
+    this.#best = { order, state: this.#state, left: this.#requiredLeft };
   }
 
   #isPlaced(operation: number): boolean {

@@ -11,7 +11,7 @@ interface KeyState {
   known: number;
   readonly names: Map<number, string>;
   readonly versions: Map<string, number>;
-  /** Of open calls: what was known when they began. */
+  /** Knowledge when they began, of calls that are open. */
   readonly floors: Map<number, number>;
 }
 

@@ -1,9 +1,11 @@
 /** One question to one node: connects, asks, closes. For commands that look at a cluster; the SDK is for data. */
-import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import { uuid } from '../base/ids.ts';
 import { readError } from '../codec/client-protocol.ts';
 import type { DigestItem, LoggerAnswer, LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
+import { MessageFormatError } from '../codec/message-reader.ts';
+import type { GatewayStatus } from '../codec/node-status.ts';
+import { readGatewayStatus } from '../codec/node-status.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
 import { openChannel } from '../rpc/channel.ts';
@@ -13,74 +15,23 @@ import { clientOptions } from '../rpc/options.ts';
 
 type World = Pick<Environment, 'clock' | 'network'>;
 
-const count = z.number();
-const statusShape = z.object({
-  gateway: count,
-  node: z.string(),
-  cluster: z.string(),
-  shardCount: count,
-  zoneSize: count,
-  connections: count,
-  loggers: z.array(
-    z.object({
-      number: count,
-      uuid: z.string(),
-      readAddress: z.string(),
-      writeAddress: z.string(),
-      connected: z.boolean(),
-    }),
-  ),
-  gateways: z.array(
-    z.object({
-      number: count,
-      uuid: z.string(),
-      clientAddress: z.string(),
-      peerAddress: z.string(),
-      connected: z.boolean(),
-    }),
-  ),
-  shards: z.array(
-    z.object({
-      shard: count,
-      role: z.string(),
-      step: z.string(),
-      owner: count,
-      epoch: count,
-      openZone: count,
-      replicas: z.array(z.string()),
-      sealedZones: count,
-      committedLength: count,
-      keys: count,
-      indexBytes: count,
-      lag: count,
-      changing: z.string(),
-      full: z.boolean(),
-    }),
-  ),
-});
-
-/** What `status` shows of a gateway's answer. */
-export type GatewayView = z.infer<typeof statusShape>;
-
 /** @throws KvError `connection-lost`, `timeout`, `protocol-error` */
-export async function askGateway(world: World, address: Address, timeoutMs: number): Promise<GatewayView> {
+export async function askGateway(world: World, address: Address, timeoutMs: number): Promise<GatewayStatus> {
   return await withChannel(world, address, timeoutMs, (channel) => {
     return new Promise((resolve, reject) => {
       channel.request(
         'status',
         (out) => out.array(0),
         (failure, result) => {
-          if (failure?.kind === 'error') return reject(readError(failure.error));
-          if (failure !== undefined || result === undefined)
-            return reject(new KvError('connection-lost', `${address}: ${failure?.message ?? 'no answer'}`));
-          const parsed = statusShape.safeParse(result.value());
-          if (parsed.success) return resolve(parsed.data);
-          reject(
-            new KvError(
-              'protocol-error',
-              `${address}: the status has an unknown form: ${parsed.error.issues[0]?.path.join('.') ?? ''}`,
-            ),
-          );
+          try {
+            if (failure?.kind === 'error') reject(readError(failure.error));
+            else if (failure !== undefined || result === undefined)
+              reject(new KvError('connection-lost', `${address}: ${failure?.message ?? 'no answer'}`));
+            else resolve(readGatewayStatus(result));
+          } catch (error) {
+            if (!(error instanceof MessageFormatError)) throw error;
+            reject(new KvError('protocol-error', `${address}: the answer has an unknown form: ${error.message}`));
+          }
         },
       );
     });

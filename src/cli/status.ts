@@ -1,12 +1,13 @@
 /** `status`: the cluster as its gateways, loggers and `up` see it. */
 import { KvError } from '../base/errors.ts';
+import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { Address } from '../env/network.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { findCluster, type FoundCluster } from './find-cluster.ts';
 import type { CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
-import { askGateway, askLogger, type GatewayView, type LoggerView } from './node-calls.ts';
+import { askGateway, askLogger, type LoggerView } from './node-calls.ts';
 import { readProcesses } from './processes-file.ts';
 import type { ProgramStatus } from './supervisor.ts';
 import { formatBytes, formatCount, formatTable } from './table.ts';
@@ -17,12 +18,10 @@ export type Asked<T> =
   | { readonly address: Address; readonly ok: false; readonly reason: string };
 
 export interface ClusterView {
-  readonly gateways: readonly Asked<GatewayView>[];
+  readonly gateways: readonly Asked<GatewayStatus>[];
   readonly loggers: readonly Asked<LoggerView>[];
   readonly processes: readonly ProgramStatus[];
 }
-
-type ShardView = GatewayView['shards'][number];
 
 /**
  * Exit code 1 when a node does not answer or a shard has no owner. @throws KvError `unavailable` when no gateway
@@ -77,9 +76,9 @@ async function asked<T>(address: Address, answer: Promise<T>): Promise<Asked<T>>
 }
 
 /** Each shard as its owner sees it; as anybody does when the owner does not answer. */
-function shardsOf({ gateways }: ClusterView): readonly ShardView[] {
+function shardsOf({ gateways }: ClusterView): readonly ShardLine[] {
   const views = gateways.flatMap((answer) => (answer.ok ? [answer.value] : []));
-  const best = new Map<number, ShardView>();
+  const best = new Map<number, ShardLine>();
   for (const view of views) {
     for (const shard of view.shards)
       if (!best.has(shard.shard) || shard.owner === view.gateway) best.set(shard.shard, shard);
@@ -87,7 +86,7 @@ function shardsOf({ gateways }: ClusterView): readonly ShardView[] {
   return [...best.values()].sort((a, b) => a.shard - b.shard);
 }
 
-function jsonOf(view: ClusterView, shards: readonly ShardView[]): object {
+function jsonOf(view: ClusterView, shards: readonly ShardLine[]): object {
   const some = view.gateways.find((answer) => answer.ok);
   return {
     cluster: some?.ok === true ? some.value.cluster : undefined,
@@ -111,7 +110,7 @@ function jsonOf(view: ClusterView, shards: readonly ShardView[]): object {
   };
 }
 
-function textOf(view: ClusterView, shards: readonly ShardView[]): string {
+function textOf(view: ClusterView, shards: readonly ShardLine[]): string {
   const some = view.gateways.find((answer) => answer.ok);
   const head =
     some?.ok === true
@@ -120,7 +119,7 @@ function textOf(view: ClusterView, shards: readonly ShardView[]): string {
   return [head, gatewayTable(view), loggerTable(view), shardTable(view, shards)].join('\n\n');
 }
 
-function totalKeys(shards: readonly ShardView[]): number {
+function totalKeys(shards: readonly ShardLine[]): number {
   return shards.reduce((sum, { keys }) => sum + keys, 0);
 }
 
@@ -173,7 +172,7 @@ function loggerTable(view: ClusterView): string {
   return formatTable(columns, rows);
 }
 
-function shardTable(view: ClusterView, shards: readonly ShardView[]): string {
+function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
   const right = 'right' as const;
   const columns = [
     { title: 'shard', align: right },

@@ -1,7 +1,7 @@
 /** Checks what the caller passed and turns it into what requests are made of. Every error here is `not-applied`. */
 import { KvError } from '../base/errors.ts';
 import { clientSettings } from '../base/settings.ts';
-import { condition } from '../codec/client-protocol.ts';
+import { condition } from '../codec/client-requests.ts';
 import { referenceBytesMin } from '../codec/message-writer.ts';
 import type { Bytes, ClientOptions, PutOptions, RequestOptions } from './types.ts';
 

@@ -1,20 +1,14 @@
 /** Entry point of the SDK: builds the real world and connects in it. */
-import { times } from '../base/times.ts';
-import type { Environment } from '../env/environment.ts';
 import { RealClock } from '../env/real/clock.ts';
 import { RealNetwork } from '../env/real/network.ts';
 import { ProcessHold } from '../env/real/process-hold.ts';
 import { RealRandom } from '../env/real/random.ts';
-import { openChannel } from '../rpc/channel.ts';
-import { clientOptions } from '../rpc/options.ts';
 import { endpointsOf, settingsOf } from './arguments.ts';
 import { Client } from './client.ts';
 import { Dispatcher } from './dispatcher.ts';
-import type { ProcessHold as Hold } from './dispatcher.ts';
+import type { ProcessHold as Hold } from './lifetime.ts';
+import type { LinkWorld } from './link.ts';
 import type { ClientOptions } from './types.ts';
-
-/** A gateway that is silent for this long while requests wait is left: they go to another one within their time. */
-const channelOptions = clientOptions({ progressTimeoutMs: times.gatewayProgressMs });
 
 /**
  * Connects to a cluster through the client ports of any of its gateways (`'host:port'`, several in an array or
@@ -29,24 +23,14 @@ export function connect(endpoints: string | readonly string[], options: ClientOp
 
 /** The same in any world. @internal */
 export async function connectWith(
-  world: Pick<Environment, 'clock' | 'random' | 'network'>,
+  world: LinkWorld,
   processHold: Hold,
   endpoints: string | readonly string[],
   options: ClientOptions,
 ): Promise<Client> {
   const settings = settingsOf(options);
   const addresses = endpointsOf(endpoints);
-  const { clock, random, network } = world;
-  const dispatcher = new Dispatcher(
-    {
-      clock,
-      random,
-      openChannel: (address, handler) => openChannel(network.connect(address), clock, channelOptions, handler),
-    },
-    addresses,
-    settings,
-    processHold,
-  );
+  const dispatcher = new Dispatcher(world, addresses, settings, processHold);
   await dispatcher.open(addresses);
   return new Client(dispatcher, settings);
 }

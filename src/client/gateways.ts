@@ -1,4 +1,10 @@
-/** The links to the gateways that are known, from the endpoints given and from the map, and the choice among them. */
+/**
+ * The links to the gateways that are known, from the endpoints given and from the map, and the choice among them.
+ *
+ * A gateway may have two addresses (an endpoint given by name, and what the map says). Of links that turn out to lead
+ * to one process at two addresses the one that came first stays, and the other is idle until its gateway is not reached
+ * any more. What goes over the links is the dispatcher's.
+ */
 import type { SlotId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import { shardOfSlot } from '../core/slots.ts';
@@ -8,18 +14,22 @@ import type { Request } from './request.ts';
 import type { GatewayConnection } from './types.ts';
 
 export class Gateways {
+  /** The newest map. */
   map: ShardMap | undefined = undefined;
   readonly #world: LinkWorld;
   readonly #owner: LinkOwner;
   readonly #seeds: ReadonlySet<string>;
   readonly #linksPerGateway: number;
   readonly #direct: boolean;
-  /** By address. */
+  /** Links by address: as many to each as there shall be connections. */
   readonly #links = new Map<string, Link[]>();
-  /** The ready ones: all of them, and by gateway number. */
+  /** Address at which each process is reached, by its name. */
+  readonly #reachedAt = new Map<string, string>();
+  /** Ready links, all of them and by gateway number. */
   #ready: Link[] = [];
   #readyByGateway: Link[][] = [];
   #turn = 0;
+  #isClosed = false;
 
   constructor(world: LinkWorld, owner: LinkOwner, seeds: readonly string[], linksPerGateway: number, direct: boolean) {
     this.#world = world;
@@ -34,7 +44,7 @@ export class Gateways {
     for (const address of this.#seeds) this.#add(address);
   }
 
-  /** Of the map; 0 when there is none. */
+  /** Revision of the map; 0 when there is none. */
   get revision(): number {
     return this.map?.revision ?? 0;
   }
@@ -51,7 +61,10 @@ export class Gateways {
   learn(map: ShardMap): boolean {
     if (this.map !== undefined && map.revision <= this.map.revision) return false;
     this.map = map;
-    if (this.#direct) this.#followMap(map);
+    if (this.#direct) {
+      this.#leave(map);
+      this.refresh();
+    }
     return true;
   }
 
@@ -80,7 +93,7 @@ export class Gateways {
     return this.#next(this.#ready);
   }
 
-  /** -1: nobody, or not known. */
+  /** Number of the gateway that owns the slot's shard; -1: nobody, or not known. */
   ownerOf(slot: SlotId): number {
     const { map } = this;
     if (map === undefined) return -1;
@@ -91,28 +104,46 @@ export class Gateways {
     return (this.#readyByGateway[gateway]?.length ?? 0) > 0;
   }
 
-  /** After a link became ready or went down. */
+  /** A link became ready or went down, or the map has changed. */
   refresh(): void {
+    if (this.#isClosed) return;
+    for (const [process, address] of this.#reachedAt) {
+      const links = this.#links.get(address) ?? [];
+      if (!links.some((link) => link.isReady && link.process === process)) this.#reachedAt.delete(process);
+    }
     this.#ready = [];
     this.#readyByGateway = [];
-    for (const links of this.#links.values()) {
-      for (const link of links) {
-        if (!link.isReady) continue;
-        this.#ready.push(link);
-        (this.#readyByGateway[link.gateway] ??= []).push(link);
-      }
+    for (const links of this.#links.values()) for (const link of links) if (link.isReady) this.#use(link);
+    if (this.map !== undefined && this.#direct) this.#connect(this.map);
+    for (const links of this.#links.values())
+      for (const link of links) if (link.isIdle && !this.isReady(link.gateway)) link.open();
+  }
+
+  /** Counts a ready link among those to choose from, unless its process is reached at another address already. */
+  #use(link: Link): void {
+    const { gateway, process, address } = link;
+    const reachedAt = this.#reachedAt.get(process) ?? address;
+    this.#reachedAt.set(process, reachedAt);
+    if (reachedAt !== address) {
+      void link.close();
+      return;
     }
+    this.#ready.push(link);
+    (this.#readyByGateway[gateway] ??= []).push(link);
   }
 
   async close(): Promise<void> {
     const links = [...this.#links.values()].flat();
+    this.#isClosed = true;
     this.#ready = [];
     this.#readyByGateway = [];
     await Promise.all(links.map((link) => link.close()));
   }
 
+  /** Connections that are there or are tried. */
   describe(): GatewayConnection[] {
-    return [...this.#links.values()].flat().map((link) => ({
+    const links = [...this.#links.values()].flat().filter((link) => !link.isIdle);
+    return links.map((link) => ({
       gateway: link.gateway,
       address: link.address,
       connected: link.isReady,
@@ -121,21 +152,19 @@ export class Gateways {
     }));
   }
 
-  /**
-   * Links to gateways on the map; one that is reached at another address already (an endpoint given by name) needs no
-   * second.
-   */
-  #followMap(map: ShardMap): void {
-    for (const [gateway, address] of map.gateways.entries()) {
-      if (address === '' || this.#links.has(address) || this.isReady(gateway)) continue;
-      this.#add(address);
-    }
+  /** Links to the gateways on the map that are not reached. */
+  #connect(map: ShardMap): void {
+    for (const [gateway, address] of map.gateways.entries())
+      if (address !== '' && !this.#links.has(address) && !this.isReady(gateway)) this.#add(address);
+  }
+
+  /** Closes links to addresses that the map has no more. */
+  #leave(map: ShardMap): void {
     for (const [address, links] of this.#links) {
       if (this.#seeds.has(address) || map.gateways.includes(address)) continue;
       this.#links.delete(address);
       for (const link of links) void link.close();
     }
-    this.refresh();
   }
 
   #add(address: string): void {

@@ -1,62 +1,72 @@
 /**
- * One connection to one gateway, kept up: it opens, says hello, is ready, and when it goes down opens again after a
- * jittered, growing delay.
+ * One connection to one gateway: an rpc/link.ts, which opens it again when it goes down, whose handshake is the hello.
  *
- *   connecting --open, hello sent--> greeting --welcome--> ready
- *        ^                                |                   |
- *        +------ backoff <----- closed, refused or too slow --+          close(): -> closed, for good
+ *   idle --open--> connecting, hello --welcome--> ready
+ *    ^                ^                             |
+ *    |                +---- pause <-- refused, too slow, malformed or cut
+ *    +--close-- from any of them
+ *
+ * Which gateways there are, and which of two links to the same one stays, is for gateways.ts; what becomes of requests
+ * is the dispatcher's.
  */
 import { KvError } from '../base/errors.ts';
 import { times } from '../base/times.ts';
-import type { Welcome } from '../codec/client-protocol.ts';
+import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
 import { protocolVersion } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
-import type { Clock, Timer } from '../env/clock.ts';
-import type { Random } from '../env/random.ts';
-import type { RpcChannel, RpcFailure, RpcHandler } from '../rpc/channel-types.ts';
+import type { Environment } from '../env/environment.ts';
+import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
+import { Link as RpcLink } from '../rpc/link.ts';
+import { clientOptions } from '../rpc/options.ts';
 import { malformed, refusalOf } from './failures.ts';
 import { shardMapOf, welcomeOf } from './welcome.ts';
 
-/** Opens a channel to an address; it reports to `handler`. */
-export type ChannelOpener = (address: string, handler: RpcHandler) => RpcChannel;
+/** A gateway that is silent for this long while requests wait is left: they go to another one within their time. */
+const channelOptions = clientOptions({ progressTimeoutMs: times.gatewayProgressMs });
 
-export interface LinkWorld {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly openChannel: ChannelOpener;
-}
+export type LinkWorld = Pick<Environment, 'clock' | 'random' | 'network'>;
 
 export interface LinkOwner {
-  /** Of the first welcome; '' before. */
+  /** Cluster of the first welcome; '' before. */
   readonly cluster: string;
   /** Whether this link should ask for a client id in its hello. */
   wantsClientId(link: Link): boolean;
-  /** It is ready. @throws KvError when the welcome isn't acceptable: the link goes down again. */
+  /** It is ready, or was given an answer to a further hello. */
   welcomed(link: Link, welcome: Welcome): void;
-  /** The link asked for a client id, and the gateway has none to give now. */
+  /**
+   * The link will give no client id, should it have asked for one: the gateway has none now, or the link was closed.
+   */
   clientIdRefused(link: Link): void;
-  mapChanged(link: Link, map: Welcome['map']): void;
+  mapChanged(link: Link, map: ShardMap): void;
   /** It was ready, or tried to be; the requests on it have been told. `error` says why. */
   down(link: Link, error: KvError): void;
 }
 
-type LinkState = 'connecting' | 'greeting' | 'ready' | 'backoff' | 'closed';
+/** What came of a hello. */
+type Greeting =
+  | { readonly kind: 'welcome'; readonly welcome: Welcome }
+  /** By the gateway, or by this side: the answer is malformed, or of another cluster. */
+  | { readonly kind: 'refused'; readonly error: KvError }
+  /** The connection went down before the answer. */
+  | { readonly kind: 'lost' };
 
-export class Link implements RpcHandler {
+export class Link {
   readonly address: string;
   /** Number of the gateway there, -1 until it has said so. */
   gateway = -1;
+  /** Name of the process there, '' until it has said so: links with one name lead to one process. */
+  process = '';
   /** Why it is down. */
   error: KvError | undefined = undefined;
   readonly #world: LinkWorld;
   readonly #owner: LinkOwner;
-  #state: LinkState = 'backoff';
+  /** Undefined: idle. */
+  #rpc: RpcLink | undefined = undefined;
+  /** The channel that was welcomed, until it is closed. */
   #channel: RpcChannel | undefined = undefined;
-  /** Of the attempt under way: what made it fail. */
+  /** Why this side ended the attempt, or the connection, that is ending. */
   #cause: KvError | undefined = undefined;
-  #failures = 0;
-  #timer: Timer | undefined = undefined;
   #whenClosed: (() => void) | undefined = undefined;
 
   constructor(world: LinkWorld, owner: LinkOwner, address: string) {
@@ -65,15 +75,19 @@ export class Link implements RpcHandler {
     this.address = address;
   }
 
+  get isIdle(): boolean {
+    return this.#rpc === undefined;
+  }
+
   get isReady(): boolean {
-    return this.#state === 'ready';
+    return this.#channel?.isOpen === true;
   }
 
   get requestsInFlight(): number {
     return this.#channel?.requestsInFlight ?? 0;
   }
 
-  /** REQUIRES: isReady. */
+  /** REQUIRES: isReady, or it was until this turn: the request is answered `lost` then. */
   request(
     method: string,
     write: (out: MessageWriter) => void,
@@ -82,80 +96,91 @@ export class Link implements RpcHandler {
     this.#channel?.request(method, write, onAnswer);
   }
 
+  /** Begins to connect, and to connect again whenever it goes down. */
   open(): void {
-    if (this.#state !== 'backoff') return;
-    this.#timer?.cancel();
-    this.#state = 'connecting';
-    this.#cause = undefined;
-    this.#timer = this.#world.clock.after(times.welcomeTimeoutMs, () => {
-      this.fail(new KvError('timeout', `${this.address}: no welcome within ${times.welcomeTimeoutMs} ms`));
+    if (this.#rpc !== undefined) return;
+    const { clock, random, network } = this.#world;
+    let welcome: Welcome | undefined;
+    const rpc: RpcLink = new RpcLink({
+      clock,
+      random,
+      network,
+      address: this.address,
+      rpc: channelOptions,
+      connectTimeoutMs: times.welcomeTimeoutMs,
+      handler: { onNotice: (_channel, method, params) => this.#notified(method, params) },
+      handshake: (channel, done) => {
+        this.#greet(channel, this.#owner.wantsClientId(this), (greeting) => {
+          if (greeting.kind === 'refused') {
+            this.#cause = greeting.error;
+            done(greeting.error.message);
+          } else if (greeting.kind === 'welcome') {
+            welcome = greeting.welcome;
+            done();
+          }
+        });
+      },
+      onUp: (channel) => {
+        if (welcome !== undefined) this.#up(channel, welcome);
+      },
+      onDown: (reason) => this.#down(rpc, reason),
+      onFailure: (reason) => this.#down(rpc, reason),
     });
-    this.#channel = this.#world.openChannel(this.address, this);
+    this.#rpc = rpc;
   }
 
-  /** Goes down and does not come back. Resolves when the connection is closed. */
+  /** Becomes idle. Resolves when the connection is closed. */
   close(): Promise<void> {
-    const channel = this.#channel;
-    const hadChannel = channel !== undefined && this.#state !== 'closed';
-    this.#state = 'closed';
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    if (!hadChannel) return Promise.resolve();
+    const rpc = this.#rpc;
+    this.#rpc = undefined;
+    rpc?.close();
+    this.#owner.clientIdRefused(this);
+    if (this.#channel === undefined) return Promise.resolve();
     return new Promise((resolve) => {
       this.#whenClosed = resolve;
-      channel.close('the client closes');
     });
   }
 
-  /** The other side broke the protocol: this connection can't be trusted any more. */
+  /** The other side broke the protocol: this connection can't be trusted any more. It goes down in this turn. */
   fail(error: KvError): void {
-    const channel = this.#channel;
+    if (!this.isReady) return;
     this.#cause = error;
-    this.#wentDown(error.message);
-    channel?.close(error.message);
+    this.#channel?.close(error.message);
   }
 
-  /** Says hello, or says it again for a client id. REQUIRES: open. */
-  greet(wantsClientId: boolean): void {
-    this.#channel?.request(
+  /** Says hello again, for a client id. REQUIRES: isReady. */
+  askForClientId(): void {
+    const channel = this.#channel;
+    if (channel === undefined) return;
+    this.#hello(channel, true, (greeting) => {
+      if (greeting.kind === 'welcome') this.#owner.welcomed(this, greeting.welcome);
+      else if (greeting.kind === 'lost') return;
+      else if (greeting.error.code === 'protocol-error') this.fail(greeting.error);
+      else this.#owner.clientIdRefused(this);
+    });
+  }
+
+  /**
+   * The hello of a new connection. A gateway that can give out no client id now still serves reads, and writes of
+   * clients that have one.
+   */
+  #greet(channel: RpcChannel, wantsClientId: boolean, settle: (greeting: Greeting) => void): void {
+    this.#hello(channel, wantsClientId, (greeting) => {
+      if (greeting.kind === 'refused' && greeting.error.code === 'coordinator-unavailable' && wantsClientId) {
+        this.#owner.clientIdRefused(this);
+        this.#greet(channel, false, settle);
+      } else {
+        settle(greeting);
+      }
+    });
+  }
+
+  #hello(channel: RpcChannel, wantsClientId: boolean, settle: (greeting: Greeting) => void): void {
+    channel.request(
       'hello',
       (out) => this.#writeHello(out, wantsClientId),
-      (failure, result) => this.#greeted(failure, result),
+      (failure, result) => settle(this.#greeting(failure, result)),
     );
-  }
-
-  onOpen(channel: RpcChannel): void {
-    if (channel !== this.#channel || this.#state !== 'connecting') return;
-    this.#state = 'greeting';
-    this.greet(this.#owner.wantsClientId(this));
-  }
-
-  onClose(channel: RpcChannel, reason: string): void {
-    if (channel !== this.#channel) return;
-    this.#channel = undefined;
-    if (this.#state === 'closed') {
-      this.#whenClosed?.();
-      return;
-    }
-    this.#wentDown(reason);
-  }
-
-  onNotice(channel: RpcChannel, method: string, params: MessageReader): void {
-    if (channel !== this.#channel || method !== 'map' || this.#state !== 'ready') return;
-    try {
-      if (params.array() < 1) throw new KvError('protocol-error', 'a map notification without a map');
-      this.#owner.mapChanged(this, shardMapOf(params.value()));
-    } catch (error) {
-      this.fail(malformed(error));
-    }
-  }
-
-  onRequest(channel: RpcChannel, id: number, method: string): void {
-    channel.answerErrorText(id, `a client answers no requests, nor '${method}'`);
-  }
-
-  onDrain(): void {
-    // What waits in a channel is bounded by the client's own limit.
   }
 
   #writeHello(out: MessageWriter, wantsClientId: boolean): void {
@@ -170,47 +195,47 @@ export class Link implements RpcHandler {
     });
   }
 
-  #greeted(failure: RpcFailure | undefined, result: MessageReader | undefined): void {
-    if (this.#state !== 'greeting' && this.#state !== 'ready') return;
-    if (failure !== undefined || result === undefined) {
-      if (failure?.kind === 'error') this.#refused(refusalOf(failure.error));
-      return;
-    }
+  #greeting(failure: RpcFailure | undefined, result: MessageReader | undefined): Greeting {
+    if (failure?.kind === 'error') return { kind: 'refused', error: refusalOf(failure.error) };
+    if (failure !== undefined || result === undefined) return { kind: 'lost' };
     try {
       const welcome = welcomeOf(result.value());
-      this.gateway = welcome.gateway;
-      this.#state = 'ready';
-      this.#owner.welcomed(this, welcome);
+      const { cluster } = this.#owner;
+      if (cluster === '' || cluster === welcome.cluster) return { kind: 'welcome', welcome };
+      const message = `${this.address} belongs to cluster ${welcome.cluster}, this client to ${cluster}`;
+      return { kind: 'refused', error: new KvError('wrong-cluster', message) };
+    } catch (error) {
+      return { kind: 'refused', error: malformed(error) };
+    }
+  }
+
+  #up(channel: RpcChannel, welcome: Welcome): void {
+    this.#channel = channel;
+    this.gateway = welcome.gateway;
+    this.process = `${welcome.gateway}/${welcome.instance}`;
+    this.error = undefined;
+    this.#cause = undefined;
+    this.#owner.welcomed(this, welcome);
+  }
+
+  #down(rpc: RpcLink, reason: string): void {
+    const cause = this.#cause;
+    this.#cause = undefined;
+    this.#channel = undefined;
+    this.#whenClosed?.();
+    this.#whenClosed = undefined;
+    if (this.#rpc !== rpc) return;
+    this.error = cause ?? new KvError('connection-lost', `${this.address}: ${reason}`);
+    this.#owner.down(this, this.error);
+  }
+
+  #notified(method: string, params: MessageReader): void {
+    if (method !== 'map' || !this.isReady) return;
+    try {
+      if (params.array() < 1) throw new KvError('protocol-error', 'a map notification without a map');
+      this.#owner.mapChanged(this, shardMapOf(params.value()));
     } catch (error) {
       this.fail(malformed(error));
-      return;
     }
-    this.#failures = 0;
-    this.error = undefined;
-    this.#timer?.cancel();
-    this.#timer = undefined;
-  }
-
-  /** A gateway that can give out no client id now still serves reads, and writes of clients that have one. */
-  #refused(error: KvError): void {
-    if (error.code !== 'coordinator-unavailable' && this.#state !== 'ready') {
-      this.fail(error);
-      return;
-    }
-    this.#owner.clientIdRefused(this);
-    if (this.#state === 'greeting') this.greet(false);
-  }
-
-  #wentDown(reason: string): void {
-    if (this.#state === 'closed' || this.#state === 'backoff') return;
-    this.#state = 'backoff';
-    this.#channel = undefined;
-    const error = this.#cause ?? new KvError('connection-lost', `${this.address}: ${reason}`);
-    this.error = error;
-    const { clock, random } = this.#world;
-    const delayMs = Math.min(times.reconnectMaxMs, times.reconnectMinMs * 2 ** Math.min(this.#failures++, 10));
-    this.#timer?.cancel();
-    this.#timer = clock.after(delayMs * (0.5 + random.uint32() / 2 ** 33), () => this.open());
-    this.#owner.down(this, error);
   }
 }

@@ -2,20 +2,33 @@
  * A request of a client, from the call until its promise settles. One object each: it writes its parameters, reads its
  * result, and is a member of the list of requests that have not settled.
  */
-import { KvError } from '../base/errors.ts';
-import type { SlotId } from '../base/ids.ts';
-import { readMode } from '../codec/client-protocol.ts';
+import type { KvError } from '../base/errors.ts';
+import type { ClientId, RequestNumber, SlotId, Version } from '../base/ids.ts';
+import { clientId, requestNumber, version } from '../base/ids.ts';
+import type { FoundLength, FoundValue, WriteTerms } from '../codec/client-requests.ts';
+import {
+  readDeleteAnswer,
+  readGetAnswer,
+  readHasAnswer,
+  readPutAnswer,
+  writeDelete,
+  writeGet,
+  writeHas,
+  writePut,
+} from '../codec/client-requests.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
+import type { RequestWindow } from '../core/once/request-window.ts';
 import { slotOfKey } from '../core/slots.ts';
 import type { Link } from './link.ts';
-import type { Session } from './session.ts';
 import type { DeleteResult, PutResult } from './types.ts';
 import { Entry } from './types.ts';
 
+const noBytes = new Uint8Array(0);
+
 export type Method = 'put' | 'delete' | 'get' | 'has';
 
-/** `waiting`: for a gateway, the session or the window. `delayed`: until it is sent again. */
+/** `waiting`: for a gateway, a client id or the window. `delayed`: until it is sent again. */
 export type RequestState = 'waiting' | 'sent' | 'delayed' | 'settled';
 
 /** Told when the caller's signal fires. */
@@ -44,9 +57,10 @@ export abstract class Request {
   retryAtMs = 0;
   lastError: KvError | undefined = undefined;
 
-  /** Of writes: the identity that all copies share (S15). */
-  session: Session | undefined = undefined;
-  number = 0;
+  /** Identity of a write, which all its copies share (S15); without a window it has none yet. */
+  window: RequestWindow | undefined = undefined;
+  client: ClientId = clientId(0);
+  number: RequestNumber = requestNumber(0);
   /** Copies that were sent and not answered with a definite refusal: while there is one, the write may be applied. */
   copiesOut = 0;
 
@@ -64,11 +78,15 @@ export abstract class Request {
     this.bytes = key.length + valueLength;
   }
 
+  get firstIncomplete(): number {
+    return this.window?.firstIncomplete ?? 0;
+  }
+
   /** Writes the params, one array. */
   abstract write(out: MessageWriter): void;
   /**
-   * Reads the result and resolves the promise. @throws MessageFormatError, KvError when it is malformed; the promise is
-   * as before then.
+   * Reads the result and resolves the promise. @throws MessageFormatError when it is malformed; the promise is as
+   * before then.
    */
   abstract resolveWith(result: MessageReader): void;
 
@@ -95,12 +113,12 @@ export abstract class Request {
   }
 }
 
-export class PutRequest extends Request {
+export class PutRequest extends Request implements WriteTerms {
   readonly method = 'put';
   readonly isWrite = true;
   readonly #resolve: (result: PutResult) => void;
   readonly #value: Uint8Array;
-  readonly #condition: number;
+  readonly condition: number;
 
   constructor(
     resolve: (result: PutResult) => void,
@@ -112,28 +130,23 @@ export class PutRequest extends Request {
     super(reject, key, value.length);
     this.#resolve = resolve;
     this.#value = value;
-    this.#condition = condition;
+    this.condition = condition;
   }
 
   override write(out: MessageWriter): void {
-    out.array(7);
-    out.binary(this.key);
-    out.binary(this.#value);
-    out.integer(this.#condition);
-    out.integer(0);
-    writeNumber(out, this);
+    writePut(out, this, this.key, this.#value);
   }
 
   override resolveWith(result: MessageReader): void {
-    this.#resolve({ version: result.integer() });
+    this.#resolve({ version: readPutAnswer(result) });
   }
 }
 
-export class DeleteRequest extends Request {
+export class DeleteRequest extends Request implements WriteTerms {
   readonly method = 'delete';
   readonly isWrite = true;
   readonly #resolve: (result: DeleteResult) => void;
-  readonly #condition: number;
+  readonly condition: number;
 
   constructor(
     resolve: (result: DeleteResult) => void,
@@ -143,27 +156,28 @@ export class DeleteRequest extends Request {
   ) {
     super(reject, key, 0);
     this.#resolve = resolve;
-    this.#condition = condition;
+    this.condition = condition;
   }
 
   override write(out: MessageWriter): void {
-    out.array(5);
-    out.binary(this.key);
-    out.integer(this.#condition);
-    writeNumber(out, this);
+    writeDelete(out, this, this.key);
   }
 
   override resolveWith(result: MessageReader): void {
-    requireItems(result.array(), 2);
-    const existed = result.boolean();
-    this.#resolve({ existed, version: result.integer() });
+    const answer = { existed: false, version: version(0) };
+    readDeleteAnswer(result, answer);
+    this.#resolve(answer);
   }
 }
 
-export class GetRequest extends Request {
+export class GetRequest extends Request implements FoundValue {
   readonly method = 'get';
   readonly isWrite = false;
   readonly stale: boolean;
+  // What the answer is read into.
+  version: Version = version(0);
+  expiresAt = 0;
+  value: Uint8Array = noBytes;
   readonly #resolve: (entry: Entry | undefined) => void;
 
   constructor(
@@ -178,26 +192,22 @@ export class GetRequest extends Request {
   }
 
   override write(out: MessageWriter): void {
-    out.array(2);
-    out.binary(this.key);
-    out.integer(this.stale ? readMode.stale : readMode.linearizable);
+    writeGet(out, this.stale, this.key);
   }
 
   override resolveWith(result: MessageReader): void {
-    if (result.tryNil()) {
-      this.#resolve(undefined);
-      return;
-    }
-    requireItems(result.array(), 3);
-    const version = result.integer();
-    result.integer();
-    this.#resolve(new Entry(owned(result.binary()), version));
+    const isThere = readGetAnswer(result, this);
+    this.#resolve(isThere ? new Entry(owned(this.value), this.version) : undefined);
   }
 }
 
-export class HasRequest extends Request {
+export class HasRequest extends Request implements FoundLength {
   readonly method = 'has';
   readonly isWrite = false;
+  // What the answer is read into.
+  version: Version = version(0);
+  expiresAt = 0;
+  valueLength = 0;
   readonly #resolve: (found: boolean) => void;
 
   constructor(resolve: (found: boolean) => void, reject: (error: KvError) => void, key: Uint8Array) {
@@ -206,28 +216,12 @@ export class HasRequest extends Request {
   }
 
   override write(out: MessageWriter): void {
-    out.array(1);
-    out.binary(this.key);
+    writeHas(out, this.key);
   }
 
   override resolveWith(result: MessageReader): void {
-    if (result.tryNil()) {
-      this.#resolve(false);
-      return;
-    }
-    requireItems(result.array(), 3);
-    this.#resolve(true);
+    this.#resolve(readHasAnswer(result, this));
   }
-}
-
-function writeNumber(out: MessageWriter, request: Request): void {
-  out.integer(request.session?.client ?? 0);
-  out.integer(request.number);
-  out.integer(request.session?.first ?? 0);
-}
-
-function requireItems(count: number, least: number): void {
-  if (count < least) throw new KvError('protocol-error', `an answer of ${count} items where ${least} are expected`);
 }
 
 /**

@@ -80,7 +80,7 @@ export interface OnceState {
 /** Whether this machine's typed arrays have the byte order of the format. */
 export const hostIsLittleEndian: boolean = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-// --- chunks
+// --- chunks ----------------------------------------------------------------------------------------------------------
 
 /** Makes chunks one after another and keeps their chain of checksums. */
 export class ChunkEncoder {
@@ -172,7 +172,7 @@ function chunkKindOf(value: number): ChunkKind | undefined {
   return Object.values(chunkKind).find((kind) => kind === value);
 }
 
-// --- header
+// --- header ----------------------------------------------------------------------------------------------------------
 
 export function encodeSnapshotHeader(header: SnapshotHeader): Uint8Array {
   const bytes = Buffer.alloc(headerBytes);
@@ -216,7 +216,7 @@ export function decodeSnapshotHeader(payload: Uint8Array): SnapshotHeader | Snap
   };
 }
 
-// --- once-only table
+// --- once-only table -------------------------------------------------------------------------------------------------
 
 /** Bytes of a client without its results. */
 export const onceClientBytes = clientHeadBytes;

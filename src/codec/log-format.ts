@@ -87,7 +87,7 @@ export function zoneSeed(place: ZonePlace): number {
   return checksum(Buffer.from(`${place.cluster}/${place.shard}/${place.zone}/${place.epoch}`, 'latin1'));
 }
 
-// --- zone header
+// --- zone header -----------------------------------------------------------------------------------------------------
 
 export interface ZoneHeader extends ZonePlace {
   readonly alignment: number;
@@ -161,7 +161,7 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
   };
 }
 
-// --- records
+// --- records ---------------------------------------------------------------------------------------------------------
 
 /** Record to be written. Key and value are ranges of `source`, so that the hot path copies each byte once. */
 export interface RecordInput {

@@ -144,7 +144,7 @@ export interface LoggerStatus {
   readonly alignment: number;
 }
 
-// --- methods
+// --- methods ---------------------------------------------------------------------------------------------------------
 
 export const loggerMethods = {
   append: 'Append',
@@ -181,7 +181,7 @@ export interface ReportRequest {
   readonly digests: readonly DigestItem[];
 }
 
-// --- primitives
+// --- primitives ------------------------------------------------------------------------------------------------------
 
 const u48Max = 2 ** 48 - 1;
 export const readShard = (reader: MessageReader): ShardId =>

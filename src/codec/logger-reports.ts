@@ -2,11 +2,14 @@
  * The answers and requests of `ReportZones`, `Ping` and `hello` (docs/protocol.md): maps, since they grow and nobody is
  * in a hurry. Readers throw MessageFormatError when a message has another form, and nothing else.
  */
-import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
+import type { ShardId, Uuid } from '../base/ids.ts';
 import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../base/ids.ts';
+import { fieldOf } from './fields.ts';
+import type { Field } from './fields.ts';
 import type { DigestItem, LoggerStatus, LoggerWelcome, ReportRequest, ZoneStatus } from './logger-protocol.ts';
 import { readBytesCount, readShard, readZone } from './logger-protocol.ts';
-import { arrayOf, malformed, skipRest } from './message-parts.ts';
+import { arrayOf, skipRest } from './message-parts.ts';
+import { MessageFormatError } from './message-reader.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
@@ -50,26 +53,23 @@ export function writeReportAnswer(out: MessageWriter, zones: readonly ZoneStatus
 
 export function readReportAnswer(result: MessageReader): ZoneStatus[] {
   const zones: ZoneStatus[] = [];
-  for (let count = result.array(); count > 0; count -= 1) zones.push(zoneStatus(result, fields(result)));
+  for (let count = result.array(); count > 0; count -= 1) zones.push(zoneStatus(mapOf(result, 'zone')));
   return zones;
 }
 
-function zoneStatus(reader: MessageReader, map: Fields): ZoneStatus {
-  const state = textField(reader, map, 'state');
-  if (state !== 'open' && state !== 'restarted' && state !== 'fenced' && state !== 'finished')
-    return malformed(reader, `unknown zone state '${state}'`);
+function zoneStatus(zone: Field): ZoneStatus {
   return {
-    shard: shardId(numberField(reader, map, 'shard')),
-    zone: zoneId(numberField(reader, map, 'zone', 1)),
-    epoch: toEpoch(numberField(reader, map, 'epoch', 1)),
-    state,
-    length: numberField(reader, map, 'length'),
-    seen: numberField(reader, map, 'seen'),
-    capacity: numberField(reader, map, 'capacity'),
-    occupied: numberField(reader, map, 'occupied'),
-    copyId: textField(reader, map, 'copyId'),
-    batches: numberField(reader, map, 'batches'),
-    digest: typeof map['digest'] === 'string' ? map['digest'] : undefined,
+    shard: shardId(zone.at('shard').integer()),
+    zone: zoneId(zone.at('zone').integer(1)),
+    epoch: toEpoch(zone.at('epoch').integer(1)),
+    state: zone.at('state').oneOf(['open', 'restarted', 'fenced', 'finished']),
+    length: zone.at('length').integer(),
+    seen: zone.at('seen').integer(),
+    capacity: zone.at('capacity').integer(),
+    occupied: zone.at('occupied').integer(),
+    copyId: zone.at('copyId').text(),
+    batches: zone.at('batches').integer(),
+    digest: zone.optional('digest')?.text(),
   };
 }
 
@@ -78,18 +78,16 @@ export function writeStatus(out: MessageWriter, status: LoggerStatus): void {
 }
 
 export function readStatus(result: MessageReader): LoggerStatus {
-  const map = fields(result);
-  const state = textField(result, map, 'state');
-  if (state !== 'ready' && state !== 'failed') return malformed(result, `unknown logger state '${state}'`);
+  const status = mapOf(result, 'status');
   return {
-    logger: uuidField(result, map, 'logger'),
-    instance: instanceField(result, map, 'instance'),
-    cluster: uuidField(result, map, 'cluster'),
-    state,
-    deviceCapacity: numberField(result, map, 'deviceCapacity'),
-    deviceOccupied: numberField(result, map, 'deviceOccupied'),
-    zones: numberField(result, map, 'zones'),
-    alignment: numberField(result, map, 'alignment', 1),
+    logger: status.at('logger').minted(uuid),
+    instance: status.at('instance').minted(instanceId),
+    cluster: status.at('cluster').minted(uuid),
+    state: status.at('state').oneOf(['ready', 'failed']),
+    deviceCapacity: status.at('deviceCapacity').integer(),
+    deviceOccupied: status.at('deviceOccupied').integer(),
+    zones: status.at('zones').integer(),
+    alignment: status.at('alignment').integer(1),
   };
 }
 
@@ -98,42 +96,16 @@ export function writeWelcome(out: MessageWriter, welcome: LoggerWelcome): void {
 }
 
 export function readWelcome(result: MessageReader): LoggerWelcome {
-  const map = fields(result);
+  const welcome = mapOf(result, 'welcome');
   return {
-    cluster: uuidField(result, map, 'cluster'),
-    logger: uuidField(result, map, 'logger'),
-    instance: instanceField(result, map, 'instance'),
-    protocol: numberField(result, map, 'protocol', 1),
+    cluster: welcome.at('cluster').minted(uuid),
+    logger: welcome.at('logger').minted(uuid),
+    instance: welcome.at('instance').minted(instanceId),
+    protocol: welcome.at('protocol').integer(1),
   };
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fields(reader: MessageReader): Fields {
-  const value = reader.value();
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array)
-    return malformed(reader, 'a map is expected');
-  return value as Fields;
-}
-
-function numberField(reader: MessageReader, map: Fields, name: string, least = 0): number {
-  const value = map[name];
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < least)
-    return malformed(reader, `field '${name}' is no number of at least ${least}`);
-  return value;
-}
-
-function textField(reader: MessageReader, map: Fields, name: string): string {
-  const value = map[name];
-  return typeof value === 'string' ? value : malformed(reader, `field '${name}' is no text`);
-}
-
-function uuidField(reader: MessageReader, map: Fields, name: string): Uuid {
-  const value = textField(reader, map, name);
-  return /^[0-9a-f]{32}$/.test(value) ? uuid(value) : malformed(reader, `field '${name}' is no UUID`);
-}
-
-function instanceField(reader: MessageReader, map: Fields, name: string): InstanceId {
-  const value = textField(reader, map, name);
-  return /^[0-9a-f]{16}$/.test(value) ? instanceId(value) : malformed(reader, `field '${name}' is no instance id`);
+/** The next object, whose members are read by name. */
+function mapOf(reader: MessageReader, what: string): Field {
+  return fieldOf(reader.value(), what, (message) => new MessageFormatError(message, reader.position));
 }

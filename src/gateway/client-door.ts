@@ -4,10 +4,14 @@
  * in codec/client-protocol.ts.
  */
 import { KvError } from '../base/errors.ts';
-import { clientId, requestNumber } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
-import { protocolVersion, readMode } from '../codec/client-protocol.ts';
+import { protocolVersion } from '../codec/client-protocol.ts';
+import { readDelete, readGet, readHas, readPut } from '../codec/client-requests.ts';
+import { fieldOf } from '../codec/fields.ts';
+import { arrayOf } from '../codec/message-parts.ts';
+import type { GatewayStatus } from '../codec/node-status.ts';
+import { writeGatewayStatus } from '../codec/node-status.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
@@ -16,7 +20,6 @@ import type { RpcGuests } from '../rpc/listen.ts';
 import { catchUpMethod, readCatchUp } from './catch-up.ts';
 import type { ClientIds, Numbering } from './numbering.ts';
 import type { Router } from './router.ts';
-import { checkKey, checkValue } from './router.ts';
 import { Session } from './session.ts';
 import type { ShardRunner } from './shard-runner.ts';
 import type { TestbedDoor } from './testbed-door.ts';
@@ -27,12 +30,12 @@ export interface DoorParts {
   readonly node: string;
   readonly instance: string;
   readonly router: Router;
-  readonly runner: ShardRunner;
+  readonly runner: Pick<ShardRunner, 'dispatch'>;
   readonly numbering: Numbering;
   readonly clientIds: ClientIds;
   readonly testbed: TestbedDoor;
   readonly map: () => ShardMap;
-  readonly status: () => unknown;
+  readonly status: () => GatewayStatus;
   /** The peer port: nothing is forwarded again, and catch-up is heard. */
   readonly isPeer: boolean;
 }
@@ -79,8 +82,7 @@ export class ClientDoor implements RpcGuests {
       this.#handle(session, id, method, params);
     } catch (error) {
       if (error instanceof KvError) session.failWith(id, error);
-      else if (error instanceof MessageFormatError || error instanceof RangeError)
-        session.fail(id, 'bad-argument', `${method}: ${error.message}`);
+      else if (error instanceof MessageFormatError) session.fail(id, 'bad-argument', `${method}: ${error.message}`);
       else throw error;
     }
   }
@@ -88,19 +90,20 @@ export class ClientDoor implements RpcGuests {
   #handle(session: Session, id: number, method: string, params: MessageReader): void {
     switch (method) {
       case 'get':
-        return this.#get(session, id, params, true);
+        return this.#get(session, id, params);
       case 'put':
         return this.#put(session, id, params);
       case 'delete':
         return this.#delete(session, id, params);
       case 'has':
-        return this.#get(session, id, params, false);
+        return this.#has(session, id, params);
       case 'hello':
         return this.#hello(session, id, params);
       case 'map':
         return answer(session, id, this.#parts.map());
       case 'status':
-        return answer(session, id, this.#parts.status());
+        writeGatewayStatus(session.channel.beginAnswer(id), this.#parts.status());
+        return session.channel.endAnswer();
       default:
         if (this.#parts.isPeer) return session.fail(id, 'unknown-method', `no method '${method}' on the peer port`);
         return this.#parts.testbed.request(session.channel, id, method, params);
@@ -108,89 +111,46 @@ export class ClientDoor implements RpcGuests {
   }
 
   #put(session: Session, id: number, params: MessageReader): void {
-    members(params, 7);
-    params.range();
-    const keyStart = params.rangeStart;
-    const keyLength = params.rangeLength;
-    checkKey(keyLength);
-    params.range();
-    const valueStart = params.rangeStart;
-    const valueLength = params.rangeLength;
-    checkValue(valueLength);
-    const condition = readCondition(params);
-    if (params.integer() !== 0)
-      throw new KvError('bad-argument', 'expiry is not supported by this version: expiresAt must be 0');
-    this.#write(session, id, 'put', params, keyStart, keyLength, valueStart, valueLength, condition);
+    const write = new ShardWrite(session, id, 'put');
+    readPut(params, write);
+    this.#write(write);
   }
 
   #delete(session: Session, id: number, params: MessageReader): void {
-    members(params, 5);
-    params.range();
-    const keyStart = params.rangeStart;
-    const keyLength = params.rangeLength;
-    checkKey(keyLength);
-    const condition = readCondition(params);
-    this.#write(session, id, 'delete', params, keyStart, keyLength, keyStart + keyLength, 0, condition);
+    const write = new ShardWrite(session, id, 'delete');
+    readDelete(params, write);
+    this.#write(write);
   }
 
-  #write(
-    session: Session,
-    id: number,
-    operation: 'put' | 'delete',
-    params: MessageReader,
-    keyStart: number,
-    keyLength: number,
-    valueStart: number,
-    valueLength: number,
-    condition: number,
-  ): void {
-    let client = clientId(params.integer());
-    let number = requestNumber(params.integer());
-    let first = requestNumber(params.integer());
-    let replyTo: ShardWrite['replyTo'] = session;
-    if (client === 0) {
-      ({ client, number, firstIncomplete: first, replyTo } = this.#parts.numbering.begin(session));
-    } else if (first < 1 || first > number) {
-      throw new KvError(
-        'bad-argument',
-        `request number ${number} with first incomplete number ${first}: 1 <= first <= number`,
-      );
-    }
-    const write = new ShardWrite(
-      replyTo,
-      id,
-      operation,
-      params.bytes,
-      keyStart,
-      keyLength,
-      valueStart,
-      valueLength,
-      condition,
-      client,
-      number,
-      first,
-    );
+  #write(write: ShardWrite): void {
+    checkKey(write.keyLength);
+    checkValue(write.wantedLength);
+    if (write.client === 0) this.#parts.numbering.begin(write);
     this.#parts.router.write(write, !this.#parts.isPeer);
   }
 
-  #get(session: Session, id: number, params: MessageReader, wantsValue: boolean): void {
-    members(params, wantsValue ? 2 : 1);
-    params.range();
-    const keyStart = params.rangeStart;
-    const keyLength = params.rangeLength;
-    checkKey(keyLength);
-    const mode = wantsValue ? params.integer() : readMode.linearizable;
-    if (mode !== readMode.linearizable && mode !== readMode.stale)
-      throw new KvError('bad-argument', `read mode ${mode}: 0 linearizable, 1 stale`);
-    const read = new ShardRead(session, id, params.bytes, keyStart, keyLength, wantsValue, mode === readMode.stale);
+  #get(session: Session, id: number, params: MessageReader): void {
+    const read = new ShardRead(session, id, true);
+    readGet(params, read);
+    this.#read(read);
+  }
+
+  #has(session: Session, id: number, params: MessageReader): void {
+    const read = new ShardRead(session, id, false);
+    readHas(params, read);
+    this.#read(read);
+  }
+
+  #read(read: ShardRead): void {
+    checkKey(read.keyLength);
     this.#parts.router.read(read, !this.#parts.isPeer);
   }
 
   #hello(session: Session, id: number, params: MessageReader): void {
-    members(params, 1);
-    const hello = asMap(params.value());
-    const min = asNumber(hello['protocolMin'], 1);
-    const max = asNumber(hello['protocolMax'], min);
+    arrayOf(params, 1, 'hello');
+    const hello = fieldOf(params.value(), 'hello', (message) => new KvError('bad-argument', message));
+    const min = hello.optional('protocolMin')?.integer() ?? 1;
+    const max = hello.optional('protocolMax')?.integer() ?? min;
     const protocol = Math.min(max, protocolVersion.max);
     if (protocol < Math.max(min, protocolVersion.min)) {
       throw new KvError(
@@ -199,11 +159,11 @@ export class ClientDoor implements RpcGuests {
       );
     }
     const { cluster } = this.#parts;
-    const expected = hello['cluster'];
-    if (typeof expected === 'string' && expected !== cluster)
-      throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${expected}`);
+    const expected = hello.optional('cluster')?.text() ?? cluster;
+    if (expected !== cluster) throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${expected}`);
+    const wantsClientId = hello.optional('wantsClientId')?.boolean() ?? false;
     session.wantsMap = true;
-    if (hello['wantsClientId'] !== true) return this.#welcome(session, id, protocol, 0);
+    if (!wantsClientId) return this.#welcome(session, id, protocol, 0);
     this.#parts.clientIds.take().then(
       (client) => this.#welcome(session, id, protocol, client),
       (error: unknown) =>
@@ -249,31 +209,20 @@ export class ClientDoor implements RpcGuests {
   }
 }
 
-/** Later versions may send more. @throws MessageFormatError */
-function members(params: MessageReader, least: number): void {
-  const count = params.array();
-  if (count < least)
-    throw new MessageFormatError(`${least} arguments are needed, ${count} were given`, params.position);
+/** @throws KvError `key-empty`, `key-too-long` */
+function checkKey(length: number): void {
+  if (length === 0) throw new KvError('key-empty', `a key has 1..${limits.keyBytesMax} bytes, this one has none`);
+  if (length > limits.keyBytesMax)
+    throw new KvError('key-too-long', `a key has 1..${limits.keyBytesMax} bytes, this one has ${length}`);
 }
 
-function readCondition(params: MessageReader): number {
-  const condition = params.integer();
-  if (condition < -1)
-    throw new KvError('bad-argument', `condition ${condition}: -1 none, 0 absent, else the version the key must have`);
-  return condition;
+/** @throws KvError `value-too-large` */
+function checkValue(length: number): void {
+  if (length > limits.valueBytesMax)
+    throw new KvError('value-too-large', `a value has at most ${limits.valueBytesMax} bytes, this one has ${length}`);
 }
 
 function answer(session: Session, id: number, value: unknown): void {
   session.channel.beginAnswer(id).value(value);
   session.channel.endAnswer();
-}
-
-function asMap(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new KvError('bad-argument', 'hello takes a map');
-  return Object.fromEntries(Object.entries(value));
-}
-
-function asNumber(value: unknown, fallback: number): number {
-  return typeof value === 'number' && Number.isSafeInteger(value) ? value : fallback;
 }

@@ -6,6 +6,7 @@ import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { instanceId } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { times } from '../base/times.ts';
+import type { GatewayStatus } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { registerGateway } from '../coordinator/members.ts';
@@ -15,6 +16,7 @@ import { shardDefaults } from '../core/shard/events.ts';
 import type { Owner } from '../core/shard/head/metadata.ts';
 import { Shard } from '../core/shard/shard.ts';
 import { asKvError } from '../env/as-kv-error.ts';
+import type { ShardTrace } from '../core/shard/trace.ts';
 import type { Timer } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
 import { lockFolder } from '../env/folder-lock.ts';
@@ -32,7 +34,6 @@ import { Reconciler } from './reconciler.ts';
 import { Router } from './router.ts';
 import { allShards, ShardRunner } from './shard-runner.ts';
 import { Snapshots } from './snapshots.ts';
-import type { GatewayStatus } from './status.ts';
 import { gatewayStatus } from './status.ts';
 import { TestbedDoor } from './testbed-door.ts';
 import { ValueCache } from './value-cache.ts';
@@ -71,7 +72,12 @@ export interface GatewayNode {
   close(): Promise<void>;
 }
 
-export type GatewayWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
+export type GatewayWorld = Environment & {
+  readonly coordinator: Coordinator;
+  readonly log: Log;
+  /** Sees every step of every shard; nobody does by default. */
+  readonly trace?: ShardTrace;
+};
 
 /**
  * Starts a gateway. It serves its shards when their take-over is done, a moment later; requests wait for that.
@@ -167,6 +173,7 @@ class Gateway implements GatewayNode {
       peers: this.#peers,
       values,
       onRole: () => this.#loadStandbysWhenServing(),
+      trace: world.trace,
     });
   }
 
@@ -179,7 +186,13 @@ class Gateway implements GatewayNode {
     const own = ownShards(options);
     for (const shard of own) await this.#loadShard(shard);
     const clientIds = new ClientIds(world.coordinator);
-    const router = new Router(this.#runner, this.#store, this.#peers, options.id, world.clock);
+    const router = new Router({
+      runner: this.#runner,
+      store: this.#store,
+      peers: this.#peers,
+      self: options.id,
+      clock: world.clock,
+    });
     this.#router = router;
     const parts = {
       cluster: options.cluster.cluster,

@@ -58,8 +58,6 @@ class NumberedReply implements WriteReply {
   }
 }
 
-export type Numbers = Pick<ShardWrite, 'client' | 'number' | 'firstIncomplete' | 'replyTo'>;
-
 /** The gateway as a client of its own. */
 export class Numbering {
   readonly #client: ClientId;
@@ -69,19 +67,16 @@ export class Numbering {
     this.#client = client;
   }
 
-  /** Numbers a write whose result goes to `replyTo`. @throws KvError `overloaded` when too many are under way. */
-  begin(replyTo: WriteReply): Numbers {
+  /** Numbers a write; its reply ends the number. @throws KvError `overloaded` when too many are under way. */
+  begin(write: ShardWrite): void {
     if (this.#window.isFull)
       throw new KvError(
         'overloaded',
         `${limits.clientWindow} writes of clients without numbers are under way at this gateway`,
       );
-    const number = this.#window.begin();
-    return {
-      client: this.#client,
-      number,
-      firstIncomplete: this.#window.firstIncomplete,
-      replyTo: new NumberedReply(replyTo, this.#window),
-    };
+    write.client = this.#client;
+    write.number = this.#window.begin();
+    write.firstIncomplete = this.#window.firstIncomplete;
+    write.replyTo = new NumberedReply(write.replyTo, this.#window);
   }
 }

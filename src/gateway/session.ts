@@ -4,6 +4,13 @@
 import type { ErrorCode, Outcome } from '../base/errors.ts';
 import type { KvError } from '../base/errors.ts';
 import { writeError } from '../codec/client-protocol.ts';
+import {
+  writeAbsent,
+  writeDeleteAnswer,
+  writeGetAnswer,
+  writeHasAnswer,
+  writePutAnswer,
+} from '../codec/client-requests.ts';
 import type { Failure, ReadReply, ShardRead, ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
 import type { RpcChannel } from '../rpc/channel-types.ts';
 
@@ -20,17 +27,13 @@ export class Session implements WriteReply, ReadReply {
     const { channel } = this;
     switch (result.kind) {
       case 'put':
-        channel.beginAnswer(write.id).integer(result.version);
+        writePutAnswer(channel.beginAnswer(write.id), result.version);
         channel.endAnswer();
         return;
-      case 'deleted': {
-        const out = channel.beginAnswer(write.id);
-        out.array(2);
-        out.boolean(result.existed);
-        out.integer(result.version);
+      case 'deleted':
+        writeDeleteAnswer(channel.beginAnswer(write.id), result.existed, result.version);
         channel.endAnswer();
         return;
-      }
       case 'refused': {
         const found =
           result.currentVersion === 0 ? 'the key is absent' : `the key has version ${result.currentVersion}`;
@@ -44,27 +47,22 @@ export class Session implements WriteReply, ReadReply {
         return;
       }
       case 'failed':
-        this.fail(write.id, result.code, result.message, result.outcome);
+        this.fail(write.id, result.code, result.message, result.outcome, detailOf(result));
         return;
     }
   }
 
   found(read: ShardRead): void {
+    const { version, expiresAt, value, valueLength } = read;
     const out = this.channel.beginAnswer(read.id);
-    if (read.version === 0) {
-      out.nil();
-    } else {
-      out.array(3);
-      out.integer(read.version);
-      out.integer(read.expiresAt);
-      if (read.value === undefined) out.integer(read.valueLength);
-      else out.binary(read.value);
-    }
+    if (version === 0) writeAbsent(out);
+    else if (value === undefined) writeHasAnswer(out, version, expiresAt, valueLength);
+    else writeGetAnswer(out, version, expiresAt, value);
     this.channel.endAnswer();
   }
 
   failed(read: ShardRead, failure: Failure): void {
-    this.fail(read.id, failure.code, failure.message, failure.outcome);
+    this.fail(read.id, failure.code, failure.message, failure.outcome, detailOf(failure));
   }
 
   fail(id: number, code: ErrorCode, message: string, outcome: Outcome = 'not-applied', detail = 0): void {
@@ -74,4 +72,9 @@ export class Session implements WriteReply, ReadReply {
   failWith(id: number, error: KvError): void {
     this.fail(id, error.code, error.message, error.outcome);
   }
+}
+
+/** Number that goes with the error (codec/client-protocol.ts). */
+function detailOf({ code, owner }: Failure): number {
+  return code === 'not-owner' ? (owner ?? -1) : 0;
 }

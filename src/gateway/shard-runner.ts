@@ -12,6 +12,8 @@ import type { Coordinator } from '../coordinator/coordinator.ts';
 import { CoordinatorError } from '../coordinator/coordinator.ts';
 import type { Committed, ShardEffect, ShardEvent } from '../core/shard/events.ts';
 import type { Shard } from '../core/shard/shard.ts';
+import type { ShardTrace } from '../core/shard/trace.ts';
+import { tracedStep } from '../core/shard/trace.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { LoggerLinks } from './logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -30,6 +32,8 @@ export interface RunnerParts {
   readonly peers: PeerLinks;
   readonly values: ValueFetcher;
   readonly onRole: () => void;
+  /** Sees every step of every shard. */
+  readonly trace?: ShardTrace | undefined;
 }
 
 export class ShardRunner {
@@ -74,7 +78,8 @@ export class ShardRunner {
   dispatch(shard: ShardId, event: ShardEvent): void {
     const machine = this.#byNumber[shard];
     if (this.#closed || machine === undefined) return;
-    const effects = machine.step(event);
+    const { trace } = this.#parts;
+    const effects = trace === undefined ? machine.step(event) : tracedStep(trace, machine, event);
     // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn
     // would act on.
     if (event.event !== 'turn-ended' && (effects.length > 0 || event.event === 'write' || event.event === 'read'))

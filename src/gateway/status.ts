@@ -1,4 +1,5 @@
-/** What a gateway tells of itself: the `status` method, and what the CLI shows. */
+/** Gathers what a gateway tells of itself (codec/node-status.ts) from its parts. */
+import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { LoggerLinks } from './logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -6,54 +7,6 @@ import type { PeerLinks } from './peer-links.ts';
 import { allShards, type ShardRunner } from './shard-runner.ts';
 import type { Snapshots } from './snapshots.ts';
 import type { ValueCache } from './value-cache.ts';
-
-export interface GatewayStatus {
-  readonly gateway: number;
-  readonly node: string;
-  readonly instance: string;
-  readonly cluster: string;
-  readonly shardCount: number;
-  readonly zoneSize: number;
-  readonly connections: number;
-  readonly loggers: readonly {
-    readonly number: number;
-    readonly uuid: string;
-    readonly readAddress: string;
-    readonly writeAddress: string;
-    readonly connected: boolean;
-  }[];
-  readonly gateways: readonly {
-    readonly number: number;
-    readonly uuid: string;
-    readonly clientAddress: string;
-    readonly peerAddress: string;
-    readonly connected: boolean;
-  }[];
-  readonly valueCache: { readonly bytes: number; readonly capacity: number };
-  readonly catchUpDropped: number;
-  readonly shards: readonly ShardLine[];
-}
-
-/** `owner` is what the coordinator says; the rest is this gateway's view, fullest at the owner. */
-export interface ShardLine {
-  readonly shard: number;
-  readonly role: string;
-  readonly step: string;
-  readonly owner: number;
-  readonly epoch: number;
-  readonly openZone: number;
-  readonly replicas: readonly string[];
-  readonly sealedZones: number;
-  readonly committedLength: number;
-  readonly keys: number;
-  readonly indexBytes: number;
-  readonly lag: number;
-  readonly queued: number;
-  /** Why the zone is being changed, '' when it is not. */
-  readonly changing: string;
-  readonly full: boolean;
-  readonly snapshot: { readonly zone: number; readonly offset: number };
-}
 
 export interface StatusParts {
   readonly id: number;

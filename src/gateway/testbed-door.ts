@@ -83,44 +83,27 @@ export class TestbedDoor {
     const key = testbedKey(request.key);
     const reply = new TestbedReply(channel, request.key);
     if (request.kind === 'get') {
-      this.#router.read(new ShardRead(reply, id, key, 0, key.length, true, false), true);
+      const read = new ShardRead(reply, id, true);
+      read.source = key;
+      read.keyLength = key.length;
+      this.#router.read(read, true);
     } else {
-      const value = request.kind === 'put' ? request.value : new Uint8Array(0);
-      this.#write(channel, reply, id, request.kind, key, value);
+      const write = new ShardWrite(reply, id, request.kind);
+      write.source = request.kind === 'put' ? Buffer.concat([key, request.value]) : key;
+      write.keyLength = key.length;
+      write.valueStart = key.length;
+      write.wantedLength = write.source.length - key.length;
+      this.#write(channel, write);
     }
   }
 
-  #write(
-    channel: RpcChannel,
-    reply: TestbedReply,
-    id: number,
-    operation: 'put' | 'delete',
-    key: Buffer,
-    value: Uint8Array,
-  ): void {
-    const source = Buffer.concat([key, value]);
+  #write(channel: RpcChannel, write: ShardWrite): void {
     try {
-      const { client, number, firstIncomplete, replyTo } = this.#numbering.begin(reply);
-      this.#router.write(
-        new ShardWrite(
-          replyTo,
-          id,
-          operation,
-          source,
-          0,
-          key.length,
-          key.length,
-          value.length,
-          -1,
-          client,
-          number,
-          firstIncomplete,
-        ),
-        true,
-      );
+      this.#numbering.begin(write);
+      this.#router.write(write, true);
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
-      channel.answerErrorText(id, `kv-filelog: ${error.code}: ${error.message}`);
+      channel.answerErrorText(write.id, `kv-filelog: ${error.code}: ${error.message}`);
     }
   }
 }

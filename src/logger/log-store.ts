@@ -18,6 +18,8 @@ import type {
   MachineEvent,
   PendingWrite,
 } from '../core/logger/machine-events.ts';
+import type { LoggerTrace } from '../core/logger/trace.ts';
+import { tracedStep } from '../core/logger/trace.ts';
 import type { Clock } from '../env/clock.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
@@ -39,6 +41,8 @@ export interface StoreParts {
   readonly cache: CacheGuess;
   readonly clock: Clock;
   readonly log: Log;
+  /** Sees every step of the machine. */
+  readonly trace?: LoggerTrace | undefined;
 }
 
 export class LogStore {
@@ -49,7 +53,7 @@ export class LogStore {
   #syncing: Promise<void> = Promise.resolve();
   readonly #endTurn = (): void => {
     this.#turnAsked = false;
-    this.#run(this.#parts.machine.step({ kind: 'turn-ended' }));
+    this.#step({ kind: 'turn-ended' });
   };
 
   /** `onFailed` is called once, when a write or sync has failed (S17). */
@@ -68,7 +72,7 @@ export class LogStore {
 
   /** Decides and carries out; the ticket is called with the answer, now or later. */
   request(event: StoreRequest): void {
-    this.#run(this.#parts.machine.step(event));
+    this.#step(event);
     this.#askForTurn();
   }
 
@@ -96,6 +100,12 @@ export class LogStore {
     if (this.#turnAsked) return;
     this.#turnAsked = true;
     this.#parts.clock.endOfTurn(this.#endTurn);
+  }
+
+  /** Decides and carries out. */
+  #step(event: MachineEvent<OnMachineAnswer>): void {
+    const { machine, trace } = this.#parts;
+    this.#run(trace === undefined ? machine.step(event) : tracedStep(trace, machine, event));
   }
 
   #run(effects: readonly Effect[]): void {
@@ -131,12 +141,12 @@ export class LogStore {
       this.#parts.device.write(deviceZone, item.offset, item.bytes);
     } catch (error) {
       if (!(error instanceof DeviceError) || error.code === 'invalid') throw error;
-      if (error.code === 'full') return this.#run(this.#parts.machine.step({ kind: 'write-refused', write }));
+      if (error.code === 'full') return this.#step({ kind: 'write-refused', write });
       write.ticket(deviceFailed());
       return this.#fail(error);
     }
     this.#parts.cache.touch(deviceZone, item.offset, item.bytes.length);
-    this.#run(this.#parts.machine.step({ kind: 'written', write }));
+    this.#step({ kind: 'written', write });
   }
 
   #compare(comparison: Comparison<OnMachineAnswer>): void {
@@ -149,7 +159,7 @@ export class LogStore {
       if (!(error instanceof DeviceError)) throw error;
       this.#parts.log('error', 'a read failed', { message: error.message });
     }
-    this.#run(this.#parts.machine.step({ kind: 'compared', comparison, same }));
+    this.#step({ kind: 'compared', comparison, same });
   }
 
   #finishZone(deviceZone: number, length: number): void {
@@ -160,12 +170,12 @@ export class LogStore {
   }
 
   #sync(): void {
-    const { device, metadata, machine } = this.#parts;
+    const { device, metadata } = this.#parts;
     metadata.syncStarts();
     this.#syncing = device.sync().then(
       () => {
         this.#guarded(() => metadata.synced());
-        this.#run(machine.step({ kind: 'synced' }));
+        this.#step({ kind: 'synced' });
       },
       (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
     );
@@ -186,7 +196,7 @@ export class LogStore {
     this.#parts.log('error', 'the device failed: this logger answers for nothing new until it is restarted (S17)', {
       message: error.message,
     });
-    this.#run(this.#parts.machine.step({ kind: 'device-failed' }));
+    this.#step({ kind: 'device-failed' });
     this.#onFailed(error);
   }
 }

@@ -18,6 +18,7 @@ import type { LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { registerLogger } from '../coordinator/members.ts';
 import { asKvError } from '../env/as-kv-error.ts';
+import type { LoggerTrace } from '../core/logger/trace.ts';
 import type { Environment } from '../env/environment.ts';
 import type { FileDeviceOptions } from '../env/file-device/open.ts';
 import { openFileDevice } from '../env/file-device/open.ts';
@@ -55,7 +56,12 @@ export type LoggerDeviceOptions = Pick<
   'capacityBytes' | 'alignment' | 'extentBytes' | 'prefillBytes' | 'reserveBytes'
 >;
 
-export type LoggerWorld = Environment & { readonly coordinator: Coordinator; readonly log: Log };
+export type LoggerWorld = Environment & {
+  readonly coordinator: Coordinator;
+  readonly log: Log;
+  /** Sees every step of the logger's machine; nobody does by default. */
+  readonly trace?: LoggerTrace;
+};
 
 export interface LoggerNode {
   readonly uuid: Uuid;

@@ -5,6 +5,7 @@ import { uuid } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { LoggerMachine } from '../core/logger/logger-machine.ts';
 import { metadataZones } from '../core/logger/metadata-format.ts';
+import type { LoggerTrace } from '../core/logger/trace.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Random } from '../env/random.ts';
 import { randomHex } from '../env/random.ts';
@@ -31,6 +32,8 @@ export interface StoreWorld {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Sees every step of the machine. */
+  readonly trace?: LoggerTrace;
 }
 
 export interface OpenStore {
@@ -49,7 +52,7 @@ export async function openStore(
   world: StoreWorld,
   onFailed: (error: Error) => void,
 ): Promise<OpenStore> {
-  const { clock, random, log } = world;
+  const { clock, random, log, trace } = world;
   const found = await findMetadata(device, options.folder);
   const identity = identify(found, options, world);
   const restored = await restoreZones(device, found, log);
@@ -67,7 +70,7 @@ export async function openStore(
   const metadata = new MetadataLog(device, identity, found, () => machine.snapshot());
   await metadata.start();
   const cache = new CacheGuess(options.cacheBytes);
-  const store = new LogStore({ device, machine, metadata, cache, clock, log }, onFailed);
+  const store = new LogStore({ device, machine, metadata, cache, clock, log, trace }, onFailed);
   return { identity, store, reader: new ZoneReader(store, device, cache, log) };
 }
 

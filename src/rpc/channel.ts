@@ -223,7 +223,7 @@ class ConnectionChannel implements RpcChannel {
     this.#shut(reason);
   }
 
-  // --- output
+  // --- output --------------------------------------------------------------------------------------------------------
 
   #beginMessage(): MessageWriter {
     assert(!this.#composing, 'messages are written one after another');
@@ -282,7 +282,7 @@ class ConnectionChannel implements RpcChannel {
     this.#clock.endOfTurn(() => onAnswer({ kind: 'lost', sent: false, message }, undefined));
   }
 
-  // --- input
+  // --- input ---------------------------------------------------------------------------------------------------------
 
   #onOpen(): void {
     this.#connected = true;
@@ -435,7 +435,7 @@ class ConnectionChannel implements RpcChannel {
     this.#handler.onDrain(this);
   }
 
-  // --- closing
+  // --- closing -------------------------------------------------------------------------------------------------------
 
   /** Closes at once; what waits to be sent is lost. */
   #abort(reason: string): void {

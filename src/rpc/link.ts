@@ -15,7 +15,8 @@ import { assert } from '../base/assert.ts';
 import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { Address, Connection, Network } from '../env/network.ts';
-import { below, type Random } from '../env/random.ts';
+import type { Random } from '../env/random.ts';
+import { backoffMs } from './backoff.ts';
 import { openChannel } from './channel.ts';
 import type { RpcChannel, RpcHandler, RpcOptions } from './channel-types.ts';
 import { clientOptions } from './options.ts';
@@ -133,16 +134,14 @@ export class Link {
   #ended(reason: string): void {
     this.#attempt = undefined;
     this.#lastFailure = reason;
-    this.#retry = this.#options.clock.after(this.#backoffMs(), () => this.#connect());
-    this.#failures++;
-  }
-
-  /** Between half of the step and the whole of it, so that those who lost one server don't come back in step. */
-  #backoffMs(): number {
-    const least = this.#options.reconnectMinMs ?? times.reconnectMinMs;
-    const most = this.#options.reconnectMaxMs ?? times.reconnectMaxMs;
-    const step = Math.min(most, least * 2 ** Math.min(this.#failures, 30));
-    return step / 2 + (below(this.#options.random, 1024) / 1024) * (step / 2);
+    const { clock, random, reconnectMinMs, reconnectMaxMs } = this.#options;
+    const pauseMs = backoffMs(
+      random,
+      this.#failures++,
+      reconnectMinMs ?? times.reconnectMinMs,
+      reconnectMaxMs ?? times.reconnectMaxMs,
+    );
+    this.#retry = clock.after(pauseMs, () => this.#connect());
   }
 }
 
@@ -169,7 +168,7 @@ class Attempt {
     this.#connection = connection;
     this.#timer = clock.after(timeoutMs, () => {
       connection.destroy();
-      this.#end(`no connection with ${address} within ${timeoutMs} ms`);
+      this.#end(`no connection within ${timeoutMs} ms`);
     });
     this.channel = openChannel(connection, clock, options.rpc ?? clientOptions(), {
       onOpen: (channel) =>

@@ -134,6 +134,8 @@ export class FakeCluster {
 export class FakeGateway implements RpcHandler {
   readonly number: number;
   address: string;
+  /** Name of its process. */
+  instance = 'b'.repeat(16);
   readonly #cluster: FakeCluster;
   readonly #channels = new Set<RpcChannel>();
   #listener: Listener | undefined = undefined;
@@ -222,7 +224,7 @@ export class FakeGateway implements RpcHandler {
       protocol: 1,
       gateway: this.number,
       node: 'a'.repeat(32),
-      instance: 'b'.repeat(16),
+      instance: this.instance,
       client,
       keyBytesMax: limits.keyBytesMax,
       valueBytesMax: limits.valueBytesMax,

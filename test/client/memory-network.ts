@@ -11,6 +11,8 @@ export class MemoryNetwork implements Network {
   /** Addresses that answer nothing at all, not even with a refusal. */
   readonly silent = new Set<Address>();
   readonly open = new Set<End>();
+  /** Other names of addresses, as `localhost` is one of 127.0.0.1. */
+  readonly names = new Map<Address, Address>();
 
   constructor(clock: SimulatedClock) {
     this.#clock = clock;
@@ -31,9 +33,9 @@ export class MemoryNetwork implements Network {
     const near = new End(this, this.#clock, address);
     this.#clock.after(delayMs, () => {
       if (this.silent.has(address)) return;
-      const onConnection = this.#listeners.get(address);
+      const onConnection = this.#listeners.get(this.names.get(address) ?? address);
       if (onConnection === undefined) {
-        near.closed(new NetworkError('refused', `connection to ${address} refused`));
+        near.closed(new NetworkError('refused', 'connection refused'));
         return;
       }
       const far = new End(this, this.#clock, 'client');

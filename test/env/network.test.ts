@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { after, test } from 'node:test';
 import { formatAddress, parseAddress } from '../../src/env/address.ts';
 import { type Connection, type Listener, type Network, type NetworkError } from '../../src/env/network.ts';
@@ -292,8 +293,7 @@ test('addresses are read and written, IPv6 in brackets', () => {
   assert.equal(formatAddress('10.0.0.1', 5), '10.0.0.1:5');
 });
 
-// --- what only the simulated one can do
-// ------------------------------------------------------------------------------------------------
+// --- what only the simulated one can do ------------------------------------------------------------------------------
 
 interface World {
   readonly clock: SimulatedClock;
@@ -420,4 +420,28 @@ test('connections overtake one another, and the same seed gives the same run', a
   assert.equal(await run(5), first);
   assert.notEqual(await run(6), first);
   assert.notEqual(first, [...first.split('|')].sort().join('|'), 'accepted in another order than begun');
+});
+
+test('a name with two addresses that both refuse says so, and says no address', async (context) => {
+  const listener = await new RealNetwork().listen('127.0.0.1:0', () => undefined);
+  const { port } = parseAddress(listener.address);
+  await listener.close();
+  // What a machine with `::1 localhost` among its hosts answers.
+  context.mock.method(dns, 'lookup', (_host: string, _options: object, callback: (...results: unknown[]) => void) =>
+    callback(null, [
+      { address: '::1', family: 6 },
+      { address: '127.0.0.1', family: 4 },
+    ]),
+  );
+  const error = await new Promise<NetworkError | undefined>((resolve) => {
+    new RealNetwork().connect(`localhost:${port}`).handle({
+      onOpen: () => assert.fail('nobody listens there'),
+      onData: () => undefined,
+      onDrain: () => undefined,
+      onClose: resolve,
+    });
+  });
+  assert.equal(error?.code, 'refused');
+  // Where there is no IPv6 the other reason stands before it.
+  assert.match(error.message, /(^|, )connection refused$/);
 });

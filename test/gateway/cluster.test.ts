@@ -275,8 +275,7 @@ test('a full disk: puts are refused and nothing is lost; reads and deletes go on
   for (const key of acknowledged) assert.equal((await client.get(key))?.value.length, value.length);
 });
 
-// --- the testbed's clients and strangers
-// ---------------------------------------------------------------------------------------
+// --- the testbed's clients and strangers -----------------------------------------------------------------------------
 
 /** Sends raw bytes and reads until so many came back. */
 function exchange(address: string, request: Uint8Array, length: number): Promise<Buffer> {

@@ -45,7 +45,9 @@ function errorOf(answers: readonly (ReadAnswer | Lost | undefined)[]): string {
     found: () => assert.fail('nobody has the value'),
     failed: (_: ShardRead, failure: { readonly code: string }) => (code = failure.code),
   };
-  const read = new ShardRead(replyTo, 1, Buffer.from('key'), 0, 3, true, false);
+  const read = new ShardRead(replyTo, 1, true);
+  read.source = Buffer.from('key');
+  read.keyLength = 3;
   read.version = version(lbaOf(zoneId(1), 512, zoneSize));
   read.lba = read.version;
   read.recordBytes = 100;

@@ -52,8 +52,7 @@ class World extends SimStore {
     assert.equal(logger, this.uuid, 'S16 it is the same logger');
   }
 
-  // --- random work
-  // -------------------------------------------------------------------------------------------------------
+  // --- random work ---------------------------------------------------------------------------------------------------
 
   act(): void {
     const shard = below(this.random, 3);
@@ -131,8 +130,7 @@ class World extends SimStore {
     return this.store.report(zone.writer.shard).find((each) => each.zone === zone.writer.zone);
   }
 
-  // --- what must hold after a restart
-  // --------------------------------------------------------------------------------------
+  // --- what must hold after a restart --------------------------------------------------------------------------------
 
   async check(): Promise<void> {
     for (const [shard, fence] of this.fences) {

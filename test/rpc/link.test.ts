@@ -125,7 +125,7 @@ test('a connection that does not come about within its time is given up and trie
   await world.run(490);
   assert.deepEqual(events, []);
   await world.run(20);
-  assert.deepEqual(events, [`failure: no connection with ${serverAddress} within 500 ms`]);
+  assert.deepEqual(events, ['failure: no connection within 500 ms']);
   world.network.heal();
   await world.run(1000);
   assert.equal(events.at(-1), 'up');
@@ -162,7 +162,7 @@ test('a handshake that is not answered in time is given up', async () => {
   const world = await rpcWorld();
   const { link, events } = linkOf(world, { connectTimeoutMs: 300, handshake: () => undefined });
   await world.run(310);
-  assert.deepEqual(events, [`failure: no connection with ${serverAddress} within 300 ms`]);
+  assert.deepEqual(events, ['failure: no connection within 300 ms']);
   link.close();
   await world.run(100);
   assert.equal(world.network.connectionEnds, 0);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LifeResult } from '../../sim/life.ts';
 import type { Plan } from '../../sim/plan.ts';
-import { drawPlan } from '../../sim/plan.ts';
+import { drawPlan } from '../../sim/draw-plan.ts';
 import { describeReduction, shrink, signatureOf } from '../../sim/shrink.ts';
 
 const drawn = drawPlan(1);

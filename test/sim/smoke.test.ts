@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { describeFailure } from '../../sim/program.ts';
 import { runLife } from '../../sim/life.ts';
 import { editsOf, mutants } from '../../sim/mutant-list.ts';
-import { drawPlan } from '../../sim/plan.ts';
+import { drawPlan } from '../../sim/draw-plan.ts';
 import { repositoryRoot } from '../support/repository.ts';
 
 const program = path.join(repositoryRoot, 'dist/sim/main.js');

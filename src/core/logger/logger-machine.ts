@@ -126,7 +126,7 @@ export class LoggerMachine<Ticket> {
     return this.#table.snapshot();
   }
 
-  // --- append
+  // --- append --------------------------------------------------------------------------------------------------------
 
   #append(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -204,7 +204,7 @@ export class LoggerMachine<Ticket> {
     return lbaOf(item.zone, item.offset, this.#options.zoneSize);
   }
 
-  // --- seal, finish, reset
+  // --- seal, finish, reset -------------------------------------------------------------------------------------------
 
   #seal(ticket: Ticket, shard: ShardId, id: ZoneId, epoch: Epoch): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
@@ -261,7 +261,7 @@ export class LoggerMachine<Ticket> {
     ];
   }
 
-  // --- syncs
+  // --- syncs ---------------------------------------------------------------------------------------------------------
 
   #startSync(): MachineEffect<Ticket>[] {
     return !this.#failed && this.#rounds.begin() ? [{ kind: 'sync' }] : [];

@@ -221,7 +221,7 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
   };
 }
 
-// --- reading a metadata zone
+// --- reading a metadata zone -----------------------------------------------------------------------------------------
 
 export type MetadataZoneResult =
   /** `frames` begins with the checkpoint. `end` is where the next frame would be. */

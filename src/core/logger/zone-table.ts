@@ -83,7 +83,7 @@ export class ZoneTable {
     return this.#zoneCount;
   }
 
-  // --- zones
+  // --- zones ---------------------------------------------------------------------------------------------------------
 
   find(shard: ShardId, zone: ZoneId): HeldZone | undefined {
     return this.#shards.get(shard)?.zones.get(zone);
@@ -120,7 +120,7 @@ export class ZoneTable {
     this.#free.push(...deviceZones);
   }
 
-  // --- fences and zone floors
+  // --- fences and zone floors ----------------------------------------------------------------------------------------
 
   /** Whether an owner of `epoch` is refused in the shard's zones, seen or unseen (S4). */
   isFenced(shard: ShardId, epoch: Epoch): boolean {
@@ -154,7 +154,7 @@ export class ZoneTable {
     return [{ kind: 'zone-floor', shard, zone }];
   }
 
-  // --- as others see it
+  // --- as others see it ----------------------------------------------------------------------------------------------
 
   /** Zones of `shard`, or all, by shard and id. `occupied`: bytes of the medium that a device zone has. */
   report(shard: ShardId | undefined, occupied: (deviceZone: number) => number): ZoneStatus[] {
@@ -192,7 +192,7 @@ export class ZoneTable {
     return entries;
   }
 
-  // --- parts
+  // --- parts ---------------------------------------------------------------------------------------------------------
 
   #shard(shard: ShardId): HeldShard {
     let held = this.#shards.get(shard);

@@ -185,7 +185,7 @@ export class ClientResults<Token> {
     return entries;
   }
 
-  // --- the ring
+  // --- the ring ------------------------------------------------------------------------------------------------------
 
   /** Slot of a number, which the ring grows to hold. */
   #slotFor(number: number): number {

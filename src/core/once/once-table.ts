@@ -190,7 +190,7 @@ export class OnceTable<Token = unknown> {
     for (const waiting of this.#uncommitted) if (waiting.id <= floor) waiting.partial = true;
   }
 
-  // --- snapshots
+  // --- snapshots -----------------------------------------------------------------------------------------------------
 
   /** Ids of all clients, the one silent for longest first. */
   clientIds(): ClientId[] {
@@ -227,7 +227,7 @@ export class OnceTable<Token = unknown> {
     this.#floor = floor;
   }
 
-  // --- parts
+  // --- parts ---------------------------------------------------------------------------------------------------------
 
   #checkUnknown(known: ClientResults<Token>, number: number, firstIncomplete: number): OnceCheck<Token> {
     if (known.partial) return forgotten;

@@ -4,7 +4,8 @@
  */
 import type { ErrorCode, Outcome } from '../../base/errors.ts';
 import type { ClientId, Millis, RequestNumber, Version } from '../../base/ids.ts';
-import { millis, version } from '../../base/ids.ts';
+import { clientId, millis, requestNumber, version } from '../../base/ids.ts';
+import { condition } from '../../codec/client-requests.ts';
 import type { RecordInput, RecordKind } from '../../codec/log-format.ts';
 import { recordKind } from '../../codec/log-format.ts';
 
@@ -20,6 +21,8 @@ export interface Failure {
   readonly code: ErrorCode;
   readonly message: string;
   readonly outcome: Outcome;
+  /** Number of the gateway that owns the shard, with `not-owner`, where it is known. */
+  readonly owner?: number;
 }
 
 /** Where a write's result goes. The shard only carries it. */
@@ -36,87 +39,80 @@ export interface ReadReply {
 
 export type WriteOperation = 'put' | 'delete';
 
-/** A PUT or DEL on its way through the shard. */
+const noBytes = new Uint8Array(0);
+
+/**
+ * A PUT or DEL on its way through the shard. Made empty, so that its door assigns what it read by name; from then on
+ * the caller's part does not change. All fields exist from the start, in one order: the engine then knows one shape of
+ * write.
+ */
 export class ShardWrite implements RecordInput {
   /** It is its own event. */
   readonly event = 'write';
-  readonly replyTo: WriteReply;
-  /** The caller's, for its answer. */
+
+  // What the caller wants: assigned by the door before the shard is given the write.
+  replyTo: WriteReply;
+  /** Number of the caller's request, for its answer. */
   readonly id: number;
   readonly operation: WriteOperation;
-  source: Uint8Array;
-  keyStart: number;
-  readonly keyLength: number;
-  valueStart: number;
-  /** Of the value asked for; the record of a refused or deleted one has none. */
-  readonly wantedLength: number;
-  /** -1 none, 0 absent, n the version the key must have. */
-  readonly condition: number;
-  readonly client: ClientId;
-  readonly number: RequestNumber;
-  readonly firstIncomplete: RequestNumber;
+  /** Bytes that key and value lie in, until the batch is formed (they lie there then). */
+  source: Uint8Array = noBytes;
+  keyStart = 0;
+  keyLength = 0;
+  valueStart = 0;
+  /** Length of the value asked for; the record of a refused or deleted one has none. */
+  wantedLength = 0;
+  /** Version that the key must have, or one of the constants `condition`. */
+  condition: number = condition.none;
+  /** Identity of the write (S15); client 0: not numbered. */
+  client: ClientId = clientId(0);
+  number: RequestNumber = requestNumber(0);
+  firstIncomplete: RequestNumber = requestNumber(0);
+  /** Clock's time at which the shard queued it. */
   arrivedMs: Millis = millis(0);
 
   // What was decided when its batch was formed; decided anew when it is appended again (S6).
   kind: RecordKind = recordKind.put;
   valueLength = 0;
-  /** Of the key in the index. */
+  /** Hash of the key in the index. */
   keyHash = 0;
   nextInChain: ShardWrite | undefined = undefined;
-  /** Of its record, in the zone. */
+  /** Offset of its record in the zone. */
   recordOffset = 0;
   recordBytes = 0;
   version: undefined;
   expiresAt: undefined;
-  /** What a repetition is answered from (S15); part of the record. */
+  /** Bytes that a repetition is answered from (S15); part of the record. */
   reply: Uint8Array | undefined = undefined;
-  /** Of a refusal: the version it was decided on, or the write in flight that it was decided on. */
+  /** Write in flight that a refusal was decided on; undefined: it was decided on `currentVersion`. */
   decidedOn: ShardWrite | undefined = undefined;
+  /** Version that a refusal was decided on, 0 when the key was absent. */
   currentVersion: Version = version(0);
   /** Repetitions that arrived while this was in flight: they get the same result. */
   repetitions: ShardWrite[] | undefined = undefined;
 
-  constructor(
-    replyTo: WriteReply,
-    id: number,
-    operation: WriteOperation,
-    source: Uint8Array,
-    keyStart: number,
-    keyLength: number,
-    valueStart: number,
-    valueLength: number,
-    condition: number,
-    client: ClientId,
-    number: RequestNumber,
-    firstIncomplete: RequestNumber,
-  ) {
+  /** `id` names the caller's request in the answer, which goes to `replyTo`. */
+  constructor(replyTo: WriteReply, id: number, operation: WriteOperation) {
     this.replyTo = replyTo;
     this.id = id;
     this.operation = operation;
-    this.source = source;
-    this.keyStart = keyStart;
-    this.keyLength = keyLength;
-    this.valueStart = valueStart;
-    this.wantedLength = valueLength;
-    this.condition = condition;
-    this.client = client;
-    this.number = number;
-    this.firstIncomplete = firstIncomplete;
   }
 }
 
-/** A GET, HAS or the like on its way through the shard. */
+/** A GET, HAS or the like on its way through the shard; its door assigns by name what it read. */
 export class ShardRead {
   readonly event = 'read';
+
+  // What the caller wants: assigned by the door before the shard is given the read.
   readonly replyTo: ReadReply;
   readonly id: number;
-  source: Uint8Array;
-  readonly keyStart: number;
-  readonly keyLength: number;
   /** False: only whether it is there, its version and length. */
   readonly wantsValue: boolean;
+  source: Uint8Array = noBytes;
+  keyStart = 0;
+  keyLength = 0;
   /** A standby may answer, without confirmation. */
-  readonly stale: boolean;
+  stale = false;
   arrivedMs: Millis = millis(0);
 
   // What the index said.
@@ -130,22 +126,10 @@ export class ShardRead {
   #confirmed = false;
   #answered = false;
 
-  constructor(
-    replyTo: ReadReply,
-    id: number,
-    source: Uint8Array,
-    keyStart: number,
-    keyLength: number,
-    wantsValue: boolean,
-    stale: boolean,
-  ) {
+  constructor(replyTo: ReadReply, id: number, wantsValue: boolean) {
     this.replyTo = replyTo;
     this.id = id;
-    this.source = source;
-    this.keyStart = keyStart;
-    this.keyLength = keyLength;
     this.wantsValue = wantsValue;
-    this.stale = stale;
   }
 
   /** The key's bytes, a view of the source. */
@@ -189,7 +173,7 @@ export interface OwnRecord {
   readonly recordBytes: number;
 }
 
-// --- what a record carries for the reply (S15) ---------------------------------------------------------------------
+// --- what a record carries for the reply (S15) -----------------------------------------------------------------------
 
 const refusedCondition = 1;
 const refusedAbsent = 2;

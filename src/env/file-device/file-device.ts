@@ -233,7 +233,7 @@ export class FileDevice implements LoggerDevice {
     await this.#medium.close();
   }
 
-  // --- checks
+  // --- checks --------------------------------------------------------------------------------------------------------
 
   #checkWorking(): void {
     this.#medium.checkNotFailed();
@@ -272,7 +272,7 @@ export class FileDevice implements LoggerDevice {
     return piecesOf(this.#zones.get(zone)?.extents ?? [], this.#medium.place, offset, length);
   }
 
-  // --- failed writes
+  // --- failed writes -------------------------------------------------------------------------------------------------
 
   /**
    * Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again.
@@ -290,7 +290,7 @@ export class FileDevice implements LoggerDevice {
     this.#space.releaseBeyond(found, extentsBefore);
   }
 
-  // --- syncing
+  // --- syncing -------------------------------------------------------------------------------------------------------
   async #syncOnce(): Promise<void> {
     this.#medium.checkNotFailed();
     const changes = this.#changes;
@@ -307,7 +307,7 @@ export class FileDevice implements LoggerDevice {
     this.#space.noteStable(mark);
   }
 
-  // --- recovery
+  // --- recovery ------------------------------------------------------------------------------------------------------
 
   async #rewrite(zone: DeviceZone, found: Zone, from: number, to: number): Promise<void> {
     for (let offset = from; offset < to; ) {

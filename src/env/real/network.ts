@@ -31,7 +31,7 @@ export class RealNetwork implements Network {
       onConnection(SocketConnection.reading((onread) => readingInto(accepted, onread) ?? accepted, remoteOf(accepted)));
     });
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(networkError(error, `cannot listen at ${address}`)));
+      server.once('error', (error) => reject(networkError(error, `cannot listen at ${address}: `)));
       server.listen({ host, port, backlog, exclusive: true }, resolve);
     });
     // An error of accepting (too many open files) concerns one connection that does not come about.
@@ -103,7 +103,7 @@ class SocketConnection implements Connection {
     this.#slab = slab;
     this.#socket = socket;
     socket.on('error', (error) => {
-      this.#error = networkError(error, `connection with ${remote}`);
+      this.#error = networkError(error);
     });
   }
 
@@ -199,10 +199,27 @@ const codes: Readonly<Record<string, NetworkErrorCode>> = {
   ERR_SOCKET_BAD_PORT: 'bad-address',
 };
 
-function networkError(error: Error, what: string): NetworkError {
+/** Reasons of which the system's text says nothing more than the address, which whoever connects knows. */
+const reasons: Readonly<Partial<Record<NetworkErrorCode, string>>> = {
+  refused: 'connection refused',
+  reset: 'connection reset',
+  timeout: 'connection timed out',
+};
+
+/** `what` was tried stands before the reason. */
+function networkError(error: Error, what = ''): NetworkError {
   if (error instanceof NetworkError) return error;
-  const code: unknown = 'code' in error ? error.code : undefined;
-  return new NetworkError((typeof code === 'string' ? codes[code] : undefined) ?? 'io', `${what}: ${error.message}`, {
-    cause: error,
-  });
+  // A name with several addresses fails once for each of them, in an error that has no text of its own.
+  const causes = error instanceof AggregateError ? error.errors.filter((one) => one instanceof Error) : [error];
+  const reasonsOfAll = new Set(causes.map(reasonOf));
+  return new NetworkError(codeOf(causes.at(-1)), `${what}${[...reasonsOfAll].join(', ')}`, { cause: error });
+}
+
+function codeOf(error: Error | undefined): NetworkErrorCode {
+  const code: unknown = error !== undefined && 'code' in error ? error.code : undefined;
+  return (typeof code === 'string' ? codes[code] : undefined) ?? 'io';
+}
+
+function reasonOf(error: Error): string {
+  return reasons[codeOf(error)] ?? error.message;
 }

@@ -151,7 +151,7 @@ export class SimulatedNetwork {
     }
   }
 
-  // --- for the ends of connections
+  // --- for the ends of connections -----------------------------------------------------------------------------------
 
   isDown(name: string): boolean {
     return this.#down.has(name);
@@ -226,7 +226,7 @@ export class SimulatedNetwork {
     if (end.isClosed || this.#down.has(host)) return;
     const listener = this.#listeners.get(bound);
     if (listener === undefined || this.#refusing.has(host) || this.#refusing.has(bound)) {
-      this.transmit(host, end.host, () => end.closed(networkError('refused', `connection with ${bound}: refused`)));
+      this.transmit(host, end.host, () => end.closed(networkError('refused', 'connection refused')));
       return;
     }
     const accepted = new ConnectionEnd(this, host, end.host, formatAddress(end.host, this.#nextPort++));
@@ -287,7 +287,7 @@ class ConnectionEnd implements Connection {
     this.remote = remote;
   }
 
-  // --- Connection
+  // --- Connection ----------------------------------------------------------------------------------------------------
 
   handle(handler: ConnectionHandler): void {
     assert(this.#handler === undefined, 'a connection is handled once');
@@ -342,7 +342,7 @@ class ConnectionEnd implements Connection {
     this.#network.clock.after(0, () => this.#tellClosed(undefined));
   }
 
-  // --- what the network does to it
+  // --- what the network does to it -----------------------------------------------------------------------------------
 
   get isClosed(): boolean {
     return this.#state === 'closed';
@@ -382,8 +382,7 @@ class ConnectionEnd implements Connection {
   }
 
   cut(): void {
-    const reset = (end: ConnectionEnd): void =>
-      end.closed(networkError('reset', `connection with ${end.remote}: reset`));
+    const reset = (end: ConnectionEnd): void => end.closed(networkError('reset', 'connection reset'));
     const peer = this.#peer;
     this.#out?.close();
     if (peer !== undefined) peer.#out?.close();
@@ -403,7 +402,7 @@ class ConnectionEnd implements Connection {
     this.#out?.kick();
   }
 
-  // --- PipeReceiver
+  // --- PipeReceiver --------------------------------------------------------------------------------------------------
 
   onBytes(bytes: Uint8Array): void {
     if (this.#state === 'closed') return this.#answerDead();
@@ -413,8 +412,7 @@ class ConnectionEnd implements Connection {
 
   onEnd(end: PipeEnd): void {
     if (this.#state === 'closed') return this.#answerDead();
-    if (end === 'reset')
-      return this.closed(networkError('reset', `connection with ${this.remote}: reset by the other side`));
+    if (end === 'reset') return this.closed(networkError('reset', 'connection reset by the other side'));
     // Not half open: what waits here is still sent, then this side ends as well.
     this.#ended = true;
     this.#out?.finish('end');
@@ -426,9 +424,7 @@ class ConnectionEnd implements Connection {
   #answerDead(): void {
     const peer = this.#peer;
     if (!this.#dead || peer === undefined || this.#network.isDown(this.host)) return;
-    this.#network.transmit(this.host, peer.host, () =>
-      peer.closed(networkError('reset', `connection with ${peer.remote}: reset`)),
-    );
+    this.#network.transmit(this.host, peer.host, () => peer.closed(networkError('reset', 'connection reset')));
   }
 
   #isGone(): boolean {

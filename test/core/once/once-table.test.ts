@@ -167,8 +167,7 @@ test('the floor of a snapshot is restored', () => {
   assert.deepEqual([kindOf(table, 8, 1, 1), kindOf(table, 9, 1, 1)], ['forgotten', 'new']);
 });
 
-// --- lives of a shard
-// ---------------------------------------------------------------------------------------------------------
+// --- lives of a shard ------------------------------------------------------------------------------------------------
 
 interface Copy {
   readonly client: ClientId;

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { RequestNumber } from '../../../src/base/ids.ts';
+import { requestNumber } from '../../../src/base/ids.ts';
 import { RequestWindow } from '../../../src/core/once/request-window.ts';
+import { SimulatedRandom } from '../../../src/env/simulated/random.ts';
 
 test('S15 numbers begin in order and the first incomplete one is the smallest that has not ended', () => {
   const window = new RequestWindow(8);
@@ -25,4 +28,38 @@ test('S15 the window is full when as many numbers are open as it has room for, a
     assert.ok(!window.isFull);
     assert.equal(window.firstIncomplete, round * 4 + 5);
   }
+});
+
+test('S15 the first incomplete number is the smallest that has not ended, in whatever order they end', () => {
+  const random = new SimulatedRandom(11);
+  const window = new RequestWindow(16);
+  const open = new Set<RequestNumber>();
+  let newest = 0;
+  for (let step = 0; step < 20_000; step++) {
+    if (!window.isFull && random.chance(0.6)) {
+      const number = window.begin();
+      assert.equal(number, ++newest);
+      open.add(number);
+    } else if (open.size > 0) {
+      const numbers = [...open];
+      const number = numbers[random.uint32() % numbers.length];
+      assert.ok(number !== undefined);
+      window.end(number);
+      open.delete(number);
+    }
+    assert.equal(window.firstIncomplete, open.size > 0 ? Math.min(...open) : newest + 1);
+    assert.equal(window.isFull, newest + 1 - window.firstIncomplete >= 16);
+  }
+  assert.ok(newest > 5_000);
+});
+
+test('S15 a number ends once, and a full window gives none', () => {
+  const window = new RequestWindow(2);
+  assert.equal(window.size, 2);
+  window.begin();
+  window.begin();
+  assert.throws(() => window.begin(), /S15/);
+  window.end(requestNumber(2));
+  assert.throws(() => window.end(requestNumber(2)), /S15/);
+  assert.throws(() => window.end(requestNumber(3)), /S15/);
 });

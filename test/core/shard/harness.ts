@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
 import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
+import { condition } from '../../../src/codec/client-requests.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../src/codec/log-batch.ts';
 import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
@@ -113,6 +114,9 @@ export class Cluster {
   /** Effects for which this is true stay in `held` until the test lets them go. */
   hold: Hold = () => false;
   held: Pending[] = [];
+  /** Told what gateways are told, and of each effect when it happens or is held: for transcripts. */
+  onEvent: (gateway: number, event: ShardEvent) => void = () => undefined;
+  onEffect: (pending: Pending, isHeld: boolean) => void = () => undefined;
   /** The next transaction is applied, but its answer is lost. */
   loseAnswer = false;
   /** The next transaction is told lost and is applied when the test says so. */
@@ -193,10 +197,10 @@ export class Cluster {
     };
   }
 
-  // --- events
-  // --------------------------------------------------------------------------------------------------------------
+  // --- events --------------------------------------------------------------------------------------------------------
 
   event(gateway: number, event: ShardEvent): void {
+    this.onEvent(gateway, event);
     for (const effect of this.gateway(gateway).step(event)) this.#queue.push({ gateway, effect });
   }
 
@@ -248,8 +252,7 @@ export class Cluster {
     this.run();
   }
 
-  // --- requests
-  // ------------------------------------------------------------------------------------------------------------
+  // --- requests ------------------------------------------------------------------------------------------------------
 
   write(
     gateway: number,
@@ -265,23 +268,16 @@ export class Cluster {
         outcome.result = result;
       },
     };
-    const source = Buffer.from(key + value);
-    const keyLength = Buffer.byteLength(key);
     const number = options.number ?? ++this.#number;
-    const write = new ShardWrite(
-      replyTo,
-      number,
-      operation,
-      source,
-      0,
-      keyLength,
-      keyLength,
-      source.length - keyLength,
-      options.condition ?? -1,
-      clientId(options.client ?? 7),
-      requestNumber(number),
-      requestNumber(options.first ?? Math.max(1, number - 100)),
-    );
+    const write = new ShardWrite(replyTo, number, operation);
+    write.source = Buffer.from(key + value);
+    write.keyLength = Buffer.byteLength(key);
+    write.valueStart = write.keyLength;
+    write.wantedLength = write.source.length - write.keyLength;
+    write.condition = options.condition ?? condition.none;
+    write.client = clientId(options.client ?? 7);
+    write.number = requestNumber(number);
+    write.firstIncomplete = requestNumber(options.first ?? Math.max(1, number - 100));
     this.event(gateway, write);
     return outcome;
   }
@@ -306,17 +302,21 @@ export class Cluster {
         outcome.failure = failure;
       },
     };
-    this.event(gateway, new ShardRead(replyTo, 1, Buffer.from(key), 0, Buffer.byteLength(key), false, false));
+    const read = new ShardRead(replyTo, 1, false);
+    read.source = Buffer.from(key);
+    read.keyLength = read.source.length;
+    this.event(gateway, read);
     return outcome;
   }
 
-  // --- effects
-  // -------------------------------------------------------------------------------------------------------------
+  // --- effects -------------------------------------------------------------------------------------------------------
 
   #next(): void {
     const pending = this.#queue.shift();
     if (pending === undefined) return;
-    if (this.hold(pending)) this.held.push(pending);
+    const isHeld = this.hold(pending);
+    this.onEffect(pending, isHeld);
+    if (isHeld) this.held.push(pending);
     else this.#perform(pending);
   }
 

@@ -271,8 +271,7 @@ test('S15 a client whose floor record was taken back by a zone change is forgott
   assert.ok(once.clientCount <= 4, `${once.clientCount} clients are remembered`);
 });
 
-// --- what a peer sends
-// ------------------------------------------------------------------------------------------------------
+// --- what a peer sends -----------------------------------------------------------------------------------------------
 
 function headsOf(kind: number, keyLength: number, client: number, number: number, first: number): Uint8Array {
   const out = Buffer.alloc(2_000);

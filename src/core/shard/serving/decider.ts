@@ -8,6 +8,7 @@ import type { Version } from '../../../base/ids.ts';
 import { version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { recordKind } from '../../../codec/log-format.ts';
+import { condition } from '../../../codec/client-requests.ts';
 import type { ShardEffect } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
 import { absentReply, encodeConditionRefused, resultOfRecord, ShardWrite } from '../requests.ts';
@@ -36,7 +37,7 @@ export class Decider {
     let current: Version = unseenVersion;
     if (pending !== undefined) {
       exists = pending.kind === recordKind.put;
-    } else if (write.condition === -1 && write.operation === 'put') {
+    } else if (write.condition === condition.none && write.operation === 'put') {
       exists = false; // Nobody asks.
     } else {
       const id = index.findHashed(write.keyHash, write.source, write.keyStart, write.keyLength);
@@ -49,8 +50,8 @@ export class Decider {
 
   #choose(write: ShardWrite, pending: ShardWrite | undefined, exists: boolean, current: Version): void {
     const holds =
-      write.condition === -1 ||
-      (write.condition === 0 ? !exists : exists && pending === undefined && current === write.condition);
+      write.condition === condition.none ||
+      (write.condition === condition.absent ? !exists : exists && pending === undefined && current === write.condition);
     write.decidedOn = undefined;
     if (!holds) {
       write.kind = recordKind.refusal;

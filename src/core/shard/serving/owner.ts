@@ -102,7 +102,7 @@ export class ShardOwner {
     return new ZoneWriter(this.#parts.state, zone, epoch, replicas, this.#parts.loggers.alignmentOf(replicas));
   }
 
-  // --- requests -----------------------------------------------------------------------------------------------------
+  // --- requests ------------------------------------------------------------------------------------------------------
 
   write(write: ShardWrite): void {
     const { queue, state } = this.#parts;
@@ -183,7 +183,7 @@ export class ShardOwner {
     return writes;
   }
 
-  // --- answers of loggers -------------------------------------------------------------------------------------------
+  // --- answers of loggers --------------------------------------------------------------------------------------------
 
   appended(logger: Uuid, zone: number, end: number): void {
     if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
@@ -244,7 +244,7 @@ export class ShardOwner {
     this.replicaFailed(logger, this.#zone.zone, 'lost');
   }
 
-  // --- the head -----------------------------------------------------------------------------------------------------
+  // --- the head ------------------------------------------------------------------------------------------------------
 
   /** The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). */
   transacted(): void {
@@ -292,7 +292,7 @@ export class ShardOwner {
       for (const write of queue.removeAll(({ operation }) => operation === 'put')) this.#refuseFull(write);
   }
 
-  // --- time ---------------------------------------------------------------------------------------------------------
+  // --- time ----------------------------------------------------------------------------------------------------------
 
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
@@ -359,7 +359,7 @@ export class ShardOwner {
     return { event: 'catch-up', epoch, zone, offset, end: offset, shardTimeMs, ...nothing };
   }
 
-  // --- the end ------------------------------------------------------------------------------------------------------
+  // --- the end -------------------------------------------------------------------------------------------------------
 
   /**
    * Another epoch rules: nothing is committed or confirmed any more, and what was sent may or may not be committed by

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { clientId, requestNumber } from '../../../../src/base/ids.ts';
 import { NewestWrites } from '../../../../src/core/shard/serving/newest-writes.ts';
 import { ShardWrite } from '../../../../src/core/shard/requests.ts';
 
@@ -9,21 +8,10 @@ const replyTo = { written: () => undefined };
 
 /** Of keys 0..7 two each have the same hash, and two each of these another one in the same chain. */
 function writeOf(key: number): ShardWrite {
-  const bytes = Buffer.from(`key ${key}`);
-  const write = new ShardWrite(
-    replyTo,
-    0,
-    'put',
-    bytes,
-    0,
-    bytes.length,
-    bytes.length,
-    0,
-    -1,
-    clientId(0),
-    requestNumber(0),
-    requestNumber(0),
-  );
+  const write = new ShardWrite(replyTo, 0, 'put');
+  write.source = Buffer.from(`key ${key}`);
+  write.keyLength = write.source.length;
+  write.valueStart = write.keyLength;
   write.keyHash = (key & 1) + ((key & 2) << 12);
   return write;
 }

@@ -1,26 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clientId, millis, requestNumber } from '../../../../src/base/ids.ts';
+import { millis } from '../../../../src/base/ids.ts';
 import { limits } from '../../../../src/base/limits.ts';
 import { ShardWrite } from '../../../../src/core/shard/requests.ts';
 import { WriteQueue } from '../../../../src/core/shard/serving/write-queue.ts';
 
 function write(id: number, valueBytes = 1): ShardWrite {
-  const source = Buffer.alloc(1 + valueBytes);
-  return new ShardWrite(
-    { written: () => undefined },
-    id,
-    'put',
-    source,
-    0,
-    1,
-    1,
-    valueBytes,
-    -1,
-    clientId(0),
-    requestNumber(0),
-    requestNumber(0),
-  );
+  const made = new ShardWrite({ written: () => undefined }, id, 'put');
+  made.source = Buffer.alloc(1 + valueBytes);
+  made.keyLength = 1;
+  made.valueStart = 1;
+  made.wantedLength = valueBytes;
+  return made;
 }
 
 const ids = (queue: WriteQueue): number[] => queue.removeAll(() => true).map(({ id }) => id);

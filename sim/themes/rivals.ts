@@ -7,20 +7,19 @@
  * Each scene is a few faults that belong together. One alone reaches nothing: it takes an owner that does not know,
  * replicas that do not know either, and a reader who knows better, within a second.
  */
-import { balancedOwners } from '../src/core/rendezvous.ts';
-import { below } from '../src/env/random.ts';
-import type { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Fault } from './budget.ts';
-import { pick } from './budget.ts';
-import { gatewayHost, loggerHost } from './hosts.ts';
-import type { ClusterPlan, SidesPlan, WorkloadPlan, WorldPlan } from './plan.ts';
+import { balancedOwners } from '../../src/core/rendezvous.ts';
+import { below } from '../../src/env/random.ts';
+import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import { gatewayHost, loggerHost } from '../hosts.ts';
+import { pick } from '../pick.ts';
+import type { Fault, SidesPlan, Theme, ThemeParts } from '../plan.ts';
 
 const gateways = 2;
-/** Nothing happens before: keys are written, and known on both sides. */
+/** Time before the first scene, in which keys are written and become known on both sides. */
 const calmMs = 700;
-/** In which a taker that waits for a logger certainly reads the head once more: its pause and a tick. */
+/** Time in which a taker that waits for a logger certainly reads the head once more: its pause and a tick. */
 const takerRoundMs = 110;
-/** Between scenes, so that X owns its shards again. */
+/** Time between scenes, so that X owns its shards again. */
 const pauseMs = 350;
 
 interface Cast {
@@ -29,8 +28,8 @@ interface Cast {
   readonly y: string;
   readonly loggers: readonly string[];
   /**
-   * Which successors may not reach, and which X leaves: always the same one, since what stood on it alone could not be
-   * read without it.
+   * Logger that successors may not reach and that X leaves: always the same one, since what stood on it alone could not
+   * be read without it.
    */
   readonly unreached: string;
   readonly coldSealWaitMs: number;
@@ -46,14 +45,9 @@ interface Scene {
 
 type DrawScene = (random: SimulatedRandom, cast: Cast, atMs: number) => Scene;
 
-export interface Rivals {
-  readonly cluster: Partial<ClusterPlan>;
-  readonly world: Partial<WorldPlan>;
-  readonly workload: Partial<WorkloadPlan>;
-  readonly faults: readonly Fault[];
-}
+export const rivals: Theme = { name: 'rivals', draw };
 
-export function drawRivals(random: SimulatedRandom): Rivals {
+function draw(random: SimulatedRandom): ThemeParts {
   const loggers = pick(random, [2, 2, 3]);
   const shards = pick(random, [1, 1, 2, 4]);
   const coldSealWaitMs = pick(random, [300, 500]);
@@ -123,7 +117,7 @@ function ownerOf(shard: number, shards: number): number {
   return Number(owners.get(String(shard)));
 }
 
-/** Each once or twice in a life, in any order. */
+/** Scenes of a life, in any order. */
 const scenes: readonly DrawScene[] = [
   unaware,
   contested,
@@ -140,7 +134,7 @@ const scenes: readonly DrawScene[] = [
 function drawScenes(
   random: SimulatedRandom,
   cast: Cast,
-): Pick<Rivals, 'faults'> & Pick<SidesPlan, 'speaking'> & { readonly endMs: number } {
+): { readonly faults: readonly Fault[]; readonly speaking: SidesPlan['speaking']; readonly endMs: number } {
   const faults: Fault[] = [];
   const speaking: { fromMs: number; toMs: number }[] = [];
   let atMs = calmMs;
@@ -158,13 +152,16 @@ function shuffled<T>(random: SimulatedRandom, list: readonly T[]): T[] {
   return list.flatMap(() => left.splice(below(random, left.length), 1));
 }
 
-/** X hears nothing of its successor. */
+/** Scene: X hears nothing of its successor. */
 function unaware(random: SimulatedRandom, { x }: Cast, atMs: number): Scene {
   const lengthMs = 350 + below(random, 250);
   return { lengthMs, faults: [{ kind: 'replace', atMs, node: x, old: 'uninformed', unreached: [], forMs: lengthMs }] };
 }
 
-/** As before, and X's clients write while its successor, which has sealed one replica, still waits for another. */
+/**
+ * Scene: as `unaware`, and X's clients write while its successor, which has sealed one replica, still waits for
+ * another.
+ */
 function contested(random: SimulatedRandom, { x, unreached, coldSealWaitMs }: Cast, atMs: number): Scene {
   const lengthMs = 350 + below(random, 250) + coldSealWaitMs;
   return {
@@ -175,8 +172,8 @@ function contested(random: SimulatedRandom, { x, unreached, coldSealWaitMs }: Ca
 }
 
 /**
- * The successor does not reach one replica, and what the others, fenced ones, say reaches X late: only the one that is
- * not fenced answers.
+ * Scene: the successor does not reach one replica, and what the others, fenced ones, say reaches X late: only the one
+ * that is not fenced answers.
  */
 function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   const { x, loggers, unreached, coldSealWaitMs } = cast;
@@ -194,8 +191,8 @@ function deaf(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
 }
 
 /**
- * X changes its zone and is told so only after another took over. What waited at X for the new zone must be confirmed
- * by it.
+ * Scene: X changes its zone and is told so only after another took over. What waited at X for the new zone must be
+ * confirmed by it.
  */
 function belated(random: SimulatedRandom, { x, unreached }: Cast, atMs: number): Scene {
   const answerMs = 650 + below(random, 200);
@@ -210,7 +207,9 @@ function belated(random: SimulatedRandom, { x, unreached }: Cast, atMs: number):
   };
 }
 
-/** As before, and the loggers that fenced X are started again before X hears: they must not have forgotten. */
+/**
+ * Scene: as `belated`, and the loggers that fenced X are started again before X hears: they must not have forgotten.
+ */
 function forgotten(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   const { lengthMs, faults } = belated(random, cast, atMs);
   const restartMs = atMs + 200 + below(random, 150);
@@ -220,7 +219,7 @@ function forgotten(random: SimulatedRandom, cast: Cast, atMs: number): Scene {
   return { lengthMs, faults: [...faults, ...kills] };
 }
 
-/** X is sealed while one replica has less of what is in flight than the others. */
+/** Scene: X is sealed while one replica has less of what is in flight than the others. */
 function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
   const lengthMs = 350 + below(random, 250);
   return {
@@ -241,8 +240,8 @@ function divided(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): S
 }
 
 /**
- * X is started again and another one in its place. Both wait until they reach a logger, and then claim at once: the
- * coordinator takes what both ask in one batch, so that both read the same head and one of the claims is lost.
+ * Scene: X is started again and another one in its place. Both wait until they reach a logger, and then claim at once:
+ * the coordinator takes what both ask in one batch, so that both read the same head and one of the claims is lost.
  */
 function twice(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
   const alone = { atMs: atMs + 6, forMs: 100 + below(random, 100) };
@@ -261,8 +260,8 @@ function twice(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Sce
 }
 
 /**
- * What X says to the other gateway is lost with their connection, after X did it; and its zone changes before it is
- * asked again.
+ * Scene: the words of X to the other gateway are lost with their connection, after X did it; and its zone changes
+ * before it is asked again.
  */
 function unheard(random: SimulatedRandom, { x, y, unreached }: Cast, atMs: number): Scene {
   const forMs = 60 + below(random, 60);
@@ -277,7 +276,7 @@ function unheard(random: SimulatedRandom, { x, y, unreached }: Cast, atMs: numbe
   };
 }
 
-/** A replica acknowledges when X has given it up and is leaving the zone, which takes long: frozen is frozen. */
+/** Scene: a replica acknowledges when X has given it up and is leaving the zone, which takes long: frozen is frozen. */
 function overdue(random: SimulatedRandom, { x, unreached, loggerTimeoutMs }: Cast, atMs: number): Scene {
   const forMs = loggerTimeoutMs + 150 + below(random, 100);
   const answerMs = 400;
@@ -291,7 +290,7 @@ function overdue(random: SimulatedRandom, { x, unreached, loggerTimeoutMs }: Cas
   };
 }
 
-/** It would avoid the replica that it left in the scenes that follow. */
+/** A restart of X, which would else avoid the replica that it left in the scenes that follow. */
 function startAgain(node: string, atMs: number): Fault {
   return { kind: 'kill', atMs, node, how: 'process', downMs: 1 };
 }

@@ -2,22 +2,30 @@
  * Lives made for what loggers must keep (S3, S9, S17): long batches with a sync always under way, and faults in
  * sequences that chance hardly ever strings together:
  *
- *   torn tail        everything loses power in the middle of a sync, and the loggers once more when the tail has been told of
- *   failed tail      a sync fails and every gateway dies before it can react; the loggers lose power when the take-over has used what a scan found
+ *   torn tail        everything loses power in the middle of a sync, and the loggers once more when the tail is known
+ *   failed tail      a sync fails and every gateway dies before it can react; the loggers lose power when the take-over
+ *                    has used what a scan found
  *   failed sync      a sync fails, and the machine loses power before the process has come back
  *   busy usurper     a gateway is replaced while it goes on writing: seals find appends in the queue
  *   late appends     a logger restarts, and what was sent to it before arrives afterwards
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
  */
-import { below } from '../src/env/random.ts';
-import type { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { Cast, Fault } from './budget.ts';
-import { budget, pick } from './budget.ts';
-import type { ClusterPlan, WorkloadPlan, WorldPlan } from './plan.ts';
+import { below } from '../../src/env/random.ts';
+import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
+import { budget } from '../budget.ts';
+import type { Cast } from '../faults/actor.ts';
+import { pick } from '../pick.ts';
+import type { ClusterPlan, Fault, Theme, WorkloadPlan, WorldPlan } from '../plan.ts';
 
 const KIB = 1024;
 
-export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
+export const storage: Theme = {
+  name: 'storage',
+  draw: (random) => ({ cluster: drawCluster(random), world: drawWorld(random), workload: drawWorkload(random) }),
+  drawFaults,
+};
+
+function drawCluster(random: SimulatedRandom): Partial<ClusterPlan> {
   const loggers = pick(random, [1, 2, 2, 3]);
   return {
     gateways: pick(random, [1, 2, 2]),
@@ -34,7 +42,7 @@ export function storageCluster(random: SimulatedRandom): Partial<ClusterPlan> {
   };
 }
 
-export function storageWorld(random: SimulatedRandom): Partial<WorldPlan> {
+function drawWorld(random: SimulatedRandom): Partial<WorldPlan> {
   return {
     syncDelayMs: pick(random, [3, 6, 10]),
     syncDelaySpreadMs: pick(random, [0.5, 5]),
@@ -42,7 +50,7 @@ export function storageWorld(random: SimulatedRandom): Partial<WorldPlan> {
   };
 }
 
-export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
+function drawWorkload(random: SimulatedRandom): Partial<WorkloadPlan> {
   const clients = pick(random, [2, 3]);
   return {
     clients,
@@ -59,7 +67,7 @@ export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> 
       'put-many': pick(random, [0, 1]),
       'get-many': 0,
     },
-    // Of several blocks: what is lost must be more than the block that the next write touches.
+    // Values of several blocks: what is lost must be more than the block that the next write touches.
     valueBytesMax: pick(random, [4_000, 15_000]),
     durationMs: pick(random, [2_500, 4_000]),
     burstPercent: pick(random, [0, 50]),
@@ -69,7 +77,7 @@ export function storageWorkload(random: SimulatedRandom): Partial<WorkloadPlan> 
 
 type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
 
-export function drawStorageFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
+function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
   const count = 3 + below(random, 4);
   const faults = Array.from({ length: count }, () => pick(random, sequences)(random, cast, below(random, windowMs)));
   return faults
@@ -155,8 +163,8 @@ function lateAppends(random: SimulatedRandom, { loggers }: Cast, atMs: number): 
 }
 
 /**
- * The weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would not even
- * start.
+ * Sequence whose weather begins when the gateways are up again (20 ms) and about to claim (100 ms): earlier they would
+ * not even start.
  */
 function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: number): Fault[] {
   const kills = gateways.map(

@@ -1,0 +1,49 @@
+/** The plan of a seed: which theme, and what is drawn for it. */
+import { SimulatedRandom } from '../src/env/simulated/random.ts';
+import { drawFaults } from './faults/draw.ts';
+import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
+import { pick } from './pick.ts';
+import type { Plan, Theme } from './plan.ts';
+import { anything, drawCluster, drawWorkload, drawWorld } from './themes/anything.ts';
+import { blackout } from './themes/blackout.ts';
+import { rivals } from './themes/rivals.ts';
+import { storage } from './themes/storage.ts';
+
+/** Themes; of the sum of all `lives` so many are of each. */
+export const themes: readonly { readonly theme: Theme; readonly lives: number }[] = [
+  { theme: anything, lives: 4 },
+  { theme: rivals, lives: 2 },
+  { theme: storage, lives: 2 },
+  { theme: blackout, lives: 1 },
+];
+
+/** Time after the workload should have ended, within which faults may begin. */
+const faultsAfterMs = 500;
+
+export function drawPlan(seed: number): Plan {
+  const random = new SimulatedRandom(seed).fork('plan');
+  const theme = drawTheme(random);
+  const parts = theme.draw(random.fork(theme.name));
+  const cluster = { ...drawCluster(random.fork('cluster')), ...parts.cluster };
+  const world = { ...drawWorld(random.fork('world'), cluster), ...parts.world };
+  const workload = { ...drawWorkload(random.fork('workload'), cluster), ...parts.workload };
+  const cast = {
+    gateways: names(cluster.gateways, gatewayHost),
+    loggers: names(cluster.loggers, loggerHost),
+    clients: names(workload.clients, clientHost),
+  };
+  const draw = theme.drawFaults ?? drawFaults;
+  const faults = parts.faults ?? draw(random.fork('faults'), cast, workload.durationMs + faultsAfterMs);
+  return { seed, theme: theme.name, cluster, world, workload, faults };
+}
+
+function drawTheme(random: SimulatedRandom): Theme {
+  return pick(
+    random,
+    themes.flatMap(({ theme, lives }) => Array.from({ length: lives }, () => theme)),
+  );
+}
+
+function names(count: number, name: (id: number) => string): string[] {
+  return Array.from({ length: count }, (_, id) => name(id));
+}

@@ -1,0 +1,74 @@
+/** Nodes that die in the middle of what matters: at the transaction or the sync that a plan counts. */
+import { below } from '../../src/env/random.ts';
+import type { SimulatedNode } from '../node.ts';
+import { pick } from '../pick.ts';
+import type { FaultActor, FaultRow, HowKilled, Site, Stage } from './actor.ts';
+
+/** The node dies at its `count`th transaction or sync from then on. */
+export interface KillAtPlan {
+  readonly kind: 'kill-at';
+  readonly atMs: number;
+  readonly node: string;
+  readonly how: HowKilled;
+  readonly downMs: number;
+  readonly site: Site;
+  readonly count: number;
+  /** Hosts that lose power with it. */
+  readonly others: readonly string[];
+}
+
+/** Time after the turn in which the count is reached, at most: the node dies before the answer, or behind it. */
+const afterMsMax = 2;
+
+class Dooms implements FaultActor<KillAtPlan> {
+  readonly #stage: Stage;
+  readonly #dooms = new Map<SimulatedNode, { readonly fault: KillAtPlan; left: number }>();
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  inject(fault: KillAtPlan): void {
+    this.#dooms.set(this.#stage.node(fault.node), { fault, left: fault.count });
+  }
+
+  reached(node: SimulatedNode, site: Site): void {
+    const doom = this.#dooms.get(node);
+    if (doom === undefined || doom.fault.site !== site) return;
+    doom.left -= 1;
+    if (doom.left > 0) return;
+    this.#dooms.delete(node);
+    const { how, downMs, others } = doom.fault;
+    const stage = this.#stage;
+    stage.later(stage.random.fraction() * afterMsMax, () => {
+      stage.kill(node, how, downMs);
+      for (const other of others) if (other !== node.host) stage.kill(stage.node(other), 'power', downMs);
+    });
+  }
+
+  killed(node: SimulatedNode): void {
+    this.#dooms.delete(node);
+  }
+
+  heal(): void {
+    this.#dooms.clear();
+  }
+}
+
+export const killAt: FaultRow<KillAtPlan> = {
+  actor: Dooms,
+  draw(random, { cast, nodes, atMs, logger, how, downMs }) {
+    const site = below(random, 2) === 0 ? 'transact' : 'sync';
+    return {
+      kind: 'kill-at',
+      atMs,
+      node: site === 'sync' ? logger : pick(random, cast.gateways),
+      how,
+      downMs,
+      site,
+      count: 1 + below(random, 6),
+      others: pick(random, [[], [], cast.loggers, nodes]),
+    };
+  },
+  without: (fault, host) => ({ ...fault, others: fault.others.filter((name) => name !== host) }),
+};

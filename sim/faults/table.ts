@@ -1,0 +1,38 @@
+/**
+ * Table of all faults: a new one costs a file and a row here (and leaves `notYetSurvivable` of budget.ts). The order is
+ * part of what a seed means: weights are drawn in it, and healing goes in it.
+ */
+import type { FaultPlan, FaultRow } from './actor.ts';
+import { clockJump } from './clock-jump.ts';
+import { coordinator, coordinatorCut, coordinatorLate } from './coordinator.ts';
+import { isolate, refuse } from './isolate.ts';
+import { killAt } from './kill-at.ts';
+import { blackout, kill } from './kill.ts';
+import { lateAppends } from './late-appends.ts';
+import { block, cut, partition } from './paths.ts';
+import { pause } from './pause.ts';
+import { replace } from './replace.ts';
+import { failSync, hangSyncs, slowSyncs } from './syncs.ts';
+
+export const faultTable = {
+  kill,
+  blackout,
+  'kill-at': killAt,
+  pause,
+  cut,
+  block,
+  partition,
+  isolate,
+  refuse,
+  'slow-syncs': slowSyncs,
+  'hang-syncs': hangSyncs,
+  'fail-sync': failSync,
+  'late-appends': lateAppends,
+  coordinator,
+  'coordinator-cut': coordinatorCut,
+  'coordinator-late': coordinatorLate,
+  replace,
+  'clock-jump': clockJump,
+} as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
+
+export type FaultKind = keyof typeof faultTable;

@@ -1,0 +1,58 @@
+/** Settings that a life's plan gives to its nodes. */
+import type { ClusterRecord } from '../src/coordinator/cluster-record.ts';
+import type { GatewayOptions } from '../src/gateway/gateway.ts';
+import type { LoggerOptions } from '../src/logger/logger.ts';
+import type { SimulatedNode } from './node.ts';
+import type { ClusterPlan } from './plan.ts';
+
+export const ports = { client: 7_001, peer: 7_002, read: 7_003, write: 7_004 } as const;
+
+/**
+ * Size of a disk: more than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger
+ * map, which every start reads.
+ */
+const deviceBytes = 48 * 1024 * 1024;
+
+export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, host }: SimulatedNode): GatewayOptions {
+  return {
+    id,
+    gatewayCount: plan.gateways,
+    folder: '/data',
+    cluster,
+    clientAddress: `${host}:${ports.client}`,
+    peerAddress: `${host}:${ports.peer}`,
+    replicas: plan.replicas,
+    minReplicas: plan.minReplicas,
+    valueCacheBytes: plan.valueCacheBytes,
+    snapshotEveryBytes: plan.snapshotEveryBytes,
+    loggerTimeoutMs: plan.loggerTimeoutMs,
+    shardSettings: {
+      sealWaitMs: plan.sealWaitMs,
+      coldSealWaitMs: plan.coldSealWaitMs,
+      regrowDelayMs: plan.regrowDelayMs,
+      batchesInFlightMax: plan.batchesInFlightMax,
+      batchBytesTarget: plan.batchBytesTarget,
+    },
+  };
+}
+
+export function loggerOptions(
+  plan: ClusterPlan,
+  { cluster, zoneSize }: ClusterRecord,
+  { id, host }: SimulatedNode,
+): LoggerOptions {
+  return {
+    id,
+    folder: '/data',
+    cluster,
+    zoneSize,
+    readAddress: `${host}:${ports.read}`,
+    writeAddress: `${host}:${ports.write}`,
+    device: {
+      capacityBytes: deviceBytes,
+      alignment: plan.alignment,
+      extentBytes: plan.extentBytes,
+      prefillBytes: plan.prefillBytes,
+    },
+  };
+}

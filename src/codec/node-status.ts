@@ -1,0 +1,144 @@
+/**
+ * What a gateway tells of itself: the answer to `status` on its ports, which the CLI shows. Its own view; that of a
+ * shard is fullest at the owner. (What a logger tells stands in codec/logger-reports.ts.)
+ */
+import { limits } from '../base/limits.ts';
+import { fieldOf } from './fields.ts';
+import type { Field } from './fields.ts';
+import { MessageFormatError } from './message-reader.ts';
+import type { MessageReader } from './message-reader.ts';
+import type { MessageWriter } from './message-writer.ts';
+
+export interface GatewayStatus {
+  /** Number of the gateway in the configuration. */
+  readonly gateway: number;
+  readonly node: string;
+  readonly instance: string;
+  readonly cluster: string;
+  readonly shardCount: number;
+  /** Bytes of a zone. */
+  readonly zoneSize: number;
+  /** Connections that it has accepted, on both ports. */
+  readonly connections: number;
+  readonly loggers: readonly LoggerLine[];
+  readonly gateways: readonly GatewayLine[];
+  readonly valueCache: { readonly bytes: number; readonly capacity: number };
+  /** Catch-up messages that did not fit a peer's queue. */
+  readonly catchUpDropped: number;
+  /** Lines of all shards, in the order of their numbers. */
+  readonly shards: readonly ShardLine[];
+}
+
+/** A logger that the cluster knows, and whether this gateway is connected with it. */
+export interface LoggerLine {
+  readonly number: number;
+  readonly uuid: string;
+  readonly readAddress: string;
+  readonly writeAddress: string;
+  readonly connected: boolean;
+}
+
+/** A gateway that the cluster knows, this one included. */
+export interface GatewayLine {
+  readonly number: number;
+  readonly uuid: string;
+  readonly clientAddress: string;
+  readonly peerAddress: string;
+  readonly connected: boolean;
+}
+
+/** `owner` is what the coordinator says; the rest is this gateway's view. */
+export interface ShardLine {
+  readonly shard: number;
+  /** `loading` until its index is there. */
+  readonly role: string;
+  /** Step of a take-over under way, else ''. */
+  readonly step: string;
+  /** Number of the gateway that owns it, -1 when nobody does. */
+  readonly owner: number;
+  readonly epoch: number;
+  readonly openZone: number;
+  readonly replicas: readonly string[];
+  readonly sealedZones: number;
+  /** Bytes of the open zone that are committed. */
+  readonly committedLength: number;
+  readonly keys: number;
+  readonly indexBytes: number;
+  /** Bytes of log that a standby knows of and has not applied. */
+  readonly lag: number;
+  readonly queued: number;
+  /** Why the zone is being changed, '' when it is not. */
+  readonly changing: string;
+  readonly full: boolean;
+  /** Place in the log up to which the newest snapshot holds everything. */
+  readonly snapshot: { readonly zone: number; readonly offset: number };
+}
+
+export function writeGatewayStatus(out: MessageWriter, status: GatewayStatus): void {
+  out.value(status);
+}
+
+/** @throws MessageFormatError */
+export function readGatewayStatus(result: MessageReader): GatewayStatus {
+  const status = fieldOf(result.value(), 'status', (message) => new MessageFormatError(message, result.position));
+  const cache = status.at('valueCache');
+  return {
+    gateway: status.at('gateway').integer(),
+    node: status.at('node').text(),
+    instance: status.at('instance').text(),
+    cluster: status.at('cluster').text(),
+    shardCount: status.at('shardCount').integer(),
+    zoneSize: status.at('zoneSize').integer(),
+    connections: status.at('connections').integer(),
+    loggers: status.at('loggers').list(limits.loggerCountMax).map(loggerLine),
+    gateways: status.at('gateways').list(limits.gatewayCountMax).map(gatewayLine),
+    valueCache: { bytes: cache.at('bytes').integer(), capacity: cache.at('capacity').integer() },
+    catchUpDropped: status.at('catchUpDropped').integer(),
+    shards: status.at('shards').list(limits.shardCountMax).map(shardLine),
+  };
+}
+
+function loggerLine(line: Field): LoggerLine {
+  return {
+    number: line.at('number').integer(),
+    uuid: line.at('uuid').text(),
+    readAddress: line.at('readAddress').text(),
+    writeAddress: line.at('writeAddress').text(),
+    connected: line.at('connected').boolean(),
+  };
+}
+
+function gatewayLine(line: Field): GatewayLine {
+  return {
+    number: line.at('number').integer(),
+    uuid: line.at('uuid').text(),
+    clientAddress: line.at('clientAddress').text(),
+    peerAddress: line.at('peerAddress').text(),
+    connected: line.at('connected').boolean(),
+  };
+}
+
+function shardLine(line: Field): ShardLine {
+  const snapshot = line.at('snapshot');
+  return {
+    shard: line.at('shard').integer(),
+    role: line.at('role').text(),
+    step: line.at('step').text(),
+    owner: line.at('owner').integer(-1),
+    epoch: line.at('epoch').integer(),
+    openZone: line.at('openZone').integer(),
+    replicas: line
+      .at('replicas')
+      .list(limits.loggerCountMax)
+      .map((logger) => logger.text()),
+    sealedZones: line.at('sealedZones').integer(),
+    committedLength: line.at('committedLength').integer(),
+    keys: line.at('keys').integer(),
+    indexBytes: line.at('indexBytes').integer(),
+    lag: line.at('lag').integer(),
+    queued: line.at('queued').integer(),
+    changing: line.at('changing').text(),
+    full: line.at('full').boolean(),
+    snapshot: { zone: snapshot.at('zone').integer(), offset: snapshot.at('offset').integer() },
+  };
+}

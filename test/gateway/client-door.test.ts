@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { clientId } from '../../src/base/ids.ts';
+import { limits } from '../../src/base/limits.ts';
+import type { Field } from '../../src/codec/fields.ts';
+import { fieldOf } from '../../src/codec/fields.ts';
+import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
+import type { ShardEvent } from '../../src/core/shard/events.ts';
+import { ClientDoor } from '../../src/gateway/client-door.ts';
+import { ClientIds, Numbering } from '../../src/gateway/numbering.ts';
+import { Router } from '../../src/gateway/router.ts';
+import { TestbedDoor } from '../../src/gateway/testbed-door.ts';
+import { openChannel } from '../../src/rpc/channel.ts';
+import type { RpcChannel } from '../../src/rpc/channel-types.ts';
+import { serverOptions } from '../../src/rpc/options.ts';
+import { gatewayStatus } from '../support/gateway-status.ts';
+import type { RpcWorld } from '../support/rpc-world.ts';
+import { ask, Recorder, rpcWorld } from '../support/rpc-world.ts';
+
+const address = '10.0.0.9:7000';
+const cluster = 'c'.repeat(32);
+const gatewayClient = 5;
+const key = Buffer.from('key');
+const value = Buffer.from('value');
+
+interface Opened {
+  readonly world: RpcWorld;
+  readonly channel: RpcChannel;
+  /** What the shard was given, in short. */
+  readonly given: unknown[];
+  asked(method: string, params: readonly unknown[]): Promise<unknown>;
+}
+
+/** A door before a shard that is served here, and a connection to it. */
+async function openDoor(isPeer = false): Promise<Opened> {
+  const world = await rpcWorld();
+  const given: unknown[] = [];
+  const dispatch = (_: unknown, event: ShardEvent): void => {
+    if (event.event === 'write')
+      given.push([event.operation, event.condition, event.client, event.number, event.firstIncomplete]);
+    else if (event.event === 'read') given.push([event.wantsValue ? 'get' : 'has', String(event.key), event.stale]);
+    else given.push(event.event);
+  };
+  const runner = { shardCount: 1, shard: () => ({ role: 'owner' as const }), dispatch };
+  const router = new Router({
+    runner,
+    store: { ownerOf: () => 0 },
+    peers: { channel: () => undefined },
+    self: 0,
+    clock: world.clock,
+  });
+  const numbering = new Numbering(clientId(gatewayClient));
+  const door = new ClientDoor({
+    cluster,
+    gateway: 0,
+    node: 'a'.repeat(32),
+    instance: 'b'.repeat(16),
+    router,
+    runner,
+    numbering,
+    clientIds: new ClientIds(new MemoryCoordinator().client()),
+    testbed: new TestbedDoor(router, numbering),
+    map: () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] }),
+    status: () => gatewayStatus,
+    isPeer,
+  });
+  await world.network
+    .host('10.0.0.9')
+    .listen(address, (connection) => door.admit(openChannel(connection, world.clock, serverOptions(), door)));
+  const channel = openChannel(world.client.connect(address), world.clock, serverOptions(), new Recorder());
+  await world.run(10);
+  const asked = async (method: string, params: readonly unknown[]): Promise<unknown> => {
+    const outcomes: unknown[] = [];
+    ask(channel, outcomes, method, params);
+    await world.run(1_000);
+    return outcomes[0];
+  };
+  return { world, channel, given, asked };
+}
+
+function errorOf(outcome: unknown): unknown {
+  assert.ok(typeof outcome === 'object' && outcome !== null && 'error' in outcome && Array.isArray(outcome.error));
+  const members: readonly unknown[] = outcome.error;
+  return members[0];
+}
+
+test('requests reach their shard with the terms that were sent', async () => {
+  const { given, asked } = await openDoor();
+  await asked('put', [key, value, 300, 0, 7, 9, 8]);
+  await asked('delete', [key, -1, 7, 10, 8]);
+  await asked('get', [key, 1]);
+  await asked('has', [key]);
+  assert.deepEqual(given, [
+    ['put', 300, 7, 9, 8],
+    ['delete', -1, 7, 10, 8],
+    ['get', 'key', true],
+    ['has', 'key', false],
+  ]);
+});
+
+test('S15 a write without a client is numbered by the gateway', async () => {
+  const { given, asked } = await openDoor();
+  await asked('put', [key, value, -1, 0, 0, 0, 0]);
+  await asked('delete', [key, 0, 0, 99, 98]);
+  assert.deepEqual(given, [
+    ['put', -1, gatewayClient, 1, 1],
+    ['delete', 0, gatewayClient, 2, 1],
+  ]);
+});
+
+test('what breaks a limit or the form is refused, and the shard hears nothing', async () => {
+  const { given, asked } = await openDoor();
+  const long = Buffer.alloc(limits.keyBytesMax + 1);
+  const large = Buffer.alloc(limits.valueBytesMax + 1);
+  const none = Buffer.alloc(0);
+  for (const [method, params, code] of [
+    ['put', [none, value, -1, 0, 7, 9, 8], 'key-empty'],
+    ['put', [long, value, -1, 0, 7, 9, 8], 'key-too-long'],
+    ['put', [key, large, -1, 0, 7, 9, 8], 'value-too-large'],
+    ['put', [key, value, -1, 1, 7, 9, 8], 'bad-argument'],
+    ['put', [key, value], 'bad-argument'],
+    ['delete', [key, -1, 7, 8, 9], 'bad-argument'],
+    ['delete', [none, -1, 7, 9, 8], 'key-empty'],
+    ['get', [long, 0], 'key-too-long'],
+    ['get', [key, 2], 'bad-argument'],
+    ['has', [none], 'key-empty'],
+    ['has', [], 'bad-argument'],
+  ] as const)
+    assert.equal(errorOf(await asked(method, params)), code);
+  assert.deepEqual(given, []);
+});
+
+test('hello chooses the version, checks the cluster and hands out client ids', async () => {
+  const { asked } = await openDoor();
+  const welcome = async (hello: object): Promise<Field> => fieldOf(await asked('hello', [hello]), 'welcome');
+  assert.equal((await welcome({})).at('protocol').integer(), 1);
+  assert.equal((await welcome({ protocolMin: 1, protocolMax: 7, cluster, more: 1 })).at('client').integer(), 0);
+  const first = (await welcome({ wantsClientId: true })).at('client').integer(1);
+  const second = (await welcome({ wantsClientId: true })).at('client').integer(1);
+  assert.notEqual(first, second);
+});
+
+test('a hello that can not be served is refused with the reason', async () => {
+  const { asked } = await openDoor();
+  for (const [hello, code] of [
+    [{ protocolMin: 2, protocolMax: 3 }, 'protocol-version'],
+    [{ protocolMax: 0 }, 'protocol-version'],
+    [{ cluster: 'd'.repeat(32) }, 'wrong-cluster'],
+    [{ protocolMin: 'one' }, 'bad-argument'],
+    [{ wantsClientId: 1 }, 'bad-argument'],
+    ['hello', 'bad-argument'],
+  ] as const)
+    assert.equal(errorOf(await asked('hello', [hello])), code);
+});
+
+test('the peer port knows no methods of the testbed', async () => {
+  const client = await openDoor();
+  assert.deepEqual(await client.asked('nothing', []), {
+    error: "rpclib: server could not find function 'nothing' with argument count 0.",
+  });
+  const peer = await openDoor(true);
+  assert.equal(errorOf(await peer.asked('HandleWrite', [[2, 1, 'x']])), 'unknown-method');
+});
+
+test('status is answered in its form, on both ports', async () => {
+  for (const isPeer of [false, true]) {
+    const { asked } = await openDoor(isPeer);
+    assert.deepEqual(await asked('status', []), gatewayStatus);
+  }
+});

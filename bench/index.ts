@@ -9,7 +9,7 @@ import { loadSnapshot } from '../src/core/index/index-loader.ts';
 import { IndexSnapshot } from '../src/core/index/index-snapshot.ts';
 import { KeyIndex } from '../src/core/index/key-index.ts';
 import { OnceTable } from '../src/core/once/once-table.ts';
-import { ValueCache } from '../src/gateway/value-cache.ts';
+import { ValueCache } from '../src/gateway/shards/value-cache.ts';
 
 const cluster = uuid('0123456789abcdef0123456789abcdef');
 const place = { cluster, shard: shardId(0), zoneSize: 2 ** 28 };

@@ -17,7 +17,7 @@ import { SimulatedClock } from '../src/env/simulated/clock.ts';
 import { SimulatedDisk } from '../src/env/simulated/files.ts';
 import { SimulatedNetwork } from '../src/env/simulated/network.ts';
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
-import type { GatewayNode } from '../src/gateway/gateway.ts';
+import type { GatewayNode } from '../src/gateway/options.ts';
 import { startGateway } from '../src/gateway/gateway.ts';
 import type { LoggerNode } from '../src/logger/logger.ts';
 import { startLogger } from '../src/logger/logger.ts';

@@ -290,7 +290,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'values cached by shard, address without its zone',
     rule: 'S16',
-    file: 'src/gateway/value-fetcher.js',
+    file: 'src/gateway/shards/value-fetcher.js',
     find: '        const cached = this.#parts.cache.get(shard, read.lba);',
     replace:
       '        const cached = this.#parts.cache.get(shard, read.lba) ?? this.#parts.cache.get(shard, read.lba - this.#parts.zoneSize);',

@@ -1,6 +1,6 @@
 /** Settings that a life's plan gives to its nodes. */
 import type { ClusterRecord } from '../src/coordinator/cluster-record.ts';
-import type { GatewayOptions } from '../src/gateway/gateway.ts';
+import type { GatewayOptions } from '../src/gateway/options.ts';
 import type { LoggerOptions } from '../src/logger/logger.ts';
 import type { SimulatedNode } from './node.ts';
 import type { ClusterPlan } from './plan.ts';

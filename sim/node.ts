@@ -1,6 +1,6 @@
 /** A machine of the simulated cluster with the node on it: its disk outlives its processes. */
 import type { SimulatedDisk } from '../src/env/simulated/files.ts';
-import type { GatewayNode } from '../src/gateway/gateway.ts';
+import type { GatewayNode } from '../src/gateway/options.ts';
 import type { LoggerNode } from '../src/logger/logger.ts';
 import type { SimulatedProcess } from './world.ts';
 

@@ -26,8 +26,8 @@ import type { Clock } from '../env/clock.ts';
 import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
 import { HeldRequests } from './held-requests.ts';
 import type { MetadataStore } from './metadata-store.ts';
-import type { PeerLinks } from './peer-links.ts';
-import type { ShardRunner } from './shard-runner.ts';
+import type { PeerLinks } from './peers/peer-links.ts';
+import type { ShardRunner } from './shards/shard-runner.ts';
 
 type ShardRequest = ShardWrite | ShardRead;
 

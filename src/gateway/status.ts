@@ -1,12 +1,12 @@
 /** Gathers what a gateway tells of itself (codec/node-status.ts) from its parts. */
 import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
-import type { LoggerLinks } from './logger-links.ts';
+import type { LoggerLinks } from './loggers/logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
-import type { PeerLinks } from './peer-links.ts';
-import { allShards, type ShardRunner } from './shard-runner.ts';
-import type { Snapshots } from './snapshots.ts';
-import type { ValueCache } from './value-cache.ts';
+import type { PeerLinks } from './peers/peer-links.ts';
+import { allShards, type ShardRunner } from './shards/shard-runner.ts';
+import type { Snapshots } from './shards/snapshots.ts';
+import type { ValueCache } from './shards/value-cache.ts';
 
 export interface StatusParts {
   readonly id: number;

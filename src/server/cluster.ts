@@ -10,7 +10,8 @@ import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
 import { realEnvironment } from '../env/real/environment.ts';
-import { startGateway, type GatewayNode } from '../gateway/gateway.ts';
+import { startGateway } from '../gateway/gateway.ts';
+import type { GatewayNode } from '../gateway/options.ts';
 import { startLogger, type LoggerDeviceOptions, type LoggerNode } from '../logger/logger.ts';
 
 export interface ClusterOptions {

@@ -35,7 +35,7 @@ export type { Address, Connection, ConnectionHandler, Listener, Network } from '
 export type { Random } from '../env/random.ts';
 export { realEnvironment } from '../env/real/environment.ts';
 export { startGateway } from '../gateway/gateway.ts';
-export type { GatewayNode, GatewayOptions, GatewayWorld } from '../gateway/gateway.ts';
+export type { GatewayNode, GatewayOptions, GatewayWorld } from '../gateway/options.ts';
 export { startLogger } from '../logger/logger.ts';
 export type { LoggerDeviceOptions, LoggerNode, LoggerOptions, LoggerWorld } from '../logger/logger.ts';
 export { startCluster } from './cluster.ts';

@@ -1,6 +1,6 @@
 /**
  * What happens to a shard and what it wants done: `step(event): effects`. The shard is a pure machine; its shell
- * (gateway/shard-runner.ts) turns effects into messages and their answers into events.
+ * (gateway/shards/shard-runner.ts) turns effects into messages and their answers into events.
  */
 import type { Epoch, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clusterSettings, nodeSettings } from '../../base/settings.ts';

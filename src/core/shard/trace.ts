@@ -1,6 +1,6 @@
 /**
- * A view of shards at work: what each is told, and what it wants done. The shell offers it (gateway/shard-runner.ts),
- * for checkers and counters; the machines know nothing of it.
+ * A view of shards at work: what each is told, and what it wants done. The shell offers it
+ * (gateway/shards/shard-runner.ts), for checkers and counters; the machines know nothing of it.
  */
 import type { ShardEffect, ShardEvent } from './events.ts';
 import type { Shard } from './shard.ts';

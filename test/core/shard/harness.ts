@@ -21,7 +21,7 @@ import { decodeHead, decodeSealedZone, headKey } from '../../../src/core/shard/h
 import type { Failure, ReadReply, WriteReply, WriteResult } from '../../../src/core/shard/requests.ts';
 import { ShardRead, ShardWrite } from '../../../src/core/shard/requests.ts';
 import { Shard } from '../../../src/core/shard/shard.ts';
-import { catchUpOf } from '../../../src/gateway/catch-up.ts';
+import { catchUpOf } from '../../../src/gateway/peers/catch-up.ts';
 
 export const cluster = uuid('c'.repeat(32));
 export const shard = shardId(0);

@@ -1,5 +1,5 @@
 /**
- * PUT 2/5, next: gateway/shard-runner.ts. Encodes the next batch of a zone: the shard's own records first, then
+ * PUT 2/5, next: gateway/shards/shard-runner.ts. Encodes the next batch of a zone: the shard's own records first, then
  * clients' writes as they were decided, in order. Pure: it decides nothing and changes nothing but the writes' places.
  */
 import { assert } from '../../../base/assert.ts';

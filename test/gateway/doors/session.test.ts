@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { version } from '../../src/base/ids.ts';
-import type { Failure, WriteResult } from '../../src/core/shard/requests.ts';
-import { ShardRead, ShardWrite } from '../../src/core/shard/requests.ts';
-import { Session } from '../../src/gateway/session.ts';
-import { ask, openClient, rpcWorld } from '../support/rpc-world.ts';
+import { version } from '../../../src/base/ids.ts';
+import type { Failure, WriteResult } from '../../../src/core/shard/requests.ts';
+import { ShardRead, ShardWrite } from '../../../src/core/shard/requests.ts';
+import { Session } from '../../../src/gateway/doors/session.ts';
+import { ask, openClient, rpcWorld } from '../../support/rpc-world.ts';
 
 /** What a client is answered when `reply` answers its request. */
 async function answered(reply: (session: Session, id: number) => void): Promise<unknown> {

@@ -1,15 +1,15 @@
 /** This gateway's connections to the other gateways' peer ports: forwarded requests and catch-up. */
-import type { ShardId } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
-import type { Log } from '../base/log.ts';
-import { times } from '../base/times.ts';
-import type { GatewayMember } from '../coordinator/members.ts';
-import type { CatchUp } from '../core/shard/events.ts';
-import type { Timer } from '../env/clock.ts';
-import type { Environment } from '../env/environment.ts';
-import type { RpcChannel } from '../rpc/channel-types.ts';
-import { Link } from '../rpc/link.ts';
-import { clientOptions } from '../rpc/options.ts';
+import type { ShardId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
+import type { GatewayMember } from '../../coordinator/members.ts';
+import type { CatchUp } from '../../core/shard/events.ts';
+import type { Timer } from '../../env/clock.ts';
+import type { Environment } from '../../env/environment.ts';
+import type { RpcChannel } from '../../rpc/channel-types.ts';
+import { Link } from '../../rpc/link.ts';
+import { clientOptions } from '../../rpc/options.ts';
 import { catchUpMethod, writeCatchUp } from './catch-up.ts';
 
 export class PeerLinks {

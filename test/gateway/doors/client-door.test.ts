@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clientId } from '../../src/base/ids.ts';
-import { limits } from '../../src/base/limits.ts';
-import type { Field } from '../../src/codec/fields.ts';
-import { fieldOf } from '../../src/codec/fields.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
-import type { ShardEvent } from '../../src/core/shard/events.ts';
-import { ClientDoor } from '../../src/gateway/client-door.ts';
-import { ClientIds, Numbering } from '../../src/gateway/numbering.ts';
-import { Router } from '../../src/gateway/router.ts';
-import { TestbedDoor } from '../../src/gateway/testbed-door.ts';
-import { openChannel } from '../../src/rpc/channel.ts';
-import type { RpcChannel } from '../../src/rpc/channel-types.ts';
-import { serverOptions } from '../../src/rpc/options.ts';
-import { gatewayStatus } from '../support/gateway-status.ts';
-import type { RpcWorld } from '../support/rpc-world.ts';
-import { ask, Recorder, rpcWorld } from '../support/rpc-world.ts';
+import { clientId } from '../../../src/base/ids.ts';
+import { limits } from '../../../src/base/limits.ts';
+import type { Field } from '../../../src/codec/fields.ts';
+import { fieldOf } from '../../../src/codec/fields.ts';
+import { MemoryCoordinator } from '../../../src/coordinator/memory/memory.ts';
+import type { ShardEvent } from '../../../src/core/shard/events.ts';
+import { ClientDoor } from '../../../src/gateway/doors/client-door.ts';
+import { Greeting } from '../../../src/gateway/doors/greeting.ts';
+import { PeerDoor } from '../../../src/gateway/doors/peer-door.ts';
+import { Requests } from '../../../src/gateway/doors/requests.ts';
+import { Sessions } from '../../../src/gateway/doors/sessions.ts';
+import { ClientIds, Numbering } from '../../../src/gateway/numbering.ts';
+import { Router } from '../../../src/gateway/router.ts';
+import { TestbedDoor } from '../../../src/gateway/doors/testbed-door.ts';
+import { openChannel } from '../../../src/rpc/channel.ts';
+import type { RpcChannel } from '../../../src/rpc/channel-types.ts';
+import { serverOptions } from '../../../src/rpc/options.ts';
+import { gatewayStatus } from '../../support/gateway-status.ts';
+import type { RpcWorld } from '../../support/rpc-world.ts';
+import { ask, Recorder, rpcWorld } from '../../support/rpc-world.ts';
 
 const address = '10.0.0.9:7000';
 const cluster = 'c'.repeat(32);
@@ -50,20 +54,20 @@ async function openDoor(isPeer = false): Promise<Opened> {
     clock: world.clock,
   });
   const numbering = new Numbering(clientId(gatewayClient));
-  const door = new ClientDoor({
+  const map = () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] });
+  const greeting = new Greeting({
     cluster,
     gateway: 0,
     node: 'a'.repeat(32),
     instance: 'b'.repeat(16),
-    router,
-    runner,
-    numbering,
     clientIds: new ClientIds(new MemoryCoordinator().client()),
-    testbed: new TestbedDoor(router, numbering),
-    map: () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] }),
+    map,
     status: () => gatewayStatus,
-    isPeer,
   });
+  const common = { sessions: new Sessions(map), requests: new Requests(router, numbering, !isPeer), greeting };
+  const door = isPeer
+    ? new PeerDoor({ ...common, runner })
+    : new ClientDoor({ ...common, testbed: new TestbedDoor(router, numbering) });
   await world.network
     .host('10.0.0.9')
     .listen(address, (connection) => door.admit(openChannel(connection, world.clock, serverOptions(), door)));

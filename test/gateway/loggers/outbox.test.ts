@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
-import { limits } from '../../src/base/limits.ts';
-import { readAppend } from '../../src/codec/logger-appends.ts';
-import { MessageReader } from '../../src/codec/message-reader.ts';
-import { MessageWriter } from '../../src/codec/message-writer.ts';
-import type { ShardEvent } from '../../src/core/shard/events.ts';
-import { Outbox } from '../../src/gateway/outbox.ts';
-import { LoggerClient } from '../../src/rpc/logger-client.ts';
-import type { RpcChannel } from '../../src/rpc/channel-types.ts';
+import { epoch, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { limits } from '../../../src/base/limits.ts';
+import { readAppend } from '../../../src/codec/logger-appends.ts';
+import { MessageReader } from '../../../src/codec/message-reader.ts';
+import { MessageWriter } from '../../../src/codec/message-writer.ts';
+import type { ShardEvent } from '../../../src/core/shard/events.ts';
+import { Outbox } from '../../../src/gateway/loggers/outbox.ts';
+import { LoggerClient } from '../../../src/rpc/logger-client.ts';
+import type { RpcChannel } from '../../../src/rpc/channel-types.ts';
 
 /** How many items each message had, and how long it was. */
 interface Sent {

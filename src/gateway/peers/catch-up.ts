@@ -3,13 +3,13 @@
  *   [shard, epoch, zone, offset, end, records start, previous zone, previous length, shard time, heads:bin]
  * `heads` are the batch's records as they lie in the log, without their values.
  */
-import type { ShardId } from '../base/ids.ts';
-import { epoch, millis, shardId, zoneId } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
-import type { MessageReader } from '../codec/message-reader.ts';
-import { MessageFormatError } from '../codec/message-reader.ts';
-import type { MessageWriter } from '../codec/message-writer.ts';
-import type { CatchUp, Committed } from '../core/shard/events.ts';
+import type { ShardId } from '../../base/ids.ts';
+import { epoch, millis, shardId, zoneId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { MessageReader } from '../../codec/message-reader.ts';
+import { MessageFormatError } from '../../codec/message-reader.ts';
+import type { MessageWriter } from '../../codec/message-writer.ts';
+import type { CatchUp, Committed } from '../../core/shard/events.ts';
 
 export const catchUpMethod = 'HandleCatchup';
 

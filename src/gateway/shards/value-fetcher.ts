@@ -3,20 +3,21 @@
  * damage. Never a wrong byte: checksum, place and key are checked (S16). The confirmation of the read goes on meanwhile
  * (S7) and both must be there for the reply.
  */
-import { assert } from '../base/assert.ts';
-import { asBuffer } from '../base/bytes.ts';
-import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
-import { offsetOfLba, zoneOfLba } from '../base/ids.ts';
-import type { Log } from '../base/log.ts';
-import { decodeRecord, recordKind, zoneSeed } from '../codec/log-format.ts';
-import type { ReadAnswer } from '../codec/logger-protocol.ts';
-import type { Lost } from '../core/shard/events.ts';
-import type { ShardMetadata } from '../core/shard/head/metadata.ts';
-import type { ShardRead } from '../core/shard/requests.ts';
-import type { Random } from '../env/random.ts';
-import { below } from '../env/random.ts';
-import type { LoggerLinks } from './logger-links.ts';
-import type { MetadataStore } from './metadata-store.ts';
+import { assert } from '../../base/assert.ts';
+import { asBuffer } from '../../base/bytes.ts';
+import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { offsetOfLba, zoneOfLba } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import { decodeRecord, recordKind, zoneSeed } from '../../codec/log-format.ts';
+import type { ReadAnswer } from '../../codec/logger-protocol.ts';
+import type { Lost } from '../../core/shard/events.ts';
+import type { ShardMetadata } from '../../core/shard/head/metadata.ts';
+import type { ShardRead } from '../../core/shard/requests.ts';
+import type { Random } from '../../env/random.ts';
+import { below } from '../../env/random.ts';
+import type { LoggerLinks } from '../loggers/logger-links.ts';
+import type { LoggerPort } from '../loggers/logger-port.ts';
+import type { MetadataStore } from '../metadata-store.ts';
 import type { ValueCache } from './value-cache.ts';
 
 interface ZoneInfo {
@@ -41,7 +42,7 @@ export interface FetcherParts {
   readonly random: Random;
   readonly log: Log;
   readonly store: Pick<MetadataStore, 'shard'>;
-  readonly loggers: Pick<LoggerLinks, 'isUp' | 'read'>;
+  readonly loggers: Pick<LoggerLinks, 'isUp'> & { of(logger: Uuid): Pick<LoggerPort, 'read'> };
   readonly cache: ValueCache;
 }
 
@@ -87,7 +88,7 @@ export class ValueFetcher {
     const logger = search.order[attempt];
     if (logger === undefined) return this.#notFound(search);
     const offset = offsetOfLba(read.lba, this.#parts.zoneSize);
-    this.#parts.loggers.read(logger, shard, zone, offset, read.recordBytes, (answer) => {
+    this.#parts.loggers.of(logger).read(shard, zone, offset, read.recordBytes, (answer) => {
       const problem = this.#take(shard, read, info.seed, offset, answer);
       if (problem === undefined) return;
       if (answer.kind === 'lost') search.silent += 1;

@@ -1,18 +1,18 @@
 /**
  * One connected client (or gateway that forwards): answers its requests on its channel. The reply of a PUT leaves here.
  */
-import type { ErrorCode, Outcome } from '../base/errors.ts';
-import type { KvError } from '../base/errors.ts';
-import { writeError } from '../codec/client-protocol.ts';
+import type { ErrorCode, Outcome } from '../../base/errors.ts';
+import type { KvError } from '../../base/errors.ts';
+import { writeError } from '../../codec/client-protocol.ts';
 import {
   writeAbsent,
   writeDeleteAnswer,
   writeGetAnswer,
   writeHasAnswer,
   writePutAnswer,
-} from '../codec/client-requests.ts';
-import type { Failure, ReadReply, ShardRead, ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
-import type { RpcChannel } from '../rpc/channel-types.ts';
+} from '../../codec/client-requests.ts';
+import type { Failure, ReadReply, ShardRead, ShardWrite, WriteReply, WriteResult } from '../../core/shard/requests.ts';
+import type { RpcChannel } from '../../rpc/channel-types.ts';
 
 export class Session implements WriteReply, ReadReply {
   readonly channel: RpcChannel;

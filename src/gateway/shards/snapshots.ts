@@ -3,26 +3,29 @@
  * turns, each time so many bytes of log were applied and when the gateway closes; a lost or damaged one costs time,
  * never data (the log has everything).
  */
-import type { ShardId } from '../base/ids.ts';
-import { millis } from '../base/ids.ts';
-import { SnapshotLoader } from '../core/index/index-loader.ts';
-import { IndexSnapshot } from '../core/index/index-snapshot.ts';
-import { KeyIndex } from '../core/index/key-index.ts';
-import { OnceTable } from '../core/once/once-table.ts';
-import type { ShardState } from '../core/shard/following/apply.ts';
-import type { LogPosition } from '../core/shard/events.ts';
-import type { Shard } from '../core/shard/shard.ts';
-import type { Timer } from '../env/clock.ts';
-import { FilesError } from '../env/files.ts';
-import type { GatewayOptions, GatewayWorld } from './gateway.ts';
+import type { ShardId } from '../../base/ids.ts';
+import { millis } from '../../base/ids.ts';
+import { SnapshotLoader } from '../../core/index/index-loader.ts';
+import { IndexSnapshot } from '../../core/index/index-snapshot.ts';
+import { KeyIndex } from '../../core/index/key-index.ts';
+import { OnceTable } from '../../core/once/once-table.ts';
+import type { ShardState } from '../../core/shard/following/apply.ts';
+import type { LogPosition } from '../../core/shard/events.ts';
+import type { Shard } from '../../core/shard/shard.ts';
+import type { Timer } from '../../env/clock.ts';
+import { FilesError } from '../../env/files.ts';
+import type { GatewayOptions, GatewayWorld } from '../options.ts';
 
 const pieceBytes = 1024 * 1024;
 const checkEveryMs = 500;
 const dueBytesMin = 16 * 1024 * 1024;
 
+export type SnapshotOptions = Pick<GatewayOptions, 'folder' | 'cluster' | 'snapshotEveryBytes'>;
+type World = Pick<GatewayWorld, 'files' | 'clock' | 'random' | 'log'>;
+
 export class Snapshots {
-  readonly #options: GatewayOptions;
-  readonly #world: GatewayWorld;
+  readonly #options: SnapshotOptions;
+  readonly #world: World;
   readonly #positions = new Map<ShardId, LogPosition>();
   readonly #appliedAt = new Map<ShardId, number>();
   readonly #shards: Shard[] = [];
@@ -30,7 +33,7 @@ export class Snapshots {
   #writing: Promise<void> | undefined;
   #closed = false;
 
-  constructor(options: GatewayOptions, world: GatewayWorld) {
+  constructor(options: SnapshotOptions, world: World) {
     this.#options = options;
     this.#world = world;
   }

@@ -2,8 +2,8 @@
  * The testbed's methods on the client port, so that its unchanged rpclib client works. Its forms stand in
  * codec/testbed-protocol.ts.
  */
-import { KvError } from '../base/errors.ts';
-import type { MessageReader } from '../codec/message-reader.ts';
+import { KvError } from '../../base/errors.ts';
+import type { MessageReader } from '../../codec/message-reader.ts';
 import {
   decodeTestbedRequest,
   testbedKey,
@@ -14,12 +14,12 @@ import {
   writeTestbedBlock,
   writeTestbedMissing,
   writeTestbedSuccess,
-} from '../codec/testbed-protocol.ts';
-import type { Failure, ReadReply, WriteReply, WriteResult } from '../core/shard/requests.ts';
-import { ShardRead, ShardWrite } from '../core/shard/requests.ts';
-import type { RpcChannel } from '../rpc/channel-types.ts';
-import type { Numbering } from './numbering.ts';
-import type { Router } from './router.ts';
+} from '../../codec/testbed-protocol.ts';
+import type { Failure, ReadReply, WriteReply, WriteResult } from '../../core/shard/requests.ts';
+import { ShardRead, ShardWrite } from '../../core/shard/requests.ts';
+import type { RpcChannel } from '../../rpc/channel-types.ts';
+import type { Numbering } from '../numbering.ts';
+import type { Router } from '../router.ts';
 
 /** One request's way back. An outage is an RPC error, never "Success" and never an empty value. */
 class TestbedReply implements WriteReply, ReadReply {

@@ -1,18 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { clientId, instanceId, millis, requestNumber, shardId, uuid, version } from '../../src/base/ids.ts';
-import type { Log } from '../../src/base/log.ts';
-import { silent } from '../../src/base/log.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
-import type { ShardState } from '../../src/core/shard/following/apply.ts';
-import { shardDefaults } from '../../src/core/shard/events.ts';
-import { Shard } from '../../src/core/shard/shard.ts';
-import { SimulatedClock } from '../../src/env/simulated/clock.ts';
-import { SimulatedDisk } from '../../src/env/simulated/files.ts';
-import { SimulatedNetwork } from '../../src/env/simulated/network.ts';
-import { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import type { GatewayOptions } from '../../src/gateway/gateway.ts';
-import { Snapshots } from '../../src/gateway/snapshots.ts';
+import { clientId, instanceId, millis, requestNumber, shardId, uuid, version } from '../../../src/base/ids.ts';
+import type { Log } from '../../../src/base/log.ts';
+import { silent } from '../../../src/base/log.ts';
+import type { ShardState } from '../../../src/core/shard/following/apply.ts';
+import { shardDefaults } from '../../../src/core/shard/events.ts';
+import { Shard } from '../../../src/core/shard/shard.ts';
+import { SimulatedClock } from '../../../src/env/simulated/clock.ts';
+import { SimulatedDisk } from '../../../src/env/simulated/files.ts';
+import { SimulatedRandom } from '../../../src/env/simulated/random.ts';
+import type { SnapshotOptions } from '../../../src/gateway/shards/snapshots.ts';
+import { Snapshots } from '../../../src/gateway/shards/snapshots.ts';
 
 const MIB = 1024 * 1024;
 const shard = shardId(3);
@@ -26,29 +24,14 @@ class Machine {
   readonly disk = new SimulatedDisk({ random: new SimulatedRandom('disk'), clock: this.clock });
   readonly logged: string[] = [];
 
-  async start(changes: Partial<GatewayOptions> = {}): Promise<Snapshots> {
+  async start(changes: Partial<SnapshotOptions> = {}): Promise<Snapshots> {
     const random = new SimulatedRandom('gateway');
     const files = this.disk.process();
     await files.makeFolder('/data');
     const log: Log = (level, event) => (level === 'warn' ? this.logged.push(event) : silent(level, event));
-    const network = new SimulatedNetwork(this.clock, random.fork('network')).host('gateway0');
-    const coordinator = new MemoryCoordinator().client();
     return new Snapshots(
-      {
-        id: 0,
-        gatewayCount: 1,
-        folder: '/data',
-        cluster: record,
-        clientAddress: 'gateway0:1',
-        peerAddress: 'gateway0:2',
-        replicas: 1,
-        minReplicas: 1,
-        valueCacheBytes: 0,
-        snapshotEveryBytes: 64 * MIB,
-        loggerTimeoutMs: 1_000,
-        ...changes,
-      },
-      { clock: this.clock, random, files, network, coordinator, log },
+      { folder: '/data', cluster: record, snapshotEveryBytes: 64 * MIB, ...changes },
+      { clock: this.clock, random, files, log },
     );
   }
 
@@ -103,7 +86,7 @@ function machineOf(state: ShardState): Shard {
 }
 
 /** A gateway that runs with a state loaded from the disk. */
-async function running(machine: Machine, changes: Partial<GatewayOptions> = {}) {
+async function running(machine: Machine, changes: Partial<SnapshotOptions> = {}) {
   const snapshots = await machine.start(changes);
   const state = await machine.load(snapshots);
   snapshots.add(machineOf(state));
@@ -198,7 +181,7 @@ describe('a snapshot that is no use costs the time to read the log', () => {
     return machine;
   }
 
-  async function assertUnusable(machine: Machine, changes: Partial<GatewayOptions> = {}): Promise<void> {
+  async function assertUnusable(machine: Machine, changes: Partial<SnapshotOptions> = {}): Promise<void> {
     const snapshots = await machine.start(changes);
     const state = await machine.load(snapshots);
     assert.deepEqual([state.index.size, state.position], [0, { zone: 0, offset: 0 }]);

@@ -2,24 +2,24 @@
  * PUT 3/5, next: logger/requests.ts. Carries out what the shards want: sends their batches to the loggers, turns
  * answers into events, passes results on and tells the other gateways. Holds no protocol state of its own.
  */
-import { present, unreachable } from '../base/assert.ts';
-import { KvError } from '../base/errors.ts';
-import type { ShardId } from '../base/ids.ts';
-import { shardId } from '../base/ids.ts';
-import type { Log } from '../base/log.ts';
-import { times } from '../base/times.ts';
-import type { Coordinator } from '../coordinator/coordinator.ts';
-import { CoordinatorError } from '../coordinator/coordinator.ts';
-import type { Committed, ShardEffect, ShardEvent } from '../core/shard/events.ts';
-import type { Shard } from '../core/shard/shard.ts';
-import type { ShardTrace } from '../core/shard/trace.ts';
-import { tracedStep } from '../core/shard/trace.ts';
-import type { Clock, Timer } from '../env/clock.ts';
-import type { LoggerLinks } from './logger-links.ts';
-import type { MetadataStore } from './metadata-store.ts';
-import type { PeerLinks } from './peer-links.ts';
+import { present, unreachable } from '../../base/assert.ts';
+import { KvError } from '../../base/errors.ts';
+import type { ShardId } from '../../base/ids.ts';
+import { shardId } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
+import type { Coordinator } from '../../coordinator/coordinator.ts';
+import { CoordinatorError } from '../../coordinator/coordinator.ts';
+import type { Committed, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
+import type { Shard } from '../../core/shard/shard.ts';
+import type { ShardTrace } from '../../core/shard/trace.ts';
+import { tracedStep } from '../../core/shard/trace.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
+import type { LoggerLinks } from '../loggers/logger-links.ts';
+import type { MetadataStore } from '../metadata-store.ts';
+import type { PeerLinks } from '../peers/peer-links.ts';
 import type { ValueFetcher } from './value-fetcher.ts';
-import { catchUpOf } from './catch-up.ts';
+import { catchUpOf } from '../peers/catch-up.ts';
 
 const announceEveryTicks = times.announceEveryMs / times.shardTickMs;
 
@@ -31,7 +31,6 @@ export interface RunnerParts {
   readonly loggers: LoggerLinks;
   readonly peers: PeerLinks;
   readonly values: ValueFetcher;
-  readonly onRole: () => void;
   /** Sees every step of every shard. */
   readonly trace?: ShardTrace | undefined;
 }
@@ -46,11 +45,17 @@ export class ShardRunner {
   #timer: Timer | undefined;
   #ticks = 0;
   #closed = false;
+  #onRole = (): void => undefined;
 
   constructor(shardCount: number, parts: RunnerParts) {
     this.shardCount = shardCount;
     this.#byNumber = new Array<Shard | undefined>(shardCount).fill(undefined);
     this.#parts = parts;
+  }
+
+  /** Begins to tick. `onRole`: a shard took another role. REQUIRES: called once, before anything is dispatched. */
+  start(onRole: () => void): void {
+    this.#onRole = onRole;
     this.#tick();
   }
 
@@ -120,10 +125,11 @@ export class ShardRunner {
     switch (effect.effect) {
       case 'append':
         for (const logger of effect.loggers)
-          loggers.append(logger, shard, effect.zone, effect.epoch, effect.offset, effect.bytes);
+          loggers.of(logger).append(shard, effect.zone, effect.epoch, effect.offset, effect.bytes);
         return;
       case 'confirm':
-        for (const logger of effect.loggers) loggers.confirm(logger, shard, effect.zone, effect.epoch, effect.number);
+        for (const logger of effect.loggers)
+          loggers.of(logger).confirm(shard, effect.zone, effect.epoch, effect.number);
         return;
       case 'committed':
         return this.#committed(shard, effect);
@@ -137,13 +143,15 @@ export class ShardRunner {
         return effect.read.confirm();
       case 'seal':
         for (const logger of effect.loggers) {
-          loggers.seal(logger, shard, effect.zone, effect.epoch, (answer) =>
-            this.dispatch(shard, { event: 'sealed', logger, zone: effect.zone, epoch: effect.epoch, answer }),
-          );
+          loggers
+            .of(logger)
+            .seal(shard, effect.zone, effect.epoch, (answer) =>
+              this.dispatch(shard, { event: 'sealed', logger, zone: effect.zone, epoch: effect.epoch, answer }),
+            );
         }
         return;
       case 'finish':
-        for (const logger of effect.loggers) loggers.finish(logger, shard, effect.zone, effect.length);
+        for (const logger of effect.loggers) loggers.of(logger).finish(shard, effect.zone, effect.length);
         return;
       case 'load':
         return this.#load(shard);
@@ -153,14 +161,14 @@ export class ShardRunner {
         return this.#parts.peers.catchUp(shard, effect.catchUp);
       case 'read-log': {
         const { request } = effect;
-        loggers.read(request.logger, shard, request.zone, request.offset, request.length, (answer) => {
+        loggers.of(request.logger).read(shard, request.zone, request.offset, request.length, (answer) => {
           this.dispatch(shard, { event: 'log-read', request, bytes: answer.kind === 'ok' ? answer.value : undefined });
         });
         return;
       }
       case 'role':
         this.#parts.log('info', 'role', { shard, role: effect.role });
-        return this.#parts.onRole();
+        return this.#onRole();
       case 'note':
         return this.#parts.log(effect.level, effect.text, effect.fields);
       default:

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { entryOverheadBytes, ValueCache } from '../../src/gateway/value-cache.ts';
-import { seededRandom } from '../core/index/index-support.ts';
+import { entryOverheadBytes, ValueCache } from '../../../src/gateway/shards/value-cache.ts';
+import { seededRandom } from '../../core/index/index-support.ts';
 
 const value = (size: number, fill: number): Uint8Array => new Uint8Array(size).fill(fill);
 

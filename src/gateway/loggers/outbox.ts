@@ -2,13 +2,13 @@
  * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message,
  * all confirmations in one, all reads in one (docs/design.md sections 4 and 5).
  */
-import type { Epoch, ShardId, ZoneId } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
-import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';
-import type { Lost, Refused, ShardEvent } from '../core/shard/events.ts';
-import type { LoggerClient } from '../rpc/logger-client.ts';
-
-export type Dispatch = (shard: ShardId, event: ShardEvent) => void;
+import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem } from '../../codec/logger-protocol.ts';
+import type { Lost, Refused } from '../../core/shard/events.ts';
+import type { LoggerClient } from '../../rpc/logger-client.ts';
+import type { Dispatch } from './logger-port.ts';
+import { lost } from './logger-port.ts';
 
 interface PendingAppend extends AppendItem {
   readonly end: number;
@@ -22,7 +22,6 @@ interface PendingRead extends ReadItem {
   readonly onRead: (answer: ReadAnswer | Lost) => void;
 }
 
-const lost: Lost = { kind: 'lost' };
 /** Of batches in one message, beside which there is room for what is said of each. The largest batch is shorter. */
 const appendBytesMax = limits.frameBytesMax - 1024 * 1024;
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MessageFormatError, MessageReader } from '../../src/codec/message-reader.ts';
-import { MessageWriter } from '../../src/codec/message-writer.ts';
-import { catchUpOf, readCatchUp, writeCatchUp } from '../../src/gateway/catch-up.ts';
-import { Cluster, shard } from '../core/shard/harness.ts';
+import { MessageFormatError, MessageReader } from '../../../src/codec/message-reader.ts';
+import { MessageWriter } from '../../../src/codec/message-writer.ts';
+import { catchUpOf, readCatchUp, writeCatchUp } from '../../../src/gateway/peers/catch-up.ts';
+import { Cluster, shard } from '../../core/shard/harness.ts';
 
 function committedBatch() {
   const cluster = new Cluster(1, 1);

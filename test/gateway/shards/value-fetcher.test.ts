@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, instanceId, lbaOf, shardId, uuid, version, zoneId } from '../../src/base/ids.ts';
-import { silent } from '../../src/base/log.ts';
-import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
-import type { Lost } from '../../src/core/shard/events.ts';
-import type { ShardMetadata } from '../../src/core/shard/head/metadata.ts';
-import { ShardRead } from '../../src/core/shard/requests.ts';
-import { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import { ValueCache } from '../../src/gateway/value-cache.ts';
-import { ValueFetcher } from '../../src/gateway/value-fetcher.ts';
+import { epoch, instanceId, lbaOf, shardId, uuid, version, zoneId } from '../../../src/base/ids.ts';
+import { silent } from '../../../src/base/log.ts';
+import type { ReadAnswer } from '../../../src/codec/logger-protocol.ts';
+import type { Lost } from '../../../src/core/shard/events.ts';
+import type { ShardMetadata } from '../../../src/core/shard/head/metadata.ts';
+import { ShardRead } from '../../../src/core/shard/requests.ts';
+import { SimulatedRandom } from '../../../src/env/simulated/random.ts';
+import { ValueCache } from '../../../src/gateway/shards/value-cache.ts';
+import { ValueFetcher } from '../../../src/gateway/shards/value-fetcher.ts';
 
 const zoneSize = 64 * 1024;
 const loggers = ['1', '2'].map((digit) => uuid(digit.repeat(32)));
@@ -37,7 +37,9 @@ function errorOf(answers: readonly (ReadAnswer | Lost | undefined)[]): string {
     store: { shard: () => metadata },
     loggers: {
       isUp: (logger) => answers[loggers.indexOf(logger)] !== undefined,
-      read: (logger, _shard, _zone, _offset, _length, onRead) => onRead(answers[loggers.indexOf(logger)] ?? lost),
+      of: (logger) => ({
+        read: (_shard, _zone, _offset, _length, onRead) => onRead(answers[loggers.indexOf(logger)] ?? lost),
+      }),
     },
     cache: new ValueCache(0),
   });

@@ -2,10 +2,10 @@
  * Tells a logger that connects what it missed: zones that it still thinks open and that the metadata says are sealed
  * are finished, so that they give back what lies behind their end and are not scanned at the next start.
  */
-import type { ShardId, Uuid } from '../base/ids.ts';
-import type { ZoneStatus } from '../codec/logger-protocol.ts';
+import type { ShardId, Uuid } from '../../base/ids.ts';
+import type { ZoneStatus } from '../../codec/logger-protocol.ts';
 import type { LoggerLinks } from './logger-links.ts';
-import type { MetadataStore } from './metadata-store.ts';
+import type { MetadataStore } from '../metadata-store.ts';
 
 export class Reconciler {
   readonly #store: MetadataStore;
@@ -17,7 +17,7 @@ export class Reconciler {
   }
 
   loggerUp(logger: Uuid): void {
-    this.#loggers.reportZones(logger, (zones) => {
+    this.#loggers.of(logger).reportZones((zones) => {
       for (const zone of zones) {
         if (zone.state !== 'finished' && zone.shard < this.#store.shardCount) this.#consider(logger, zone);
       }
@@ -26,7 +26,7 @@ export class Reconciler {
 
   #consider(logger: Uuid, status: ZoneStatus): void {
     const length = this.#sealedLength(status.shard, status);
-    if (length !== undefined) this.#loggers.finish(logger, status.shard, status.zone, length);
+    if (length !== undefined) this.#loggers.of(logger).finish(status.shard, status.zone, length);
   }
 
   /** Undefined: still open, or not known here; 0: it ended before anything in it was committed. */

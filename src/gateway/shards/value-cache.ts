@@ -7,7 +7,7 @@
  * marked and unmarks the others. A read moves nothing, and values that are read only once leave sooner than with LRU,
  * so that a scan does not empty the cache.
  */
-import { assert } from '../base/assert.ts';
+import { assert } from '../../base/assert.ts';
 
 /** Reckoned for each value beside its bytes: map slot, node, typed array and its memory's header. */
 export const entryOverheadBytes = 256;

@@ -1,0 +1,99 @@
+/** `hello` and the other questions about the gateway itself that every door answers. */
+import { KvError } from '../../base/errors.ts';
+import { limits } from '../../base/limits.ts';
+import type { ShardMap, Welcome } from '../../codec/client-protocol.ts';
+import { protocolVersion } from '../../codec/client-protocol.ts';
+import { fieldOf } from '../../codec/fields.ts';
+import { arrayOf } from '../../codec/message-parts.ts';
+import type { MessageReader } from '../../codec/message-reader.ts';
+import type { GatewayStatus } from '../../codec/node-status.ts';
+import { writeGatewayStatus } from '../../codec/node-status.ts';
+import type { ClientIds } from '../numbering.ts';
+import type { Session } from './session.ts';
+
+export interface GreetingParts {
+  readonly cluster: string;
+  readonly gateway: number;
+  readonly node: string;
+  readonly instance: string;
+  readonly clientIds: ClientIds;
+  readonly map: () => ShardMap;
+  readonly status: () => GatewayStatus;
+}
+
+export class Greeting {
+  readonly #parts: GreetingParts;
+
+  constructor(parts: GreetingParts) {
+    this.#parts = parts;
+  }
+
+  /** False: the method is none of these. @throws KvError, MessageFormatError */
+  handle(session: Session, id: number, method: string, params: MessageReader): boolean {
+    switch (method) {
+      case 'hello':
+        this.#hello(session, id, params);
+        return true;
+      case 'map':
+        answer(session, id, this.#parts.map());
+        return true;
+      case 'status':
+        writeGatewayStatus(session.channel.beginAnswer(id), this.#parts.status());
+        session.channel.endAnswer();
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #hello(session: Session, id: number, params: MessageReader): void {
+    arrayOf(params, 1, 'hello');
+    const hello = fieldOf(params.value(), 'hello', (message) => new KvError('bad-argument', message));
+    const min = hello.optional('protocolMin')?.integer() ?? 1;
+    const max = hello.optional('protocolMax')?.integer() ?? min;
+    const protocol = Math.min(max, protocolVersion.max);
+    if (protocol < Math.max(min, protocolVersion.min)) {
+      throw new KvError(
+        'protocol-version',
+        `this gateway speaks protocol versions ${protocolVersion.min}..${protocolVersion.max}, the other side ${min}..${max}`,
+      );
+    }
+    const { cluster } = this.#parts;
+    const expected = hello.optional('cluster')?.text() ?? cluster;
+    if (expected !== cluster) throw new KvError('wrong-cluster', `this is cluster ${cluster}, not ${expected}`);
+    const wantsClientId = hello.optional('wantsClientId')?.boolean() ?? false;
+    session.wantsMap = true;
+    if (!wantsClientId) return this.#welcome(session, id, protocol, 0);
+    this.#parts.clientIds.take().then(
+      (client) => this.#welcome(session, id, protocol, client),
+      (error: unknown) =>
+        session.fail(
+          id,
+          'coordinator-unavailable',
+          `no client id can be had now: ${error instanceof Error ? error.message : String(error)}`,
+        ),
+    );
+  }
+
+  #welcome(session: Session, id: number, protocol: number, client: number): void {
+    const { cluster, gateway, node, instance } = this.#parts;
+    const welcome: Welcome = {
+      cluster,
+      protocol,
+      gateway,
+      node,
+      instance,
+      client,
+      keyBytesMax: limits.keyBytesMax,
+      valueBytesMax: limits.valueBytesMax,
+      clientWindow: limits.clientWindow,
+      map: this.#parts.map(),
+    };
+    answer(session, id, welcome);
+  }
+}
+
+function answer(session: Session, id: number, value: unknown): void {
+  session.channel.beginAnswer(id).value(value);
+  session.channel.endAnswer();
+}

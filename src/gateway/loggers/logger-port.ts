@@ -1,0 +1,60 @@
+/**
+ * A logger as shards see it: requests go out when the turn ends, answers come as events of the shard or by the callback,
+ * each exactly once. A logger that is not there answers `lost` to everything.
+ */
+import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { ReadAnswer, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
+
+export type Dispatch = (shard: ShardId, event: ShardEvent) => void;
+
+export interface LoggerPort {
+  /** Both connections are up. */
+  readonly isUp: boolean;
+  append(shard: ShardId, zone: ZoneId, epoch: Epoch, offset: number, bytes: Uint8Array): void;
+  confirm(shard: ShardId, zone: ZoneId, epoch: Epoch, number: number): void;
+  read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void;
+  seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void;
+  /** Best effort: what a logger misses it is told when it connects again (reconciler.ts). */
+  finish(shard: ShardId, zone: ZoneId, length: number): void;
+  /** Not called when there is no answer. */
+  reportZones(onAnswer: (zones: readonly ZoneStatus[]) => void): void;
+}
+
+export const lost: Lost = { kind: 'lost' };
+
+/** A logger that no member has the name of. */
+export class AbsentLogger implements LoggerPort {
+  readonly isUp = false;
+  readonly #logger: Uuid;
+  readonly #dispatch: Dispatch;
+
+  constructor(logger: Uuid, dispatch: Dispatch) {
+    this.#logger = logger;
+    this.#dispatch = dispatch;
+  }
+
+  append(shard: ShardId, zone: ZoneId): void {
+    this.#dispatch(shard, { event: 'append-failed', logger: this.#logger, zone, reason: lost });
+  }
+
+  confirm(shard: ShardId, zone: ZoneId): void {
+    this.#dispatch(shard, { event: 'confirm-failed', logger: this.#logger, zone, reason: lost });
+  }
+
+  read(...[, , , , onRead]: Parameters<LoggerPort['read']>): void {
+    onRead(lost);
+  }
+
+  seal(...[, , , onAnswer]: Parameters<LoggerPort['seal']>): void {
+    onAnswer(lost);
+  }
+
+  finish(): void {
+    // It is told when it is there.
+  }
+
+  reportZones(): void {
+    // It has nothing to report.
+  }
+}

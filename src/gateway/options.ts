@@ -1,0 +1,49 @@
+/** What a gateway is given: its place in the cluster, its settings, its world; and what who started it can do with it. */
+import type { InstanceId, Uuid } from '../base/ids.ts';
+import type { Log } from '../base/log.ts';
+import type { GatewayStatus } from '../codec/node-status.ts';
+import type { ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { Coordinator } from '../coordinator/coordinator.ts';
+import type { ShardSettings } from '../core/shard/events.ts';
+import type { ShardTrace } from '../core/shard/trace.ts';
+import type { Environment } from '../env/environment.ts';
+import type { Address } from '../env/network.ts';
+
+export interface GatewayOptions {
+  /** Number of the gateway among the members, from 0. */
+  readonly id: number;
+  /** Gateways that the cluster is expected to have: numbers below it are members before they have come. */
+  readonly gatewayCount: number;
+  readonly folder: string;
+  readonly cluster: ClusterRecord;
+  readonly clientAddress: Address;
+  readonly peerAddress: Address;
+  /** Replicas wanted for each zone; fewer when fewer loggers live, down to `minReplicas`. */
+  readonly replicas: number;
+  readonly minReplicas: number;
+  /** Bytes; 0: no value cache. */
+  readonly valueCacheBytes: number;
+  /**
+   * Bytes of log applied after which a snapshot of a shard's index is taken, earlier when the index is smaller.
+   */
+  readonly snapshotEveryBytes: number;
+  readonly loggerTimeoutMs: number;
+  readonly shardSettings?: Partial<ShardSettings>;
+}
+
+export type GatewayWorld = Environment & {
+  readonly coordinator: Coordinator;
+  readonly log: Log;
+  /** Sees every step of every shard; nobody does by default. */
+  readonly trace?: ShardTrace;
+};
+
+export interface GatewayNode {
+  readonly uuid: Uuid;
+  readonly instance: InstanceId;
+  readonly clientAddress: Address;
+  readonly peerAddress: Address;
+  status(): GatewayStatus;
+  /** Stops serving, writes snapshots, lets go of everything. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,92 @@
+/**
+ * Which index is loaded when: the gateway's own shards first, which clients wait for, those of others behind them.
+ *
+ *   loadOwn --> claim --all taken, or too late--> the others, one after another
+ *
+ * It owns the order of loading, and that a shard hears of what happened before it was there. It does not own which
+ * shards are at home here (core/ownership), nor what a shard does.
+ */
+import type { ShardId } from '../../base/ids.ts';
+import { times } from '../../base/times.ts';
+import type { ShardSettings } from '../../core/shard/events.ts';
+import type { Owner } from '../../core/shard/head/metadata.ts';
+import { Shard } from '../../core/shard/shard.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
+import type { LoggerLinks } from '../loggers/logger-links.ts';
+import type { MetadataStore } from '../metadata-store.ts';
+import { allShards, type ShardRunner } from './shard-runner.ts';
+import type { Snapshots } from './snapshots.ts';
+
+export interface LoaderParts {
+  readonly clock: Clock;
+  readonly store: MetadataStore;
+  readonly loggers: LoggerLinks;
+  readonly runner: ShardRunner;
+  readonly snapshots: Snapshots;
+  readonly self: Owner;
+  readonly settings: ShardSettings;
+}
+
+export class ShardLoader {
+  readonly #parts: LoaderParts;
+  /** The own shards are being taken, or were. */
+  #hasClaimed = false;
+  #timer: Timer | undefined;
+  #standbys: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(parts: LoaderParts) {
+    this.#parts = parts;
+  }
+
+  async loadOwn(own: readonly ShardId[]): Promise<void> {
+    for (const shard of own) await this.#load(shard);
+  }
+
+  /** S2: also those that this gateway owned before it restarted are claimed anew. */
+  claim(own: readonly ShardId[]): void {
+    const { clock, runner } = this.#parts;
+    for (const shard of own) runner.dispatch(shard, { event: 'claim', nowMs: clock.now() });
+    this.#hasClaimed = true;
+    this.#timer = clock.after(times.standbysWaitMs, () => this.#loadStandbys());
+    this.roleChanged();
+  }
+
+  /** A shard took another role: when none is being taken, the others can be loaded. */
+  roleChanged(): void {
+    const taking = this.#parts.runner.shards.some((shard) => shard.role === 'taking');
+    if (this.#hasClaimed && !taking) this.#loadStandbys();
+  }
+
+  async #load(shard: ShardId): Promise<void> {
+    const { snapshots, runner, self, settings, clock } = this.#parts;
+    const state = await snapshots.load(shard);
+    if (this.#closed) return;
+    const machine = new Shard(state, self, settings, clock.now());
+    runner.add(machine);
+    snapshots.add(machine);
+  }
+
+  #loadStandbys(): void {
+    if (this.#standbys !== undefined || this.#closed) return;
+    this.#timer?.cancel();
+    this.#standbys = this.#loadOthers();
+  }
+
+  async #loadOthers(): Promise<void> {
+    const { runner, loggers, store } = this.#parts;
+    for (const shard of allShards(runner.shardCount)) {
+      if (runner.shard(shard) !== undefined || this.#closed) continue;
+      await this.#load(shard);
+      loggers.forEachUp((logger, alignment) => runner.dispatch(shard, { event: 'logger-up', logger, alignment }));
+      runner.dispatch(shard, { event: 'metadata', metadata: store.shard(shard), loaded: false });
+    }
+  }
+
+  /** Loads nothing more; waits for what is being loaded. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    await this.#standbys;
+  }
+}

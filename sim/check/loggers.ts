@@ -10,7 +10,7 @@ import { Violation } from './violation.ts';
 export interface ZoneCopy {
   readonly shard: number;
   readonly zone: number;
-  /** Its name, which outlives the process (S10). */
+  /** Name of the copy, which outlives the process (S10). */
   readonly copyId: string;
   /** End of what was acknowledged. */
   acknowledged: number;

@@ -1,6 +1,6 @@
 /**
- * What clients say to gateways on the client port, and gateways to each other on the peer port (docs/protocol.md), over
- * MessagePack-RPC. put, delete, get and has are written and read in codec/client-requests.ts.
+ * Protocol of the client port and of the peer port between gateways (docs/protocol.md), over MessagePack-RPC. put,
+ * delete, get and has are written and read in codec/client-requests.ts.
  *
  *   hello  [map: role, protocolMin, protocolMax, cluster?, node?, instance?, wantsClientId?]  -> map: Welcome
  *   put    [key:bin, value:bin, condition:int, expiresAt:int, client:int, number:int, first:int]  -> version:int

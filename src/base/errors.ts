@@ -56,6 +56,10 @@ export const errorTable = {
   },
   'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
   'data-damaged': { meaning: 'a data folder is damaged beyond what replicas can heal', retryable: false },
+  'metadata-regressed': {
+    meaning: 'the loggers know more of the shard than the coordinator: its file is an older one',
+    retryable: false,
+  },
   'settings-differ': {
     meaning: 'a setting that never changes differs from what the cluster was created with',
     retryable: false,

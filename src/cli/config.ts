@@ -44,6 +44,7 @@ export interface ClusterConfig {
   readonly valueCacheBytes: number;
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  readonly firstHandWaitMs: number;
   readonly device: DeviceSettings;
 }
 
@@ -122,6 +123,7 @@ const configShape = z.strictObject(
     valueCacheBytes: integer('valueCacheBytes').optional(),
     snapshotEveryBytes: integer('snapshotEveryBytes').optional(),
     loggerTimeoutMs: integer('loggerTimeoutMs').optional(),
+    firstHandWaitMs: integer('firstHandWaitMs').optional(),
     device: z
       .strictObject(
         {
@@ -215,6 +217,7 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     valueCacheBytes: value('valueCacheBytes'),
     snapshotEveryBytes: value('snapshotEveryBytes'),
     loggerTimeoutMs: value('loggerTimeoutMs'),
+    firstHandWaitMs: value('firstHandWaitMs'),
     device: {
       capacityBytes: device('capacityBytes'),
       alignment: device('alignment'),

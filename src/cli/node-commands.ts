@@ -93,7 +93,7 @@ function startNode(kind: NodeKind, id: number, world: NodeWorld): Promise<Runnin
 async function gateway(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
   const { peerAddress, clientAddress } = portsOf(config.gateways, id);
   const folder = path.join(config.dir, `gateway-${id}`);
-  const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs } = config;
+  const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs } = config;
   const node = await startGateway(
     {
       id,
@@ -107,6 +107,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
       valueCacheBytes,
       snapshotEveryBytes,
       loggerTimeoutMs,
+      firstHandWaitMs,
     },
     { ...io.environment, coordinator, log },
   );

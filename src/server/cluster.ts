@@ -35,6 +35,8 @@ export interface ClusterOptions {
   readonly snapshotEveryBytes?: number;
   /** Default 2,000. */
   readonly loggerTimeoutMs?: number;
+  /** Default 30,000; 0: for ever. */
+  readonly firstHandWaitMs?: number;
   /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
@@ -152,8 +154,9 @@ function gatewaySettings(options: ClusterOptions) {
     valueCacheBytes = clusterSettings.valueCacheBytes.default,
     snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
+    firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
   } = options;
-  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
+  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

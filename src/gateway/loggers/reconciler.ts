@@ -1,26 +1,46 @@
 /**
- * Tells a logger that connects what it missed: zones that it still thinks open and that the metadata says are sealed
- * are finished, so that they give back what lies behind their end and are not scanned at the next start.
+ * Tells loggers what they missed: zones that they still think open and that the metadata says are sealed are finished,
+ * so that they give back what lies behind their end and are not scanned at the next start. Only a shard's owner does
+ * so: its claim has shown that the metadata did not go back (S20).
  */
 import type { ShardId, Uuid } from '../../base/ids.ts';
+import { times } from '../../base/times.ts';
 import type { ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
 import type { LoggerLinks } from './logger-links.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 
 export class Reconciler {
   readonly #store: MetadataStore;
   readonly #loggers: LoggerLinks;
+  readonly #clock: Clock;
+  readonly #owns: (shard: ShardId) => boolean;
+  #timer: Timer | undefined;
 
-  constructor(store: MetadataStore, loggers: LoggerLinks) {
+  constructor(store: MetadataStore, loggers: LoggerLinks, clock: Clock, owns: (shard: ShardId) => boolean) {
     this.#store = store;
     this.#loggers = loggers;
+    this.#clock = clock;
+    this.#owns = owns;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  /** Shards that were gained together are looked at together. */
+  ownersChanged(): void {
+    this.#timer ??= this.#clock.after(times.reconcileDelayMs, () => {
+      this.#timer = undefined;
+      this.#loggers.forEachUp(({ logger }) => this.loggerUp(logger));
+    });
   }
 
   loggerUp(logger: Uuid): void {
     this.#loggers.of(logger).reportZones((zones) => {
-      for (const zone of zones) {
-        if (zone.state !== 'finished' && zone.shard < this.#store.shardCount) this.#consider(logger, zone);
-      }
+      for (const zone of zones)
+        if (zone.state !== 'finished' && zone.shard < this.#store.shardCount && this.#owns(zone.shard))
+          this.#consider(logger, zone);
     });
   }
 

@@ -3,11 +3,10 @@
  * waits for it.
  */
 import { assert } from '../../../base/assert.ts';
-import type { Epoch, Millis, ZoneId } from '../../../base/ids.ts';
+import type { Millis, ZoneId } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
 import type { DecodedRecord } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
-import { zoneSeed } from '../../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import { advance, applyDecoded, eachRecord, isApplicable } from './apply.ts';
 import type { CatchUp, LogRead, ShardEffect } from '../events.ts';
@@ -24,7 +23,6 @@ export class ShardFollower {
   #target: { readonly zone: ZoneId; readonly end: number } | undefined;
   #retryAtMs = 0;
   #tail: ReadTail | undefined;
-  #told: { readonly zone: ZoneId; readonly epoch: Epoch; readonly seed: number } | undefined;
 
   constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
     this.#state = state;
@@ -93,11 +91,11 @@ export class ShardFollower {
    */
   #applyHeads(event: CatchUp): boolean {
     const bytes = asBuffer(event.heads);
-    const seed = this.#seedOf(event);
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
     let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
-    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
+    // Heads have no checksums: what a peer sends is checked by the connection and by `isApplicable`.
+    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, 0, true, (record, offset) => {
       sound &&= isApplicable(this.#state, event.zone, offset, record);
       records.push(record);
       offsets.push(offset);
@@ -107,15 +105,6 @@ export class ShardFollower {
       applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
     return true;
-  }
-
-  /** Of the zone that the owner writes: the same for thousands of batches. */
-  #seedOf({ zone, epoch }: CatchUp): number {
-    if (this.#told?.zone !== zone || this.#told.epoch !== epoch) {
-      const { cluster, shard } = this.#state;
-      this.#told = { zone, epoch, seed: zoneSeed({ cluster, shard, zone, epoch }) };
-    }
-    return this.#told.seed;
   }
 
   #apply(batch: ReadBatch): void {
@@ -133,15 +122,23 @@ export class ShardFollower {
   #missing(): Segment[] {
     const { zone: at, offset } = this.#state.position;
     const segments: Segment[] = [];
-    for (const { zone, epoch, length, replicas, former } of this.#metadata?.zones ?? []) {
+    for (const { zone, epoch, instance, length, replicas, former } of this.#metadata?.zones ?? []) {
       if (zone < at) continue;
-      segments.push({ zone, epoch, from: zone === at ? offset : 0, to: length, holders: [...replicas, ...former] });
+      segments.push({
+        zone,
+        epoch,
+        instance,
+        from: zone === at ? offset : 0,
+        to: length,
+        holders: [...replicas, ...former],
+      });
     }
     const open = this.#metadata?.head?.openZone;
     if (open !== undefined && this.#target?.zone === open.zone && open.zone >= at) {
       segments.push({
         zone: open.zone,
         epoch: open.epoch,
+        instance: open.instance,
         from: open.zone === at ? offset : 0,
         to: this.#target.end,
         holders: open.replicas,

@@ -4,9 +4,10 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { realEnvironment } from '../env/real/environment.ts';
 import { ProcessHold } from '../env/real/process-hold.ts';
+import { standardSink } from '../env/real/standard-output.ts';
 import { realSpawn } from './child-process.ts';
 import { exitCodes } from './exit-codes.ts';
-import type { CliIo, Output, SupervisorLink } from './io.ts';
+import { StreamOutput, type CliIo, type SupervisorLink } from './io.ts';
 import { runCli } from './program.ts';
 
 /** What is left open when a command is done is a bug, and must not keep a person waiting. */
@@ -16,8 +17,6 @@ const orphanMs = 3_000;
 
 const environment = realEnvironment();
 const hold = new ProcessHold();
-// A reader of our output that went away (`| head`) ends the program quietly.
-process.stdout.on('error', () => process.exit(exitCodes.failed));
 hold.hold();
 process.exitCode = await runCli(
   { io: processIo(), version: packageVersion(), spawn: realSpawn(fileURLToPath(import.meta.url), environment.clock) },
@@ -29,8 +28,8 @@ environment.clock.after(lingerMs, () => process.exit());
 
 function processIo(): CliIo {
   return {
-    out: output(process.stdout),
-    err: output(process.stderr),
+    out: new StreamOutput('standard output', standardSink(process.stdout), process.stdout),
+    err: new StreamOutput('standard error', standardSink(process.stderr), process.stderr),
     input: process.stdin,
     terminal: process.stdout,
     variables: process.env,
@@ -45,18 +44,6 @@ function processIo(): CliIo {
       return () => {
         for (const { name, listener } of listeners) process.off(name, listener);
       };
-    },
-  };
-}
-
-function output(stream: NodeJS.WriteStream): Output {
-  return {
-    write: (text) => void stream.write(text),
-    writeBytes: (bytes) => void stream.write(bytes),
-    flush: (text) => new Promise((resolve) => stream.write(text, () => resolve())),
-    isTerminal: stream.isTTY,
-    get columns() {
-      return stream.isTTY ? stream.columns : 80;
     },
   };
 }

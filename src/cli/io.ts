@@ -99,17 +99,25 @@ export class StreamOutput implements Output {
 /** The own end of the channel to the supervisor, in a process that `up` supervises. */
 export interface SupervisorLink {
   send(message: NodeMessage): void;
-  /** The supervisor wants this process to stop, or is gone. Called at most once. */
+  /** The supervisor wants this process to stop, or is gone. */
   onStop(callback: (why: string) => void): void;
+  /** The supervisor stops: it says when this process is to. */
+  onStopping(callback: () => void): void;
 }
+
+/**
+ * Signals that ask to stop, from Ctrl-C, Ctrl-\, a terminal that closes, init systems, containers, process managers.
+ */
+export const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGPWR'] as const;
+export type StopSignal = (typeof stopSignals)[number];
 
 /** From a node to its supervisor. */
 export type NodeMessage =
   | { readonly kind: 'ready'; readonly serves: string }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };
-/** From the supervisor to a node. */
+/** From the supervisor to a node. `stopping`: the supervisor stops, and will say `stop` when this node's turn comes. */
 export interface SupervisorMessage {
-  readonly kind: 'stop';
+  readonly kind: 'stopping' | 'stop';
 }
 
 export interface CliIo {
@@ -124,8 +132,13 @@ export interface CliIo {
   readonly pid: number;
   readonly environment: Environment;
   readonly supervisor: SupervisorLink | undefined;
-  /** SIGINT and SIGTERM, as often as they come. Returns how to stop listening. */
-  onSignal(callback: (name: 'SIGINT' | 'SIGTERM') => void): () => void;
+  /** Each of `stopSignals`, as often as it comes. Returns how to stop listening. */
+  onSignal(callback: (name: StopSignal) => void): () => void;
+  /**
+   * npm started this process and is gone: a shell between the two does not hand on the signal that ended it. Called at
+   * most once. Returns how to stop listening.
+   */
+  onParentGone(callback: () => void): () => void;
 }
 
 /** How to call this program, for hints: a checkout is used through npm. */

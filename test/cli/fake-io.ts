@@ -1,6 +1,6 @@
 /** A command's process for tests: output in memory, no terminal, signals on demand. */
 import { Readable } from 'node:stream';
-import { StreamOutput, type CliIo } from '../../src/cli/io.ts';
+import { StreamOutput, type CliIo, type StopSignal } from '../../src/cli/io.ts';
 import { runCli } from '../../src/cli/program.ts';
 import type { Spawn } from '../../src/cli/supervisor.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
@@ -28,7 +28,7 @@ class MemoryOutput extends StreamOutput {
 }
 
 export interface FakeIo extends CliIo {
-  readonly signal: (name: 'SIGINT' | 'SIGTERM') => void;
+  readonly signal: (name: StopSignal) => void;
   readonly outBytes: () => Buffer;
   readonly outText: () => string;
   readonly errText: () => string;
@@ -45,7 +45,7 @@ export interface FakeOptions {
 export function fakeIo(folder: string, options: FakeOptions = {}): FakeIo {
   const out = new MemoryOutput('standard output', options.outFails);
   const err = new MemoryOutput('standard error', options.errFails);
-  const listeners = new Set<(name: 'SIGINT' | 'SIGTERM') => void>();
+  const listeners = new Set<(name: StopSignal) => void>();
   return {
     out,
     err,
@@ -60,6 +60,7 @@ export function fakeIo(folder: string, options: FakeOptions = {}): FakeIo {
       listeners.add(callback);
       return () => listeners.delete(callback);
     },
+    onParentGone: () => () => undefined,
     signal: (name) => {
       for (const listener of listeners) listener(name);
     },

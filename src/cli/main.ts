@@ -93,7 +93,8 @@ function watchParent(callback: () => void): () => void {
 function supervisorLink(): SupervisorLink {
   return {
     send: (message) => {
-      if (process.connected) process.send?.(message);
+      // Who hears it may end meanwhile: that is told by 'disconnect'.
+      if (process.connected) process.send?.(message, () => undefined);
     },
     onStop: (callback) => {
       const onGone = (): void => {

@@ -37,9 +37,9 @@ async function writeProcesses(files: Files, dir: string, { supervisor, processes
   await writeText(files, path.join(dir, processesName), `${JSON.stringify(content, null, 2)}\n`);
 }
 
-/** Undefined when there is none, or not one of ours: it is for information only. */
+/** Undefined when there is none, it can't be read, or is not one of ours: it is for information only. */
 export async function readProcesses(files: Files, dir: string): Promise<Processes | undefined> {
-  const text = await readText(files, path.join(dir, processesName));
+  const text = await readText(files, path.join(dir, processesName)).catch(() => undefined);
   const json = text === undefined ? undefined : parseJson(text);
   const parsed = json?.ok === true ? shape.safeParse(json.value) : undefined;
   return parsed?.success === true ? parsed.data : undefined;

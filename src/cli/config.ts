@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { allowedRange, clusterSettings, type ClusterSettingName, type IntegerSetting } from '../base/settings.ts';
+import type { ClusterPlace } from '../coordinator/open-cluster.ts';
 import type { Address } from '../env/network.ts';
 import { parseJson } from './json-text.ts';
 
@@ -224,6 +225,11 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
       prefillBytes: device('prefillBytes'),
     },
   };
+}
+
+/** Where the cluster is and what it is made with, for `openCluster`. */
+export function placeOf({ dir, coordinator, shards, zoneSize }: ClusterConfig): ClusterPlace {
+  return { dir, file: coordinator.file, shardCount: shards, zoneSize };
 }
 
 /** Every address with its place in the file. */

@@ -81,7 +81,8 @@ export class LoggerLink implements LoggerPort {
       handshake: (channel, done) => this.#greet(channel, port, done),
       onUp: () => this.#changed(),
       onDown: (reason) => {
-        log('warn', 'logger connection lost', { logger: this.logger, port, reason });
+        // Who closes it has not lost it: an orderly stop warns of nothing.
+        log(this.#closed ? 'debug' : 'warn', 'logger connection lost', { logger: this.logger, port, reason });
         this.#changed();
       },
     });

@@ -224,6 +224,8 @@ export class ShardRunner {
   /** An operating error is said; anything else is a bug and must not be swallowed. */
   #coordinatorFailed(shard: ShardId, what: string, error: unknown): void {
     if (!(error instanceof CoordinatorError) && !(error instanceof KvError)) throw error;
+    // Answers that come after the end concern nobody.
+    if (this.#closed) return;
     this.#parts.log('warn', 'coordinator failed', { shard, what, error: error.message });
   }
 }

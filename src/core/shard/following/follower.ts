@@ -133,12 +133,16 @@ export class ShardFollower {
   #missing(): Segment[] {
     const { zone: at, offset } = this.#state.position;
     const segments: Segment[] = [];
+    let lastSealed = 0;
     for (const { zone, epoch, length, replicas, former } of this.#metadata?.zones ?? []) {
+      lastSealed = Math.max(lastSealed, zone);
       if (zone < at) continue;
       segments.push({ zone, epoch, from: zone === at ? offset : 0, to: length, holders: [...replicas, ...former] });
     }
+    // Zones may be told before the head that opened the next one, which then still shows one of them as open (the watch
+    // carries the newest state of a key only, in steps): a sealed zone is read once, to its sealed length.
     const open = this.#metadata?.head?.openZone;
-    if (open !== undefined && this.#target?.zone === open.zone && open.zone >= at) {
+    if (open !== undefined && open.zone > lastSealed && this.#target?.zone === open.zone && open.zone >= at) {
       segments.push({
         zone: open.zone,
         epoch: open.epoch,

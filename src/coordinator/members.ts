@@ -31,8 +31,8 @@ export interface LoggerMember {
   readonly writeAddress: Address;
 }
 
-/** A member under its number of the config file: 0, 1, ... */
-export type Numbered<T> = T & { readonly number: number };
+/** A member as it is listed: under its number of the config file (0, 1, ...), registered at `revision`. */
+export type Numbered<T> = T & { readonly number: number; readonly revision: Revision };
 
 export interface Members {
   readonly gateways: readonly Numbered<GatewayMember>[];
@@ -49,13 +49,15 @@ const loggerShape = z.object({ ...identity, readAddress: address, writeAddress: 
 /** @throws KvError `data-damaged` */
 export function parseMemberGateway(entry: Entry): Numbered<GatewayMember> {
   const member = decodeJson(entry, gatewayShape);
-  return { ...member, ...ids(member), number: memberNumber(entry.key, gatewayPrefix, limits.gatewayCountMax) };
+  const number = memberNumber(entry.key, gatewayPrefix, limits.gatewayCountMax);
+  return { ...member, ...ids(member), number, revision: entry.revision };
 }
 
 /** @throws KvError `data-damaged` */
 export function parseMemberLogger(entry: Entry): Numbered<LoggerMember> {
   const member = decodeJson(entry, loggerShape);
-  return { ...member, ...ids(member), number: memberNumber(entry.key, loggerPrefix, limits.loggerCountMax) };
+  const number = memberNumber(entry.key, loggerPrefix, limits.loggerCountMax);
+  return { ...member, ...ids(member), number, revision: entry.revision };
 }
 
 function ids(member: { readonly uuid: string; readonly instance: string }): {

@@ -3,7 +3,7 @@ import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
-import type { GatewayMember, LoggerMember } from '../coordinator/members.ts';
+import type { GatewayMember, LoggerMember, Numbered } from '../coordinator/members.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
 import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone, headKey, shardPrefix } from '../core/shard/head/metadata.ts';
@@ -24,8 +24,8 @@ interface ShardRecord {
 export class MetadataStore {
   readonly #coordinator: Coordinator;
   readonly #shards: readonly ShardRecord[];
-  readonly #gateways = new Map<number, GatewayMember>();
-  readonly #loggers = new Map<number, LoggerMember>();
+  readonly #gateways = new Map<number, Numbered<GatewayMember>>();
+  readonly #loggers = new Map<number, Numbered<LoggerMember>>();
   /** The coordinator's, up to which the watch has told: gateways' maps can be compared by it, also after a restart. */
   #mapRevision = 0;
   #map: ShardMap | undefined;
@@ -53,11 +53,11 @@ export class MetadataStore {
     this.#watch?.close();
   }
 
-  get loggers(): ReadonlyMap<number, LoggerMember> {
+  get loggers(): ReadonlyMap<number, Numbered<LoggerMember>> {
     return this.#loggers;
   }
 
-  get gateways(): ReadonlyMap<number, GatewayMember> {
+  get gateways(): ReadonlyMap<number, Numbered<GatewayMember>> {
     return this.#gateways;
   }
 

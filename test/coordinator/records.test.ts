@@ -126,7 +126,7 @@ describe('members', () => {
       members.gateways.map((member) => member.number),
       [0, 2, 10],
     );
-    assert.deepEqual(members.loggers, [{ ...logger('c'), number: 1 }]);
+    assert.deepEqual(members.loggers, [{ ...logger('c'), number: 1, revision }]);
     assert.equal(members.revision, revision);
   });
 
@@ -139,8 +139,8 @@ describe('members', () => {
   it('are registered through unknown outcomes', async () => {
     for (let seed = 0; seed < 20; seed += 1) {
       const coordinator = unluckyStore(seed).client();
-      await registerLogger(coordinator, 3, logger('d'));
-      assert.deepEqual((await listMembers(coordinator)).loggers, [{ ...logger('d'), number: 3 }]);
+      const revision = await registerLogger(coordinator, 3, logger('d'));
+      assert.deepEqual((await listMembers(coordinator)).loggers, [{ ...logger('d'), number: 3, revision }]);
     }
   });
 

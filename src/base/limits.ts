@@ -49,9 +49,14 @@ export const limits = {
 
   /** A client's window of request numbers: number - first incomplete number is below it (S15). */
   clientWindow: 4_096,
-  /** Clients a shard remembers; the one that was silent longest is forgotten first and the floor rises (S15). */
+  /** Clients a shard remembers; the one that was silent longest is forgotten first (S15). */
   clientsRememberedMax: 10_000,
+  /** Ranges of forgotten client ids that a shard keeps; beyond it the lowest join the floor (S15). */
+  forgottenRangesMax: 1_024,
   clientIdsLeased: 1_000,
+  /** Client ids and request numbers are u48, so that sums of them stay exact. */
+  clientIdMax: 2 ** 48 - 1,
+  requestNumberMax: 2 ** 48 - 1,
 
   /** Items of one request to a logger. */
   appendItemsMax: 1_024,

@@ -98,7 +98,7 @@ export class ShardFollower {
     const offsets: number[] = [];
     let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
     const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
-      sound &&= isApplicable(this.#state, event.zone, offset, record);
+      sound &&= isApplicable(this.#state, event.zone, offset, bytes, record);
       records.push(record);
       offsets.push(offset);
     });

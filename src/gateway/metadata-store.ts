@@ -3,6 +3,7 @@ import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
+import { clientIdsKey, leasedEnd } from '../coordinator/client-ids.ts';
 import type { GatewayMember, LoggerMember, Numbered } from '../coordinator/members.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
 import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
@@ -29,6 +30,7 @@ export class MetadataStore {
   /** The coordinator's, up to which the watch has told: gateways' maps can be compared by it, also after a restart. */
   #mapRevision = 0;
   #map: ShardMap | undefined;
+  #clientIdsEnd = 0;
   #watch: Watch | undefined;
 
   constructor(coordinator: Coordinator, shardCount: number) {
@@ -55,6 +57,11 @@ export class MetadataStore {
 
   get loggers(): ReadonlyMap<number, Numbered<LoggerMember>> {
     return this.#loggers;
+  }
+
+  /** Client ids below it were leased, as far as was heard; 0 before anything was. */
+  get clientIdsEnd(): number {
+    return this.#clientIdsEnd;
   }
 
   get gateways(): ReadonlyMap<number, Numbered<GatewayMember>> {
@@ -132,6 +139,7 @@ export class MetadataStore {
       return this.#setMember(this.#gateways, key, gatewayPrefix, value, revision, parseMemberGateway);
     if (key.startsWith(loggerPrefix))
       return this.#setMember(this.#loggers, key, loggerPrefix, value, revision, parseMemberLogger);
+    if (key === clientIdsKey && value !== undefined) this.#clientIdsEnd = leasedEnd({ key, value, revision });
     const match = /^shard\/(\d+)\/(?:head|zone\/(\d+))$/.exec(key);
     const shard = Number(match?.[1] ?? -1);
     const record = this.#shards[shard];

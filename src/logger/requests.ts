@@ -22,6 +22,8 @@ import {
 import { readFinish, readReset, readSeal, writeSealAnswer } from '../codec/logger-seals.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
+import { readMemberHello, strangeness } from '../codec/member-hello.ts';
+import { arrayOf } from '../codec/message-parts.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MachineAnswer } from '../core/logger/machine-events.ts';
 import type { RpcChannel } from '../rpc/channel-types.ts';
@@ -93,7 +95,7 @@ class Requests {
   /** False when there is no such method on the port. */
   handle(port: Port, channel: RpcChannel, id: number, method: string, params: MessageReader): boolean {
     if (method === loggerMethods.ping) this.#ping(channel, id);
-    else if (method === loggerMethods.hello) this.#hello(channel, id);
+    else if (method === loggerMethods.hello) this.#hello(channel, id, params);
     else return port === 'write' ? this.#write(channel, id, method, params) : this.#read(channel, id, method, params);
     return true;
   }
@@ -208,8 +210,15 @@ class Requests {
     channel.endAnswer();
   }
 
-  #hello(channel: RpcChannel, id: number): void {
+  #hello(channel: RpcChannel, id: number, params: MessageReader): void {
     const { cluster, logger, instance } = this.#parts;
+    arrayOf(params, 1, 'hello');
+    const gateway = readMemberHello(params);
+    const wrong = gateway === undefined ? undefined : strangeness(gateway, cluster);
+    if (wrong !== undefined) {
+      refuse(channel, id, refusal('wrong-cluster', wrong));
+      return channel.close(wrong);
+    }
     writeWelcome(channel.beginAnswer(id), { cluster, logger, instance, protocol: loggerProtocolVersion });
     channel.endAnswer();
   }

@@ -131,7 +131,7 @@ describe('a logger over TCP', () => {
         async (client, node) => {
           assert.notEqual(node.uuid, before);
           assert.deepEqual(value(await client.report(undefined)), []);
-          const { loggers } = await listMembers(coordinator);
+          const { loggers, revision } = await listMembers(coordinator);
           assert.deepEqual(loggers, [
             {
               number: 0,
@@ -139,6 +139,7 @@ describe('a logger over TCP', () => {
               instance: node.instance,
               readAddress: node.readAddress,
               writeAddress: node.writeAddress,
+              revision,
             },
           ]);
         },

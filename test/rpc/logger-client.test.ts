@@ -82,7 +82,7 @@ describe('a client of a logger', () => {
       Array(7).fill(logger),
     );
     each.ping('read', ignore);
-    each.hello('write', ignore);
+    each.hello('write', undefined, ignore);
     assert.deepEqual(params.slice(7), [
       ['Ping', []],
       ['hello', [{}]],

@@ -13,8 +13,8 @@
  * forgotten (forgotten-ids.ts). A client that is not in the table is *forgotten* when its id is among these, and new
  * when not: nothing of it was ever committed here. A write that was begun before its client was forgotten may commit
  * after it; the client is then in the table again, but only what committed since is known: it is `partial`, and every
- * other number of it is forgotten. So whatever the order in which records of clients and floors reach the log, nothing is
- * applied twice; the price is an honest "unknown" where a client raced with the floor.
+ * other number of it is forgotten. So whatever the order in which records of clients and floors reach the log, nothing
+ * is applied twice; the price is an honest "unknown" where a client raced with the floor.
  *
  * Replay. Of a client's records only the union counts (the largest first number, the results at or above it), so that
  * applying any of them again changes nothing; a floor record that is applied again comes, in log order, before what

@@ -5,6 +5,7 @@
 import { present } from '../../base/assert.ts';
 import type { Uuid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { LoggerMember, Numbered } from '../../coordinator/members.ts';
 import type { Environment } from '../../env/environment.ts';
 import { LoggerLink } from './logger-link.ts';
@@ -21,13 +22,15 @@ export interface LoggerListener {
 export class LoggerLinks {
   readonly #world: Environment & { readonly log: Log };
   readonly #progressTimeoutMs: number;
+  readonly #self: GatewayIdentity;
   /** A logger is its UUID, not its number (S16): two that swap numbers keep their links. */
   readonly #links = new Map<Uuid, LoggerLink>();
   #listener: LoggerListener | undefined;
   #sendScheduled = false;
 
   /** `progressTimeoutMs`: a logger that owes answers and says nothing for this long is disconnected. */
-  constructor(world: Environment & { readonly log: Log }, progressTimeoutMs: number) {
+  constructor(world: Environment & { readonly log: Log }, progressTimeoutMs: number, self: GatewayIdentity) {
+    this.#self = self;
     this.#world = world;
     this.#progressTimeoutMs = progressTimeoutMs;
   }
@@ -62,6 +65,7 @@ export class LoggerLinks {
     return new LoggerLink(member, {
       world: this.#world,
       progressTimeoutMs: this.#progressTimeoutMs,
+      self: this.#self,
       dispatch: listener.dispatch,
       onUp: (logger, alignment) => listener.loggerUp(logger, alignment),
       onDown: (logger) => listener.loggerDown(logger),

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { Uuid } from '../../../src/base/ids.ts';
 import { silent } from '../../../src/base/log.ts';
-import { writeStatus } from '../../../src/codec/logger-reports.ts';
+import { writeStatus, writeWelcome } from '../../../src/codec/logger-reports.ts';
 import type { LoggerMember, Numbered } from '../../../src/coordinator/members.ts';
 import type { ShardEvent } from '../../../src/core/shard/events.ts';
 import { SimulatedClock } from '../../../src/env/simulated/clock.ts';
@@ -15,9 +15,16 @@ import { MemoryNetwork } from '../../client/memory-network.ts';
 
 const [x, y] = [uuid('1'.repeat(32)), uuid('2'.repeat(32))];
 const instance = instanceId('3'.repeat(16));
+const cluster = uuid('c'.repeat(32));
+const self = { cluster, gateway: 0, node: uuid('4'.repeat(32)), instance: instanceId('5'.repeat(16)) };
 
 /** A logger at ports 1 (read) and 2 (write) of `host` that answers pings only. */
-async function listen(network: MemoryNetwork, clock: SimulatedClock, host: string, logger: Uuid): Promise<void> {
+async function listen(
+  { network, clock }: Pick<Room, 'network' | 'clock'>,
+  host: string,
+  logger: Uuid,
+  hostCluster = cluster,
+): Promise<void> {
   for (const port of [1, 2]) {
     await network.listen(`${host}:${port}`, (connection) => {
       openChannel(connection, clock, serverOptions(), {
@@ -26,11 +33,15 @@ async function listen(network: MemoryNetwork, clock: SimulatedClock, host: strin
         onNotice: () => undefined,
         onDrain: () => undefined,
         onRequest: (channel, id, method) => {
+          if (method === 'hello') {
+            writeWelcome(channel.beginAnswer(id), { cluster: hostCluster, logger, instance, protocol: 1 });
+            return channel.endAnswer();
+          }
           if (method !== 'Ping') return channel.answerErrorText(id, 'not here');
           writeStatus(channel.beginAnswer(id), {
             logger,
             instance,
-            cluster: uuid('c'.repeat(32)),
+            cluster: hostCluster,
             state: 'ready',
             deviceCapacity: 1,
             deviceOccupied: 0,
@@ -71,7 +82,7 @@ function room(): Room {
   const world = { clock, network, random: new SimulatedRandom(1), log: silent } as unknown as ConstructorParameters<
     typeof LoggerLinks
   >[0];
-  const links = new LoggerLinks(world, 4_000);
+  const links = new LoggerLinks(world, 4_000, self);
   links.start({
     dispatch: (_, event) => void events.push(event),
     loggerUp: (logger) => void up.add(logger),
@@ -81,9 +92,10 @@ function room(): Room {
 }
 
 test('S16 two loggers that swap their numbers can both be asked, whatever is heard of first', async () => {
-  const { clock, network, links, events, up } = room();
-  await listen(network, clock, 'x', x);
-  await listen(network, clock, 'y', y);
+  const world = room();
+  const { clock, links, events, up } = world;
+  await listen(world, 'x', x);
+  await listen(world, 'y', y);
   links.update(
     new Map([
       [0, member(0, x, 'x', 1)],
@@ -114,8 +126,9 @@ test('S16 two loggers that swap their numbers can both be asked, whatever is hea
 });
 
 test('S16 a logger that moved to another number and address is looked for where it registered last', async () => {
-  const { clock, network, links } = room();
-  await listen(network, clock, 'x', x);
+  const world = room();
+  const { clock, links } = world;
+  await listen(world, 'x', x);
   for (const [stale, fresh] of [
     [0, 5],
     [5, 0],
@@ -131,6 +144,16 @@ test('S16 a logger that moved to another number and address is looked for where 
   }
   links.update(new Map());
   await clock.runUntil(clock.now() + 1_000);
+  assert.ok(!links.isUp(x));
+  links.close();
+});
+
+test('S16 a logger of another cluster is none of ours, whatever it is called', async () => {
+  const world = room();
+  const { clock, links } = world;
+  await listen(world, 'x', x, uuid('d'.repeat(32)));
+  links.update(new Map([[0, member(0, x, 'x', 1)]]));
+  await clock.runUntil(10_000);
   assert.ok(!links.isUp(x));
   links.close();
 });

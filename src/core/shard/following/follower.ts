@@ -4,6 +4,7 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Epoch, Millis, ZoneId } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { DecodedRecord } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
@@ -16,12 +17,19 @@ import { LogReader } from './log-reader.ts';
 import type { Loggers } from '../loggers.ts';
 import type { ShardMetadata } from '../head/metadata.ts';
 
+/** Memory for what comes before the metadata of its zone, and what one message is reckoned at beside its records. */
+const earlyBytesMax = 4 * limits.catchupBytesGathered;
+const earlyBytesEach = 200;
+
 export class ShardFollower {
   readonly #state: ShardState;
   readonly #reader: LogReader;
   #metadata: ShardMetadata | undefined;
   /** Committed as its owner said: read up to here when it wasn't told batch by batch. */
   #target: { readonly zone: ZoneId; readonly end: number } | undefined;
+  /** Told before the metadata that opened their zone. */
+  #early: CatchUp[] = [];
+  #earlyBytes = 0;
   #retryAtMs = 0;
   #tail: ReadTail | undefined;
   #told: { readonly zone: ZoneId; readonly epoch: Epoch; readonly seed: number } | undefined;
@@ -52,6 +60,10 @@ export class ShardFollower {
   metadata(metadata: ShardMetadata): void {
     if (metadata.headRevision < (this.#metadata?.headRevision ?? 0)) return; // Read before what the watch has told since.
     this.#metadata = metadata;
+    const early = this.#early;
+    this.#early = [];
+    this.#earlyBytes = 0;
+    for (const event of early) this.catchUp(event);
     this.#heal();
   }
 
@@ -67,6 +79,7 @@ export class ShardFollower {
   catchUp(event: CatchUp): void {
     const { position } = this.#state;
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
+    if (!this.#isKnown(event)) return this.#keepEarly(event);
     if (this.#follows(event) && this.#applyHeads(event)) return;
     const { zone, end } = event;
     if (
@@ -76,6 +89,24 @@ export class ShardFollower {
     )
       this.#target = { zone, end };
     this.#heal();
+  }
+
+  /**
+   * Whether the metadata knows the zone, by this writer and not shorter. What comes before the metadata that opened its
+   * zone waits for it, as far as there is room: a zone that a peer made up would carry the watermark past the log.
+   */
+  #isKnown({ zone, epoch, end }: CatchUp): boolean {
+    const { head, zones } = this.#metadata ?? { head: undefined, zones: [] };
+    if (head !== undefined && zone === head.openZone.zone)
+      return epoch === head.openZone.epoch && end <= this.#state.zoneSize;
+    return zones.some((sealed) => sealed.zone === zone && sealed.epoch === epoch && end <= sealed.length);
+  }
+
+  #keepEarly(event: CatchUp): void {
+    const bytes = event.heads.length + earlyBytesEach;
+    if (event.zone <= (this.#metadata?.head?.openZone.zone ?? 0) || this.#earlyBytes + bytes > earlyBytesMax) return;
+    this.#early.push(event);
+    this.#earlyBytes += bytes;
   }
 
   /** Whether the batch begins exactly where the watermark is. */
@@ -97,12 +128,16 @@ export class ShardFollower {
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
     let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
+    let end = event.recordsStart;
     const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
       sound &&= isApplicable(this.#state, event.zone, offset, bytes, record);
       records.push(record);
       offsets.push(offset);
+      end = offset + record.length;
     });
-    if (bad !== undefined || !sound) return false;
+    // A batch holds records, and ends with them but for padding.
+    const isWhole = records.length > 0 && end <= event.end && event.end - end < limits.alignmentBytesMax;
+    if (bad !== undefined || !sound || !isWhole) return false;
     for (const [at, record] of records.entries())
       applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);

@@ -136,7 +136,8 @@ class RunningLogger implements LoggerNode {
       this.#failed(error),
     );
     const { store, reader } = this.#opened;
-    const parts = { cluster, logger: this.uuid, instance: this.instance, store, reader, status: () => this.status() };
+    const names = { cluster, zoneSize, logger: this.uuid, instance: this.instance };
+    const parts = { ...names, store, reader, status: () => this.status() };
     this.#closing.unshift(() => this.#closeChannels(store, reader));
     this.#closing.unshift(() => this.#listening.close());
     const portRequests = (port: 'read' | 'write'): PortRequests => new PortRequests(port, parts, this.#channels);

@@ -8,7 +8,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
-import { lba } from '../base/ids.ts';
+import { isAddressable, lba } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { AppendAnswer, LoggerRefusal, LoggerStatus } from '../codec/logger-protocol.ts';
 import { readAppend, readConfirm, writeAppendAnswer, writeConfirmAnswer } from '../codec/logger-appends.ts';
@@ -35,6 +35,8 @@ export interface RequestParts {
   readonly cluster: Uuid;
   readonly logger: Uuid;
   readonly instance: InstanceId;
+  /** Bytes; the cluster's. */
+  readonly zoneSize: number;
   readonly store: LogStore;
   readonly reader: ZoneReader;
   readonly status: () => LoggerStatus;
@@ -145,7 +147,8 @@ class Requests {
         left -= 1;
         if (left === 0) send();
       };
-      this.#parts.store.request({ kind: 'append', ticket, item });
+      if (isAddressable(item.zone, this.#parts.zoneSize)) this.#parts.store.request({ kind: 'append', ticket, item });
+      else ticket(refusal('malformed', `zone ${item.zone} has no addresses`));
     }
   }
 

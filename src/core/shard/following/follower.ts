@@ -81,13 +81,8 @@ export class ShardFollower {
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
     if (!this.#isKnown(event)) return this.#keepEarly(event);
     if (this.#follows(event) && this.#applyHeads(event)) return;
-    const { zone, end } = event;
-    if (
-      this.#target === undefined ||
-      zone > this.#target.zone ||
-      (zone === this.#target.zone && end > this.#target.end)
-    )
-      this.#target = { zone, end };
+    // The newest word counts, not the largest: a wrong one is forgotten with the next.
+    this.#target = { zone: event.zone, end: event.end };
     this.#heal();
   }
 

@@ -66,6 +66,13 @@ export const limits = {
   tailKeptBytesMax: 32 * MIB,
 
   connectionsMax: 10_000,
+  /** Descriptors that clients leave to the node itself: a quarter of all, within these bounds, at most half. */
+  descriptorsReservedMin: 64,
+  descriptorsReservedMax: 1_024,
+  /** ... and those that members leave. */
+  descriptorsKept: 24,
+  /** Connections turned away that wait for their first request, to be told why. */
+  refusalsWaitingMax: 8,
 } as const;
 
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesMax, 'a value fits a frame');

@@ -46,6 +46,8 @@ export const times = {
   idleFrameTimeoutMs: 30_000,
   /** Period in which refused connections are logged. */
   refusalLineMs: 60_000,
+  /** A connection that is turned away is closed when its first request was answered, and after this in any case. */
+  refusedCloseMs: 1_000,
 
   // ---- A client.
   /** Period in which a client looks at deadlines and pauses. */

@@ -200,9 +200,10 @@ class Gateway implements GatewayNode {
     this.#clientAddress = await this.#open('clients', clientAddress, new ClientDoor({ ...all, greeting, testbed }));
   }
 
-  #open(name: string, address: Address, door: GatewayDoor): Promise<Address> {
+  #open(name: 'clients' | 'peers', address: Address, door: GatewayDoor): Promise<Address> {
     this.#doors.push(door);
-    return this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions()));
+    const guests = name === 'clients' ? 'clients' : 'members';
+    return this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions(), guests));
   }
 
   membersChanged(): void {

@@ -17,6 +17,8 @@ import { LeasedIds } from '../../../src/gateway/leased-ids.ts';
 import { ClientIds, Numbering } from '../../../src/gateway/numbering.ts';
 import { Router } from '../../../src/gateway/router.ts';
 import { TestbedDoor } from '../../../src/gateway/doors/testbed-door.ts';
+import { silent } from '../../../src/base/log.ts';
+import { Listening, RpcDoor } from '../../../src/rpc/listen.ts';
 import { openChannel } from '../../../src/rpc/channel.ts';
 import type { RpcChannel } from '../../../src/rpc/channel-types.ts';
 import { serverOptions } from '../../../src/rpc/options.ts';
@@ -52,7 +54,7 @@ interface Opened {
 }
 
 /** A door before a shard that is served here, and a connection to it. */
-async function openDoor(isPeer = false): Promise<Opened> {
+async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   const world = await rpcWorld();
   const given: unknown[] = [];
   const dispatch = (_: unknown, event: ShardEvent): void => {
@@ -90,9 +92,8 @@ async function openDoor(isPeer = false): Promise<Opened> {
   const door = isPeer
     ? new PeerDoor({ ...common, runner, store, self })
     : new ClientDoor({ ...common, testbed: new TestbedDoor(router, numbering) });
-  await world.network
-    .host('10.0.0.9')
-    .listen(address, (connection) => door.admit(openChannel(connection, world.clock, serverOptions(), door)));
+  const room = new Listening({ ...world, network: world.network.host('10.0.0.9'), log: silent }, isFull ? 0 : 100);
+  await room.listen(address, new RpcDoor('clients', door, world, serverOptions(), 'clients'));
   const channel = openChannel(world.client.connect(address), world.clock, serverOptions(), new Recorder());
   await world.run(10);
   const asked = async (method: string, params: readonly unknown[]): Promise<unknown> => {
@@ -194,6 +195,12 @@ test('a hello that can not be served is refused with the reason', async () => {
     ['hello', 'bad-argument'],
   ] as const)
     assert.equal(errorOf(await asked('hello', [hello])), code);
+});
+
+test('who finds no room at the client port is told so in its own words', async () => {
+  assert.equal(errorOf(await (await openDoor(false, true)).asked('hello', [{ role: 'client' }])), 'overloaded');
+  const testbed = await (await openDoor(false, true)).asked('HandleRead', [[1, 5, '']]);
+  assert.match(JSON.stringify(testbed), /^{"error":"kv-filelog: overloaded: /);
 });
 
 test('the peer port knows no methods of the testbed', async () => {

@@ -37,6 +37,8 @@ export const times = {
   // ---- Connections.
   /** Time for connecting and greeting between nodes, ... */
   connectTimeoutMs: 5_000,
+  /** A logger that starts asks whether another process has its identity, and waits so long for the answer. */
+  twinAnswerMs: 1_000,
   /** ... and of a client with a gateway, of which there may be another. */
   welcomeTimeoutMs: 2_500,
   /** Pause before the first and before a late attempt to connect again. */

@@ -33,6 +33,7 @@ import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
 import { openStore } from './open-store.ts';
 import { PortRequests } from './requests.ts';
+import { isTwinAt } from './twin.ts';
 import type { ZoneReader } from './zone-reader.ts';
 
 export interface LoggerOptions {
@@ -79,7 +80,8 @@ export interface LoggerNode {
 
 /**
  * @throws KvError `folder-in-use`, `wrong-cluster`, `settings-differ`, `newer-format`, `data-damaged`, `port-in-use`,
- * `address-invalid`, `permission-denied`, `disk-full`, `device-failed`, `bad-argument`; CoordinatorError
+ * `address-invalid`, `permission-denied`, `disk-full`, `device-failed`, `bad-argument`, `logger-twice`;
+ * CoordinatorError
  */
 export async function startLogger(options: LoggerOptions, world: LoggerWorld): Promise<LoggerNode> {
   const closing: (() => Promise<void>)[] = [];
@@ -144,7 +146,11 @@ class RunningLogger implements LoggerNode {
     this.#readAddress = await this.#listen('reads', this.#options.readAddress, portRequests('read'));
     this.#writeAddress = await this.#listen('writes', this.#options.writeAddress, portRequests('write'));
     const { uuid, instance, readAddress, writeAddress } = this;
-    await registerLogger(this.#world.coordinator, this.#options.id, { uuid, instance, readAddress, writeAddress });
+    const self = { uuid, instance, readAddress, writeAddress };
+    await registerLogger(this.#world.coordinator, this.#options.id, self, async (other) => {
+      // At an address of its own it would ask itself.
+      return other.readAddress !== readAddress && (await isTwinAt(other.readAddress, self, this.#world));
+    });
   }
 
   #listen(name: string, address: Address, requests: PortRequests): Promise<Address> {

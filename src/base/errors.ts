@@ -50,6 +50,10 @@ export const errorTable = {
   'port-in-use': { meaning: 'another process listens at the address', retryable: true },
   'address-invalid': { meaning: 'not a usable host:port', retryable: false },
   'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
+  'logger-twice': {
+    meaning: 'another process runs with the identity of this logger: its folder is a copy, or the other one is',
+    retryable: false,
+  },
   'permission-denied': {
     meaning: 'this process may not read or write a file, make a folder, or listen at a port',
     retryable: false,

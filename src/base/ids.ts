@@ -70,6 +70,11 @@ export function lbaOf(zone: ZoneId, offset: number, zoneSize: number): Lba {
   return (zone * zoneSize + offset) as Lba;
 }
 
+/** Whether all addresses of `zone` are safe integers: no other zone can be written. */
+export function isAddressable(zone: number, zoneSize: number): boolean {
+  return Number.isSafeInteger((zone + 1) * zoneSize - 1);
+}
+
 /** The zone that `address` lies in. */
 export function zoneOfLba(address: number, zoneSize: number): ZoneId {
   return Math.floor(address / zoneSize) as ZoneId;

@@ -49,9 +49,14 @@ export const limits = {
 
   /** A client's window of request numbers: number - first incomplete number is below it (S15). */
   clientWindow: 4_096,
-  /** Clients a shard remembers; the one that was silent longest is forgotten first and the floor rises (S15). */
+  /** Clients a shard remembers; the one that was silent longest is forgotten first (S15). */
   clientsRememberedMax: 10_000,
+  /** Ranges of forgotten client ids that a shard keeps; beyond it the lowest join the floor (S15). */
+  forgottenRangesMax: 1_024,
   clientIdsLeased: 1_000,
+  /** Client ids and request numbers are u48, so that sums of them stay exact. */
+  clientIdMax: 2 ** 48 - 1,
+  requestNumberMax: 2 ** 48 - 1,
 
   /** Zones of a shard that the answer to a seal tells of, the newest ones (S20). */
   knownZonesMax: 512,
@@ -67,6 +72,13 @@ export const limits = {
   fillPieceBytes: 8 * MIB,
 
   connectionsMax: 10_000,
+  /** Descriptors that clients leave to the node itself: a quarter of all, within these bounds, at most half. */
+  descriptorsReservedMin: 64,
+  descriptorsReservedMax: 1_024,
+  /** ... and those that members leave. */
+  descriptorsKept: 24,
+  /** Connections turned away that wait for their first request, to be told why. */
+  refusalsWaitingMax: 8,
 } as const;
 
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesMax, 'a value fits a frame');

@@ -40,6 +40,8 @@ export const times = {
   // ---- Connections.
   /** Time for connecting and greeting between nodes, ... */
   connectTimeoutMs: 5_000,
+  /** A logger that starts asks whether another process has its identity, and waits so long for the answer. */
+  twinAnswerMs: 1_000,
   /** ... and of a client with a gateway, of which there may be another. */
   welcomeTimeoutMs: 2_500,
   /** Pause before the first and before a late attempt to connect again. */
@@ -49,6 +51,8 @@ export const times = {
   idleFrameTimeoutMs: 30_000,
   /** Period in which refused connections are logged. */
   refusalLineMs: 60_000,
+  /** A connection that is turned away is closed when its first request was answered, and after this in any case. */
+  refusedCloseMs: 1_000,
 
   // ---- A client.
   /** Period in which a client looks at deadlines and pauses. */

@@ -10,6 +10,7 @@
  */
 import type { ClientId, RequestNumber, Version } from '../base/ids.ts';
 import { clientId, requestNumber, version } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import { arrayOf, malformed, natural } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
@@ -248,6 +249,8 @@ function readIdentity(params: MessageReader, into: WriteTarget): void {
   const first = params.integer();
   if (client < 0 || number < 0 || first < 0)
     malformed(params, `client ${client}, request number ${number}, first incomplete number ${first}: none is negative`);
+  if (client > limits.clientIdMax || Math.max(number, first) > limits.requestNumberMax)
+    malformed(params, `client ${client}, request number ${number}: at most 2^48 - 1`);
   if (client !== 0 && (first < 1 || first > number))
     malformed(params, `request number ${number} with first incomplete number ${first}: 1 <= first <= number`);
   into.client = clientId(client);

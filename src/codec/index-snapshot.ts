@@ -2,12 +2,12 @@
  * The format of index snapshots (docs/formats-index-snapshot.md): what a gateway keeps of a shard's index on its own
  * disk, and sends to a standby that has none. Little-endian throughout; on a big-endian machine snapshots are not used.
  *
- *   snapshot = header-chunk entries-chunk* keys-chunk* once-chunk* end-chunk
+ *   snapshot = header-chunk entries-chunk* keys-chunk* once-chunk* forgotten-chunk? end-chunk
  *   chunk    =
  *     0  checksum:u32   of bytes 4 .. end, seeded with the chunk's index (0, 1, ...) xor the header's checksum (but for
  *                       the header)
  *     4  length:u32     of the payload, at most 1 MiB
- *     8  kind:u8 "H" "E" "K" "O" "Z"   9 zero:u24
+ *     8  kind:u8 "H" "E" "K" "O" "F" "Z"   9 zero:u24
  *    12  number:u32     of the segment; else 0
  *    16  payload
  *   header = magic:u32 "KVS1" format:u16 0:u16 shard:u32 zone size:u32 cluster:16 bytes watermark zone:u64
@@ -17,6 +17,7 @@
  *   K      = key*       (length:u16 bytes padding to 4: core/index/index-arena.ts)
  *   O      = client*, client = id:u64 first:u64 flags:u8 (1 partial) 0:u8 count:u16 result*
  *            result = number - first:u32 kind:u8 has-reply:u8 reply length:u16 version:u64 reply
+ *   F      = range*, range = lowest id:u64 highest id:u64: forgotten ids above the floor; no chunk where there are none
  *   end    = chunk count:u32 (this one included)  total:u32 (checksum over all former chunks' checksums)
  *
  * Because the seed of every checksum holds the header's, a chunk of another snapshot, or a chunk at another place, is
@@ -35,7 +36,7 @@ export const snapshotFormat = 1;
 export const chunkHeadBytes = 16;
 export const chunkPayloadMax = 1024 * 1024;
 
-export const chunkKind = { header: 0x48, entries: 0x45, keys: 0x4b, once: 0x4f, end: 0x5a } as const;
+export const chunkKind = { header: 0x48, entries: 0x45, keys: 0x4b, once: 0x4f, forgotten: 0x46, end: 0x5a } as const;
 export type ChunkKind = (typeof chunkKind)[keyof typeof chunkKind];
 
 const magic = 0x3153564b; // "KVS1"
@@ -43,6 +44,7 @@ const headerBytes = 80;
 const endBytes = 8;
 const clientHeadBytes = 20;
 const resultHeadBytes = 16;
+const rangeBytes = 16;
 const partialFlag = 1;
 
 export interface SnapshotHeader {
@@ -68,6 +70,12 @@ export interface OnceResultState {
   readonly kind: RecordKind;
   readonly version: number;
   readonly reply: Uint8Array | undefined;
+}
+
+/** Client ids from `low` to `high`, both included. */
+export interface ClientIdRange {
+  readonly low: number;
+  readonly high: number;
 }
 
 export interface OnceState {
@@ -289,4 +297,30 @@ function decodeResult(bytes: Buffer, at: number, first: number, window: number):
 
 function resultKindOf(value: number): RecordKind | undefined {
   return [recordKind.put, recordKind.delete, recordKind.refusal].find((kind) => kind === value);
+}
+
+export function encodeForgotten(ranges: readonly ClientIdRange[]): Uint8Array {
+  const bytes = Buffer.alloc(ranges.length * rangeBytes);
+  for (const [index, { low, high }] of ranges.entries()) {
+    writeU64(bytes, low, index * rangeBytes);
+    writeU64(bytes, high, index * rangeBytes + 8);
+  }
+  return bytes;
+}
+
+/** The ranges of a forgotten-chunk, all above `floor` and in order, or what is wrong with it. */
+export function decodeForgotten(payload: Uint8Array, floor: number): readonly ClientIdRange[] | string {
+  const bytes = asBuffer(payload);
+  if (bytes.length % rangeBytes !== 0) return 'forgotten: a range is cut off';
+  const ranges: ClientIdRange[] = [];
+  let last = floor;
+  for (let at = 0; at < bytes.length; at += rangeBytes) {
+    const low = readU64(bytes, at);
+    const high = readU64(bytes, at + 8);
+    // Also false for what is no number.
+    if (!(low > last && high >= low)) return 'forgotten: ranges out of order';
+    ranges.push({ low, high });
+    last = high;
+  }
+  return ranges;
 }

@@ -74,9 +74,9 @@ export const recordHeaderBytes = 16;
 const zoneMagic = 0x315a564b; // "KVZ1"
 
 /**
- * Kinds of records. `floor`: the key is a client id (u64); ids at or below it that are not remembered are forgotten
- * (S15). `time`: only shard time. `lost`: the newest record of the key was cut off with a damaged end of the log, so
- * that nobody knows its value until it is written again.
+ * Kinds of records. `floor`: the key is the id (u64) of a client that is forgotten from here on (S15). `time`: only
+ * shard time. `lost`: the newest record of the key was cut off with a damaged end of the log, so that nobody knows its
+ * value until it is written again.
  */
 export const recordKind = { put: 1, delete: 2, refusal: 3, floor: 4, time: 5, lost: 6 } as const;
 export type RecordKind = (typeof recordKind)[keyof typeof recordKind];

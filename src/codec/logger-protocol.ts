@@ -19,7 +19,7 @@
  *   Read        [logger:str, [[shard, zone, offset, length]*]]               -> [bytes:bin | code:str]*
  *   ReportZones [logger:str, shard|nil, [[shard, zone, length]*] to digest]  -> [map (see ZoneStatus)*]
  *   Ping        []                                                           -> map (see LoggerStatus)
- *   hello       [map, ignored]                                               -> map (see LoggerWelcome)
+ *   hello       [map: {} or a gateway's, codec/member-hello.ts]              -> map (see LoggerWelcome)
  * A request that is refused as a whole is answered by an error [code, message, detail]. Extra members of arrays and
  * unknown keys of maps are ignored, so that later versions can add some.
  *
@@ -36,6 +36,7 @@ import type { MessageWriter } from './message-writer.ts';
 /** Reasons for which a logger refuses. Nothing was changed by a refused request. */
 export const loggerRefusals = {
   'wrong-logger': 'the request names another logger (S16)',
+  'wrong-cluster': 'a gateway of another cluster, or of another protocol version, says hello (S16)',
   fenced: 'a later owner has sealed this shard here (S4); detail: its epoch',
   unsealed: 'the taker that fills has not sealed this shard here (S19)',
   'retired-zone': 'a zone with this id, or a later one, existed here before: ids are never used again (S4)',

@@ -4,6 +4,7 @@
  */
 import type { ShardId, Uuid } from '../base/ids.ts';
 import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import { fieldOf } from './fields.ts';
 import type { Field } from './fields.ts';
 import type { DigestItem, LoggerStatus, LoggerWelcome, ReportRequest, ZoneStatus } from './logger-protocol.ts';
@@ -88,8 +89,13 @@ export function readStatus(result: MessageReader): LoggerStatus {
     deviceCapacity: status.at('deviceCapacity').integer(),
     deviceOccupied: status.at('deviceOccupied').integer(),
     zones: status.at('zones').integer(),
-    alignment: status.at('alignment').integer(1),
+    alignment: alignmentOf(status.at('alignment')),
   };
+}
+
+function alignmentOf(field: Field): number {
+  const alignment = field.integer(1, limits.alignmentBytesMax);
+  return Number.isInteger(Math.log2(alignment)) ? alignment : field.wrong('a power of two');
 }
 
 export function writeWelcome(out: MessageWriter, welcome: LoggerWelcome): void {

@@ -2,13 +2,18 @@
 import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import { clientId, type ClientId } from '../base/ids.ts';
-import { CoordinatorError, type Coordinator } from './coordinator.ts';
+import { CoordinatorError, type Coordinator, type Entry } from './coordinator.ts';
 import { decodeJson, encodeJson } from './values.ts';
 
 export const clientIdsKey = 'client-ids';
 const attemptsMax = 50;
 const countMax = 1_000_000;
 const shape = z.object({ next: z.int().min(1) });
+
+/** First id that no gateway has leased, by the counter's entry (undefined: none was). @throws KvError `data-damaged` */
+export function leasedEnd(entry: Entry | undefined): number {
+  return entry === undefined ? 1 : decodeJson(entry, shape).next;
+}
 
 /**
  * Leases the `count` (1..1,000,000) ids from the returned one on. Only a lease that is known to be applied is used: one
@@ -20,7 +25,7 @@ export async function leaseClientIds(coordinator: Coordinator, count: number): P
     throw new KvError('bad-argument', `1..${countMax} ids, got ${count}`);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const entry = await coordinator.get(clientIdsKey);
-    const first = entry === undefined ? 1 : decodeJson(entry, shape).next;
+    const first = leasedEnd(entry);
     const compare = { key: clientIdsKey, revision: entry?.revision ?? 0 };
     try {
       const result = await coordinator.transact(

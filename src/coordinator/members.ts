@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { instanceId, uuid, type InstanceId, type Uuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Address } from '../env/network.ts';
-import { CoordinatorError, type Coordinator, type Entry, type Revision } from './coordinator.ts';
+import { CoordinatorError, type Compare, type Coordinator, type Entry, type Revision } from './coordinator.ts';
 import { KvError } from '../base/errors.ts';
 import { decodeJson, encodeJson } from './values.ts';
 
@@ -31,8 +31,8 @@ export interface LoggerMember {
   readonly writeAddress: Address;
 }
 
-/** A member under its number of the config file: 0, 1, ... */
-export type Numbered<T> = T & { readonly number: number };
+/** A member as it is listed: under its number of the config file (0, 1, ...), registered at `revision`. */
+export type Numbered<T> = T & { readonly number: number; readonly revision: Revision };
 
 export interface Members {
   readonly gateways: readonly Numbered<GatewayMember>[];
@@ -49,13 +49,15 @@ const loggerShape = z.object({ ...identity, readAddress: address, writeAddress: 
 /** @throws KvError `data-damaged` */
 export function parseMemberGateway(entry: Entry): Numbered<GatewayMember> {
   const member = decodeJson(entry, gatewayShape);
-  return { ...member, ...ids(member), number: memberNumber(entry.key, gatewayPrefix, limits.gatewayCountMax) };
+  const number = memberNumber(entry.key, gatewayPrefix, limits.gatewayCountMax);
+  return { ...member, ...ids(member), number, revision: entry.revision };
 }
 
 /** @throws KvError `data-damaged` */
 export function parseMemberLogger(entry: Entry): Numbered<LoggerMember> {
   const member = decodeJson(entry, loggerShape);
-  return { ...member, ...ids(member), number: memberNumber(entry.key, loggerPrefix, limits.loggerCountMax) };
+  const number = memberNumber(entry.key, loggerPrefix, limits.loggerCountMax);
+  return { ...member, ...ids(member), number, revision: entry.revision };
 }
 
 function ids(member: { readonly uuid: string; readonly instance: string }): {
@@ -87,15 +89,46 @@ export async function registerGateway(
 }
 
 /**
- * Writes logger `number`'s entry, whoever stood there before. @throws KvError `bad-argument`. @throws CoordinatorError
+ * Writes logger `number`'s entry, whoever stood there before, and takes away entries of the same logger under other
+ * numbers: it has moved. Unless it runs there: `isTwin` says of an entry that names the same logger, and another
+ * process, whether that process lives, and then nothing is written, since a disk is one logger (S16).
+ * @throws KvError `bad-argument`, `logger-twice`. @throws CoordinatorError
  */
 export async function registerLogger(
   coordinator: Coordinator,
   number: number,
   member: LoggerMember,
+  isTwin: (other: Numbered<LoggerMember>) => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<Revision> {
   checkNumber(number, limits.loggerCountMax, 'logger');
-  return register(coordinator, loggerKey(number), loggerShape, member);
+  return register(coordinator, loggerKey(number), loggerShape, member, async () => {
+    const others = (await namesakes(coordinator, member)).filter(({ instance }) => instance !== member.instance);
+    for (const other of others)
+      if (await isTwin(other)) throw new KvError('logger-twice', twiceMessage(number, member, other));
+    return others.filter((other) => other.number !== number).map((other) => loggerKey(other.number));
+  });
+}
+
+/** Entries that name the same logger. Those that are damaged are left to whoever reads all. */
+async function namesakes(coordinator: Coordinator, { uuid: logger }: LoggerMember): Promise<Numbered<LoggerMember>[]> {
+  const { entries } = await coordinator.list(loggerPrefix);
+  return entries.flatMap((entry) => {
+    try {
+      const other = parseMemberLogger(entry);
+      return other.uuid === logger ? [other] : [];
+    } catch (error) {
+      if (error instanceof KvError) return [];
+      throw error;
+    }
+  });
+}
+
+function twiceMessage(number: number, { uuid: logger }: LoggerMember, other: Numbered<LoggerMember>): string {
+  return (
+    `logger ${number} has the UUID ${logger}, and so has another process, logger ${other.number}, which answers at ` +
+    `${other.readAddress}: one folder is a copy of the other. Start the one that is right, and give the other an empty ` +
+    'folder: it comes back as a new logger'
+  );
 }
 
 function checkNumber(number: number, countMax: number, what: string): void {
@@ -113,6 +146,8 @@ async function register<T>(
   key: string,
   shape: z.ZodType<unknown>,
   member: T,
+  /** Keys of entries that go with this one. */
+  replaced: () => Promise<readonly string[]> = () => Promise.resolve([]),
 ): Promise<Revision> {
   const checked = shape.safeParse(member);
   if (!checked.success)
@@ -120,15 +155,28 @@ async function register<T>(
   const value = encodeJson(checked.data);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const entry = await coordinator.get(key);
-    if (entry !== undefined && sameBytes(entry.value, value)) return entry.revision;
+    const gone = await entriesOf(coordinator, await replaced());
+    if (entry !== undefined && sameBytes(entry.value, value) && gone.length === 0) return entry.revision;
     try {
-      const result = await coordinator.transact([{ key, revision: entry?.revision ?? 0 }], [{ key, value }]);
+      const result = await coordinator.transact(
+        [{ key, revision: entry?.revision ?? 0 }, ...gone],
+        [{ key, value }, ...gone.map((one) => ({ key: one.key, value: undefined }))],
+      );
       if (result.kind === 'applied') return result.revision;
     } catch (error) {
       if (!(error instanceof CoordinatorError) || error.outcome !== 'unknown') throw error;
     }
   }
   throw new CoordinatorError('unknown', `${key} could not be registered in ${attemptsMax} attempts`);
+}
+
+async function entriesOf(coordinator: Coordinator, keys: readonly string[]): Promise<Compare[]> {
+  const compares: Compare[] = [];
+  for (const key of keys) {
+    const entry = await coordinator.get(key);
+    if (entry !== undefined) compares.push({ key, revision: entry.revision });
+  }
+  return compares;
 }
 
 function sameBytes(left: Uint8Array, right: Uint8Array): boolean {

@@ -26,6 +26,16 @@ export interface Network {
    * kept.
    */
   connect(address: Address): Connection;
+  /** Bounds of open connections; absent where nothing bounds them. */
+  readonly descriptors?: Descriptors;
+}
+
+/** Open files and connections of this process. */
+export interface Descriptors {
+  /** How many the system lets it have; Infinity when that is not known. */
+  readonly max: number;
+  /** Connections among them that others opened. */
+  readonly accepted: number;
 }
 
 export interface Listener {

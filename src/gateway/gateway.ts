@@ -25,6 +25,7 @@ import { Sessions } from './doors/sessions.ts';
 import { TestbedDoor } from './doors/testbed-door.ts';
 import { gatewayIdentity } from './identity.ts';
 import { LoggerLinks } from './loggers/logger-links.ts';
+import { LeasedIds } from './leased-ids.ts';
 import { Reconciler } from './loggers/reconciler.ts';
 import { MetadataStore } from './metadata-store.ts';
 import { ClientIds, Numbering } from './numbering.ts';
@@ -78,9 +79,10 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const { cluster: name, shardCount, zoneSize } = cluster;
   const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes }, world);
   const store = new MetadataStore(coordinator, shardCount);
-  const peers = new PeerLinks(world, log, id);
+  const identity = { cluster: name, ...self };
+  const peers = new PeerLinks(world, log, identity);
   const cache = new ValueCache(options.valueCacheBytes);
-  const loggers = new LoggerLinks(world, 2 * loggerTimeoutMs);
+  const loggers = new LoggerLinks(world, 2 * loggerTimeoutMs, identity);
   const values = new ValueFetcher({ cluster: name, zoneSize, random, log, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
@@ -192,19 +194,22 @@ class Gateway implements GatewayNode {
     const { id, cluster, peerAddress, clientAddress } = this.#options;
     const clientIds = new ClientIds(this.#world.coordinator);
     const numbering = new Numbering(await clientIds.take());
+    const leased = new LeasedIds(this.#world.coordinator, store);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
     const greeting = new Greeting({ ...place, clientIds, map, status: () => this.status() });
-    const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, false) };
-    this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor({ ...own, greeting, runner }));
-    const all = { sessions: new Sessions(map), requests: new Requests(router, numbering, true) };
+    const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
+    const peers = { ...own, greeting, runner, store, self: { cluster: cluster.cluster, ...self } };
+    this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));
+    const all = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, true) };
     const testbed = new TestbedDoor(router, numbering);
     this.#clientAddress = await this.#open('clients', clientAddress, new ClientDoor({ ...all, greeting, testbed }));
   }
 
-  #open(name: string, address: Address, door: GatewayDoor): Promise<Address> {
+  #open(name: 'clients' | 'peers', address: Address, door: GatewayDoor): Promise<Address> {
     this.#doors.push(door);
-    return this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions()));
+    const guests = name === 'clients' ? 'clients' : 'members';
+    return this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions(), guests));
   }
 
   membersChanged(): void {

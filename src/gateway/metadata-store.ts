@@ -3,7 +3,8 @@ import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
-import type { GatewayMember, LoggerMember } from '../coordinator/members.ts';
+import { clientIdsKey, leasedEnd } from '../coordinator/client-ids.ts';
+import type { GatewayMember, LoggerMember, Numbered } from '../coordinator/members.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
 import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone, headKey, shardPrefix } from '../core/shard/head/metadata.ts';
@@ -24,11 +25,12 @@ interface ShardRecord {
 export class MetadataStore {
   readonly #coordinator: Coordinator;
   readonly #shards: readonly ShardRecord[];
-  readonly #gateways = new Map<number, GatewayMember>();
-  readonly #loggers = new Map<number, LoggerMember>();
+  readonly #gateways = new Map<number, Numbered<GatewayMember>>();
+  readonly #loggers = new Map<number, Numbered<LoggerMember>>();
   /** The coordinator's, up to which the watch has told: gateways' maps can be compared by it, also after a restart. */
   #mapRevision = 0;
   #map: ShardMap | undefined;
+  #clientIdsEnd = 0;
   #watch: Watch | undefined;
 
   constructor(coordinator: Coordinator, shardCount: number) {
@@ -53,11 +55,16 @@ export class MetadataStore {
     this.#watch?.close();
   }
 
-  get loggers(): ReadonlyMap<number, LoggerMember> {
+  get loggers(): ReadonlyMap<number, Numbered<LoggerMember>> {
     return this.#loggers;
   }
 
-  get gateways(): ReadonlyMap<number, GatewayMember> {
+  /** Client ids below it were leased, as far as was heard; 0 before anything was. */
+  get clientIdsEnd(): number {
+    return this.#clientIdsEnd;
+  }
+
+  get gateways(): ReadonlyMap<number, Numbered<GatewayMember>> {
     return this.#gateways;
   }
 
@@ -132,6 +139,7 @@ export class MetadataStore {
       return this.#setMember(this.#gateways, key, gatewayPrefix, value, revision, parseMemberGateway);
     if (key.startsWith(loggerPrefix))
       return this.#setMember(this.#loggers, key, loggerPrefix, value, revision, parseMemberLogger);
+    if (key === clientIdsKey && value !== undefined) this.#clientIdsEnd = leasedEnd({ key, value, revision });
     const match = /^shard\/(\d+)\/(?:head|zone\/(\d+))$/.exec(key);
     const shard = Number(match?.[1] ?? -1);
     const record = this.#shards[shard];

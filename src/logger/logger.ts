@@ -34,6 +34,7 @@ import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
 import { openStore } from './open-store.ts';
 import { PortRequests } from './requests.ts';
+import { isTwinAt } from './twin.ts';
 import type { ZoneReader } from './zone-reader.ts';
 
 export interface LoggerOptions {
@@ -80,7 +81,8 @@ export interface LoggerNode {
 
 /**
  * @throws KvError `folder-in-use`, `wrong-cluster`, `settings-differ`, `newer-format`, `data-damaged`, `port-in-use`,
- * `address-invalid`, `permission-denied`, `disk-full`, `device-failed`, `bad-argument`; CoordinatorError
+ * `address-invalid`, `permission-denied`, `disk-full`, `device-failed`, `bad-argument`, `logger-twice`;
+ * CoordinatorError
  */
 export async function startLogger(options: LoggerOptions, world: LoggerWorld): Promise<LoggerNode> {
   const closing: (() => Promise<void>)[] = [];
@@ -137,14 +139,19 @@ class RunningLogger implements LoggerNode {
     this.#opened = await openStore(this.#device, settings, this.#world, (error) => this.#failed(error));
     const { store, reader } = this.#opened;
     await this.#learnOwners(store);
-    const parts = { cluster, logger: this.uuid, instance: this.instance, store, reader, status: () => this.status() };
+    const names = { cluster, zoneSize, logger: this.uuid, instance: this.instance };
+    const parts = { ...names, store, reader, status: () => this.status() };
     this.#closing.unshift(() => this.#closeChannels(store, reader));
     this.#closing.unshift(() => this.#listening.close());
     const portRequests = (port: 'read' | 'write'): PortRequests => new PortRequests(port, parts, this.#channels);
     this.#readAddress = await this.#listen('reads', this.#options.readAddress, portRequests('read'));
     this.#writeAddress = await this.#listen('writes', this.#options.writeAddress, portRequests('write'));
     const { uuid, instance, readAddress, writeAddress } = this;
-    await registerLogger(this.#world.coordinator, this.#options.id, { uuid, instance, readAddress, writeAddress });
+    const self = { uuid, instance, readAddress, writeAddress };
+    await registerLogger(this.#world.coordinator, this.#options.id, self, async (other) => {
+      // At an address of its own it would ask itself.
+      return other.readAddress !== readAddress && (await isTwinAt(other.readAddress, self, this.#world));
+    });
   }
 
   /** S4: nobody of before the present owners may append or be confirmed here, whatever this folder has forgotten. */

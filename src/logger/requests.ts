@@ -8,7 +8,7 @@
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
-import { lba } from '../base/ids.ts';
+import { isAddressable, lba } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { AppendAnswer, LoggerRefusal, LoggerStatus } from '../codec/logger-protocol.ts';
 import { readAppend, readConfirm, writeAppendAnswer, writeConfirmAnswer } from '../codec/logger-appends.ts';
@@ -22,6 +22,8 @@ import {
 import { readFill, readFinish, readReset, readSeal, writeSealResult } from '../codec/logger-seals.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
+import { readMemberHello, strangeness } from '../codec/member-hello.ts';
+import { arrayOf } from '../codec/message-parts.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MachineAnswer } from '../core/logger/machine-events.ts';
 import type { RpcChannel } from '../rpc/channel-types.ts';
@@ -33,6 +35,8 @@ export interface RequestParts {
   readonly cluster: Uuid;
   readonly logger: Uuid;
   readonly instance: InstanceId;
+  /** Bytes; the cluster's. */
+  readonly zoneSize: number;
   readonly store: LogStore;
   readonly reader: ZoneReader;
   readonly status: () => LoggerStatus;
@@ -93,7 +97,7 @@ class Requests {
   /** False when there is no such method on the port. */
   handle(port: Port, channel: RpcChannel, id: number, method: string, params: MessageReader): boolean {
     if (method === loggerMethods.ping) this.#ping(channel, id);
-    else if (method === loggerMethods.hello) this.#hello(channel, id);
+    else if (method === loggerMethods.hello) this.#hello(channel, id, params);
     else return port === 'write' ? this.#write(channel, id, method, params) : this.#read(channel, id, method, params);
     return true;
   }
@@ -146,7 +150,8 @@ class Requests {
         left -= 1;
         if (left === 0) send();
       };
-      this.#parts.store.request({ kind: 'append', ticket, item });
+      if (isAddressable(item.zone, this.#parts.zoneSize)) this.#parts.store.request({ kind: 'append', ticket, item });
+      else ticket(refusal('malformed', `zone ${item.zone} has no addresses`));
     }
   }
 
@@ -217,8 +222,15 @@ class Requests {
     channel.endAnswer();
   }
 
-  #hello(channel: RpcChannel, id: number): void {
+  #hello(channel: RpcChannel, id: number, params: MessageReader): void {
     const { cluster, logger, instance } = this.#parts;
+    arrayOf(params, 1, 'hello');
+    const gateway = readMemberHello(params);
+    const wrong = gateway === undefined ? undefined : strangeness(gateway, cluster);
+    if (wrong !== undefined) {
+      refuse(channel, id, refusal('wrong-cluster', wrong));
+      return channel.close(wrong);
+    }
     writeWelcome(channel.beginAnswer(id), { cluster, logger, instance, protocol: loggerProtocolVersion });
     channel.endAnswer();
   }

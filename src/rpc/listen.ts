@@ -3,7 +3,7 @@
  * room, else turned away in the door's own words, with a line in the log that a flood of refusals does not lengthen.
  *
  *   Listening (one of a node) -> network.listen, one address a door
- *   a connection -> #hasRoom? -> door.admit, or door.refuse and the line
+ *   a connection -> room (admission.ts)? -> door.admit, or door.refuse and the line
  *
  * It owns the listeners, who is let in, and the line about refusals. It does NOT own connections: a door keeps its own
  * and closes them, since it alone knows what is still to be answered. Nor does it know protocols: MessagePack-RPC comes
@@ -13,9 +13,12 @@ import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import { times } from '../base/times.ts';
 import { asKvError } from '../env/as-kv-error.ts';
+import type { Clock } from '../env/clock.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address, Connection, Listener } from '../env/network.ts';
 import { RepeatedLine } from '../env/repeated-line.ts';
+import { refusalOf } from './admission.ts';
+import type { GuestKind } from './admission.ts';
 import { openChannel } from './channel.ts';
 import type { RpcChannel, RpcHandler, RpcOptions } from './channel-types.ts';
 
@@ -25,6 +28,8 @@ export interface Door {
   readonly name: string;
   /** Connections that are open through it now. */
   readonly connections: number;
+  /** Default: members. */
+  readonly guests?: GuestKind;
   /** Takes a connection that was let in. Called in the turn the network handed it out. */
   admit(connection: Connection): void;
   /** Turns one away, so that the other side learns why if the protocol has a word for it, and closes it. */
@@ -68,14 +73,11 @@ export class Listening {
 
   #arrived(connection: Connection, door: Door): void {
     if (this.#isClosed) return connection.destroy();
-    if (this.#hasRoom(door)) return door.admit(connection);
-    this.#refusals.add({ door: door.name, limit: this.#connectionsMax });
+    const { descriptors } = this.#world.network;
+    const refusal = refusalOf(door.connections, this.#connectionsMax, door.guests ?? 'members', descriptors);
+    if (refusal === undefined) return door.admit(connection);
+    this.#refusals.add({ door: door.name, ...refusal });
     door.refuse(connection);
-  }
-
-  /** The whole of admission: whatever else is to count (descriptors left, the node's own connections) counts here. */
-  #hasRoom(door: Door): boolean {
-    return door.connections < this.#connectionsMax;
   }
 
   /** Nobody comes in any more, at the newest address first; connections go on. Idempotent. */
@@ -92,30 +94,62 @@ export interface RpcGuests extends RpcHandler {
   readonly connections: number;
   /** Called once for a channel, before its first request. */
   admit(channel: RpcChannel): void;
+  /** Answers the first request of a connection for which there is no room. Missing: it is closed without a word. */
+  refuse?(channel: RpcChannel, id: number, method: string): void;
 }
 
-/** A door for MessagePack-RPC: opens a channel on each connection and hands it to `guests`. */
+/**
+ * A door for MessagePack-RPC: opens a channel on each connection and hands it to `guests`. One that is turned away is
+ * told so in the answer to its first request, as the protocol has no word for it before that; a few at a time, the
+ * others are closed without a word.
+ */
 export class RpcDoor implements Door {
   readonly name: string;
-  readonly #guests: RpcGuests;
-  readonly #open: (connection: Connection) => RpcChannel;
+  readonly guests: GuestKind;
+  readonly #inside: RpcGuests;
+  readonly #clock: Clock;
+  readonly #options: RpcOptions;
+  #refusalsWaiting = 0;
 
-  constructor(name: string, guests: RpcGuests, world: Pick<Environment, 'clock'>, options: RpcOptions) {
+  constructor(
+    name: string,
+    inside: RpcGuests,
+    { clock }: Pick<Environment, 'clock'>,
+    options: RpcOptions,
+    guests: GuestKind = 'members',
+  ) {
     this.name = name;
-    this.#guests = guests;
-    this.#open = (connection) => openChannel(connection, world.clock, options, guests);
+    this.guests = guests;
+    this.#inside = inside;
+    this.#clock = clock;
+    this.#options = options;
   }
 
   get connections(): number {
-    return this.#guests.connections;
+    return this.#inside.connections;
   }
 
   admit(connection: Connection): void {
-    this.#guests.admit(this.#open(connection));
+    this.#inside.admit(openChannel(connection, this.#clock, this.#options, this.#inside));
   }
 
-  /** The protocol has no word for it before the first request. */
   refuse(connection: Connection): void {
-    connection.destroy();
+    if (this.#inside.refuse === undefined || this.#refusalsWaiting >= limits.refusalsWaitingMax)
+      return connection.destroy();
+    this.#refusalsWaiting += 1;
+    const timer = this.#clock.after(times.refusedCloseMs, () => connection.destroy());
+    openChannel(connection, this.#clock, this.#options, {
+      onOpen: () => undefined,
+      onNotice: () => undefined,
+      onDrain: () => undefined,
+      onRequest: (channel, id, method) => {
+        this.#inside.refuse?.(channel, id, method);
+        channel.close('turned away');
+      },
+      onClose: () => {
+        timer.cancel();
+        this.#refusalsWaiting -= 1;
+      },
+    });
   }
 }

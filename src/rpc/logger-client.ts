@@ -33,6 +33,8 @@ import type { SealResult } from '../codec/logger-seals.ts';
 import { readSealResult, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
+import type { GatewayIdentity } from '../codec/member-hello.ts';
+import { writeMemberHello } from '../codec/member-hello.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
@@ -158,10 +160,12 @@ export class LoggerClient {
     call(this.#channels[port], loggerMethods.ping, (out) => out.array(0), readStatus, onAnswer);
   }
 
-  hello(port: 'read' | 'write', onAnswer: OnAnswer<LoggerWelcome>): void {
+  /** `self`: the gateway that asks; undefined: a command that looks at the logger. */
+  hello(port: 'read' | 'write', self: GatewayIdentity | undefined, onAnswer: OnAnswer<LoggerWelcome>): void {
     const write = (out: MessageWriter): void => {
       out.array(1);
-      out.map(0);
+      if (self === undefined) out.map(0);
+      else writeMemberHello(out, self);
     };
     call(this.#channels[port], loggerMethods.hello, write, readWelcome, onAnswer);
   }

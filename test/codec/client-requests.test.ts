@@ -11,7 +11,8 @@ import { encoded, normal, oracle, written } from '../support/messages.ts';
 
 const noBytes = new Uint8Array(0);
 const huge = Number.MAX_SAFE_INTEGER;
-const terms: WriteTerms = { condition: huge, client: 2 ** 40, number: huge, firstIncomplete: huge - 5 };
+const largest = 2 ** 48 - 1;
+const terms: WriteTerms = { condition: huge, client: largest, number: largest, firstIncomplete: largest - 5 };
 
 function writeTarget(): WriteTarget {
   return {
@@ -255,6 +256,9 @@ describe('the requests of clients', () => {
     assert.throws(write([key, value, -2, 0, 1, 1, 1]), complaint(/condition -2: -1 none, 0 absent/));
     assert.throws(write([key, value, -1, 5, 1, 1, 1]), complaint(/expiry is not supported/));
     assert.throws(write([key, value, -1, 0, -1, 1, 1]), complaint(/client -1, .* none is negative/));
+    assert.throws(write([key, value, -1, 0, largest + 1, 1, 1]), complaint(/at most 2\^48 - 1/));
+    assert.throws(write([key, value, -1, 0, 1, largest + 1, largest + 1]), complaint(/at most 2\^48 - 1/));
+    assert.throws(write([key, value, -1, 0, 0, 0, huge]), complaint(/at most 2\^48 - 1/));
     for (const [number, first] of [
       [1, 0],
       [1, 2],

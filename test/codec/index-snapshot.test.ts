@@ -9,6 +9,8 @@ import { clientId, millis, requestNumber, shardId, uuid, version } from '../../s
 import {
   ChunkChecker,
   ChunkEncoder,
+  decodeForgotten,
+  encodeForgotten,
   chunkHeadBytes,
   chunkKind,
   decodeChunkHead,
@@ -41,7 +43,7 @@ function goldenSource(): IndexSnapshot {
   put('user:2', 2 ** 40 + 192, 1_700_000_000_123);
   put('k', 2 ** 28 + 256, 0);
   index.delete(Buffer.from('gone'), 0, 4, 2 ** 28 + 320);
-  once.applyFloor(clientId(4));
+  once.restoreFloor(4);
   once.complete(clientId(9), requestNumber(7), requestNumber(5), {
     kind: recordKind.put,
     version: version(2 ** 28 + 64),
@@ -159,6 +161,24 @@ test('clients of the once-only table come back; nonsense is an answer, never an 
     if (typeof decodeOnceClients(mutated, 16) === 'string') refused++;
   }
   assert.ok(refused > 5_000);
+});
+
+test('forgotten client ids come back; ranges that are out of order are an answer, never an exception', () => {
+  const ranges = [
+    { low: 6, high: 9 },
+    { low: 2 ** 40, high: 2 ** 48 - 1 },
+  ];
+  const bytes = Buffer.from(encodeForgotten(ranges));
+  assert.deepEqual(decodeForgotten(bytes, 4), ranges);
+  assert.equal(decodeForgotten(bytes, 6), 'forgotten: ranges out of order');
+  assert.equal(decodeForgotten(bytes.subarray(1), 4), 'forgotten: a range is cut off');
+  const random = seededRandom(9);
+  for (let round = 0; round < 5_000; round++) {
+    const mutated = Buffer.from(bytes);
+    for (let count = 1 + random.below(3); count > 0; count--) mutated[random.below(mutated.length)] = random.below(256);
+    const decoded = decodeForgotten(mutated, 4);
+    if (typeof decoded !== 'string') for (const { low, high } of decoded) assert.ok(low <= high && low > 4);
+  }
 });
 
 test('headers of nonsense are damage', () => {

@@ -238,6 +238,13 @@ describe('the protocol of loggers', () => {
     }
   });
 
+  test('an alignment that no device has is malformed', () => {
+    for (const alignment of [0, -1, 3, 2 ** 17, 2 ** 40]) {
+      const bytes = encode((out) => out.value({ ...status, alignment }));
+      assert.throws(() => reports.readStatus(new MessageReader(bytes)), MessageFormatError);
+    }
+  });
+
   test('an error of unknown form, or with an unknown code, leaves the outcome open', () => {
     const kindOf = (error: unknown): string =>
       protocol.readRefusal(new MessageReader(encode((out) => out.value(error)))).kind;

@@ -126,7 +126,7 @@ describe('members', () => {
       members.gateways.map((member) => member.number),
       [0, 2, 10],
     );
-    assert.deepEqual(members.loggers, [{ ...logger('c'), number: 1 }]);
+    assert.deepEqual(members.loggers, [{ ...logger('c'), number: 1, revision }]);
     assert.equal(members.revision, revision);
   });
 
@@ -139,9 +139,41 @@ describe('members', () => {
   it('are registered through unknown outcomes', async () => {
     for (let seed = 0; seed < 20; seed += 1) {
       const coordinator = unluckyStore(seed).client();
-      await registerLogger(coordinator, 3, logger('d'));
-      assert.deepEqual((await listMembers(coordinator)).loggers, [{ ...logger('d'), number: 3 }]);
+      const revision = await registerLogger(coordinator, 3, logger('d'));
+      assert.deepEqual((await listMembers(coordinator)).loggers, [{ ...logger('d'), number: 3, revision }]);
     }
+  });
+
+  it('a logger that moved to another number stands under that one only', async () => {
+    for (let seed = 0; seed < 20; seed += 1) {
+      const coordinator = unluckyStore(seed).client();
+      const asked: number[] = [];
+      const isTwin = (other: { number: number }): Promise<boolean> => {
+        asked.push(other.number);
+        return Promise.resolve(false);
+      };
+      await registerLogger(coordinator, 0, logger('a'));
+      await registerLogger(coordinator, 1, logger('b'));
+      const moved = { ...logger('a'), instance: instanceId('9'.repeat(16)) };
+      await registerLogger(coordinator, 1, moved, isTwin);
+      const { loggers } = await listMembers(coordinator);
+      assert.deepEqual(
+        loggers.map(({ number, instance }) => [number, instance]),
+        [[1, moved.instance]],
+      );
+      assert.equal(asked[0], 0);
+    }
+  });
+
+  it('a logger is not registered while another process has its identity', async () => {
+    const coordinator = new MemoryCoordinator().client();
+    await registerLogger(coordinator, 0, logger('a'));
+    const copy = { ...logger('a'), instance: instanceId('9'.repeat(16)) };
+    for (const number of [0, 1]) {
+      const registered = registerLogger(coordinator, number, copy, ({ number: other }) => Promise.resolve(other === 0));
+      await rejects(registered, 'logger-twice', /the UUID a+, and so has another process, logger 0,/);
+    }
+    assert.equal((await listMembers(coordinator)).loggers.length, 1);
   });
 
   it('bad numbers and damaged entries are errors that name the key', async () => {

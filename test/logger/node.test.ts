@@ -1,7 +1,7 @@
 /** A logger as a node: over TCP, on real files. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { KvError } from '../../src/base/errors.ts';
@@ -171,7 +171,7 @@ describe('a logger over TCP', () => {
         async (client, node) => {
           assert.notEqual(node.uuid, before);
           assert.deepEqual(value(await client.report(undefined)), []);
-          const { loggers } = await listMembers(coordinator);
+          const { loggers, revision } = await listMembers(coordinator);
           assert.deepEqual(loggers, [
             {
               number: 0,
@@ -179,10 +179,38 @@ describe('a logger over TCP', () => {
               instance: node.instance,
               readAddress: node.readAddress,
               writeAddress: node.writeAddress,
+              revision,
             },
           ]);
         },
         { world: { coordinator } },
+      );
+    });
+  });
+
+  test('S16 a copy of a folder does not start while the original runs, under no number; later it may', async () => {
+    await withFolder(async (folder) => {
+      const coordinator = new MemoryCoordinator().client();
+      const environment = { world: { coordinator } };
+      const [original, copied] = [join(folder, 'original'), join(folder, 'copy')];
+      await withLogger(original, async () => undefined, environment);
+      await cp(original, copied, { recursive: true });
+      await withLogger(
+        original,
+        async (client, node) => {
+          for (const id of [0, 1]) {
+            const started = startLogger(options(copied, { id }), world({ coordinator }));
+            await assert.rejects(started, { code: 'logger-twice' });
+          }
+          assert.equal(value(await client.ping('read')).instance, node.instance);
+          assert.equal((await listMembers(coordinator)).loggers[0]?.instance, node.instance);
+        },
+        environment,
+      );
+      await withLogger(copied, async () => undefined, { ...environment, options: { id: 1 } });
+      assert.deepEqual(
+        (await listMembers(coordinator)).loggers.map(({ number }) => number),
+        [1],
       );
     });
   });

@@ -151,7 +151,7 @@ export class TestClient {
   }
 
   hello(port: 'read' | 'write'): Promise<LoggerAnswer<LoggerWelcome>> {
-    return answer((done) => this.client.hello(port, done));
+    return answer((done) => this.client.hello(port, undefined, done));
   }
 
   close(): void {

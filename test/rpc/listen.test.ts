@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { limits } from '../../src/base/limits.ts';
 import { NetworkError, type Connection, type Network } from '../../src/env/network.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import { SimulatedNetwork } from '../../src/env/simulated/network.ts';
@@ -85,6 +86,56 @@ test('a full door refuses, with one line a minute; another door of the node has 
   assert.equal(others.connections, 1);
   await run(60_000);
   assert.deepEqual(lines.slice(1), ['warn connections refused: too many {"door":"guests","limit":2,"count":9}']);
+});
+
+test('clients leave the reserve of descriptors to members, and are told why when they ask', async () => {
+  const { clock, lines, client, run } = world();
+  const [clients, members] = [new EchoGuests(), new EchoGuests()];
+  const refuse = (channel: RpcChannel, id: number): void => channel.answerErrorText(id, 'no room');
+  const network: Network = {
+    listen: (address, onConnection) => client.listen(address, onConnection),
+    connect: (address) => client.connect(address),
+    get descriptors() {
+      // With the one that is at the door, as a real network counts.
+      return { max: 64, accepted: clients.connections + members.connections + 1 };
+    },
+  };
+  const log = (level: string, event: string, fields: unknown): void =>
+    void lines.push(`${level} ${event} ${JSON.stringify(fields)}`);
+  const listening = new Listening({ clock, network, log });
+  const inside = Object.assign(clients, { refuse });
+  const clientDoor = new RpcDoor('clients', inside, { clock }, serverOptions(), 'clients');
+  const clientPort = await listening.listen(`${clientHost}:0`, clientDoor);
+  const memberPort = await listening.listen(
+    `${clientHost}:0`,
+    new RpcDoor('peers', members, { clock }, serverOptions()),
+  );
+  const outcomes: unknown[] = [];
+  const connect = (port: string): Recorder => {
+    const recorder = new Recorder();
+    const channel = openChannel(client.connect(port), clock, clientOptions(), recorder);
+    if (port === clientPort) ask(channel, outcomes, 'echo', ['x']);
+    return recorder;
+  };
+  const recorders = Array.from({ length: 50 }, () => connect(clientPort));
+  await run(5_000);
+  assert.equal(clients.connections, 32);
+  assert.equal(recorders.filter(({ closeReason }) => closeReason !== undefined).length, 18);
+  const refused = outcomes.filter((outcome) => JSON.stringify(outcome) === '{"error":"no room"}');
+  assert.equal(refused.length, limits.refusalsWaitingMax, 'the others are closed at once');
+  assert.equal(lines.length, 1);
+  assert.match(
+    lines[0] ?? '',
+    /^warn connections refused: too many .*"clients","limit":32,"reason":"descriptors used up/,
+  );
+  for (let count = 0; count < 9; count++) connect(memberPort);
+  await run(100);
+  assert.equal(members.connections, 8, 'members may have all but the last few');
+  // One that asks nothing does not keep its place among those who are told.
+  const quiet = new Recorder();
+  openChannel(client.connect(clientPort), clock, clientOptions(), quiet);
+  await run(2_000);
+  assert.notEqual(quiet.closeReason, undefined);
 });
 
 test('a door of another protocol takes connections as they are, and has its own word for a refusal', async () => {

@@ -84,7 +84,7 @@ describe('a client of a logger', () => {
       Array(8).fill(logger),
     );
     each.ping('read', ignore);
-    each.hello('write', ignore);
+    each.hello('write', undefined, ignore);
     assert.deepEqual(params.slice(8), [
       ['Ping', []],
       ['hello', [{}]],

@@ -9,8 +9,20 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import type { ShardId, Uuid } from '../../base/ids.ts';
 import { clientId, version } from '../../base/ids.ts';
-import type { ChunkHead, ChunkKind, SnapshotHeader, SnapshotProblem } from '../../codec/index-snapshot.ts';
-import { chunkKind, decodeOnceClients, decodeSnapshotHeader, hostIsLittleEndian } from '../../codec/index-snapshot.ts';
+import type {
+  ChunkHead,
+  ChunkKind,
+  ClientIdRange,
+  SnapshotHeader,
+  SnapshotProblem,
+} from '../../codec/index-snapshot.ts';
+import {
+  chunkKind,
+  decodeForgotten,
+  decodeOnceClients,
+  decodeSnapshotHeader,
+  hostIsLittleEndian,
+} from '../../codec/index-snapshot.ts';
 import { ChunkAssembler } from './chunk-assembler.ts';
 import { arenaSegmentBytes, arenaSegmentsMax, KeyArena } from './index-arena.ts';
 import { EntrySegment, EntryTable, entriesPerSegment, entryBytes } from './index-entries.ts';
@@ -37,6 +49,7 @@ const order: readonly ChunkKind[] = [
   chunkKind.entries,
   chunkKind.keys,
   chunkKind.once,
+  chunkKind.forgotten,
   chunkKind.end,
 ];
 
@@ -64,6 +77,7 @@ export class SnapshotLoader {
   readonly #arena = new KeyArena();
   #lastKeySegment = -1;
   readonly #once: OnceTable;
+  #forgotten: readonly ClientIdRange[] = [];
   #steps: Generator<undefined, Rebuilt | string> | undefined;
   #rebuilt: Rebuilt | undefined;
 
@@ -107,7 +121,7 @@ export class SnapshotLoader {
     if (this.#problem !== undefined) return this.#problem;
     const header = this.#header;
     if (header === undefined || this.#rebuilt === undefined) return this.#fail('the snapshot is cut off');
-    this.#once.restoreFloor(header.floor);
+    this.#once.restoreFloor(header.floor, this.#forgotten);
     const parts = { entries: this.#entries, arena: this.#arena, ...this.#rebuilt };
     return {
       kind: 'loaded',
@@ -156,6 +170,8 @@ export class SnapshotLoader {
         return undefined;
       case chunkKind.once:
         return this.#acceptOnce(memory);
+      case chunkKind.forgotten:
+        return this.#acceptForgotten(memory);
       case chunkKind.end:
         return this.#entries.segmentCount === this.#header?.entrySegments ? undefined : 'entries: a segment is missing';
       default:
@@ -187,6 +203,14 @@ export class SnapshotLoader {
         results: results.map((result) => ({ ...result, version: version(result.version) })),
       });
     }
+    return undefined;
+  }
+
+  #acceptForgotten(payload: Uint8Array): string | undefined {
+    if (this.#forgotten.length > 0) return 'forgotten: comes twice';
+    const ranges = decodeForgotten(payload, this.#header?.floor ?? 0);
+    if (typeof ranges === 'string') return ranges;
+    this.#forgotten = ranges;
     return undefined;
   }
 }

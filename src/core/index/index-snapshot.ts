@@ -13,7 +13,7 @@
  *    later): the newer version wins at loading, too.
  *  - An entry's key is in the snapshot because key segments are copied after entry segments and are only appended to
  *    meanwhile.
- *  - The once-only table: see its own argument; its floor is the one at the watermark.
+ *  - The once-only table: see its own argument; its forgotten ids are those at the watermark.
  *
  * Loading: index-loader.ts. Replay must reach the position where the snapshot was finished before the index is served;
  * before that, keys may seem newer than the position.
@@ -24,10 +24,11 @@
 import { unreachable } from '../../base/assert.ts';
 import type { Millis, ShardId, Uuid } from '../../base/ids.ts';
 import { clientId } from '../../base/ids.ts';
-import type { OnceResultState, SnapshotHeader } from '../../codec/index-snapshot.ts';
+import type { ClientIdRange, OnceResultState, SnapshotHeader } from '../../codec/index-snapshot.ts';
 import {
   ChunkEncoder,
   chunkKind,
+  encodeForgotten,
   encodeOnceClient,
   encodeSnapshotHeader,
   onceClientBytes,
@@ -61,7 +62,9 @@ export class IndexSnapshot {
   readonly #parts: IndexParts;
   readonly #encoder = new ChunkEncoder();
   readonly #clients: readonly number[];
-  #stage: 'header' | 'entries' | 'keys' | 'once' | 'done' = 'header';
+  /** Those of the watermark, as the header's floor is. */
+  readonly #forgotten: readonly ClientIdRange[];
+  #stage: 'header' | 'entries' | 'keys' | 'once' | 'end' | 'done' = 'header';
   #next = 0;
   /** First result that did not fit the last chunk. */
   #nextNumber = 0;
@@ -73,6 +76,7 @@ export class IndexSnapshot {
     this.#once = source.once;
     this.#parts = source.index.pin();
     this.#clients = source.once.clientIds();
+    this.#forgotten = [...source.once.forgottenRanges];
     this.header = {
       cluster: source.cluster,
       shard: source.shard,
@@ -97,6 +101,9 @@ export class IndexSnapshot {
         return this.#nextKeys();
       case 'once':
         return this.#nextOnce();
+      case 'end':
+        this.close();
+        return this.#encoder.end();
       case 'done':
         return undefined;
       default:
@@ -137,8 +144,9 @@ export class IndexSnapshot {
     const out = Buffer.allocUnsafe(onceChunkBytes);
     const end = this.#fillOnce(out);
     if (end > 0) return this.#encoder.encode(chunkKind.once, 0, out.subarray(0, end));
-    this.close();
-    return this.#encoder.end();
+    this.#stage = 'end';
+    if (this.#forgotten.length === 0) return this.next();
+    return this.#encoder.encode(chunkKind.forgotten, 0, encodeForgotten(this.#forgotten));
   }
 
   #fillOnce(out: Buffer): number {

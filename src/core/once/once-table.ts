@@ -9,12 +9,12 @@
  * the same at the owner, at standbys and after a replay. What is *in flight* is the owner's (`begin`, `abandon`) and is
  * never part of a snapshot.
  *
- * Forgetting. `floor` is the largest client id that a floor record named. A floor record takes the client that it names
- * out of the table. A client that is not in the table is new when its id is above the floor (an id below might have
- * been here before) and *forgotten* when not. A write that was begun before its client was forgotten may commit after
- * it; the client is then in the table again, but only what committed since is known: it is `partial`, and every other
- * number of it is forgotten. So whatever the order in which records of clients and floors reach the log, nothing is
- * applied twice; the price is an honest "unknown" where a client raced with the floor.
+ * Forgetting. A floor record takes the client that it names out of the table and adds its id to those that are
+ * forgotten (forgotten-ids.ts). A client that is not in the table is *forgotten* when its id is among these, and new
+ * when not: nothing of it was ever committed here. A write that was begun before its client was forgotten may commit
+ * after it; the client is then in the table again, but only what committed since is known: it is `partial`, and every
+ * other number of it is forgotten. So whatever the order in which records of clients and floors reach the log, nothing
+ * is applied twice; the price is an honest "unknown" where a client raced with the floor.
  *
  * Replay. Of a client's records only the union counts (the largest first number, the results at or above it), so that
  * applying any of them again changes nothing; a floor record that is applied again comes, in log order, before what
@@ -24,6 +24,8 @@ import { assert } from '../../base/assert.ts';
 import type { ClientId, RequestNumber } from '../../base/ids.ts';
 import { clientId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { ClientIdRange } from '../../codec/index-snapshot.ts';
+import { ForgottenIds } from './forgotten-ids.ts';
 import type { KnownNumber, OnceEntry, OnceResult, OnceSums } from './once-client.ts';
 import { ClientResults, ringSizeMin } from './once-client.ts';
 
@@ -53,6 +55,8 @@ export interface OnceLimits {
   readonly bytesMax: number;
   /** Bytes of replies kept for one client before its next writes are refused. */
   readonly replyBytesMax: number;
+  /** Ranges of forgotten ids that are kept above the floor. Default: `limits.forgottenRangesMax`. */
+  readonly forgottenRangesMax?: number;
 }
 
 /** A client costs 0.7 KB when it has at most 8 numbers open, and 100 KB with a full window of 4,096. */
@@ -78,7 +82,7 @@ export class OnceTable<Token = unknown> {
   readonly #uncommitted = new Set<ClientResults<Token>>();
   #oldest: ClientResults<Token> | undefined = undefined;
   #newest: ClientResults<Token> | undefined = undefined;
-  #floor = 0;
+  readonly #forgotten: ForgottenIds;
   readonly #sums: OnceSums = { results: 0, bytes: 0 };
   /** Number and bytes of the clients that `overfull` named and that are still here. */
   #namedCount = 0;
@@ -87,10 +91,17 @@ export class OnceTable<Token = unknown> {
   constructor(bounds: OnceLimits = onceLimits) {
     assert(Number.isInteger(Math.log2(bounds.window)) && bounds.window >= ringSizeMin, 'the window is a power of two');
     this.#limits = bounds;
+    this.#forgotten = new ForgottenIds(bounds.forgottenRangesMax ?? limits.forgottenRangesMax);
   }
 
+  /** All ids up to it that are not in the table are forgotten. */
   get floor(): number {
-    return this.#floor;
+    return this.#forgotten.floor;
+  }
+
+  /** Ids above the floor that are forgotten, in order. */
+  get forgottenRanges(): readonly ClientIdRange[] {
+    return this.#forgotten.ranges;
   }
 
   get clientCount(): number {
@@ -111,7 +122,7 @@ export class OnceTable<Token = unknown> {
     if (number < firstIncomplete) return superseded;
     const known = this.#clients.get(client);
     if (known === undefined) {
-      if (client <= this.#floor) return forgotten;
+      if (this.#forgotten.has(client)) return forgotten;
       return number - firstIncomplete < this.#limits.window ? fresh : windowExceeded;
     }
     if (number < known.first) return superseded;
@@ -127,7 +138,7 @@ export class OnceTable<Token = unknown> {
     assert(token !== undefined && client !== 0, 'S15 a numbered write with a token');
     let known = this.#clients.get(client);
     if (known === undefined) {
-      assert(client > this.#floor, 'S15 a forgotten client begins nothing');
+      assert(!this.#forgotten.has(client), 'S15 a forgotten client begins nothing');
       known = this.#add(client);
       this.#uncommitted.add(known);
     }
@@ -181,13 +192,13 @@ export class OnceTable<Token = unknown> {
     return undefined;
   }
 
-  /** Applies a committed floor record. */
-  applyFloor(floor: ClientId): void {
-    if (floor > this.#floor) this.#floor = floor;
-    const known = this.#clients.get(floor);
+  /** Applies a committed floor record, which names `client`. */
+  applyFloor(client: ClientId): void {
+    this.#forgotten.add(client);
+    const known = this.#clients.get(client);
     if (known !== undefined) this.#forget(known);
     // At a standby these are not there, and are partial when their first record comes.
-    for (const waiting of this.#uncommitted) if (waiting.id <= floor) waiting.partial = true;
+    for (const waiting of this.#uncommitted) if (this.#forgotten.has(waiting.id)) waiting.partial = true;
   }
 
   // --- snapshots -----------------------------------------------------------------------------------------------------
@@ -219,12 +230,11 @@ export class OnceTable<Token = unknown> {
   }
 
   /**
-   * Loads the floor of a snapshot, before its replay: it names no client. REQUIRES: after all `restore` of the
-   * snapshot.
+   * Loads the forgotten ids of a snapshot, before its replay: they name no client. REQUIRES: after all `restore` of the
+   * snapshot, once; ranges are in order and above the floor.
    */
-  restoreFloor(floor: number): void {
-    assert(floor >= this.#floor, 'S15 the floor only rises');
-    this.#floor = floor;
+  restoreFloor(floor: number, ranges: readonly ClientIdRange[] = []): void {
+    this.#forgotten.restore(floor, ranges);
   }
 
   // --- parts ---------------------------------------------------------------------------------------------------------
@@ -254,7 +264,7 @@ export class OnceTable<Token = unknown> {
     let known = this.#clients.get(client);
     if (known === undefined) {
       known = this.#add(client);
-      known.partial = client <= this.#floor;
+      known.partial = this.#forgotten.has(client);
     }
     if (!known.committed) {
       known.committed = true;

@@ -2,12 +2,14 @@
 import { createConnection, createServer, type OnReadOpts, type Server, Socket } from 'node:net';
 import { assert } from '../../base/assert.ts';
 import { formatAddress, parseAddress } from '../address.ts';
+import { descriptorLimit } from './descriptor-limit.ts';
 import { readingInto } from './accepted-socket.ts';
 import { ReadSlab } from './read-slab.ts';
 import {
   type Address,
   type Connection,
   type ConnectionHandler,
+  type Descriptors,
   type Listener,
   type Network,
   NetworkError,
@@ -18,6 +20,17 @@ const keepAliveMs = 30_000;
 const backlog = 1024;
 
 export class RealNetwork implements Network {
+  readonly #descriptorsMax: number;
+  #accepted = 0;
+
+  constructor(descriptorsMax: number = descriptorLimit()) {
+    this.#descriptorsMax = descriptorsMax;
+  }
+
+  get descriptors(): Descriptors {
+    return { max: this.#descriptorsMax, accepted: this.#accepted };
+  }
+
   async listen(address: Address, onConnection: (connection: Connection) => void): Promise<Listener> {
     const { host, port } = parseAddress(address);
     const server = createServer({
@@ -28,6 +41,10 @@ export class RealNetwork implements Network {
       pauseOnConnect: true,
     });
     server.on('connection', (accepted) => {
+      this.#accepted += 1;
+      accepted.once('close', () => {
+        this.#accepted -= 1;
+      });
       onConnection(SocketConnection.reading((onread) => readingInto(accepted, onread) ?? accepted, remoteOf(accepted)));
     });
     await new Promise<void>((resolve, reject) => {

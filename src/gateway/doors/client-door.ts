@@ -7,7 +7,7 @@ import type { RpcChannel } from '../../rpc/channel-types.ts';
 import type { GatewayDoor } from './door.ts';
 import type { Greeting } from './greeting.ts';
 import type { Requests } from './requests.ts';
-import type { Session } from './session.ts';
+import { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
 import type { TestbedDoor } from './testbed-door.ts';
 
@@ -31,6 +31,13 @@ export class ClientDoor implements GatewayDoor {
 
   admit(channel: RpcChannel): void {
     this.#parts.sessions.add(channel);
+  }
+
+  /** Full: others may have room, and this one later. */
+  refuse(channel: RpcChannel, id: number, method: string): void {
+    const message = 'this gateway has as many connections as it can take';
+    if (this.#parts.testbed.knows(method)) channel.answerErrorText(id, `kv-filelog: overloaded: ${message}`);
+    else new Session(channel).fail(id, 'overloaded', message);
   }
 
   onOpen(): void {

@@ -1,10 +1,19 @@
 /**
  * The peer port: requests that other gateways forward, which are not forwarded again, and what owners tell standbys
- * (S14). It owns its connections.
+ * (S14). Gateways say hello first: those of another cluster are refused, and what a connection tells of a shard's log
+ * is believed only if the process that said hello owns the shard in that epoch, as far as the coordinator was heard.
+ *
+ * It owns its connections and who is at their other ends.
  */
+import type { InstanceId, ShardId } from '../../base/ids.ts';
+import type { GatewayIdentity } from '../../codec/member-hello.ts';
+import { readMemberHello, strangeness, writeMemberHello } from '../../codec/member-hello.ts';
+import { arrayOf } from '../../codec/message-parts.ts';
 import type { MessageReader } from '../../codec/message-reader.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
 import { catchUpMethod, readCatchUp } from '../peers/catch-up.ts';
+import type { CatchUp } from '../../core/shard/events.ts';
+import type { MetadataStore } from '../metadata-store.ts';
 import type { ShardRunner } from '../shards/shard-runner.ts';
 import type { GatewayDoor } from './door.ts';
 import type { Greeting } from './greeting.ts';
@@ -17,10 +26,17 @@ export interface PeerDoorParts {
   readonly requests: Requests;
   readonly greeting: Greeting;
   readonly runner: Pick<ShardRunner, 'dispatch'>;
+  readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
+  readonly self: GatewayIdentity;
 }
+
+/** Methods for gateways that said hello. The others ask about this gateway itself, which anybody may. */
+const forwarded: ReadonlySet<string> = new Set(['put', 'delete', 'get', 'has']);
 
 export class PeerDoor implements GatewayDoor {
   readonly #parts: PeerDoorParts;
+  /** Processes that said hello. */
+  readonly #peers = new Map<RpcChannel, InstanceId>();
 
   constructor(parts: PeerDoorParts) {
     this.#parts = parts;
@@ -39,6 +55,7 @@ export class PeerDoor implements GatewayDoor {
   }
 
   onClose(channel: RpcChannel): void {
+    this.#peers.delete(channel);
     this.#parts.sessions.delete(channel);
   }
 
@@ -46,10 +63,18 @@ export class PeerDoor implements GatewayDoor {
     // The channel stops reading by itself while its output waits.
   }
 
-  onNotice(_channel: RpcChannel, method: string, params: MessageReader): void {
+  onNotice(channel: RpcChannel, method: string, params: MessageReader): void {
     if (method !== catchUpMethod) return;
     const { shard, event } = readCatchUp(params);
-    this.#parts.runner.dispatch(shard, event);
+    if (this.#isOwner(this.#peers.get(channel), shard, event)) this.#parts.runner.dispatch(shard, event);
+  }
+
+  /** What is not believed is read from the log, when the coordinator has told of its owner (S14). */
+  #isOwner(peer: InstanceId | undefined, shard: ShardId, { epoch, instance }: CatchUp): boolean {
+    const { store } = this.#parts;
+    if (peer === undefined || shard >= store.shardCount) return false;
+    const { head } = store.shard(shard);
+    return head !== undefined && head.owner.instance === peer && instance === peer && head.epoch === epoch;
   }
 
   onRequest(channel: RpcChannel, id: number, method: string, params: MessageReader): void {
@@ -58,8 +83,32 @@ export class PeerDoor implements GatewayDoor {
 
   #handle(session: Session, id: number, method: string, params: MessageReader): void {
     const { requests, greeting } = this.#parts;
+    if (method === 'hello' && this.#hello(session, id, params)) return;
+    if (forwarded.has(method) && !this.#peers.has(session.channel))
+      return session.fail(id, 'protocol-error', 'the peer port is for gateways that said hello');
     if (requests.handle(session, id, method, params) || greeting.handle(session, id, method, params)) return;
     session.fail(id, 'unknown-method', `no method '${method}' on the peer port`);
+  }
+
+  /** False: it is no gateway that says hello. @throws MessageFormatError */
+  #hello(session: Session, id: number, params: MessageReader): boolean {
+    const { self } = this.#parts;
+    const start = params.position;
+    arrayOf(params, 1, 'hello');
+    const hello = readMemberHello(params);
+    params.position = start;
+    if (hello === undefined) return false;
+    const { channel } = session;
+    const wrong = strangeness(hello, self.cluster);
+    if (wrong === undefined) {
+      this.#peers.set(channel, hello.instance);
+      writeMemberHello(channel.beginAnswer(id), self);
+      channel.endAnswer();
+    } else {
+      session.fail(id, hello.cluster === self.cluster ? 'protocol-version' : 'wrong-cluster', wrong);
+      channel.close(wrong);
+    }
+    return true;
   }
 
   mapChanged(): void {

@@ -8,6 +8,7 @@ import { limits } from '../../base/limits.ts';
 import { readDelete, readGet, readHas, readPut } from '../../codec/client-requests.ts';
 import type { MessageReader } from '../../codec/message-reader.ts';
 import { ShardRead, ShardWrite } from '../../core/shard/requests.ts';
+import type { LeasedIds } from '../leased-ids.ts';
 import type { Numbering } from '../numbering.ts';
 import type { Router } from '../router.ts';
 import type { Session } from './session.ts';
@@ -15,12 +16,14 @@ import type { Session } from './session.ts';
 export class Requests {
   readonly #router: Router;
   readonly #numbering: Numbering;
+  readonly #leased: LeasedIds;
   readonly #forward: boolean;
 
   /** `forward`: whether another gateway may be asked. */
-  constructor(router: Router, numbering: Numbering, forward: boolean) {
+  constructor(router: Router, numbering: Numbering, leased: LeasedIds, forward: boolean) {
     this.#router = router;
     this.#numbering = numbering;
+    this.#leased = leased;
     this.#forward = forward;
   }
 
@@ -60,7 +63,15 @@ export class Requests {
     checkKey(write.keyLength);
     checkValue(write.wantedLength);
     if (write.client === 0) this.#numbering.begin(write);
+    else if (!this.#leased.has(write.client)) return this.#checkClient(write);
     this.#router.write(write, this.#forward);
+  }
+
+  #checkClient(write: ShardWrite): void {
+    this.#leased.ask(write.client, write.source.length, (failure) => {
+      if (failure === undefined) this.#router.write(write, this.#forward);
+      else write.replyTo.written(write, failure);
+    });
   }
 
   #get(session: Session, id: number, params: MessageReader): void {

@@ -69,6 +69,11 @@ export class TestbedDoor {
     this.#numbering = numbering;
   }
 
+  /** Whether it is one of the testbed's methods, whose errors are texts. */
+  knows(method: string): boolean {
+    return method === testbedMethod.write || method === testbedMethod.read;
+  }
+
   /** Any method that is not one of ours: rpclib's answer when it isn't the testbed's either. */
   request(channel: RpcChannel, id: number, method: string, params: MessageReader): void {
     if (method !== testbedMethod.write && method !== testbedMethod.read) {

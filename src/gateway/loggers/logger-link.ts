@@ -14,6 +14,7 @@ import type {
   ZoneStatus,
 } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
+import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { LoggerMember } from '../../coordinator/members.ts';
 import type { Filled, Lost, Refused } from '../../core/shard/events.ts';
 import type { Environment } from '../../env/environment.ts';
@@ -36,6 +37,8 @@ export interface LoggerLinkParts {
   readonly world: Environment & { readonly log: Log };
   /** A logger that owes answers and says nothing for this long is disconnected. Milliseconds. */
   readonly progressTimeoutMs: number;
+  /** Gateway whose links these are, as it names itself. */
+  readonly self: GatewayIdentity;
   readonly dispatch: Dispatch;
   readonly onUp: (logger: ConnectedLogger) => void;
   readonly onDown: (logger: Uuid) => void;
@@ -92,7 +95,17 @@ export class LoggerLink implements LoggerPort {
    * The connection counts only when the logger that is meant listens there (S16), and when it can still write (S17).
    */
   #greet(channel: RpcChannel, port: 'read' | 'write', done: (failure?: string) => void): void {
+    const { self } = this.#parts;
     const client = new LoggerClient(this.logger, { write: channel, read: channel });
+    client.hello(port, self, (welcome) => {
+      if (welcome.kind !== 'ok') done(welcome.message);
+      else if (welcome.value.cluster !== self.cluster)
+        done(`a logger of cluster ${welcome.value.cluster} listens there`);
+      else this.#ask(client, port, done);
+    });
+  }
+
+  #ask(client: LoggerClient, port: 'read' | 'write', done: (failure?: string) => void): void {
     client.ping(port, (answer: LoggerAnswer<LoggerStatus>) => {
       if (answer.kind !== 'ok') return done(answer.message);
       if (answer.value.logger !== this.logger) return done(`another logger listens there: ${answer.value.logger}`);

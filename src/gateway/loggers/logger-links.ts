@@ -5,7 +5,8 @@
 import { present } from '../../base/assert.ts';
 import type { Uuid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
-import type { LoggerMember } from '../../coordinator/members.ts';
+import type { GatewayIdentity } from '../../codec/member-hello.ts';
+import type { LoggerMember, Numbered } from '../../coordinator/members.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { ConnectedLogger } from './logger-link.ts';
 import { LoggerLink } from './logger-link.ts';
@@ -22,14 +23,15 @@ export interface LoggerListener {
 export class LoggerLinks {
   readonly #world: Environment & { readonly log: Log };
   readonly #progressTimeoutMs: number;
-  /** By number of the member. */
-  readonly #byNumber = new Map<number, LoggerLink>();
-  readonly #byName = new Map<Uuid, LoggerLink>();
+  readonly #self: GatewayIdentity;
+  /** A logger is its UUID, not its number (S16): two that swap numbers keep their links. */
+  readonly #links = new Map<Uuid, LoggerLink>();
   #listener: LoggerListener | undefined;
   #sendScheduled = false;
 
   /** `progressTimeoutMs`: a logger that owes answers and says nothing for this long is disconnected. */
-  constructor(world: Environment & { readonly log: Log }, progressTimeoutMs: number) {
+  constructor(world: Environment & { readonly log: Log }, progressTimeoutMs: number, self: GatewayIdentity) {
+    this.#self = self;
     this.#world = world;
     this.#progressTimeoutMs = progressTimeoutMs;
   }
@@ -39,23 +41,23 @@ export class LoggerLinks {
     this.#listener = listener;
   }
 
-  /** Connects to new members, leaves those whose place was taken. */
-  update(members: ReadonlyMap<number, LoggerMember>): void {
-    for (const [number, link] of [...this.#byNumber]) {
-      if (members.get(number)?.uuid === link.logger) continue;
-      this.#byNumber.delete(number);
-      this.#byName.delete(link.logger);
+  /**
+   * Connects to new members, leaves those that no number names any more. While a logger changes its number, two may
+   * name it: the entry that was registered last says where it listens.
+   */
+  update(members: ReadonlyMap<number, Numbered<LoggerMember>>): void {
+    const wanted = new Map<Uuid, Numbered<LoggerMember>>();
+    for (const member of members.values())
+      if (member.revision >= (wanted.get(member.uuid)?.revision ?? 0)) wanted.set(member.uuid, member);
+    for (const [logger, link] of [...this.#links]) {
+      if (wanted.has(logger)) continue;
+      this.#links.delete(logger);
       link.close();
     }
-    for (const [number, member] of members) {
-      const known = this.#byNumber.get(number);
-      if (known !== undefined) {
-        known.retarget(member);
-        continue;
-      }
-      const link = this.#link(member);
-      this.#byNumber.set(number, link);
-      this.#byName.set(member.uuid, link);
+    for (const [logger, member] of wanted) {
+      const known = this.#links.get(logger);
+      if (known === undefined) this.#links.set(logger, this.#link(member));
+      else known.retarget(member);
     }
   }
 
@@ -64,6 +66,7 @@ export class LoggerLinks {
     return new LoggerLink(member, {
       world: this.#world,
       progressTimeoutMs: this.#progressTimeoutMs,
+      self: this.#self,
       dispatch: listener.dispatch,
       onUp: (logger) => listener.loggerUp(logger),
       onDown: (logger) => listener.loggerDown(logger),
@@ -76,16 +79,16 @@ export class LoggerLinks {
   }
 
   isUp(logger: Uuid): boolean {
-    return this.#byName.get(logger)?.isUp === true;
+    return this.#links.get(logger)?.isUp === true;
   }
 
   forEachUp(visit: (logger: ConnectedLogger) => void): void {
-    for (const { connected } of this.#byNumber.values()) if (connected !== undefined) visit(connected);
+    for (const { connected } of this.#links.values()) if (connected !== undefined) visit(connected);
   }
 
   /** The logger of this name; one that answers `lost` when no member has it. */
   of(logger: Uuid): LoggerPort {
-    return this.#byName.get(logger) ?? new AbsentLogger(logger, this.#told.dispatch);
+    return this.#links.get(logger) ?? new AbsentLogger(logger, this.#told.dispatch);
   }
 
   #sendSoon(): void {
@@ -97,10 +100,10 @@ export class LoggerLinks {
   /** Everything that has gathered goes out now. */
   send(): void {
     this.#sendScheduled = false;
-    for (const link of this.#byNumber.values()) link.send();
+    for (const link of this.#links.values()) link.send();
   }
 
   close(): void {
-    for (const link of this.#byNumber.values()) link.close();
+    for (const link of this.#links.values()) link.close();
   }
 }

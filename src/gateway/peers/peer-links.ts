@@ -1,8 +1,16 @@
-/** This gateway's connections to the other gateways' peer ports: forwarded requests and catch-up. */
+/**
+ * This gateway's connections to the other gateways' peer ports: forwarded requests and catch-up. A connection counts
+ * only when the member that the coordinator lists listens there: its port may have been taken over by a gateway of
+ * another cluster, or by another of this one (S16).
+ */
 import type { ShardId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
+import { readError } from '../../codec/client-protocol.ts';
+import type { GatewayIdentity, MemberHello } from '../../codec/member-hello.ts';
+import { readMemberHello, strangeness, writeMemberHello } from '../../codec/member-hello.ts';
+import type { MessageWriter } from '../../codec/message-writer.ts';
 import type { GatewayMember } from '../../coordinator/members.ts';
 import type { CatchUp } from '../../core/shard/events.ts';
 import type { Timer } from '../../env/clock.ts';
@@ -15,14 +23,17 @@ import { catchUpMethod, writeCatchUp } from './catch-up.ts';
 export class PeerLinks {
   readonly #world: Environment;
   readonly #log: Log;
-  readonly #self: number;
+  readonly #self: GatewayIdentity;
   readonly #links = new Map<number, Link>();
+  #members: ReadonlyMap<number, GatewayMember> = new Map();
+  /** Why whoever listens where a gateway should is not it, as it was logged last. */
+  readonly #reported = new Map<number, string>();
   #dropped = 0;
   #pending: { readonly shard: ShardId; readonly event: CatchUp }[] = [];
   #pendingBytes = 0;
   #timer: Timer | undefined;
 
-  constructor(world: Environment, log: Log, self: number) {
+  constructor(world: Environment, log: Log, self: GatewayIdentity) {
     this.#world = world;
     this.#log = log;
     this.#self = self;
@@ -38,15 +49,20 @@ export class PeerLinks {
   }
 
   update(members: ReadonlyMap<number, GatewayMember>): void {
+    const before = this.#members;
+    this.#members = new Map(members);
     for (const [number, member] of members) {
-      if (number === this.#self) continue;
+      if (number === this.#self.gateway) continue;
       const link = this.#links.get(number);
       if (link === undefined) this.#links.set(number, this.#link(number, member.peerAddress));
       else link.retarget(member.peerAddress);
+      // Whoever was not the member that is listed may be it now.
+      if (before.get(number)?.instance !== member.instance) link?.hurry();
     }
     for (const [number, link] of [...this.#links]) {
       if (members.has(number)) continue;
       this.#links.delete(number);
+      this.#reported.delete(number);
       link.close();
     }
   }
@@ -59,8 +75,44 @@ export class PeerLinks {
       random,
       address,
       rpc: clientOptions(),
+      handshake: (channel, done) => {
+        this.#greet(channel, number, (strange) => {
+          if (strange !== undefined) this.#report(number, strange);
+          done(strange);
+        });
+      },
+      onUp: () => this.#reported.delete(number),
       onDown: (reason) => this.#log('info', 'peer connection lost', { gateway: number, reason }),
     });
+  }
+
+  /** Once, not at each attempt: it stays so until somebody does something about it. */
+  #report(number: number, reason: string): void {
+    if (this.#reported.get(number) === reason) return;
+    this.#reported.set(number, reason);
+    this.#log('warn', 'peer not accepted', { gateway: number, reason });
+  }
+
+  #greet(channel: RpcChannel, number: number, done: (failure?: string) => void): void {
+    const write = (out: MessageWriter): void => {
+      out.array(1);
+      writeMemberHello(out, this.#self);
+    };
+    channel.request('hello', write, (failure, result) => {
+      if (failure?.kind === 'error') return done(readError(failure.error).message);
+      if (failure !== undefined || result === undefined) return done(failure?.message ?? 'no answer to hello');
+      done(this.#strangeness(number, readMemberHello(result)));
+    });
+  }
+
+  /** Why whoever answered is not the gateway that the coordinator lists; undefined: it is. */
+  #strangeness(number: number, answer: MemberHello | undefined): string | undefined {
+    if (answer === undefined) return 'no gateway listens there';
+    const wrong = strangeness(answer, this.#self.cluster);
+    if (wrong !== undefined) return `another gateway listens there: ${wrong}`;
+    if (answer.gateway !== number) return `gateway ${answer.gateway} listens there`;
+    if (answer.instance === this.#members.get(number)?.instance) return undefined;
+    return `another process of gateway ${number} listens there than the coordinator lists`;
   }
 
   /** The connection to a gateway, undefined while down. */

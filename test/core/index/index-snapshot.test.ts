@@ -161,7 +161,11 @@ function contentOf(index: KeyIndex): Map<number, string> {
 }
 
 function contentOfOnce(table: OnceTable): unknown {
-  return { floor: table.floor, clients: table.clientIds().map((client) => table.stateOf(client)) };
+  return {
+    floor: table.floor,
+    ranges: table.forgottenRanges,
+    clients: table.clientIds().map((client) => table.stateOf(client)),
+  };
 }
 
 function wholeSnapshot(source: SnapshotSource): Uint8Array[] {

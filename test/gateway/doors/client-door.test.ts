@@ -1,19 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clientId } from '../../../src/base/ids.ts';
+import { clientId, epoch, instanceId, uuid, zoneId } from '../../../src/base/ids.ts';
 import { limits } from '../../../src/base/limits.ts';
 import type { Field } from '../../../src/codec/fields.ts';
 import { fieldOf } from '../../../src/codec/fields.ts';
+import { leaseClientIds } from '../../../src/coordinator/client-ids.ts';
 import { MemoryCoordinator } from '../../../src/coordinator/memory/memory.ts';
 import type { ShardEvent } from '../../../src/core/shard/events.ts';
+import type { Head } from '../../../src/core/shard/head/metadata.ts';
 import { ClientDoor } from '../../../src/gateway/doors/client-door.ts';
 import { Greeting } from '../../../src/gateway/doors/greeting.ts';
 import { PeerDoor } from '../../../src/gateway/doors/peer-door.ts';
 import { Requests } from '../../../src/gateway/doors/requests.ts';
 import { Sessions } from '../../../src/gateway/doors/sessions.ts';
+import { LeasedIds } from '../../../src/gateway/leased-ids.ts';
 import { ClientIds, Numbering } from '../../../src/gateway/numbering.ts';
 import { Router } from '../../../src/gateway/router.ts';
 import { TestbedDoor } from '../../../src/gateway/doors/testbed-door.ts';
+import { silent } from '../../../src/base/log.ts';
+import { Listening, RpcDoor } from '../../../src/rpc/listen.ts';
 import { openChannel } from '../../../src/rpc/channel.ts';
 import type { RpcChannel } from '../../../src/rpc/channel-types.ts';
 import { serverOptions } from '../../../src/rpc/options.ts';
@@ -24,8 +29,21 @@ import { ask, Recorder, rpcWorld } from '../../support/rpc-world.ts';
 const address = '10.0.0.9:7000';
 const cluster = 'c'.repeat(32);
 const gatewayClient = 5;
+const leasedCount = 9;
+const self = { cluster: uuid(cluster), gateway: 0, node: uuid('a'.repeat(32)), instance: instanceId('b'.repeat(16)) };
+const owner = { gateway: 1, node: uuid('d'.repeat(32)), instance: instanceId('d'.repeat(16)) };
+const zone = zoneId(3);
+const head: Head = {
+  epoch: epoch(7),
+  owner,
+  openZone: { zone, epoch: epoch(7), instance: owner.instance, replicas: [], processes: [] },
+  nextZone: zoneId(4),
+  change: 9,
+};
 const key = Buffer.from('key');
 const value = Buffer.from('value');
+
+const peerHello = { role: 'gateway', protocolMin: 1, protocolMax: 1, cluster, ...owner };
 
 interface Opened {
   readonly world: RpcWorld;
@@ -36,7 +54,7 @@ interface Opened {
 }
 
 /** A door before a shard that is served here, and a connection to it. */
-async function openDoor(isPeer = false): Promise<Opened> {
+async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   const world = await rpcWorld();
   const given: unknown[] = [];
   const dispatch = (_: unknown, event: ShardEvent): void => {
@@ -64,13 +82,18 @@ async function openDoor(isPeer = false): Promise<Opened> {
     map,
     status: () => gatewayStatus,
   });
-  const common = { sessions: new Sessions(map), requests: new Requests(router, numbering, !isPeer), greeting };
+  const coordinator = new MemoryCoordinator().client();
+  await leaseClientIds(coordinator, leasedCount);
+  // The watch has told of the first of them only.
+  const leased = new LeasedIds(coordinator, { clientIdsEnd: gatewayClient });
+  const requests = new Requests(router, numbering, leased, !isPeer);
+  const common = { sessions: new Sessions(map), requests, greeting };
+  const store = { shardCount: 1, shard: () => ({ head, headRevision: 1, zones: [] }) };
   const door = isPeer
-    ? new PeerDoor({ ...common, runner })
+    ? new PeerDoor({ ...common, runner, store, self })
     : new ClientDoor({ ...common, testbed: new TestbedDoor(router, numbering) });
-  await world.network
-    .host('10.0.0.9')
-    .listen(address, (connection) => door.admit(openChannel(connection, world.clock, serverOptions(), door)));
+  const room = new Listening({ ...world, network: world.network.host('10.0.0.9'), log: silent }, isFull ? 0 : 100);
+  await room.listen(address, new RpcDoor('clients', door, world, serverOptions(), 'clients'));
   const channel = openChannel(world.client.connect(address), world.clock, serverOptions(), new Recorder());
   await world.run(10);
   const asked = async (method: string, params: readonly unknown[]): Promise<unknown> => {
@@ -110,6 +133,23 @@ test('S15 a write without a client is numbered by the gateway', async () => {
     ['put', -1, gatewayClient, 1, 1],
     ['delete', 0, gatewayClient, 2, 1],
   ]);
+});
+
+test('S15 writes of ids that were never leased are refused, whatever the id; the watch may be behind the counter', async () => {
+  for (const isPeer of [false, true]) {
+    const { given, asked } = await openDoor(isPeer);
+    if (isPeer) await asked('hello', [peerHello]);
+    const put = (client: number): Promise<unknown> => asked('put', [key, value, -1, 0, client, 1, 1]);
+    for (const client of [leasedCount + 1, 2 ** 47, 2 ** 48 - 1, 2 ** 48, 2 ** 53 - 1])
+      assert.equal(errorOf(await put(client)), 'bad-argument');
+    assert.equal(errorOf(await asked('delete', [key, -1, leasedCount + 1, 1, 1])), 'bad-argument');
+    assert.deepEqual(given, []);
+    for (const client of [1, gatewayClient, leasedCount]) await put(client);
+    assert.deepEqual(
+      given,
+      [1, gatewayClient, leasedCount].map((client) => ['put', -1, client, 1, 1]),
+    );
+  }
 });
 
 test('what breaks a limit or the form is refused, and the shard hears nothing', async () => {
@@ -157,6 +197,12 @@ test('a hello that can not be served is refused with the reason', async () => {
     assert.equal(errorOf(await asked('hello', [hello])), code);
 });
 
+test('who finds no room at the client port is told so in its own words', async () => {
+  assert.equal(errorOf(await (await openDoor(false, true)).asked('hello', [{ role: 'client' }])), 'overloaded');
+  const testbed = await (await openDoor(false, true)).asked('HandleRead', [[1, 5, '']]);
+  assert.match(JSON.stringify(testbed), /^{"error":"kv-filelog: overloaded: /);
+});
+
 test('the peer port knows no methods of the testbed', async () => {
   const client = await openDoor();
   assert.deepEqual(await client.asked('nothing', []), {
@@ -170,5 +216,66 @@ test('status is answered in its form, on both ports', async () => {
   for (const isPeer of [false, true]) {
     const { asked } = await openDoor(isPeer);
     assert.deepEqual(await asked('status', []), gatewayStatus);
+  }
+});
+
+test('S16 the peer port takes requests from gateways of this cluster only, after their hello', async () => {
+  const put = [key, value, -1, 0, gatewayClient, 1, 1];
+  const stranger = await openDoor(true);
+  for (const [method, params] of [
+    ['put', put],
+    ['get', [key, 0]],
+    ['has', [key]],
+    ['delete', [key, -1, gatewayClient, 1, 1]],
+  ] as const)
+    assert.equal(errorOf(await stranger.asked(method, params)), 'protocol-error');
+  await stranger.asked('hello', [{ role: 'client' }]);
+  assert.equal(errorOf(await stranger.asked('put', put)), 'protocol-error', 'a client is no gateway');
+  assert.deepEqual(stranger.given, []);
+  for (const [hello, code] of [
+    [{ ...peerHello, cluster: 'e'.repeat(32) }, 'wrong-cluster'],
+    [{ ...peerHello, protocolMin: 2, protocolMax: 3 }, 'protocol-version'],
+    [{ ...peerHello, gateway: 2 ** 50 }, 'bad-argument'],
+    [{ ...peerHello, instance: 'x' }, 'bad-argument'],
+  ] as const) {
+    const other = await openDoor(true);
+    assert.equal(errorOf(await other.asked('hello', [hello])), code);
+    assert.ok(code === 'bad-argument' || !other.channel.isOpen, 'it is told, and the connection closed');
+    if (other.channel.isOpen) assert.equal(errorOf(await other.asked('put', put)), 'protocol-error');
+    assert.deepEqual(other.given, []);
+  }
+  const peer = await openDoor(true);
+  assert.deepEqual(await peer.asked('hello', [peerHello]), {
+    role: 'gateway',
+    protocolMin: 1,
+    protocolMax: 1,
+    ...self,
+  });
+  await peer.asked('put', put);
+  assert.deepEqual(peer.given, [['put', -1, gatewayClient, 1, 1]]);
+});
+
+test('S14 catch-up is believed from the owner of the shard in its epoch, and from nobody else', async () => {
+  const told = (shard: number, of: number) => [
+    shard,
+    of,
+    owner.instance,
+    ...[zone, 64, 64, 64, -1, 0, 5],
+    new Uint8Array(0),
+  ];
+  for (const [hello, shard, of, isBelieved] of [
+    [peerHello, 0, 7, true],
+    [undefined, 0, 7, false],
+    [{ ...peerHello, instance: 'e'.repeat(16) }, 0, 7, false],
+    [peerHello, 0, 6, false],
+    [peerHello, 0, 8, false],
+    [peerHello, 1, 7, false],
+    [peerHello, 2 ** 40, 7, false],
+  ] as const) {
+    const { world, channel, given, asked } = await openDoor(true);
+    if (hello !== undefined) await asked('hello', [hello]);
+    channel.notify('HandleCatchup', (out) => out.value(told(shard, of)));
+    await world.run(10);
+    assert.deepEqual(given, isBelieved ? ['catch-up'] : []);
   }
 });

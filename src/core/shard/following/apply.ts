@@ -7,7 +7,7 @@ import type { Millis, ShardId, Uuid, Version, ZoneId } from '../../../base/ids.t
 import { clientId, lbaOf, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { DecodedRecord, RecordInput } from '../../../codec/log-format.ts';
-import { asBuffer } from '../../../base/bytes.ts';
+import { asBuffer, readU64 } from '../../../base/bytes.ts';
 import { decodeRecord, recordKind } from '../../../codec/log-format.ts';
 import type { KeyIndex } from '../../index/key-index.ts';
 import type { OnceTable } from '../../once/once-table.ts';
@@ -44,16 +44,30 @@ export function advance(state: ShardState, zone: ZoneId, end: number, shardTimeM
 
 /**
  * Whether an owner could have written the record there: of what a peer says, unlike of what the log holds, that is not
- * sure.
+ * sure. The record's fields are ranges of `bytes`.
  */
-export function isApplicable(state: ShardState, zone: ZoneId, offset: number, record: DecodedRecord): boolean {
-  const { kind, client, number, firstIncomplete, keyLength } = record;
+export function isApplicable(
+  state: ShardState,
+  zone: ZoneId,
+  offset: number,
+  bytes: Buffer,
+  record: DecodedRecord,
+): boolean {
+  const { kind, client, keyStart, keyLength } = record;
   const address = lbaOf(zone, offset, state.zoneSize);
   if (!Number.isSafeInteger(address) || (record.version ?? 0) > address) return false;
-  if (kind === recordKind.floor) return client === 0 && keyLength === 8;
+  if (kind === recordKind.floor) return client === 0 && keyLength === 8 && isClient(readU64(bytes, keyStart));
   if (kind === recordKind.time) return client === 0;
-  if (client !== 0 && (firstIncomplete < 1 || number - firstIncomplete >= limits.clientWindow)) return false;
-  return keyLength > 0;
+  return keyLength > 0 && (client === 0 || isNumbered(record));
+}
+
+function isClient(id: number): boolean {
+  return id >= 1 && id <= limits.clientIdMax;
+}
+
+function isNumbered({ client, number, firstIncomplete }: DecodedRecord): boolean {
+  const isInWindow = firstIncomplete >= 1 && number - firstIncomplete < limits.clientWindow;
+  return isClient(client) && isInWindow && number <= limits.requestNumberMax;
 }
 
 /** What the applier needs of a record, whether it was decoded from a log or is still the write that became it. */
@@ -85,7 +99,7 @@ export function applyRecord(
   } else if (kind === recordKind.delete) {
     state.index.delete(source, keyStart, keyLength, recordVersion);
   } else if (kind === recordKind.floor) {
-    state.once.applyFloor(clientId(asBuffer(source).readUIntLE(keyStart, 6)));
+    state.once.applyFloor(clientId(readU64(asBuffer(source), keyStart)));
   }
   if (record.client !== 0)
     state.once.complete(record.client, record.number, record.firstIncomplete, { kind, version: recordVersion, reply });

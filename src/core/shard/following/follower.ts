@@ -4,6 +4,7 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Millis, ZoneId } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { DecodedRecord } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
@@ -15,12 +16,19 @@ import { LogReader } from './log-reader.ts';
 import type { Loggers } from '../loggers.ts';
 import type { ShardMetadata } from '../head/metadata.ts';
 
+/** Memory for what comes before the metadata of its zone, and what one message is reckoned at beside its records. */
+const earlyBytesMax = 4 * limits.catchupBytesGathered;
+const earlyBytesEach = 200;
+
 export class ShardFollower {
   readonly #state: ShardState;
   readonly #reader: LogReader;
   #metadata: ShardMetadata | undefined;
   /** Committed as its owner said: read up to here when it wasn't told batch by batch. */
   #target: { readonly zone: ZoneId; readonly end: number } | undefined;
+  /** Told before the metadata that opened their zone. */
+  #early: CatchUp[] = [];
+  #earlyBytes = 0;
   #retryAtMs = 0;
   #tail: ReadTail | undefined;
 
@@ -50,6 +58,10 @@ export class ShardFollower {
   metadata(metadata: ShardMetadata): void {
     if (metadata.headRevision < (this.#metadata?.headRevision ?? 0)) return; // Read before what the watch has told since.
     this.#metadata = metadata;
+    const early = this.#early;
+    this.#early = [];
+    this.#earlyBytes = 0;
+    for (const event of early) this.catchUp(event);
     this.#heal();
   }
 
@@ -65,15 +77,29 @@ export class ShardFollower {
   catchUp(event: CatchUp): void {
     const { position } = this.#state;
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
+    if (!this.#isKnown(event)) return this.#keepEarly(event);
     if (this.#follows(event) && this.#applyHeads(event)) return;
-    const { zone, end } = event;
-    if (
-      this.#target === undefined ||
-      zone > this.#target.zone ||
-      (zone === this.#target.zone && end > this.#target.end)
-    )
-      this.#target = { zone, end };
+    // The newest word counts, not the largest: a wrong one is forgotten with the next.
+    this.#target = { zone: event.zone, end: event.end };
     this.#heal();
+  }
+
+  /**
+   * Whether the metadata knows the zone, by this writer and not shorter. What comes before the metadata that opened its
+   * zone waits for it, as far as there is room: a zone that a peer made up would carry the watermark past the log.
+   */
+  #isKnown({ zone, epoch, end }: CatchUp): boolean {
+    const { head, zones } = this.#metadata ?? { head: undefined, zones: [] };
+    if (head !== undefined && zone === head.openZone.zone)
+      return epoch === head.openZone.epoch && end <= this.#state.zoneSize;
+    return zones.some((sealed) => sealed.zone === zone && sealed.epoch === epoch && end <= sealed.length);
+  }
+
+  #keepEarly(event: CatchUp): void {
+    const bytes = event.heads.length + earlyBytesEach;
+    if (event.zone <= (this.#metadata?.head?.openZone.zone ?? 0) || this.#earlyBytes + bytes > earlyBytesMax) return;
+    this.#early.push(event);
+    this.#earlyBytes += bytes;
   }
 
   /** Whether the batch begins exactly where the watermark is. */
@@ -94,13 +120,17 @@ export class ShardFollower {
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
     let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
+    let end = event.recordsStart;
     // Heads have no checksums: what a peer sends is checked by the connection and by `isApplicable`.
     const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, 0, true, (record, offset) => {
-      sound &&= isApplicable(this.#state, event.zone, offset, record);
+      sound &&= isApplicable(this.#state, event.zone, offset, bytes, record);
       records.push(record);
       offsets.push(offset);
+      end = offset + record.length;
     });
-    if (bad !== undefined || !sound) return false;
+    // A batch holds records, and ends with them but for padding.
+    const isWhole = records.length > 0 && end <= event.end && event.end - end < limits.alignmentBytesMax;
+    if (bad !== undefined || !sound || !isWhole) return false;
     for (const [at, record] of records.entries())
       applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
@@ -122,7 +152,9 @@ export class ShardFollower {
   #missing(): Segment[] {
     const { zone: at, offset } = this.#state.position;
     const segments: Segment[] = [];
+    let lastSealed = 0;
     for (const { zone, epoch, instance, length, replicas, former } of this.#metadata?.zones ?? []) {
+      lastSealed = Math.max(lastSealed, zone);
       if (zone < at) continue;
       segments.push({
         zone,
@@ -133,8 +165,10 @@ export class ShardFollower {
         holders: [...replicas, ...former],
       });
     }
+    // Zones may be told before the head that opened the next one, which then still shows one of them as open (the watch
+    // carries the newest state of a key only, in steps): a sealed zone is read once, to its sealed length.
     const open = this.#metadata?.head?.openZone;
-    if (open !== undefined && this.#target?.zone === open.zone && open.zone >= at) {
+    if (open !== undefined && open.zone > lastSealed && this.#target?.zone === open.zone && open.zone >= at) {
       segments.push({
         zone: open.zone,
         epoch: open.epoch,

@@ -3,6 +3,7 @@
  * clients' writes as they were decided, in order. Pure: it decides nothing and changes nothing but the writes' places.
  */
 import { assert } from '../../../base/assert.ts';
+import { writeU64 } from '../../../base/bytes.ts';
 import type { ClientId, Millis } from '../../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
@@ -48,10 +49,10 @@ export function fitsEmptyZone(recordLength: number, alignment: number, zoneSize:
   return zoneHeaderLength(alignment) + batchBytesMax(recordLength + ownRecordBytes, alignment) <= zoneSize;
 }
 
-/** A floor record: client ids at or below `client` that are not in the table are forgotten from here on (S15). */
+/** A floor record: `client` is forgotten from here on (S15). */
 export function floorRecord(client: ClientId): RecordInput {
   const key = Buffer.alloc(8);
-  key.writeUIntLE(client, 0, 6);
+  writeU64(key, client, 0);
   return {
     kind: recordKind.floor,
     source: key,

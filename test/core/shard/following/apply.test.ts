@@ -113,7 +113,7 @@ describe('a record is applied', () => {
     assert.equal(seen.kind === 'done' ? Buffer.from(seen.result.reply ?? []).toString() : '', 'why');
   });
 
-  test('S15 floor: the clients up to it that are not there are forgotten, and the one that it names', () => {
+  test('S15 floor: the client that it names is forgotten, others are as they were', () => {
     const state = emptyState();
     const name = Buffer.alloc(8);
     name.writeUIntLE(9, 0, 6);
@@ -121,7 +121,7 @@ describe('a record is applied', () => {
     apply(state, 2, { ...record('', ''), kind: recordKind.floor, source: name, keyLength: 8, valueStart: 8 });
     assert.deepEqual(
       [7, 8, 9, 10].map((client) => check(state, client, 2).kind),
-      ['new', 'forgotten', 'forgotten', 'new'],
+      ['new', 'new', 'forgotten', 'new'],
     );
   });
 
@@ -202,8 +202,13 @@ test('what a peer says is applied only if an owner can have written it', () => {
   const state = emptyState();
   const [good] = decode(zoneId(1), [record('a', '1', numbered(9, 4, 2))]).found;
   assert.ok(good);
+  const id = Buffer.alloc(8);
   const says = (changes: Partial<DecodedRecord>, offset = good.offset): boolean =>
-    isApplicable(state, zoneId(1), offset, { ...good.record, ...changes });
+    isApplicable(state, zoneId(1), offset, id, { ...good.record, keyStart: 0, ...changes });
+  const forgets = (client: bigint): boolean => {
+    id.writeBigUInt64LE(client);
+    return says({ kind: recordKind.floor, keyLength: 8, client: clientId(0) });
+  };
   assert.ok(says({}));
   assert.ok(!says({}, 2 ** 53), 'at an address that is none');
   assert.ok(!says({ version: version(lbaOf(zoneId(1), good.offset, zoneSize) + 1) }), 'newer than its address');
@@ -211,6 +216,10 @@ test('what a peer says is applied only if an owner can have written it', () => {
   assert.ok(!says({ firstIncomplete: requestNumber(0) }), 'numbers begin at 1');
   assert.ok(!says({ number: requestNumber(2 + limits.clientWindow) }), 'more in flight than there may be');
   assert.ok(!says({ kind: recordKind.floor, keyLength: 8 }), 'a floor of a client');
-  assert.ok(says({ kind: recordKind.floor, keyLength: 8, client: clientId(0) }));
+  assert.ok(forgets(1n) && forgets(2n ** 48n - 1n));
+  for (const client of [0n, 2n ** 48n, 2n ** 53n, 2n ** 64n - 1n]) assert.ok(!forgets(client), `client ${client}`);
+  assert.ok(!says({ client: clientId(2 ** 48) }), 'a client id that is none');
+  const huge = requestNumber(2 ** 48);
+  assert.ok(!says({ number: huge, firstIncomplete: huge }), 'a number that nobody counts to');
   assert.ok(!says({ kind: recordKind.time }), 'a time of a client');
 });

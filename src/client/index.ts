@@ -16,6 +16,7 @@ export type {
   Bytes,
   ClientOptions,
   ClientStatus,
+  CloseOptions,
   DeleteOptions,
   DeleteResult,
   GatewayConnection,

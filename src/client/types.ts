@@ -58,6 +58,11 @@ export interface PutOptions extends DeleteOptions {
   readonly ifAbsent?: boolean;
 }
 
+export interface CloseOptions {
+  /** How long `close` waits for requests under way: 0..86,400,000 ms. Default 5,000. */
+  readonly timeoutMs?: number;
+}
+
 export interface PutResult {
   /** Of the key from now on; larger than any before. Usable as `ifVersion`. */
   readonly version: number;

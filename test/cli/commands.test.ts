@@ -86,6 +86,35 @@ describe('get, put, del', () => {
   });
 });
 
+describe('keys that are no text', () => {
+  test('arguments that are no UTF-8 are refused: Node has decoded them, and two keys would become one', async () => {
+    for (const argv of [
+      ['put', 'a\ufffd', 'x'],
+      ['get', 'a\ufffd'],
+      ['put', 'a', 'x\ufffd'],
+      ['del', '\ufffd'],
+    ]) {
+      const refused = await run(argv);
+      assert.equal(refused.code, exitCodes.usage);
+      assert.match(refused.err, /argument \d: found bytes that are no UTF-8.*--hex.*\[bad-argument\]\n$/);
+    }
+  });
+
+  test('--hex takes the bytes of a key', async () => {
+    assert.equal((await run(['put', '61ff', 'first', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['put', '61FE', 'second', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['get', '61FF', '--hex'])).out, 'first\n');
+    const found = json((await run(['get', '61fe', '--hex', '--json'])).out, z.looseObject({ keyHex: z.string() }));
+    assert.equal(found.keyHex, '61fe');
+    assert.equal((await run(['put', '6b6579', 'text', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['get', 'key'])).out, 'text\n');
+    assert.equal((await run(['del', '61ff', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['get', '61ff', '--hex'])).code, exitCodes.absent);
+    for (const wrong of ['6', '6g', '0x61', ''])
+      assert.equal((await run(['get', wrong, '--hex'])).code, exitCodes.usage);
+  });
+});
+
 describe('standard output that takes nothing more', () => {
   const failing = (code: string, argv: readonly string[], more: FakeOptions = {}): Promise<CommandResult> =>
     runCommand(folder, argv, { variables: { KV_FILELOG_ENDPOINTS: endpoints }, outFails: code, ...more });

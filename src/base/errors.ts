@@ -54,6 +54,10 @@ export const errorTable = {
     meaning: 'this process may not read or write a file, make a folder, or listen at a port',
     retryable: false,
   },
+  'library-missing': {
+    meaning: 'the database library, or its part for this system, cannot be loaded',
+    retryable: false,
+  },
   'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
   'data-damaged': { meaning: 'a data folder is damaged beyond what replicas can heal', retryable: false },
   'settings-differ': {

@@ -27,8 +27,8 @@ export const statisticsFiles = { put: 'statistics-put.txt', get: 'statistics-get
 const statisticsHeader = 'time\tclient\ttrace\trequests\taverage-ms\tper-second\tp99-ms\n';
 
 /**
- * Lines of a stream of bytes, without their ends; `notText` for each that is no UTF-8. @throws KvError `bad-argument` when one is longer than any
- * request can be
+ * Lines of a stream of bytes, without their ends; `notText` for each that is no UTF-8.
+ * @throws KvError `bad-argument` when one is longer than any request can be
  */
 export async function* linesOf(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<TraceLine, void, undefined> {
   let parts: Buffer[] = [];

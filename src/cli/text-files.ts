@@ -13,7 +13,7 @@ const textBytesMax = 1024 * 1024;
 export const notDecoded = '\ufffd';
 
 /**
- * Undefined when there is no such file. @throws KvError `permission-denied`; `config-invalid` when it is too large, is no
+ * Undefined when there is no such file. @throws KvError `permission-denied`; `config-invalid` when it is too large, no
  * UTF-8, or can't be read for another reason
  */
 export async function readText(files: Files, path: string): Promise<string | undefined> {

@@ -1,7 +1,6 @@
 /** A whole cluster inside one process: for tests and for programs that bring their own store. */
 import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
 import { silent, type Log } from '../base/log.ts';
 import { clusterSettings } from '../base/settings.ts';
 import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
@@ -13,6 +12,7 @@ import { realEnvironment } from '../env/real/environment.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { GatewayNode } from '../gateway/options.ts';
 import { startLogger, type LoggerDeviceOptions, type LoggerNode } from '../logger/logger.ts';
+import { checkClusterOptions } from './options.ts';
 
 export interface ClusterOptions {
   /** Where everything is kept: `coordinator.sqlite`, `gateway-<id>`, `logger-<id>`. Made when missing. */
@@ -73,8 +73,7 @@ interface Parts {
  * @throws KvError `bad-argument`, `settings-differ`, and the errors of `startLogger` and `startGateway`
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  checkCount('gateways', options.gateways ?? 1, limits.gatewayCountMax);
-  checkCount('loggers', options.loggers ?? 1, limits.loggerCountMax);
+  checkClusterOptions(options);
   const environment = options.environment ?? realEnvironment();
   await environment.files.makeFolder(options.folder);
   const log = options.log ?? silent;
@@ -110,11 +109,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 
 function missingCoordinator(): never {
   throw new KvError('internal', 'no coordinator');
-}
-
-function checkCount(name: string, count: number, max: number): void {
-  if (!Number.isInteger(count) || count < 1 || count > max)
-    throw new KvError('bad-argument', `${name}: found ${count}; allowed: 1 to ${max}`);
 }
 
 async function startNodes(parts: Parts, record: ClusterRecord, options: ClusterOptions, world: World): Promise<void> {
@@ -153,7 +147,9 @@ function gatewaySettings(options: ClusterOptions) {
     snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
   } = options;
-  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
+  // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
+  const existing = Math.min(replicas, options.loggers ?? 1);
+  return { replicas: existing, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

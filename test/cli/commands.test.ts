@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
+import { connect } from '../../src/client/index.ts';
 import { exitCodes } from '../../src/cli/exit-codes.ts';
 import { startCluster, type Cluster } from '../../src/server/index.ts';
 import { runCommand, type CommandResult, type FakeOptions } from './fake-io.ts';
@@ -240,6 +241,31 @@ describe('views', () => {
       shards: z.array(z.object({ owner: z.int().min(0), replicas: z.array(z.string()).length(2) })).length(2),
     });
     assert.equal(json((await run(['status', '--json'])).out, shape).cluster, cluster.record.cluster);
+  });
+
+  test('loggers have the numbers of the config, whatever their UUIDs, and a full one is not shown as ready', async () => {
+    const data = path.join(folder, 'numbers');
+    const device = { capacityBytes: 8 * 1024 * 1024 };
+    await using many = await startCluster({ folder: data, loggers: 5, replicas: 1, zoneSize: 1024 * 1024, device });
+    await using client = await connect(many.endpoints);
+    const shape = z.object({
+      loggers: z.array(z.looseObject({ number: z.int(), address: z.string(), full: z.boolean() })),
+    });
+    const look = (...more: readonly string[]): Promise<CommandResult> =>
+      runCommand(folder, ['status', '--endpoints', many.endpoints.join(','), ...more]);
+    const { loggers } = json((await look('--json')).out, shape);
+    assert.deepEqual(
+      loggers.map(({ number, address }) => [number, address]),
+      many.loggers.map(({ readAddress }, number) => [number, readAddress]),
+    );
+    assert.ok(loggers.every(({ full }) => !full));
+    await assert.rejects(
+      async () => {
+        for (let index = 0; index < 200; index++) await client.put(`k${index}`, Buffer.alloc(500_000));
+      },
+      { code: 'disk-full' },
+    );
+    assert.match((await look()).out, /^\d +127.0.0.1:\d+ .* full$/m);
   });
 
   test('one endpoint is enough to see all', async () => {

@@ -49,6 +49,7 @@ export const errorTable = {
   'unknown-id': { meaning: 'the configuration has no gateway or logger with this id', retryable: false },
   'port-in-use': { meaning: 'another process listens at the address', retryable: true },
   'address-invalid': { meaning: 'not a usable host:port', retryable: false },
+  'wrong-port': { meaning: 'what listens at the address is not the client port of a gateway', retryable: false },
   'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
   'permission-denied': {
     meaning: 'this process may not read or write a file, make a folder, or listen at a port',

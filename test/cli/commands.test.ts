@@ -342,6 +342,23 @@ test('inspect reads the devices of a stopped cluster, changes nothing, and finds
   assert.equal(damaged.code, exitCodes.wrong, damaged.out);
 });
 
+test('a port that is not the client port of a gateway is named as such, at once', async () => {
+  const [gateway, logger] = [cluster.gateways[0], cluster.loggers[0]];
+  assert.ok(gateway !== undefined && logger !== undefined);
+  const at = (command: readonly string[], address: string): Promise<CommandResult> =>
+    runCommand(folder, [...command, '--endpoints', address]);
+  const peer = await at(['get', 'k'], gateway.peerAddress);
+  assert.equal(peer.code, exitCodes.usage);
+  const clients = `its client port is ${gateway.clientAddress} [wrong-port]`;
+  assert.equal(peer.err, `kv-filelog: this is the peer port of gateway 0; ${clients}\n`);
+  for (const address of [logger.readAddress, logger.writeAddress]) {
+    const put = await at(['put', 'k', 'v'], address);
+    const message = `${address} is not the client port of a gateway: a logger listens there [wrong-port]`;
+    assert.deepEqual([put.code, put.err], [exitCodes.usage, `kv-filelog: ${message}\n`]);
+    assert.match((await at(['status'], address)).err, new RegExp(`${address} is not the client port of a gateway`));
+  }
+});
+
 describe('a command without a cluster', () => {
   const alone = (argv: readonly string[]): Promise<CommandResult> => runCommand(path.join(folder, 'data'), argv);
 

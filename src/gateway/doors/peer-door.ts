@@ -58,6 +58,7 @@ export class PeerDoor implements GatewayDoor {
 
   #handle(session: Session, id: number, method: string, params: MessageReader): void {
     const { requests, greeting } = this.#parts;
+    if (method === 'hello') return greeting.refuseClient(session, id);
     if (requests.handle(session, id, method, params) || greeting.handle(session, id, method, params)) return;
     session.fail(id, 'unknown-method', `no method '${method}' on the peer port`);
   }

@@ -3,10 +3,11 @@
  * than ten. What becomes of a request whose signal fires is the dispatcher's.
  */
 import type { Request } from './request.ts';
+import type { AbortSignalLike } from './types.ts';
 
 export class AbortSignals {
   readonly #onAbort: (request: Request, reason: unknown) => void;
-  readonly #groups = new Map<AbortSignal, Group>();
+  readonly #groups = new Map<AbortSignalLike, Group>();
 
   /** `onAbort` settles the request; it is called once for each that is watched when its signal fires. */
   constructor(onAbort: (request: Request, reason: unknown) => void) {
@@ -14,7 +15,7 @@ export class AbortSignals {
   }
 
   /** REQUIRES: the signal has not fired. */
-  watch(signal: AbortSignal, request: Request): void {
+  watch(signal: AbortSignalLike, request: Request): void {
     request.signal = signal;
     const known = this.#groups.get(signal);
     const group = known ?? new Group(signal, this.#onAbort);
@@ -40,10 +41,10 @@ export class AbortSignals {
 /** Requests of one signal. An EventListenerObject. */
 class Group {
   readonly requests = new Set<Request>();
-  readonly #signal: AbortSignal;
+  readonly #signal: AbortSignalLike;
   readonly #onAbort: (request: Request, reason: unknown) => void;
 
-  constructor(signal: AbortSignal, onAbort: (request: Request, reason: unknown) => void) {
+  constructor(signal: AbortSignalLike, onAbort: (request: Request, reason: unknown) => void) {
     this.#signal = signal;
     this.#onAbort = onAbort;
   }

@@ -1,4 +1,5 @@
 /** The client: the methods of the SDK over the dispatcher. */
+/// <reference lib="esnext.disposable" preserve="true" />
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Settings } from './arguments.ts';
@@ -42,7 +43,11 @@ export class Client implements AsyncDisposable {
     this.#settings = settings;
   }
 
-  /** The key's value and version; undefined when there is no such key. */
+  /**
+   * The key's value and version; undefined when there is no such key.
+   * @throws KvError `bad-argument`, `key-empty`, `key-too-long`, `timeout`, `aborted`, `overloaded`, `closed`,
+   * `damaged`
+   */
   get(key: Bytes, options?: ReadOptions): Promise<Entry | undefined> {
     return new Promise((resolve, reject) => {
       const { isStale, timeoutMs, signal } = this.#terms('get', options);
@@ -50,7 +55,7 @@ export class Client implements AsyncDisposable {
     });
   }
 
-  /** Whether there is such a key, without moving its value. */
+  /** Whether there is such a key, without moving its value. @throws KvError as `get`, but never `damaged` */
   has(key: Bytes, options?: RequestOptions): Promise<boolean> {
     return new Promise((resolve, reject) => {
       const { timeoutMs, signal } = this.#terms('has', options);
@@ -58,7 +63,11 @@ export class Client implements AsyncDisposable {
     });
   }
 
-  /** Sets the key's value. Resolved: it is on stable storage on every replica. */
+  /**
+   * Sets the key's value. Resolved: it is on stable storage on every replica.
+   * @throws KvError as `get`; `value-too-large`, `disk-full`, and `condition-failed` when a condition was given.
+   * `outcome` says whether the value may have been set.
+   */
   put(key: Bytes, value: Bytes, options?: PutOptions): Promise<PutResult> {
     return new Promise((resolve, reject) => {
       const { condition, timeoutMs, signal } = this.#terms('put', options);
@@ -67,7 +76,7 @@ export class Client implements AsyncDisposable {
     });
   }
 
-  /** Removes the key. */
+  /** Removes the key. @throws KvError as `put` */
   delete(key: Bytes, options?: DeleteOptions): Promise<DeleteResult> {
     return new Promise((resolve, reject) => {
       const { condition, timeoutMs, signal } = this.#terms('delete', options);
@@ -118,7 +127,9 @@ export class Client implements AsyncDisposable {
 
   /**
    * Takes no more requests, waits up to `timeoutMs` (default 5,000) for those under way, fails the rest with `closed`,
-   * and closes the connections. Idempotent; later calls wait for the first.
+   * and closes the connections. Idempotent; later calls wait for the first. A client that is not closed keeps its
+   * connections, and with them the process.
+   * @throws KvError `bad-argument`: nothing was closed
    */
   async close(options?: CloseOptions): Promise<void> {
     const graceMs = closeGraceOf(options);
@@ -126,6 +137,7 @@ export class Client implements AsyncDisposable {
     await this.#closed;
   }
 
+  /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

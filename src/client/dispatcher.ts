@@ -30,7 +30,7 @@ import type { Link, LinkOwner, LinkWorld } from './link.ts';
 import { PendingRequests, WaitingQueue } from './pending.ts';
 import type { Request } from './request.ts';
 import { Retries } from './retries.ts';
-import type { ClientStatus } from './types.ts';
+import type { AbortSignalLike, ClientStatus } from './types.ts';
 import { WriteIdentity } from './write-identity.ts';
 
 export class Dispatcher implements LinkOwner {
@@ -117,7 +117,7 @@ export class Dispatcher implements LinkOwner {
   // --- the way of a request ------------------------------------------------------------------------------------------
 
   /** The request settles, whatever happens. */
-  submit(request: Request, timeoutMs: number, signal: AbortSignal | undefined): void {
+  submit(request: Request, timeoutMs: number, signal: AbortSignalLike | undefined): void {
     const refusal =
       this.#lifetime.state === 'open' ? this.#pending.refusal(request) : new KvError('closed', 'the client is closed');
     if (refusal !== undefined) {

@@ -7,6 +7,7 @@ import { KvError } from '../base/errors.ts';
 import { clientSettings, type IntegerSetting } from '../base/settings.ts';
 import { times } from '../base/times.ts';
 import { condition } from '../codec/client-requests.ts';
+import type { AbortSignalLike } from './types.ts';
 
 const ofRequests = ['timeoutMs', 'signal'];
 const ofReads = ['consistency', ...ofRequests];
@@ -28,7 +29,7 @@ export type OptionsOf = keyof typeof optionNames;
 /** What a request was called with, the defaults filled in. */
 export interface Terms {
   readonly timeoutMs: number;
-  readonly signal: AbortSignal | undefined;
+  readonly signal: AbortSignalLike | undefined;
   /** Only of reads. */
   readonly isStale: boolean;
   /** The protocol's condition of a write. */
@@ -122,7 +123,7 @@ export class Given {
     throw this.wrong(name, allowed.map((one) => `'${one}'`).join(' or '));
   }
 
-  signal(): AbortSignal | undefined {
+  signal(): AbortSignalLike | undefined {
     const value = this.#values.get('signal');
     if (value === undefined || isAbortSignal(value)) return value;
     throw this.wrong('signal', 'an AbortSignal');
@@ -163,7 +164,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** By its form: one of another realm, or of a polyfill, is no instance of this realm's class. */
-function isAbortSignal(value: unknown): value is AbortSignal {
+function isAbortSignal(value: unknown): value is AbortSignalLike {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -21,7 +21,7 @@ import type { MessageWriter } from '../codec/message-writer.ts';
 import type { RequestWindow } from '../core/once/request-window.ts';
 import { slotOfKey } from '../core/slots.ts';
 import type { Link } from './link.ts';
-import type { DeleteResult, PutResult } from './types.ts';
+import type { AbortSignalLike, DeleteResult, PutResult } from './types.ts';
 import { Entry } from './types.ts';
 
 const noBytes = new Uint8Array(0);
@@ -64,7 +64,7 @@ export abstract class Request {
   next: Request | undefined = undefined;
 
   /** Signal of its caller, while it is watched (abort-signals.ts). */
-  signal: AbortSignal | undefined = undefined;
+  signal: AbortSignalLike | undefined = undefined;
 
   constructor(reject: (error: KvError) => void, key: Uint8Array, valueLength: number) {
     this.reject = reject;

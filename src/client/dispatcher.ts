@@ -20,6 +20,7 @@ import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Clock } from '../env/clock.ts';
 import type { RpcFailure } from '../rpc/channel-types.ts';
+import { AbortSignals } from './abort-signals.ts';
 import type { Settings } from './arguments.ts';
 import { errorOf, malformed, mayPass, withOutcome } from './failures.ts';
 import { Gateways } from './gateways.ts';
@@ -27,12 +28,12 @@ import type { ProcessHold } from './lifetime.ts';
 import { Lifetime } from './lifetime.ts';
 import type { Link, LinkOwner, LinkWorld } from './link.ts';
 import { PendingRequests, WaitingQueue } from './pending.ts';
-import type { AbortListener, Request } from './request.ts';
+import type { Request } from './request.ts';
 import { Retries } from './retries.ts';
-import type { ClientStatus } from './types.ts';
+import type { AbortSignalLike, ClientStatus } from './types.ts';
 import { WriteIdentity } from './write-identity.ts';
 
-export class Dispatcher implements LinkOwner, AbortListener {
+export class Dispatcher implements LinkOwner {
   readonly #clock: Clock;
   readonly #connectTimeoutMs: number;
   readonly #gateways: Gateways;
@@ -40,6 +41,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
   readonly #identity: WriteIdentity;
   readonly #retries: Retries;
   readonly #lifetime: Lifetime;
+  readonly #signals = new AbortSignals((request, reason) => this.#aborted(request, reason));
   readonly #waitingReads = new WaitingQueue();
   readonly #waitingWrites = new WaitingQueue();
   #welcome: Welcome | undefined = undefined;
@@ -115,7 +117,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
   // --- the way of a request ------------------------------------------------------------------------------------------
 
   /** The request settles, whatever happens. */
-  submit(request: Request, timeoutMs: number, signal: AbortSignal | undefined): void {
+  submit(request: Request, timeoutMs: number, signal: AbortSignalLike | undefined): void {
     const refusal =
       this.#lifetime.state === 'open' ? this.#pending.refusal(request) : new KvError('closed', 'the client is closed');
     if (refusal !== undefined) {
@@ -127,7 +129,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
         request.reject(new KvError('aborted', 'the request was aborted before it was sent', { cause: signal.reason }));
         return;
       }
-      request.listen(signal, this);
+      this.#signals.watch(signal, request);
     }
     request.timeoutMs = timeoutMs;
     request.deadlineMs = this.#clock.now() + timeoutMs;
@@ -137,12 +139,9 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#enqueue(request);
   }
 
-  aborted(request: Request): void {
+  #aborted(request: Request, reason: unknown): void {
     const sent = request.copiesOut > 0 ? 'after it was sent' : 'before it was sent';
-    this.#fail(
-      request,
-      new KvError('aborted', `the ${request.method} was aborted ${sent}`, { cause: request.abortReason }),
-    );
+    this.#fail(request, new KvError('aborted', `the ${request.method} was aborted ${sent}`, { cause: reason }));
   }
 
   #enqueue(request: Request): void {
@@ -252,7 +251,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   #settle(request: Request): void {
     request.state = 'settled';
-    request.unlisten();
+    this.#signals.forget(request);
     this.#pending.remove(request);
     if (request.window !== undefined) {
       request.window.end(request.number);

@@ -16,11 +16,11 @@ import { protocolVersion } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Environment } from '../env/environment.ts';
-import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
+import { malformedInput, type RpcChannel, type RpcFailure } from '../rpc/channel-types.ts';
 import { Link as RpcLink } from '../rpc/link.ts';
 import { clientOptions } from '../rpc/options.ts';
 import { malformed, refusalOf } from './failures.ts';
-import { shardMapOf, welcomeOf } from './welcome.ts';
+import { shardMapOf, welcomeOf, wrongPort } from './welcome.ts';
 
 /** A gateway that is silent for this long while requests wait is left: they go to another one within their time. */
 const channelOptions = clientOptions({ progressTimeoutMs: times.gatewayProgressMs });
@@ -196,10 +196,10 @@ export class Link {
   }
 
   #greeting(failure: RpcFailure | undefined, result: MessageReader | undefined): Greeting {
-    if (failure?.kind === 'error') return { kind: 'refused', error: refusalOf(failure.error) };
+    if (failure?.kind === 'error') return { kind: 'refused', error: this.#refusal(refusalOf(failure.error)) };
     if (failure !== undefined || result === undefined) return { kind: 'lost' };
     try {
-      const welcome = welcomeOf(result.value());
+      const welcome = welcomeOf(result.value(), this.address);
       const { cluster } = this.#owner;
       if (cluster === '' || cluster === welcome.cluster) return { kind: 'welcome', welcome };
       const message = `${this.address} belongs to cluster ${welcome.cluster}, this client to ${cluster}`;
@@ -207,6 +207,11 @@ export class Link {
     } catch (error) {
       return { kind: 'refused', error: malformed(error) };
     }
+  }
+
+  /** A gateway refuses in a form of its own; what does otherwise is none. */
+  #refusal(error: KvError): KvError {
+    return error.code === 'protocol-error' ? wrongPort(this.address, error.message) : error;
   }
 
   #up(channel: RpcChannel, welcome: Welcome): void {
@@ -220,13 +225,20 @@ export class Link {
 
   #down(rpc: RpcLink, reason: string): void {
     const cause = this.#cause;
+    const wasReady = this.#channel !== undefined;
     this.#cause = undefined;
     this.#channel = undefined;
     this.#whenClosed?.();
     this.#whenClosed = undefined;
     if (this.#rpc !== rpc) return;
-    this.error = cause ?? new KvError('connection-lost', `${this.address}: ${reason}`);
+    this.error = cause ?? this.#lost(reason, wasReady);
     this.#owner.down(this, this.error);
+  }
+
+  #lost(reason: string, wasReady: boolean): KvError {
+    const isOtherProgram = !wasReady && reason.startsWith(malformedInput);
+    if (isOtherProgram) return wrongPort(this.address, `another program answers there (${reason})`);
+    return new KvError('connection-lost', `${this.address}: ${reason}`);
   }
 
   #notified(method: string, params: MessageReader): void {

@@ -172,6 +172,8 @@ export interface LoggerStatus {
   readonly state: 'ready' | 'failed';
   readonly deviceCapacity: number;
   readonly deviceOccupied: number;
+  /** No space for another zone, or none was left for the newest write. */
+  readonly full: boolean;
   readonly zones: number;
   readonly alignment: number;
 }

@@ -51,6 +51,8 @@ export class LogStore {
   #turnAsked = false;
   /** The sync under way; settled when there is none. */
   #syncing: Promise<void> = Promise.resolve();
+  /** The newest write of a batch found no space. */
+  #lacksSpace = false;
   readonly #endTurn = (): void => {
     this.#turnAsked = false;
     this.#step({ kind: 'turn-ended' });
@@ -64,6 +66,11 @@ export class LogStore {
 
   get failed(): boolean {
     return this.#parts.machine.failed;
+  }
+
+  /** No space for another zone, or none was left for the newest write (a full file system). */
+  get full(): boolean {
+    return this.#lacksSpace || this.#parts.device.freeBytes === 0;
   }
 
   get zoneCount(): number {
@@ -105,6 +112,7 @@ export class LogStore {
   /** Decides and carries out. */
   #step(event: MachineEvent<OnMachineAnswer>): void {
     const { machine, trace } = this.#parts;
+    if (event.kind === 'written' || event.kind === 'write-refused') this.#lacksSpace = event.kind === 'write-refused';
     this.#run(trace === undefined ? machine.step(event) : tracedStep(trace, machine, event));
   }
 

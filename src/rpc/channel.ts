@@ -22,7 +22,7 @@ import { MessageScanner } from '../codec/message-scanner.ts';
 import { MessageWriter } from '../codec/message-writer.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Connection, NetworkError } from '../env/network.ts';
-import type { RpcChannel, RpcFailure, RpcHandler, RpcOptions } from './channel-types.ts';
+import { malformedInput, type RpcChannel, type RpcFailure, type RpcHandler, type RpcOptions } from './channel-types.ts';
 import { ChannelWatch } from './channel-watch.ts';
 import { messageType, readId, requestIdOf, requireParams } from './envelope.ts';
 import { MethodNames } from './method-names.ts';
@@ -309,7 +309,7 @@ class ConnectionChannel implements RpcChannel {
       if (!this.#paused) this.#inputHandled();
     } catch (error) {
       if (!(error instanceof MessageFormatError)) throw error;
-      this.#refuseStream(`malformed input: ${error.message}`);
+      this.#refuseStream(`${malformedInput}: ${error.message}`);
     } finally {
       this.#pumping = false;
     }

@@ -28,6 +28,7 @@ const status: LoggerStatus = {
   state: 'ready',
   deviceCapacity: 2 ** 40,
   deviceOccupied: 5,
+  full: true,
   zones: 7,
   alignment: 512,
 };

@@ -36,6 +36,16 @@ export const limits = {
   outputBytesPause: 32 * MIB,
   /** ... and before the connection is closed: a peer that reads nothing costs this much and no more. */
   outputBytesMax: 128 * MIB,
+  /** Values up to this size are small: they don't wait behind large ones. */
+  smallValueBytes: 64 * KIB,
+  /** Large values on their way to one connection, what it has not taken included, at which no other one begins. */
+  readLargeBytesPerConnection: 12 * MIB,
+  /** Values on their way to readers, of all connections. */
+  readBytesUnderWayMax: 128 * MIB,
+  /** What the first read that is forwarded for a connection is taken to fetch. */
+  forwardedReadBytes: 256 * KIB,
+  /** Writes of one connection that were forwarded and are not answered; one is always allowed. */
+  forwardedBytesPerConnection: 32 * MIB,
   /** Requests a shard holds that are not yet committed: beyond it the answer is `overloaded`. */
   shardQueueRecordsMax: 100_000,
   shardQueueBytesMax: 256 * MIB,
@@ -68,5 +78,10 @@ export const limits = {
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesMax, 'a value fits a frame');
 assert(limits.readBytesMax + 64 * KIB < limits.frameBytesMax, 'the answer of a read fits a frame');
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.readBytesMax, 'a record fits a read');
+assert(limits.smallValueBytes < limits.readLargeBytesPerConnection, 'several small values are under way at once');
+assert(
+  limits.readLargeBytesPerConnection + limits.valueBytesMax < limits.outputBytesPause,
+  'large values leave room for small ones',
+);
 assert(limits.outputBytesPause < limits.outputBytesMax, 'pausing comes before closing');
 assert(limits.frameBytesMax < limits.outputBytesPause, 'one frame never closes a connection');

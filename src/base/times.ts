@@ -36,6 +36,16 @@ export const times = {
   replicaPatienceFactor: 5,
 
   // ---- A gateway.
+  /** Time for which a connection's reads wait for room without progress, and the pause between two looks for it. */
+  readWaitMs: 10_000,
+  readBudgetTickMs: 5,
+  /** Bounds of the time after which another replica is asked for a record, too ... */
+  hedgeMinMs: 20,
+  hedgeMaxMs: 1_000,
+  /** ... and the pause between two looks at the clock for it. */
+  hedgeTickMs: 5,
+  /** Period in which what happens to many reads is one line of the log. */
+  readTroubleEveryMs: 60_000,
   /** Period in which an owner without writes tells the others how far its log is committed. */
   announceEveryMs: 1_000,
   /** Time that catch-up waits for more to send with it. */

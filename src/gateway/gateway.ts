@@ -32,6 +32,7 @@ import { ClientIds, Numbering } from './numbering.ts';
 import type { GatewayNode, GatewayOptions, GatewayWorld } from './options.ts';
 import { PeerLinks } from './peers/peer-links.ts';
 import { Router } from './router.ts';
+import { ReadBudget } from './shards/read-budget.ts';
 import { ShardLoader } from './shards/shard-loader.ts';
 import { allShards, ShardRunner } from './shards/shard-runner.ts';
 import { Snapshots } from './shards/snapshots.ts';
@@ -46,6 +47,8 @@ interface Inside {
   readonly peers: PeerLinks;
   readonly loggers: LoggerLinks;
   readonly cache: ValueCache;
+  readonly budget: ReadBudget;
+  readonly values: ValueFetcher;
   readonly runner: ShardRunner;
   readonly snapshots: Snapshots;
   readonly loader: ShardLoader;
@@ -83,16 +86,17 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     progressTimeoutMs: 2 * loggerTimeoutMs,
     probeBytes: Math.min(zoneSize, limits.probeBytes),
   });
-  const values = new ValueFetcher({ cluster: name, zoneSize, random, log, store, loggers, cache });
+  const budget = new ReadBudget(clock);
+  const values = new ValueFetcher({ cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
   const given = { zoneSize, replicas, minReplicas, loggerTimeoutMs };
   const settings = { ...shardDefaults, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
-  const router = new Router({ runner, store, peers, self: id, clock });
+  const router = new Router({ runner, store, peers, budget, self: id, clock });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
-  return { self, store, peers, loggers, cache, runner, snapshots, loader, router, home };
+  return { self, store, peers, loggers, cache, budget, values, runner, snapshots, loader, router, home };
 }
 
 /**
@@ -234,11 +238,13 @@ class Gateway implements GatewayNode {
   }
 
   async #close(): Promise<void> {
-    const { router, runner, store, loggers, peers, loader, snapshots } = this.#inside;
+    const { router, budget, values, runner, store, loggers, peers, loader, snapshots } = this.#inside;
     await this.#listening.close();
     router.close();
     for (const door of this.#doors) door.close();
     runner.close();
+    budget.close();
+    values.close();
     store.close();
     loggers.close();
     peers.close();

@@ -10,7 +10,7 @@ import { limits } from '../base/limits.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { leaseClientIds } from '../coordinator/client-ids.ts';
 import { RequestWindow } from '../core/once/request-window.ts';
-import type { ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
+import type { Outlet, ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
 
 /** Client ids, leased in blocks from the coordinator before they run out. */
 export class ClientIds {
@@ -50,6 +50,10 @@ class NumberedReply implements WriteReply {
   constructor(inner: WriteReply, window: RequestWindow) {
     this.#inner = inner;
     this.#window = window;
+  }
+
+  get outlet(): Outlet | undefined {
+    return this.#inner.outlet;
   }
 
   written(write: ShardWrite, result: WriteResult): void {

@@ -12,6 +12,7 @@ import { PeerDoor } from '../../../src/gateway/doors/peer-door.ts';
 import { Requests } from '../../../src/gateway/doors/requests.ts';
 import { Sessions } from '../../../src/gateway/doors/sessions.ts';
 import { ClientIds, Numbering } from '../../../src/gateway/numbering.ts';
+import { ReadBudget } from '../../../src/gateway/shards/read-budget.ts';
 import { Router } from '../../../src/gateway/router.ts';
 import { TestbedDoor } from '../../../src/gateway/doors/testbed-door.ts';
 import { openChannel } from '../../../src/rpc/channel.ts';
@@ -50,6 +51,7 @@ async function openDoor(isPeer = false): Promise<Opened> {
     runner,
     store: { ownerOf: () => 0 },
     peers: { channel: () => undefined },
+    budget: new ReadBudget(world.clock),
     self: 0,
     clock: world.clock,
   });

@@ -193,7 +193,7 @@ class Gateway implements GatewayNode {
     const { router, runner, store, self } = this.#inside;
     const { id, cluster, peerAddress, clientAddress } = this.#options;
     const clientIds = new ClientIds(this.#world.coordinator);
-    const numbering = new Numbering(await clientIds.take());
+    const numbering = new Numbering(await clientIds.take(), clientIds, runner.shardCount);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
     const greeting = new Greeting({ ...place, clientIds, map, status: () => this.status() });

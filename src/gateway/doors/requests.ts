@@ -16,6 +16,7 @@ export class Requests {
   readonly #router: Router;
   readonly #numbering: Numbering;
   readonly #forward: boolean;
+  readonly #send = (write: ShardWrite): void => this.#router.write(write, this.#forward);
 
   /** `forward`: whether another gateway may be asked. */
   constructor(router: Router, numbering: Numbering, forward: boolean) {
@@ -59,8 +60,8 @@ export class Requests {
   #write(write: ShardWrite): void {
     checkKey(write.keyLength);
     checkValue(write.wantedLength);
-    if (write.client === 0) this.#numbering.begin(write);
-    this.#router.write(write, this.#forward);
+    if (write.client === 0) this.#numbering.send(write, this.#send);
+    else this.#send(write);
   }
 
   #get(session: Session, id: number, params: MessageReader): void {

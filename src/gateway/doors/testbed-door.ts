@@ -103,8 +103,7 @@ export class TestbedDoor {
 
   #write(channel: RpcChannel, write: ShardWrite): void {
     try {
-      this.#numbering.begin(write);
-      this.#router.write(write, true);
+      this.#numbering.send(write, (numbered) => this.#router.write(numbered, true));
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       channel.answerErrorText(write.id, `kv-filelog: ${error.code}: ${error.message}`);

@@ -55,7 +55,7 @@ async function openDoor(isPeer = false): Promise<Opened> {
     self: 0,
     clock: world.clock,
   });
-  const numbering = new Numbering(clientId(gatewayClient));
+  const numbering = new Numbering(clientId(gatewayClient), { take: () => assert.fail('nobody is forgotten') }, 1);
   const map = () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] });
   const greeting = new Greeting({
     cluster,

@@ -29,6 +29,8 @@ export const times = {
   /** Time for which the coordinator is taken to answer after it did, and the pause before it is asked again. */
   coordinatorTrustedMs: 250,
   coordinatorAskAgainMs: 1_000,
+  /** Time for which writers wait for it when their zone must be changed. */
+  coordinatorPatienceMs: 2_000,
   /** Time for which an owner refuses puts when no logger has space. */
   diskFullRetryMs: 1_000,
 

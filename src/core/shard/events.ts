@@ -29,6 +29,8 @@ export type ShardEvent =
   | { readonly event: 'announce' }
   | {
       readonly event: 'transacted';
+      /** Absent: a change of the head. */
+      readonly purpose?: HeadPurpose;
       readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' };
     }
   | { readonly event: 'logger-up'; readonly logger: Uuid; readonly alignment: number }

@@ -107,8 +107,9 @@ export class Shard {
         this.#takeover?.loadFailed();
         return this.#owner?.loadFailed();
       case 'transacted':
+        if (event.purpose === 'look') return this.#owner?.looked(event.result.kind);
         this.#takeover?.transacted();
-        return this.#owner?.transacted();
+        return this.#owner?.transacted(event.result.kind);
       case 'logger-up':
         this.#loggers.up(event.logger, event.alignment, this.#nowMs);
         return this.#takeover?.loggerUp();
@@ -212,7 +213,6 @@ export class Shard {
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
     const isNews = this.#keeper.learn(metadata);
-    if (loaded) this.#owner?.coordinatorAnswered();
     if (this.#owner !== undefined) {
       if (isNews) this.#owner.metadata(loaded);
       return;

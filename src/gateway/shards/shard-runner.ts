@@ -202,12 +202,13 @@ export class ShardRunner {
   }
 
   #transact(shard: ShardId, effect: Extract<ShardEffect, { effect: 'transact' }>): void {
+    const { purpose } = effect;
     this.#parts.coordinator.transact(effect.compares, effect.writes).then(
-      (result) => this.dispatch(shard, { event: 'transacted', result }),
+      (result) => this.dispatch(shard, { event: 'transacted', purpose, result }),
       (error: unknown) => {
         this.#coordinatorFailed(shard, 'transact', error);
         const kind = error instanceof CoordinatorError ? error.outcome : 'unknown';
-        this.dispatch(shard, { event: 'transacted', result: { kind } });
+        this.dispatch(shard, { event: 'transacted', purpose, result: { kind } });
       },
     );
   }

@@ -10,7 +10,6 @@ import { condition } from '../../../src/codec/client-requests.ts';
 import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../src/codec/log-batch.ts';
 import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
-import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { ShardState } from '../../../src/core/shard/following/apply.ts';
@@ -352,7 +351,7 @@ export class Cluster {
       case 'load':
         return this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: true });
       case 'transact':
-        return this.#transact(gateway, effect.compares, effect.writes);
+        return this.#transact(gateway, effect);
       case 'read-log': {
         const { request } = effect;
         const bytes = this.#up(request.logger)
@@ -438,7 +437,7 @@ export class Cluster {
   /** Standbys hear nothing: what they need they read from the log. */
   catchUpLost = false;
 
-  #transact(gateway: number, compares: readonly Compare[], writes: readonly Write[]): void {
+  #transact(gateway: number, { purpose, compares, writes }: Extract<ShardEffect, { effect: 'transact' }>): void {
     const apply = (): boolean => {
       if (!compares.every(({ key, revision }) => (this.store.get(key)?.revision ?? 0) === revision)) return false;
       this.#revision += 1;
@@ -452,7 +451,7 @@ export class Cluster {
         apply();
         this.news();
       });
-      this.event(gateway, { event: 'transacted', result: { kind: 'unknown' } });
+      this.event(gateway, { event: 'transacted', purpose, result: { kind: 'unknown' } });
       return;
     }
     const applied = apply();
@@ -460,6 +459,7 @@ export class Cluster {
     this.loseAnswer = false;
     this.event(gateway, {
       event: 'transacted',
+      purpose,
       result: lost
         ? { kind: 'unknown' }
         : applied

@@ -52,8 +52,9 @@ export function effectIn(effect: ShardEffect): string | undefined {
     case 'probe':
       return `probe ${loggersIn([effect.logger])}`;
     case 'load':
-      return effect.purpose === 'look' ? 'look whether the coordinator answers' : 'load';
+      return 'load';
     case 'transact':
+      if (effect.purpose === 'look') return 'look whether the coordinator answers';
       return `transact: ${effect.writes.map(writtenIn).join('; ')}`;
     case 'read-log': {
       const { zone, offset, length, logger } = effect.request;

@@ -1,7 +1,7 @@
 /**
- * Changes of a zone that could be left undone (replicas that are back, a replica that is slow but may answer yet)
- * freeze the shard as every change does, until the coordinator answers (S6). So they wait until it has just been seen
- * to answer: without the coordinator a shard goes on with the replicas that it has.
+ * Changes of a zone freeze the shard until the coordinator answers (S6). So those that could be left undone (replicas
+ * that are back, a replica that is slow but may answer yet), or that can wait (the zone is full: reads go on), wait
+ * until it has just been seen to take a transaction: without the coordinator a shard goes on with what it has.
  */
 import type { Millis } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
@@ -17,25 +17,26 @@ export class CoordinatorCheck {
     this.#keeper = keeper;
   }
 
-  /** Whether it has answered since it was asked; if not it is asked, and the caller looks again at a later tick. */
+  /** Whether it has answered just now; if not it is asked, and the caller looks again when `looked`, or later. */
   isAnswering(nowMs: Millis): boolean {
     if (nowMs - this.#answeredMs <= times.coordinatorTrustedMs) return true;
     if (this.#isAsked || nowMs < this.#askAgainMs) return false;
     this.#isAsked = true;
-    this.#keeper.load('look');
+    this.#keeper.look();
     return false;
   }
 
-  /** The coordinator's content was read. For another purpose it says nothing: the change was not wanted then. */
-  answered(nowMs: Millis): void {
+  /** What was asked for was answered, or failed. */
+  looked(answered: boolean, nowMs: Millis): void {
     if (!this.#isAsked) return;
     this.#isAsked = false;
-    this.#answeredMs = nowMs;
+    if (answered) this.#answeredMs = nowMs;
+    else this.failed(nowMs);
   }
 
-  /** It could not be read. */
+  /** A transaction failed: it does not answer now. */
   failed(nowMs: Millis): void {
-    this.#isAsked = false;
+    this.#answeredMs = Number.NEGATIVE_INFINITY;
     this.#askAgainMs = nowMs + times.coordinatorAskAgainMs;
   }
 }

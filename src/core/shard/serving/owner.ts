@@ -16,7 +16,7 @@ import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
-import type { CatchUp, ShardEffect, ShardSettings } from '../events.ts';
+import type { CatchUp, ShardEffect, ShardEvent, ShardSettings } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
 import { advance, applyRecord } from '../following/apply.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
@@ -56,6 +56,11 @@ export interface OwnerParts {
   readonly effects: ShardEffect[];
 }
 
+type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
+
+/** Share of a zone from which on the coordinator is looked for. */
+const lookAheadShare = 7 / 8;
+
 export class ShardOwner {
   readonly #parts: OwnerParts;
   readonly #epoch: Epoch;
@@ -65,6 +70,8 @@ export class ShardOwner {
   readonly #coordinator: CoordinatorCheck;
   readonly #pace: Pace;
   #zone: ZoneWriter;
+  /** Time since when the zone waits for nothing but the coordinator. */
+  #awaitedSinceMs: Millis | undefined;
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
   #nowMs: Millis;
@@ -140,7 +147,15 @@ export class ShardOwner {
     ) {
       if (!this.#formBatch(wallMs)) break;
     }
-    if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, nowMs);
+    // Seen to answer ahead of need, it does not keep writes waiting when the zone is full.
+    if (this.#zone.length > lookAheadShare * this.#parts.state.zoneSize) this.#coordinator.isAnswering(nowMs);
+    this.#endZone();
+  }
+
+  /** Freezes a zone that is to end, when nothing is in flight and the coordinator answers. */
+  #endZone(): void {
+    if (!this.#change.isClosing || this.#zone.inFlight.length > 0) return;
+    if (this.#coordinator.isAnswering(this.#nowMs)) this.#change.closed(this.#zone.committed, this.#nowMs);
   }
 
   get #isFrozen(): boolean {
@@ -254,19 +269,30 @@ export class ShardOwner {
 
   // --- the head ------------------------------------------------------------------------------------------------------
 
-  /** The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). */
-  transacted(): void {
-    this.#parts.keeper.transacted();
+  /**
+   * The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). But for one: what was
+   * certainly not applied is none, and where the zone could be left for no other reason reads go on.
+   */
+  transacted(kind: TransactionKind): void {
+    const { keeper } = this.#parts;
+    if (kind !== 'not-applied' || this.#deposed) return void keeper.transacted();
+    this.#coordinator.failed(this.#nowMs);
+    if (!keeper.failed()) return;
+    if (this.#change.failed()) this.#reads.again(this.#zone, this.#nowMs);
+    else this.#change.retry(this.#nowMs);
+  }
+
+  /** Answer of the coordinator to the question whether it answers. */
+  looked(kind: TransactionKind): void {
+    const answered = kind === 'applied' || kind === 'refused';
+    this.#coordinator.looked(answered, this.#nowMs);
+    if (this.#deposed) return;
+    if (!answered) this.#change.reopen();
+    this.#endZone();
   }
 
   loadFailed(): void {
-    this.#coordinator.failed(this.#nowMs);
-    if (this.#parts.keeper.loaded()) this.#change.retry(this.#nowMs);
-  }
-
-  /** The coordinator's content was read, news or not. */
-  coordinatorAnswered(): void {
-    this.#coordinator.answered(this.#nowMs);
+    if (this.#parts.keeper.loaded()) this.#change.notSeen(this.#nowMs);
   }
 
   /** The keeper has learnt something. `loaded`: it was read after the transaction was answered. */
@@ -279,7 +305,7 @@ export class ShardOwner {
       return this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
     if (fate === 'seen') return this.#adopt(head);
     assert(head.openZone.zone === this.#zone.zone, 'S6 a zone changes only by a change of its owner');
-    if (wasWaitedFor) this.#change.retry(this.#nowMs);
+    if (wasWaitedFor) this.#change.notSeen(this.#nowMs);
   }
 
   /**
@@ -315,6 +341,24 @@ export class ShardOwner {
     this.#probe();
     if (this.#change.isFrozen) this.#change.propose(this.#zone.committed, nowMs);
     else if (!this.#leaveSlow()) this.#regrow();
+    this.#endZone();
+    this.#seeCoordinator();
+  }
+
+  /** Whether the zone waits for nothing but the coordinator, and for how long: writers are not kept waiting then. */
+  #seeCoordinator(): void {
+    const isAwaited = this.#change.isProposed || (this.#change.isClosing && this.#zone.inFlight.length === 0);
+    if (!isAwaited) this.#awaitedSinceMs = undefined;
+    else this.#awaitedSinceMs ??= this.#nowMs;
+    if (!this.#isCoordinatorAway) return;
+    this.#change.reopen();
+    const message = 'the zone must be changed, and the coordinator does not answer';
+    for (const write of this.#parts.queue.takeOlder(this.#nowMs - times.coordinatorPatienceMs))
+      this.#refuse(write, 'coordinator-unavailable', message);
+  }
+
+  get #isCoordinatorAway(): boolean {
+    return this.#awaitedSinceMs !== undefined && this.#nowMs - this.#awaitedSinceMs >= times.coordinatorPatienceMs;
   }
 
   /**
@@ -344,8 +388,7 @@ export class ShardOwner {
   #regrow(): void {
     const fresh = this.#change.missing(this.#zone.replicas, this.#nowMs);
     if (fresh.length === 0 || !this.#coordinator.isAnswering(this.#nowMs)) return;
-    this.#change.close(`replica ${fresh.join(', ')} is back`);
-    if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, this.#nowMs);
+    this.#change.close(`replica ${fresh.join(', ')} is back`, true);
   }
 
   #refuseLate(): void {
@@ -354,7 +397,8 @@ export class ShardOwner {
     const before = this.#nowMs - requestTimeoutMs;
     for (const write of queue.takeOlder(before))
       this.#refuse(write, 'unavailable', `the shard could not take the write for ${requestTimeoutMs} ms`);
-    this.#reads.refuseLate(before, () => failed('unavailable', 'the shard could not confirm the read', 'not-applied'));
+    const code = this.#isCoordinatorAway ? 'coordinator-unavailable' : 'unavailable';
+    this.#reads.refuseLate(before, () => failed(code, 'the shard could not confirm the read', 'not-applied'));
     if (this.#change.isFrozen) this.#giveUpSent(before);
     else this.#giveUpWaiting(before);
   }
@@ -383,8 +427,9 @@ export class ShardOwner {
     const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
     if (oldest === undefined || oldest.arrivedMs >= before) return;
     const message = `the shard's zone could not be changed for ${this.#parts.settings.requestTimeoutMs} ms`;
+    const code = this.#isCoordinatorAway ? 'coordinator-unavailable' : 'unavailable';
     for (const write of this.#decider.takeBack(this.#zone.inFlight.splice(0)))
-      this.#refuse(write, 'unavailable', message, 'unknown');
+      this.#refuse(write, code, message, 'unknown');
   }
 
   /** What the log holds, for standbys that missed the last batch of a burst; undefined when there is nothing to say. */

@@ -85,6 +85,8 @@ export const times = {
   clientIdRetryMs: 100,
   /** Silence of a gateway that owes answers after which a client leaves it. */
   gatewayProgressMs: 4_000,
+  /** ... unless it answers pings, for so long: it may wait for loggers, or for the coordinator. */
+  gatewayPatienceMs: 30_000,
   /** Time that `close` waits for requests under way, and then for the gateways to close their side. */
   closeGraceMs: 5_000,
   closeChannelMs: 1_000,

@@ -364,3 +364,16 @@ test('a gateway of another cluster at a known address is not spoken to', async (
   assert.match(error.message, /wrong-cluster/);
   assert.equal(world.cluster.calls.length, 0);
 });
+
+test('a gateway that is alive but waits, for its loggers or the coordinator, is not taken for lost', async () => {
+  const world = await World.started();
+  const client = await world.client({ timeoutMs: 20_000 });
+  let waits = true;
+  world.cluster.script = (call) => (waits && call.method !== 'hello' ? hang : undefined);
+  const put = world.failing(client.put(keyOfShard(0), 'v'));
+  await world.advance(15_000);
+  assert.deepEqual([client.status().resends, world.cluster.calls.length], [0, 1]);
+  waits = false;
+  assert.equal((await world.run(put)).code, 'timeout');
+  await world.run(client.put(keyOfShard(0), 'w'));
+});

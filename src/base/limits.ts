@@ -65,6 +65,7 @@ export const limits = {
 
   /** Items of one request to a logger. */
   appendItemsMax: 1_024,
+  confirmItemsMax: 1_024,
   readItemsMax: 4_096,
   readBytesMax: 18 * MIB,
   /** Free space that a logger that failed must have to be given a zone again; less where zones are smaller. */

@@ -153,7 +153,7 @@ class Requests {
 
   #confirm(channel: RpcChannel, id: number, params: MessageReader): void {
     const { logger, number, items } = readConfirm(params);
-    if (!this.#accepts(channel, id, logger, items.length, limits.appendItemsMax)) return;
+    if (!this.#accepts(channel, id, logger, items.length, limits.confirmItemsMax)) return;
     const refusals = items.map((item) => this.#parts.store.confirm(item));
     writeConfirmAnswer(channel.beginAnswer(id), { number, refusals });
     channel.endAnswer();

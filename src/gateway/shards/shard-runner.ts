@@ -10,7 +10,7 @@ import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { CoordinatorError } from '../../coordinator/coordinator.ts';
-import type { Committed, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
+import type { Committed, HeadPurpose, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
 import type { Shard } from '../../core/shard/shard.ts';
 import type { ShardTrace } from '../../core/shard/trace.ts';
 import { tracedStep } from '../../core/shard/trace.ts';
@@ -158,7 +158,7 @@ export class ShardRunner {
         for (const logger of effect.loggers) loggers.of(logger).finish(shard, effect.zone, effect.length);
         return;
       case 'load':
-        return this.#load(shard);
+        return this.#load(shard, effect.purpose);
       case 'transact':
         return this.#transact(shard, effect);
       case 'announce':
@@ -191,8 +191,9 @@ export class ShardRunner {
     if (peers.count > 0) peers.catchUp(shard, catchUpOf(effect));
   }
 
-  #load(shard: ShardId): void {
-    this.#parts.store.load(shard).then(
+  #load(shard: ShardId, purpose: HeadPurpose): void {
+    const { store } = this.#parts;
+    (purpose === 'zone-change' ? store.loadChange(shard) : store.load(shard)).then(
       (metadata) => this.dispatch(shard, { event: 'metadata', metadata, loaded: true }),
       (error: unknown) => {
         this.#coordinatorFailed(shard, 'load', error);

@@ -17,6 +17,7 @@ import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Environment } from '../env/environment.ts';
 import { malformedInput, type RpcChannel, type RpcFailure } from '../rpc/channel-types.ts';
+import { KeepAlive } from '../rpc/keep-alive.ts';
 import { Link as RpcLink } from '../rpc/link.ts';
 import { clientOptions } from '../rpc/options.ts';
 import { malformed, refusalOf } from './failures.ts';
@@ -68,6 +69,8 @@ export class Link {
   /** Why this side ended the attempt, or the connection, that is ending. */
   #cause: KvError | undefined = undefined;
   #whenClosed: (() => void) | undefined = undefined;
+  /** While the channel is up. */
+  #pings: KeepAlive | undefined = undefined;
 
   constructor(world: LinkWorld, owner: LinkOwner, address: string) {
     this.#world = world;
@@ -121,7 +124,9 @@ export class Link {
         });
       },
       onUp: (channel) => {
-        if (welcome !== undefined) this.#up(channel, welcome);
+        if (welcome === undefined) return;
+        this.#keepAlive();
+        this.#up(channel, welcome);
       },
       onDown: (reason) => this.#down(rpc, reason),
       onFailure: (reason) => this.#down(rpc, reason),
@@ -214,6 +219,18 @@ export class Link {
     return error.code === 'protocol-error' ? wrongPort(this.address, error.message) : error;
   }
 
+  /** A gateway that waits (for loggers, or for the coordinator) is alive: it says so, other than one that hangs. */
+  #keepAlive(): void {
+    this.#pings?.close();
+    this.#pings = new KeepAlive({
+      clock: this.#world.clock,
+      periodMs: times.gatewayProgressMs / 4,
+      patienceMs: times.gatewayPatienceMs,
+      channel: () => this.#channel,
+      ping: (done) => this.request('hello', (out) => this.#writeHello(out, false), done),
+    });
+  }
+
   #up(channel: RpcChannel, welcome: Welcome): void {
     this.#channel = channel;
     this.gateway = welcome.gateway;
@@ -228,6 +245,8 @@ export class Link {
     const wasReady = this.#channel !== undefined;
     this.#cause = undefined;
     this.#channel = undefined;
+    this.#pings?.close();
+    this.#pings = undefined;
     this.#whenClosed?.();
     this.#whenClosed = undefined;
     if (this.#rpc !== rpc) return;

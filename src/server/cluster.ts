@@ -1,6 +1,5 @@
 /** A whole cluster inside one process: for tests and for programs that bring their own store. */
 import * as path from 'node:path';
-import { KvError } from '../base/errors.ts';
 import { silent, type Log } from '../base/log.ts';
 import { clusterSettings } from '../base/settings.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';

@@ -23,7 +23,7 @@ import type { AppendItem, ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../
 import { refusal } from '../../codec/logger-protocol.ts';
 import type { Waiter } from './answers.ts';
 import { answer, refuse } from './answers.ts';
-import { checkAppend } from './append-check.ts';
+import { checkAppend, holdsNoPuts } from './append-check.ts';
 import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './machine-events.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
@@ -74,7 +74,7 @@ export class LoggerMachine<Ticket> {
       case 'written':
         return this.#written(event.write);
       case 'write-refused':
-        return [refuse(event.write.ticket, 'device-full')];
+        return this.#writeRefused(event.write);
       case 'compared':
         return this.#compared(event.comparison, event.same);
       case 'seal':
@@ -161,6 +161,16 @@ export class LoggerMachine<Ticket> {
     const check = checkAppend(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
     return [{ kind: 'write', write: { ticket, item, deviceZone, batches: check.batches, committed: check.committed } }];
+  }
+
+  /** DESIGN 8: on a full device what only frees space goes on, within the reserve. */
+  #writeRefused(write: PendingWrite<Ticket>): MachineEffect<Ticket>[] {
+    const { item, ticket } = write;
+    const { cluster, zoneSize, alignment } = this.#options;
+    const place = { cluster, shard: item.shard, zone: item.zone, epoch: item.epoch };
+    const target = { place, seed: this.#table.seedOf(item), offset: item.offset, zoneSize, alignment };
+    if (write.urgent === true || !holdsNoPuts(item.bytes, target)) return [refuse(ticket, 'device-full')];
+    return [{ kind: 'write', write: { ...write, urgent: true } }];
   }
 
   #written(write: PendingWrite<Ticket>): MachineEffect<Ticket>[] {

@@ -18,10 +18,22 @@ export const times = {
   zoneChangeRetryMs: 50,
   /** Pause of a follower before it reads again what it missed. */
   healRetryMs: 200,
-  /** Time for which a logger that refused or was slow gets no new zone; twice as long when it was full. */
+  /** Time for which a logger that refused or was slow gets no new zone; twice as long when it was full, ... */
   loggerAvoidedMs: 5_000,
+  /** ... less when it was merely away, ... */
+  lostLoggerAvoidedMs: 500,
+  /** ... and four times as long each time that it fails again, up to this, ... */
+  loggerAvoidedMsMax: 600_000,
+  /** ... unless it did well for so long, or for as long as it was avoided. */
+  loggerForgivenMs: 60_000,
+  /** Time for which the coordinator is taken to answer after it did, and the pause before it is asked again. */
+  coordinatorTrustedMs: 250,
+  coordinatorAskAgainMs: 1_000,
   /** Time for which an owner refuses puts when no logger has space. */
   diskFullRetryMs: 1_000,
+
+  /** Replicas that usually need long may owe an answer for so many times `loggerTimeoutMs`. */
+  replicaPatienceFactor: 5,
 
   // ---- A gateway.
   /** Period in which an owner without writes tells the others how far its log is committed. */
@@ -39,6 +51,8 @@ export const times = {
   connectTimeoutMs: 5_000,
   /** ... and of a client with a gateway, of which there may be another. */
   welcomeTimeoutMs: 2_500,
+  /** Time for which a logger that answers nothing but pings is waited for: a disk may take long to sync. */
+  loggerPatienceMs: 30_000,
   /** Pause before the first and before a late attempt to connect again. */
   reconnectMinMs: 20,
   reconnectMaxMs: 1_000,
@@ -80,6 +94,11 @@ assert(
   'a change is tried often before puts are taken again, and puts before a full logger gets a zone again',
 );
 assert(
+  times.lostLoggerAvoidedMs < times.loggerAvoidedMs && 2 * times.loggerAvoidedMs < times.loggerAvoidedMsMax,
+  'the time for which a logger is avoided grows',
+);
+assert(shardTickMs < times.coordinatorTrustedMs, 'an answer of the coordinator is trusted until the next tick');
+assert(
   sealRetryMs < nodeSettings['shard.coldSealWaitMs'].default,
   'a taker asks several times before it goes on without an answer',
 );
@@ -90,6 +109,10 @@ assert(
 assert(
   nodeSettings['shard.coldSealWaitMs'].default + loggerTimeoutMs.default < requestTimeoutMs,
   'requests that wait for a cold take-over, and for one slow logger, are answered',
+);
+assert(
+  times.replicaPatienceFactor * loggerTimeoutMs.default < times.loggerPatienceMs,
+  'a replica is left for its slowness before it is disconnected for it',
 );
 assert(times.catchupDelayMs < times.announceEveryMs, 'a write tells the others before the next announcement');
 assert(times.heldRetryMs < times.requestHeldMs, 'a held request is tried often');

@@ -1,8 +1,9 @@
 /**
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
  * that all requests share. Writers and readers: logger-appends.ts (Append, Confirm), logger-seals.ts (Seal, Finish,
- * Reset), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello). `Append`, `Seal`, `Confirm`, `Finish`
- * and `Reset` go to a logger's write port, `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
+ * Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello). `Append`,
+ * `Seal`, `Confirm`, `Finish`, `Reset` and `Probe` go to a logger's write port, `Read` and `ReportZones` to its read
+ * port; `Ping` and `hello` work on both.
  *
  *   Append      [logger:str, [[shard, zone, epoch, offset, bytes:bin]*]]     -> [answer*]
  *               answer = [nil, lba] | [code:str, message:str, detail:int]
@@ -10,6 +11,7 @@
  *   Seal        [logger:str, shard, zone, epoch]                             -> [length, seen, doubtful:bool, tail:str]
  *   Finish      [logger:str, shard, zone, length]                            -> nil
  *   Reset       [logger:str, shard, zone, copy id:str]                       -> nil
+ *   Probe       [logger:str, bytes]                                          -> nil
  *   Read        [logger:str, [[shard, zone, offset, length]*]]               -> [bytes:bin | code:str]*
  *   ReportZones [logger:str, shard|nil, [[shard, zone, length]*] to digest]  -> [map (see ZoneStatus)*]
  *   Ping        []                                                           -> map (see LoggerStatus)
@@ -152,6 +154,7 @@ export const loggerMethods = {
   seal: 'Seal',
   finish: 'Finish',
   reset: 'Reset',
+  probe: 'Probe',
   read: 'Read',
   reportZones: 'ReportZones',
   ping: 'Ping',

@@ -5,6 +5,7 @@
  */
 import { instanceId } from '../base/ids.ts';
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';
 import { registerGateway } from '../coordinator/members.ts';
 import { homeShards } from '../core/ownership/ownership.ts';
@@ -78,12 +79,15 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const store = new MetadataStore(coordinator, shardCount);
   const peers = new PeerLinks(world, log, id);
   const cache = new ValueCache(options.valueCacheBytes);
-  const loggers = new LoggerLinks(world, 2 * loggerTimeoutMs);
+  const loggers = new LoggerLinks(world, {
+    progressTimeoutMs: 2 * loggerTimeoutMs,
+    probeBytes: Math.min(zoneSize, limits.probeBytes),
+  });
   const values = new ValueFetcher({ cluster: name, zoneSize, random, log, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
-  const limits = { zoneSize, replicas, minReplicas, loggerTimeoutMs };
-  const settings = { ...shardDefaults, ...limits, ...options.shardSettings };
+  const given = { zoneSize, replicas, minReplicas, loggerTimeoutMs };
+  const settings = { ...shardDefaults, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
   const router = new Router({ runner, store, peers, self: id, clock });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);

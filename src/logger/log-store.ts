@@ -76,6 +76,11 @@ export class LogStore {
     this.#askForTurn();
   }
 
+  /** Whether a zone could be opened here that takes `bytes`. */
+  probe(bytes: number, ticket: OnMachineAnswer): void {
+    this.request({ kind: 'probe', ticket, hasRoom: this.#parts.device.freeBytes >= bytes });
+  }
+
   confirm(item: ConfirmItem): LoggerRefusalCode | undefined {
     return this.#parts.machine.confirm(item);
   }

@@ -20,6 +20,7 @@ import {
   writeRefusal,
 } from '../codec/logger-protocol.ts';
 import { readFinish, readReset, readSeal, writeSealAnswer } from '../codec/logger-seals.ts';
+import { readProbe } from '../codec/logger-probes.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
@@ -115,6 +116,9 @@ class Requests {
       case loggerMethods.reset:
         this.#reset(channel, id, params);
         return true;
+      case loggerMethods.probe:
+        this.#probe(channel, id, params);
+        return true;
       default:
         return false;
     }
@@ -171,6 +175,11 @@ class Requests {
     const { logger, shard, zone, copyId } = readReset(params);
     if (this.#accepts(channel, id, logger))
       this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, copyId });
+  }
+
+  #probe(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, bytes } = readProbe(params);
+    if (this.#accepts(channel, id, logger)) this.#parts.store.probe(bytes, answerTo(channel, id));
   }
 
   #readRanges(channel: RpcChannel, id: number, params: MessageReader): void {

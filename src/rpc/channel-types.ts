@@ -34,6 +34,8 @@ export interface RpcChannel {
   readonly isOpen: boolean;
   /** Requests of ours that wait for an answer. */
   readonly requestsInFlight: number;
+  /** Answers to requests of ours that have come. */
+  readonly answersReceived: number;
   /** Requests of the other side that we have not answered. */
   readonly answersOwed: number;
   /** Output not yet taken by the network. */

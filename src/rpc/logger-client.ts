@@ -29,6 +29,7 @@ import type {
 import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '../codec/logger-appends.ts';
 import { loggerMethods, readRefusal } from '../codec/logger-protocol.ts';
 import { readSealAnswer, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
+import { writeProbe } from '../codec/logger-probes.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
@@ -128,6 +129,12 @@ export class LoggerClient {
       readNothing,
       onAnswer,
     );
+  }
+
+  /** Asks whether a new zone would find `bytes` of room, on a device that writes and syncs. */
+  probe(bytes: number, onAnswer: OnAnswer<undefined>): void {
+    const write = (out: MessageWriter): void => writeProbe(out, this.logger, bytes);
+    call(this.#channels.write, loggerMethods.probe, write, readNothing, onAnswer);
   }
 
   /** One answer per item, in order. At most `limits.readItemsMax` items of `limits.readBytesMax` bytes together. */

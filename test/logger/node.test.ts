@@ -102,10 +102,13 @@ describe('a logger over TCP', () => {
             ),
           ),
           new Promise<string>((done) =>
+            other.probe(1, (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
             other.reportZones(undefined, [], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
           ),
         ]);
-        assert.deepEqual(codes, Array(7).fill('wrong-logger'));
+        assert.deepEqual(codes, Array(8).fill('wrong-logger'));
         assert.deepEqual(value(await client.confirm(1, writer.place)).refusals, [undefined], 'no fence was set');
       });
     });

@@ -31,6 +31,7 @@ function answering(
     remote: 'test',
     isOpen,
     requestsInFlight: 0,
+    answersReceived: 0,
     answersOwed: 0,
     waitingBytes: 0,
     request: (method, write, onAnswer) => {
@@ -75,15 +76,16 @@ describe('a client of a logger', () => {
     each.seal(place.shard, place.zone, place.epoch, ignore);
     each.finish(place.shard, place.zone, 0, ignore);
     each.reset(place.shard, place.zone, 'g', ignore);
+    each.probe(1, ignore);
     each.read([{ ...place, offset: 0, length: 1 }], ignore);
     each.reportZones(undefined, [], ignore);
     assert.deepEqual(
       params.map((param) => (param as [string, string[]])[1][0]),
-      Array(7).fill(logger),
+      Array(8).fill(logger),
     );
     each.ping('read', ignore);
     each.hello('write', ignore);
-    assert.deepEqual(params.slice(7), [
+    assert.deepEqual(params.slice(8), [
       ['Ping', []],
       ['hello', [{}]],
     ]);

@@ -33,6 +33,8 @@ export type ShardEvent =
     }
   | { readonly event: 'logger-up'; readonly logger: Uuid; readonly alignment: number }
   | { readonly event: 'logger-down'; readonly logger: Uuid }
+  /** Answer to a probe; `ok`: its device takes writes and syncs. */
+  | { readonly event: 'probed'; readonly logger: Uuid; readonly answer: { readonly kind: 'ok' } | Lost | Refused }
   | { readonly event: 'appended'; readonly logger: Uuid; readonly zone: ZoneId; readonly end: number }
   | { readonly event: 'append-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
   | { readonly event: 'confirmed'; readonly logger: Uuid; readonly zone: ZoneId; readonly number: number }
@@ -104,7 +106,13 @@ export interface Committed {
 }
 
 /** What a load or a transaction of a shard's head is for. */
-export type HeadPurpose = 'follow' | 'claim' | 'close' | 'zone-change';
+export type HeadPurpose =
+  | 'follow'
+  | 'claim'
+  | 'close'
+  | 'zone-change'
+  /** To see that the coordinator answers. */
+  | 'look';
 
 export type ShardEffect =
   | {
@@ -131,6 +139,8 @@ export type ShardEffect =
   /** The read may be answered once its value is there. */
   | { readonly effect: 'release'; readonly read: ShardRead }
   | { readonly effect: 'seal'; readonly zone: ZoneId; readonly epoch: Epoch; readonly loggers: readonly Uuid[] }
+  /** Ask whether it can take a zone again. */
+  | { readonly effect: 'probe'; readonly logger: Uuid }
   | { readonly effect: 'finish'; readonly zone: ZoneId; readonly length: number; readonly loggers: readonly Uuid[] }
   | { readonly effect: 'load'; readonly purpose: HeadPurpose }
   | {

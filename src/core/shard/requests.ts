@@ -90,12 +90,24 @@ export class ShardWrite implements RecordInput {
   currentVersion: Version = version(0);
   /** Repetitions that arrived while this was in flight: they get the same result. */
   repetitions: ShardWrite[] | undefined = undefined;
+  #answered = false;
 
   /** `id` names the caller's request in the answer, which goes to `replyTo`. */
   constructor(replyTo: WriteReply, id: number, operation: WriteOperation) {
     this.replyTo = replyTo;
     this.id = id;
     this.operation = operation;
+  }
+
+  get isAnswered(): boolean {
+    return this.#answered;
+  }
+
+  /** Nothing is answered twice: a result that comes after the caller was told `unknown` is ignored. */
+  answer(result: WriteResult): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.replyTo.written(this, result);
   }
 }
 

@@ -4,22 +4,29 @@
  */
 import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
 import type { LoggerAnswer, LoggerStatus, ReadAnswer, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';
 import type { LoggerMember } from '../../coordinator/members.ts';
 import type { Lost, Refused } from '../../core/shard/events.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
+import { KeepAlive } from '../../rpc/keep-alive.ts';
 import { Link } from '../../rpc/link.ts';
 import { LoggerClient } from '../../rpc/logger-client.ts';
 import { clientOptions } from '../../rpc/options.ts';
-import type { Dispatch, LoggerPort } from './logger-port.ts';
+import type { Dispatch, LoggerPort, ProbeAnswer } from './logger-port.ts';
 import { lost } from './logger-port.ts';
 import { Outbox } from './outbox.ts';
 
-export interface LoggerLinkParts {
-  readonly world: Environment & { readonly log: Log };
+export interface LinkSettings {
   /** A logger that owes answers and says nothing for this long is disconnected. Milliseconds. */
   readonly progressTimeoutMs: number;
+  /** Room on its device that a logger should have to be taken back, bytes. */
+  readonly probeBytes: number;
+}
+
+export interface LoggerLinkParts extends LinkSettings {
+  readonly world: Environment & { readonly log: Log };
   readonly dispatch: Dispatch;
   readonly onUp: (logger: Uuid, alignment: number) => void;
   readonly onDown: (logger: Uuid) => void;
@@ -33,7 +40,9 @@ export class LoggerLink implements LoggerPort {
   readonly #write: Link;
   readonly #read: Link;
   readonly #outbox: Outbox;
+  readonly #keepAlive: readonly KeepAlive[];
   #alignment = 1;
+  #probing: ((answer: ProbeAnswer) => void)[] = [];
   #isUp = false;
   #closed = false;
 
@@ -51,7 +60,21 @@ export class LoggerLink implements LoggerPort {
         return links.read.channel;
       },
     };
-    this.#outbox = new Outbox(new LoggerClient(member.uuid, channels), parts.dispatch);
+    const client = new LoggerClient(member.uuid, channels);
+    this.#outbox = new Outbox(client, parts.dispatch);
+    this.#keepAlive = [this.#pings('write', links.write, client), this.#pings('read', links.read, client)];
+  }
+
+  /** A logger whose disk takes long to sync answers them, one that hangs does not. */
+  #pings(port: 'read' | 'write', link: Link, client: LoggerClient): KeepAlive {
+    const { world, progressTimeoutMs } = this.#parts;
+    return new KeepAlive({
+      clock: world.clock,
+      periodMs: progressTimeoutMs / 4,
+      patienceMs: times.loggerPatienceMs,
+      channel: () => link.channel,
+      ping: (done) => client.ping(port, done),
+    });
   }
 
   #link(address: string, port: 'read' | 'write'): Link {
@@ -134,6 +157,17 @@ export class LoggerLink implements LoggerPort {
     });
   }
 
+  /** One probe answers all shards that ask while it is under way. */
+  probe(onAnswer: (answer: ProbeAnswer) => void): void {
+    this.#probing.push(onAnswer);
+    if (this.#probing.length > 1) return;
+    this.#outbox.client.probe(this.#parts.probeBytes, (answer) => {
+      const result: ProbeAnswer =
+        answer.kind === 'ok' ? answer : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost;
+      for (const waiting of this.#probing.splice(0)) waiting(result);
+    });
+  }
+
   finish(shard: ShardId, zone: ZoneId, length: number): void {
     const { logger } = this;
     this.#outbox.client.finish(shard, zone, length, (answer) => {
@@ -158,6 +192,7 @@ export class LoggerLink implements LoggerPort {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const one of this.#keepAlive) one.close();
     this.#write.close();
     this.#read.close();
     this.#changed();

@@ -7,6 +7,7 @@ import type { Uuid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import type { LoggerMember } from '../../coordinator/members.ts';
 import type { Environment } from '../../env/environment.ts';
+import type { LinkSettings } from './logger-link.ts';
 import { LoggerLink } from './logger-link.ts';
 import type { Dispatch, LoggerPort } from './logger-port.ts';
 import { AbsentLogger } from './logger-port.ts';
@@ -20,17 +21,16 @@ export interface LoggerListener {
 
 export class LoggerLinks {
   readonly #world: Environment & { readonly log: Log };
-  readonly #progressTimeoutMs: number;
+  readonly #settings: LinkSettings;
   /** By number of the member. */
   readonly #byNumber = new Map<number, LoggerLink>();
   readonly #byName = new Map<Uuid, LoggerLink>();
   #listener: LoggerListener | undefined;
   #sendScheduled = false;
 
-  /** `progressTimeoutMs`: a logger that owes answers and says nothing for this long is disconnected. */
-  constructor(world: Environment & { readonly log: Log }, progressTimeoutMs: number) {
+  constructor(world: Environment & { readonly log: Log }, settings: LinkSettings) {
     this.#world = world;
-    this.#progressTimeoutMs = progressTimeoutMs;
+    this.#settings = settings;
   }
 
   /** REQUIRES: called once, before any other method. */
@@ -62,7 +62,7 @@ export class LoggerLinks {
     const listener = this.#told;
     return new LoggerLink(member, {
       world: this.#world,
-      progressTimeoutMs: this.#progressTimeoutMs,
+      ...this.#settings,
       dispatch: listener.dispatch,
       onUp: (logger, alignment) => listener.loggerUp(logger, alignment),
       onDown: (logger) => listener.loggerDown(logger),

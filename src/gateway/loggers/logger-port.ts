@@ -6,6 +6,8 @@ import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { ReadAnswer, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';
 import type { Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
 
+export type ProbeAnswer = { readonly kind: 'ok' } | Lost | Refused;
+
 export type Dispatch = (shard: ShardId, event: ShardEvent) => void;
 
 export interface LoggerPort {
@@ -15,6 +17,8 @@ export interface LoggerPort {
   confirm(shard: ShardId, zone: ZoneId, epoch: Epoch, number: number): void;
   read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void;
   seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void;
+  /** Whether it can take a new zone: answered behind a write and a sync of its device. */
+  probe(onAnswer: (answer: ProbeAnswer) => void): void;
   /** Best effort: what a logger misses it is told when it connects again (reconciler.ts). */
   finish(shard: ShardId, zone: ZoneId, length: number): void;
   /** Not called when there is no answer. */
@@ -47,6 +51,10 @@ export class AbsentLogger implements LoggerPort {
   }
 
   seal(...[, , , onAnswer]: Parameters<LoggerPort['seal']>): void {
+    onAnswer(lost);
+  }
+
+  probe(onAnswer: (answer: ProbeAnswer) => void): void {
     onAnswer(lost);
   }
 

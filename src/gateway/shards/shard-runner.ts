@@ -134,7 +134,7 @@ export class ShardRunner {
       case 'committed':
         return this.#committed(shard, effect);
       case 'answer-write':
-        return effect.write.replyTo.written(effect.write, effect.result);
+        return effect.write.answer(effect.result);
       case 'fail-read':
         return effect.read.fail(effect.failure);
       case 'fetch':
@@ -150,6 +150,10 @@ export class ShardRunner {
             );
         }
         return;
+      case 'probe':
+        return loggers
+          .of(effect.logger)
+          .probe((answer) => this.dispatch(shard, { event: 'probed', logger: effect.logger, answer }));
       case 'finish':
         for (const logger of effect.loggers) loggers.of(logger).finish(shard, effect.zone, effect.length);
         return;
@@ -181,8 +185,8 @@ export class ShardRunner {
     const { writes, results } = effect;
     for (const [at, write] of writes.entries()) {
       const result = present(results[at], 'a result for each write');
-      write.replyTo.written(write, result);
-      for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
+      write.answer(result);
+      for (const repetition of write.repetitions ?? []) repetition.answer(result);
     }
     if (peers.count > 0) peers.catchUp(shard, catchUpOf(effect));
   }

@@ -66,6 +66,10 @@ export class Rig {
     return this.#ask((ticket) => ({ kind: 'reset', ticket, shard: shardId(shard), zone: zoneId(zone), copyId }));
   }
 
+  probe(hasRoom = true): string {
+    return this.#ask((ticket) => ({ kind: 'probe', ticket, hasRoom }));
+  }
+
   confirm(shard: number, zone: number, at: number): string {
     return this.machine.confirm({ shard: shardId(shard), zone: zoneId(zone), epoch: epoch(at) }) ?? 'confirmed';
   }

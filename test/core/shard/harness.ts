@@ -331,6 +331,8 @@ export class Cluster {
       case 'seal':
         for (const name of effect.loggers) this.#seal(gateway, name, effect.zone, effect.epoch);
         return;
+      case 'probe':
+        return this.#probe(gateway, effect.logger);
       case 'finish':
         for (const name of effect.loggers) {
           const held = this.#up(name)?.zones.get(effect.zone);
@@ -340,7 +342,7 @@ export class Cluster {
       case 'committed':
         return this.#committed(gateway, effect);
       case 'answer-write':
-        return effect.write.replyTo.written(effect.write, effect.result);
+        return effect.write.answer(effect.result);
       case 'fail-read':
         return effect.read.fail(effect.failure);
       case 'release':
@@ -388,6 +390,17 @@ export class Cluster {
       });
   }
 
+  #probe(gateway: number, name: Uuid): void {
+    const logger = this.#up(name);
+    const answer =
+      logger === undefined
+        ? ({ kind: 'lost' } as const)
+        : logger.isFull
+          ? ({ kind: 'refused', code: 'device-full' } as const)
+          : ({ kind: 'ok' } as const);
+    this.event(gateway, { event: 'probed', logger: name, answer });
+  }
+
   #confirm(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'confirm' }>): void {
     const { zone, number } = effect;
     const logger = this.#up(name);
@@ -414,8 +427,8 @@ export class Cluster {
     for (const [at, write] of effect.writes.entries()) {
       const result = effect.results[at];
       assert.ok(result);
-      write.replyTo.written(write, result);
-      for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
+      write.answer(result);
+      for (const repetition of write.repetitions ?? []) repetition.answer(result);
     }
     for (const other of this.gateways.keys()) {
       if (other !== gateway && !this.catchUpLost) this.event(other, catchUpOf(effect));

@@ -49,8 +49,10 @@ export function effectIn(effect: ShardEffect): string | undefined {
       return `seal zone ${effect.zone} for epoch ${effect.epoch} at ${loggersIn(effect.loggers)}`;
     case 'finish':
       return `finish zone ${effect.zone} at ${effect.length} on ${loggersIn(effect.loggers)}`;
+    case 'probe':
+      return `probe ${loggersIn([effect.logger])}`;
     case 'load':
-      return 'load';
+      return effect.purpose === 'look' ? 'look whether the coordinator answers' : 'load';
     case 'transact':
       return `transact: ${effect.writes.map(writtenIn).join('; ')}`;
     case 'read-log': {
@@ -91,6 +93,11 @@ export function eventIn(event: ShardEvent): string | undefined {
       const what = event.event === 'append-failed' ? 'append' : 'confirm';
       const reason = event.reason.kind === 'lost' ? 'no answer' : event.reason.code;
       return `${loggersIn([event.logger])}: ${what} zone ${event.zone}: ${reason}`;
+    }
+    case 'probed': {
+      const { answer } = event;
+      const said = answer.kind === 'ok' ? 'takes zones again' : answer.kind === 'lost' ? 'no answer' : answer.code;
+      return `${loggersIn([event.logger])}: probe: ${said}`;
     }
     case 'sealed': {
       const { answer } = event;

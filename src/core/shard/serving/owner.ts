@@ -21,11 +21,14 @@ import type { ShardState } from '../following/apply.ts';
 import { advance, applyRecord } from '../following/apply.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 import type { Head, Owner } from '../head/metadata.ts';
+import { failingOf } from '../logger-fitness.ts';
 import type { Loggers } from '../loggers.ts';
 import type { Failure, ShardRead, ShardWrite, WriteResult } from '../requests.ts';
 import { resultOfRecord } from '../requests.ts';
 import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from './batch-builder.ts';
+import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
+import { Pace } from './pace.ts';
 import { OwnerReads } from './reads.ts';
 import type { WriteQueue } from './write-queue.ts';
 import { ZoneChange } from './zone-change.ts';
@@ -59,6 +62,8 @@ export class ShardOwner {
   readonly #decider: Decider;
   readonly #reads: OwnerReads;
   readonly #change: ZoneChange;
+  readonly #coordinator: CoordinatorCheck;
+  readonly #pace: Pace;
   #zone: ZoneWriter;
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
@@ -74,6 +79,8 @@ export class ShardOwner {
     this.#decider = new Decider(state);
     this.#reads = new OwnerReads(state, effects);
     this.#change = new ZoneChange(state, settings, loggers, keeper);
+    this.#coordinator = new CoordinatorCheck(keeper);
+    this.#pace = new Pace(settings.loggerTimeoutMs);
     this.#nowMs = nowMs;
     this.#previous = { zone: state.position.zone, length: state.position.offset };
     this.#zone = this.#openZone(head);
@@ -187,7 +194,8 @@ export class ShardOwner {
 
   appended(logger: Uuid, zone: number, end: number): void {
     if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
-    this.#zone.acknowledged(logger, end);
+    const tookMs = this.#zone.acknowledged(logger, end, this.#nowMs);
+    if (tookMs !== undefined) this.#pace.firstAnswered(tookMs);
     for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted())
       this.#commit(batch);
     this.#reads.release(this.#zone);
@@ -195,7 +203,7 @@ export class ShardOwner {
 
   confirmed(logger: Uuid, zone: number, number: number): void {
     if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
-    this.#zone.confirmed(logger, number);
+    this.#zone.confirmed(logger, number, this.#nowMs);
     this.#reads.release(this.#zone);
   }
 
@@ -231,7 +239,7 @@ export class ShardOwner {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') return this.depose('fenced by a logger');
     const { loggers } = this.#parts;
-    loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * times.loggerAvoidedMs : times.loggerAvoidedMs));
+    loggers.failed(logger, failingOf(reason), this.#nowMs);
     if (reason === 'device-full' && loggers.usable(this.#nowMs).length === 0)
       this.#fullUntilMs = this.#nowMs + times.diskFullRetryMs;
     // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
@@ -252,7 +260,13 @@ export class ShardOwner {
   }
 
   loadFailed(): void {
+    this.#coordinator.failed(this.#nowMs);
     if (this.#parts.keeper.loaded()) this.#change.retry(this.#nowMs);
+  }
+
+  /** The coordinator's content was read, news or not. */
+  coordinatorAnswered(): void {
+    this.#coordinator.answered(this.#nowMs);
   }
 
   /** The keeper has learnt something. `loaded`: it was read after the transaction was answered. */
@@ -298,30 +312,38 @@ export class ShardOwner {
     this.#nowMs = nowMs;
     if (this.#deposed) return;
     this.#refuseLate();
+    this.#probe();
     if (this.#change.isFrozen) this.#change.propose(this.#zone.committed, nowMs);
     else if (!this.#leaveSlow()) this.#regrow();
   }
 
-  /** Whether a replica owed an answer for too long, so that the zone is left. */
+  /**
+   * Whether a replica owed an answer for too long, so that the zone is left. Only for better ones: where all are slow a
+   * change would cure nothing, and what is on its way would never arrive.
+   */
   #leaveSlow(): boolean {
     const { loggers, settings } = this.#parts;
-    const batch = this.#zone.inFlight[0];
     const group = this.#reads.oldest;
-    const late = this.#nowMs - settings.loggerTimeoutMs;
-    let slow: readonly Uuid[];
-    if (batch !== undefined && batch.sentMs < late) slow = this.#zone.missing(batch.end, 0);
-    else if (group !== undefined && group.sentMs < late) slow = this.#zone.missing(0, group.number);
-    else return false;
-    for (const logger of slow) loggers.avoid(logger, this.#nowMs + times.loggerAvoidedMs);
+    let slow = this.#zone.slowToAppend(this.#pace, this.#nowMs);
+    if (slow.length === 0 && group !== undefined) slow = this.#zone.slowToConfirm(group, this.#pace, this.#nowMs);
+    if (slow.length === 0) return false;
+    const better = loggers.usable(this.#nowMs).filter((logger) => !slow.includes(logger));
+    if (better.length < settings.minReplicas || !this.#coordinator.isAnswering(this.#nowMs)) return false;
+    for (const logger of slow) loggers.failed(logger, 'slow', this.#nowMs);
     const reason = `no answer for ${settings.loggerTimeoutMs} ms from ${slow.join(', ')}`;
     this.#change.freeze(reason, this.#zone.committed, this.#nowMs);
     return true;
   }
 
+  /** Loggers that failed are asked whether they can take a zone again. */
+  #probe(): void {
+    for (const logger of this.#parts.loggers.takeProbes(this.#nowMs)) this.#out({ effect: 'probe', logger });
+  }
+
   /** Too few replicas, and a logger is back for good: new zones use it again. */
   #regrow(): void {
     const fresh = this.#change.missing(this.#zone.replicas, this.#nowMs);
-    if (fresh.length === 0) return;
+    if (fresh.length === 0 || !this.#coordinator.isAnswering(this.#nowMs)) return;
     this.#change.close(`replica ${fresh.join(', ')} is back`);
     if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, this.#nowMs);
   }
@@ -334,6 +356,22 @@ export class ShardOwner {
       this.#refuse(write, 'unavailable', `the shard could not take the write for ${requestTimeoutMs} ms`);
     this.#reads.refuseLate(before, () => failed('unavailable', 'the shard could not confirm the read', 'not-applied'));
     if (this.#change.isFrozen) this.#giveUpSent(before);
+    else this.#giveUpWaiting(before);
+  }
+
+  /**
+   * Sent, and owed by all replicas for so long that nobody should wait any more. It stays in flight: it may commit yet,
+   * and a repetition finds it (S15).
+   */
+  #giveUpWaiting(before: number): void {
+    const { loggerTimeoutMs, requestTimeoutMs } = this.#parts.settings;
+    const [oldest] = this.#zone.inFlight;
+    if (oldest === undefined || this.#nowMs - oldest.sentMs < loggerTimeoutMs) return;
+    const message = `the shard's replicas did not answer for ${requestTimeoutMs} ms`;
+    const late = this.#zone.inFlight
+      .flatMap(({ writes }) => writes.flatMap((write) => [write, ...(write.repetitions ?? [])]))
+      .filter((write) => write.arrivedMs < before && !write.isAnswered);
+    for (const write of late) this.#refuse(write, 'unavailable', message, 'unknown');
   }
 
   /**

@@ -66,7 +66,7 @@ function change(device: FileDevice, model: DeviceModel, random: SimulatedRandom)
   return true;
 }
 
-/** `tight`: the file system is full now and again, to the page; then processes are killed, and power is lost at the end. */
+/** `tight`: the file system is full now and again, to the page, and power is lost at the end only. */
 async function life(seed: number, tight: boolean): Promise<void> {
   const random = new SimulatedRandom(seed);
   const clock = new SimulatedClock();

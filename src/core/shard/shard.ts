@@ -17,7 +17,7 @@ import { failingOf } from './logger-fitness.ts';
 import { Loggers } from './loggers.ts';
 import { lookUp } from './look-up.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
-import type { OwnerStatus } from './serving/owner.ts';
+import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import { WriteQueue } from './serving/write-queue.ts';
 import { Takeover } from './taking/takeover.ts';
@@ -108,7 +108,7 @@ export class Shard {
         return this.#owner?.loadFailed();
       case 'transacted':
         this.#takeover?.transacted();
-        return this.#owner?.transacted();
+        return this.#owner?.transacted(event.result);
       case 'logger-up':
         this.#loggers.up(event.logger, event.alignment, this.#nowMs);
         return this.#takeover?.loggerUp();

@@ -123,6 +123,11 @@ export class Extents {
     return free > kept[claim];
   }
 
+  /** Fewer free extents occupy space than are to be kept. */
+  get isReserveShort(): boolean {
+    return this.#clean.length + this.#dirty.length + this.#zeroing.length < this.#reserve;
+  }
+
   /** Whether the file system was found full lately. */
   get isScarce(): boolean {
     return this.#scarce > 0;
@@ -158,7 +163,7 @@ export class Extents {
   takeForStock(): Taken | undefined {
     const dirty = this.#dirty.pop();
     if (dirty !== undefined) return { extent: dirty, kind: 'dirty' };
-    if (this.isScarce || this.#clean.length + this.#zeroing.length >= this.#reserve) return undefined;
+    if (!this.isReserveShort) return undefined;
     const hollow = this.#hollow.pop();
     if (hollow !== undefined) return { extent: hollow, kind: 'hollow' };
     return this.#fresh < this.#count ? { extent: this.#fresh++, kind: 'fresh' } : undefined;

@@ -10,6 +10,8 @@
  *   Extents.take).
  * - A sync or write of the file that fails is final (S17): afterwards only reads work.
  *
+ * Large because it is the one place that changes a zone: each verb with its checks.
+ *
  * It owns the verbs: what each may do to a zone, and the zone's bytes and write pointer. It does not own the space
  * (zone-space.ts), zeros ahead of the write pointers (zeros-ahead.ts), the file and its failures (medium.ts), nor how
  * calls share a sync (group-sync.ts). What the zones' bytes mean is their user's business.
@@ -145,6 +147,10 @@ export class FileDevice implements LoggerDevice {
     const end = offset + bytes.length;
     this.#zeros.appendBegins();
     const claim = this.#space.claimOf(zone, urgent);
+    if (claim === 'ordinary' && found.urgentFrom !== undefined) {
+      this.#zeros.restock();
+      this.#space.checkOrdinary(found, end);
+    }
     // A file system without space may still have room in extents that the file occupies already.
     if (!this.#tryWrite(zone, found, offset, bytes, claim)) this.#tryWrite(zone, found, offset, bytes, claim, true);
     found.writePointer = end;

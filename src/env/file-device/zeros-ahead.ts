@@ -84,21 +84,38 @@ export class ZerosAhead {
     }
   }
 
+  /** Fills up the reserve, as far as the file system has space. */
+  restock(): void {
+    const { extents } = this.#parts;
+    try {
+      while (extents.isReserveShort && this.#zeroOne());
+    } catch (cause) {
+      if (!isFull(cause)) throw this.#parts.medium.fail(cause, 'filling up the reserve');
+    }
+  }
+
   /** Zeroes a few extents, until the stock of clean ones is full. */
   #stockUp(): void {
-    const { extents, layout, medium } = this.#parts;
+    const { extents, layout } = this.#parts;
     const wanted = layout.reserveExtents + cleanStock;
     for (let count = 0; count < cleaningPerSync && extents.cleanCount + extents.zeroingCount < wanted; count += 1) {
-      const taken = extents.takeForStock();
-      if (taken === undefined) return;
-      try {
-        medium.zeroExtent(taken.extent);
-      } catch (cause) {
-        extents.stocked(taken, false);
-        throw cause;
-      }
-      extents.stocked(taken, true);
+      if (!this.#zeroOne()) return;
     }
+  }
+
+  /** False: there is no extent to zero. */
+  #zeroOne(): boolean {
+    const { extents, medium } = this.#parts;
+    const taken = extents.takeForStock();
+    if (taken === undefined) return false;
+    try {
+      medium.zeroExtent(taken.extent);
+    } catch (cause) {
+      extents.stocked(taken, false);
+      throw cause;
+    }
+    extents.stocked(taken, true);
+    return true;
   }
 
   #prefillAll(): void {

@@ -78,6 +78,16 @@ export class ZoneSpace {
     return urgent ? 'urgent' : 'ordinary';
   }
 
+  /**
+   * Keeps ordinary writes out of what a zone took from the reserve, for as long as that is short. @throws DeviceError
+   * `full`
+   */
+  checkOrdinary(found: Zone, end: number): void {
+    if (found.urgentFrom === undefined || end <= found.urgentFrom) return;
+    if (this.#parts.extents.isReserveShort) throw this.#noSpace();
+    found.urgentFrom = undefined;
+  }
+
   /** Gives the zone extents up to `end`, all or none. @throws DeviceError `full` */
   grow(zone: DeviceZone, found: Zone, end: number, claim: Claim): void {
     const wanted = Math.ceil(end / this.#extentBytes) - found.extents.length;
@@ -98,6 +108,8 @@ export class ZoneSpace {
       if (isFull(cause) && !(cause instanceof DeviceError)) extents.noteFull();
       throw medium.writeError(cause, `space for zone ${zone}`);
     }
+    const isOrdinary = claim !== 'urgent' || !extents.isReserveShort;
+    if (!isOrdinary) found.urgentFrom ??= found.extents.length * this.#extentBytes;
     for (const extent of taken) {
       found.extents.push(extent.extent);
       found.clean.push(extent.kind !== 'fresh');
@@ -111,6 +123,7 @@ export class ZoneSpace {
   releaseBeyond(zone: Zone, count: number, hollow = false): void {
     this.#parts.extents.release(zone.extents.splice(count), hollow);
     zone.clean.splice(count);
+    if (count * this.#extentBytes <= (zone.urgentFrom ?? 0)) zone.urgentFrom = undefined;
     zone.zeroedTo = Math.min(zone.zeroedTo, count * this.#extentBytes);
   }
 

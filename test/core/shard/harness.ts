@@ -40,6 +40,8 @@ export class FakeLogger {
   fence = 0;
   isUp = true;
   isFull = false;
+  /** ... but new zones get what is kept for deletes. */
+  hasRoomForZones = false;
 
   constructor(name: Uuid) {
     this.name = name;
@@ -47,7 +49,7 @@ export class FakeLogger {
 
   append(zone: ZoneId, owner: Epoch, offset: number, bytes: Uint8Array): number | LoggerRefusalCode {
     if (owner < this.fence) return 'fenced';
-    if (this.isFull) return 'device-full';
+    if (this.isFull && !(this.hasRoomForZones && offset === 0)) return 'device-full';
     const held = this.zones.get(zone) ?? { epoch: owner, bytes: Buffer.alloc(0), restarted: false };
     if (held.restarted) return 'restarted';
     if (held.epoch !== owner) return 'other-epoch';
@@ -121,6 +123,8 @@ export class Cluster {
   loseAnswer = false;
   /** The next transaction is told lost and is applied when the test says so. */
   delayTransaction = false;
+  /** Transactions fail, certainly not applied. */
+  coordinatorIsFull = false;
   delayed: (() => void)[] = [];
   nowMs = 1_000;
   #queue: Pending[] = [];
@@ -455,6 +459,7 @@ export class Cluster {
       this.event(gateway, { event: 'transacted', result: { kind: 'unknown' } });
       return;
     }
+    if (this.coordinatorIsFull) return this.event(gateway, { event: 'transacted', result: { kind: 'not-applied' } });
     const applied = apply();
     const lost = this.loseAnswer;
     this.loseAnswer = false;

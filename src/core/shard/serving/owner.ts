@@ -12,49 +12,28 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../../base/errors.ts';
-import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
+import type { Epoch, Millis, Uuid } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
+import type { TransactionResult } from '../../../coordinator/coordinator.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
-import type { CatchUp, ShardEffect, ShardSettings } from '../events.ts';
-import type { ShardState } from '../following/apply.ts';
+import type { CatchUp, ShardEffect } from '../events.ts';
 import { advance, applyRecord } from '../following/apply.ts';
-import type { HeadKeeper } from '../head/head-keeper.ts';
-import type { Head, Owner } from '../head/metadata.ts';
+import type { Head } from '../head/metadata.ts';
 import { failingOf } from '../logger-fitness.ts';
-import type { Loggers } from '../loggers.ts';
-import type { Failure, ShardRead, ShardWrite, WriteResult } from '../requests.ts';
+import type { ShardRead, ShardWrite, WriteOperation, WriteResult } from '../requests.ts';
 import { resultOfRecord } from '../requests.ts';
 import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from './batch-builder.ts';
 import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
+import type { OwnerParts, OwnerStatus } from './owner-parts.ts';
 import { Pace } from './pace.ts';
 import { OwnerReads } from './reads.ts';
-import type { WriteQueue } from './write-queue.ts';
+import { failed, refused, refusedFull, refusedRead, refusedTooLarge } from './refusals.ts';
+import { Space } from './space.ts';
 import { ZoneChange } from './zone-change.ts';
 import type { Batch } from './zone-writer.ts';
 import { ZoneWriter } from './zone-writer.ts';
-
-export interface OwnerStatus {
-  readonly epoch: Epoch;
-  readonly zone: ZoneId;
-  readonly replicas: readonly Uuid[];
-  readonly committed: number;
-  readonly queued: number;
-  readonly changing: string | undefined;
-  readonly full: boolean;
-}
-
-/** What an owner shares with the shard that it belongs to. */
-export interface OwnerParts {
-  readonly state: ShardState;
-  readonly self: Owner;
-  readonly settings: ShardSettings;
-  readonly loggers: Loggers;
-  readonly keeper: HeadKeeper;
-  readonly queue: WriteQueue;
-  readonly effects: ShardEffect[];
-}
 
 export class ShardOwner {
   readonly #parts: OwnerParts;
@@ -68,7 +47,9 @@ export class ShardOwner {
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
   #nowMs: Millis;
-  #fullUntilMs = 0;
+  readonly #space = new Space();
+  /** The transaction under way was answered as certainly not applied. */
+  #certainlyNot = false;
   #deposed = false;
 
   /** REQUIRES: `head` is the keeper's, its owner is this process, its open zone is empty and of the head's epoch. */
@@ -99,7 +80,7 @@ export class ShardOwner {
       committed: this.#zone.committed,
       queued: this.#parts.queue.count,
       changing: this.#change.reason,
-      full: this.#nowMs < this.#fullUntilMs,
+      full: this.#space.isFullFor('put', this.#nowMs),
     };
   }
 
@@ -113,10 +94,10 @@ export class ShardOwner {
 
   write(write: ShardWrite): void {
     const { queue, state } = this.#parts;
-    if (this.#nowMs < this.#fullUntilMs && write.operation === 'put') {
-      this.#refuseFull(write);
+    if (this.#space.isFullFor(write.operation, this.#nowMs)) {
+      this.#out(refusedFull(write));
     } else if (!fitsEmptyZone(recordBytesMax(write), this.#zone.alignment, state.zoneSize)) {
-      this.#refuseTooLarge(write);
+      this.#out(refusedTooLarge(write, state.zoneSize));
     } else if (!queue.push(write, this.#nowMs)) {
       this.#refuse(write, 'overloaded', `shard ${state.shard} has ${queue.count} writes waiting`);
     }
@@ -125,7 +106,7 @@ export class ShardOwner {
   read(read: ShardRead): void {
     if (this.#reads.add(read, this.#nowMs)) return;
     const message = `shard ${this.#parts.state.shard} has ${this.#reads.called} reads waiting`;
-    this.#out({ effect: 'fail-read', read, failure: failed('overloaded', message, 'not-applied') });
+    this.#out(refusedRead(read, 'overloaded', message));
   }
 
   /** Group commit: all that arrived in this turn goes out together. */
@@ -135,6 +116,7 @@ export class ShardOwner {
     this.#reads.send(this.#zone, nowMs);
     while (
       !this.#change.isClosing &&
+      !this.#space.isRefusing &&
       this.#parts.queue.count > 0 &&
       this.#zone.inFlight.length < this.#parts.settings.batchesInFlightMax
     ) {
@@ -179,7 +161,7 @@ export class ShardOwner {
         }
         // It was queued during the take-over, or for a zone of smaller alignment: no zone change would help it.
         queue.shift();
-        this.#refuseTooLarge(next);
+        this.#out(refusedTooLarge(next, state.zoneSize));
         continue;
       }
       queue.shift();
@@ -193,9 +175,16 @@ export class ShardOwner {
   // --- answers of loggers --------------------------------------------------------------------------------------------
 
   appended(logger: Uuid, zone: number, end: number): void {
-    if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
+    if (zone !== this.#zone.zone || this.#deposed) return;
+    // While frozen it is noted only: the change may turn out not to come.
     const tookMs = this.#zone.acknowledged(logger, end, this.#nowMs);
+    if (this.#isFrozen) return; // S6
     if (tookMs !== undefined) this.#pace.firstAnswered(tookMs);
+    this.#commitAcknowledged();
+    if (this.#space.isRefusing) this.#judgeSpace();
+  }
+
+  #commitAcknowledged(): void {
     for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted())
       this.#commit(batch);
     this.#reads.release(this.#zone);
@@ -238,14 +227,56 @@ export class ShardOwner {
   replicaFailed(logger: Uuid, zone: number, reason: LoggerRefusalCode | 'lost'): void {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') return this.depose('fenced by a logger');
-    const { loggers } = this.#parts;
-    loggers.failed(logger, failingOf(reason), this.#nowMs);
-    if (reason === 'device-full' && loggers.usable(this.#nowMs).length === 0)
-      this.#fullUntilMs = this.#nowMs + times.diskFullRetryMs;
+    if (this.#space.isRefusal(logger, reason)) return this.#refusedForSpace(logger);
+    this.#parts.loggers.failed(logger, failingOf(reason), this.#nowMs);
     // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
     // waits a moment.
     const delayMs = reason !== 'lost' && this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0;
     this.#change.freeze(`replica ${logger}: ${reason}`, this.#zone.committed, this.#nowMs, delayMs);
+  }
+
+  // --- want of space -------------------------------------------------------------------------------------------------
+
+  #refusedForSpace(logger: Uuid): void {
+    this.#parts.loggers.failed(logger, 'full', this.#nowMs);
+    this.#space.refused(logger);
+    if (!this.#isFrozen) this.#judgeSpace();
+  }
+
+  /** All replicas have answered what is in flight, and some had no space for it. */
+  #judgeSpace(): void {
+    const verdict = this.#space.verdict(this.#zone);
+    if (verdict === 'open' || verdict === 'enough') return;
+    const { loggers, settings } = this.#parts;
+    if (verdict === 'uneven' || loggers.notFull.length >= settings.minReplicas) {
+      const delayMs = this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0;
+      this.#change.freeze('no space at all replicas', this.#zone.committed, this.#nowMs, delayMs);
+    } else this.#withdraw();
+  }
+
+  /** Nothing of what is in flight was written anywhere: puts are refused, the zone stays open, deletes go on. */
+  #withdraw(): void {
+    const { queue } = this.#parts;
+    const writes = this.#decider.takeBack(this.#zone.withdraw());
+    this.#space.forget();
+    const deletes = writes.filter(({ operation }) => operation === 'delete');
+    queue.unshift(writes);
+    if (deletes.length < writes.length) return this.#refuseForSpace('put');
+    // Not even deletes found room: a new zone may get space that is kept for them, where an old one's place has none.
+    if (this.#zone.length === 0 || this.#change.isClosing) return this.#refuseForSpace('delete');
+    this.#space.noneFor('put', this.#nowMs);
+    this.#change.freeze('no space for deletes', this.#zone.committed, this.#nowMs);
+  }
+
+  /** Refuses what waits, and for a while what comes: puts, or deletes as well. */
+  #refuseForSpace(operation: WriteOperation): void {
+    this.#space.noneFor(operation, this.#nowMs);
+    this.#refuseWaiting();
+  }
+
+  #refuseWaiting(): void {
+    const isRefused = (write: ShardWrite): boolean => this.#space.isFullFor(write.operation, this.#nowMs);
+    for (const write of this.#parts.queue.removeAll(isRefused)) this.#out(refusedFull(write));
   }
 
   loggerDown(logger: Uuid): void {
@@ -254,14 +285,29 @@ export class ShardOwner {
 
   // --- the head ------------------------------------------------------------------------------------------------------
 
-  /** The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). */
-  transacted(): void {
-    this.#parts.keeper.transacted();
+  /**
+   * The keeper reads what the coordinator holds (S1). The answer itself counts only where it says that nothing was
+   * applied: then the change can't come any more.
+   */
+  transacted(result: TransactionResult | { readonly kind: 'unknown' | 'not-applied' }): void {
+    if (this.#parts.keeper.transacted()) this.#certainlyNot = result.kind === 'not-applied';
   }
 
   loadFailed(): void {
     this.#coordinator.failed(this.#nowMs);
-    if (this.#parts.keeper.loaded()) this.#change.retry(this.#nowMs);
+    if (this.#parts.keeper.loaded()) this.#notSeen();
+  }
+
+  /** The change was not seen: it may still come, unless it was certainly not applied. */
+  #notSeen(): void {
+    if (!this.#certainlyNot) return this.#change.retry(this.#nowMs);
+    this.#certainlyNot = false;
+    this.#parts.keeper.settle();
+    this.#change.postpone(this.#nowMs);
+    this.#commitAcknowledged();
+    this.#reads.again(this.#zone, this.#nowMs);
+    // Without another zone nothing finds space.
+    if (this.#space.isRefusing || this.#space.isFullFor('put', this.#nowMs)) this.#refuseForSpace('delete');
   }
 
   /** The coordinator's content was read, news or not. */
@@ -279,7 +325,7 @@ export class ShardOwner {
       return this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
     if (fate === 'seen') return this.#adopt(head);
     assert(head.openZone.zone === this.#zone.zone, 'S6 a zone changes only by a change of its owner');
-    if (wasWaitedFor) this.#change.retry(this.#nowMs);
+    if (wasWaitedFor) this.#notSeen();
   }
 
   /**
@@ -297,13 +343,14 @@ export class ShardOwner {
     const again = this.#decider.takeBack(old.inFlight);
     this.#out({ effect: 'finish', zone: old.zone, length: sealedLength, loggers: old.replicas });
     this.#zone = this.#openZone(head);
+    // Refused while the zone was left for it: what goes again may find space at others, and deletes in a new zone.
+    this.#space.forget();
     advance(state, head.openZone.zone, 0, state.shardTimeMs);
     queue.unshift(again);
     const { zone, replicas } = head.openZone;
     this.#note('info', 'zone changed', { zone, replicas: replicas.length, reason });
     this.#reads.again(this.#zone, this.#nowMs);
-    if (this.#nowMs < this.#fullUntilMs)
-      for (const write of queue.removeAll(({ operation }) => operation === 'put')) this.#refuseFull(write);
+    this.#refuseWaiting();
   }
 
   // --- time ----------------------------------------------------------------------------------------------------------
@@ -313,6 +360,7 @@ export class ShardOwner {
     if (this.#deposed) return;
     this.#refuseLate();
     this.#probe();
+    this.#change.freezeIfDue(this.#zone.committed, nowMs);
     if (this.#change.isFrozen) this.#change.propose(this.#zone.committed, nowMs);
     else if (!this.#leaveSlow()) this.#regrow();
   }
@@ -368,10 +416,7 @@ export class ShardOwner {
     const [oldest] = this.#zone.inFlight;
     if (oldest === undefined || this.#nowMs - oldest.sentMs < loggerTimeoutMs) return;
     const message = `the shard's replicas did not answer for ${requestTimeoutMs} ms`;
-    const late = this.#zone.inFlight
-      .flatMap(({ writes }) => writes.flatMap((write) => [write, ...(write.repetitions ?? [])]))
-      .filter((write) => write.arrivedMs < before && !write.isAnswered);
-    for (const write of late) this.#refuse(write, 'unavailable', message, 'unknown');
+    for (const write of this.#zone.waitingSince(before)) this.#refuse(write, 'unavailable', message, 'unknown');
   }
 
   /**
@@ -416,17 +461,8 @@ export class ShardOwner {
     this.#note('warn', 'deposed', { epoch: this.#epoch, reason });
   }
 
-  #refuseFull(write: ShardWrite): void {
-    this.#refuse(write, 'disk-full', 'no logger has space left; delete keys or enlarge the devices');
-  }
-
-  #refuseTooLarge(write: ShardWrite): void {
-    const message = `a record of this cluster fits one zone of ${this.#parts.state.zoneSize} bytes`;
-    this.#refuse(write, 'value-too-large', message);
-  }
-
   #refuse(write: ShardWrite, code: ErrorCode, message: string, outcome: Outcome = 'not-applied'): void {
-    this.#out({ effect: 'answer-write', write, result: failed(code, message, outcome) });
+    this.#out(refused(write, failed(code, message, outcome)));
   }
 
   #note(level: 'info' | 'warn', text: string, fields: Readonly<Record<string, string | number>>): void {
@@ -436,8 +472,4 @@ export class ShardOwner {
   #out(effect: ShardEffect): void {
     this.#parts.effects.push(effect);
   }
-}
-
-function failed(code: ErrorCode, message: string, outcome: Outcome): Failure {
-  return { kind: 'failed', code, message, outcome };
 }

@@ -2,11 +2,13 @@
  * How an owner leaves its open zone (S6). One state:
  *
  *   serving --zone full, a replica is back--> closing --what is in flight has committed--.
- *      ^   '---------------- a replica failed or is slow ----------------------------> frozen
- *      |                                                                                 |
+ *      ^   '---------------- a replica failed or is slow ----------------------------> frozen <--due-- postponed
+ *      |                                                                                 |  '-certainly not-^
  *      '------------------------------ the own change is seen ---------------------------'
  *
  *   frozen:  waiting --loggers for the next zone--> proposed --unknown--> waiting ...
+ *   postponed: the change was certainly not applied (a coordinator that is locked or without space): nothing new is
+ *   appended, but what is in flight may commit and reads are confirmed, since the zone is open as before
  *
  * While frozen nothing commits and nothing is confirmed: the coordinator may already hold that the zone ended. It owns
  * this state. It does not own the zone's records: owner.ts has them appended again when the change is seen.
@@ -22,6 +24,7 @@ import type { Loggers } from '../loggers.ts';
 type Phase =
   | { readonly kind: 'serving' }
   | { readonly kind: 'closing'; readonly reason: string }
+  | { readonly kind: 'postponed'; readonly reason: string; readonly againAtMs: number }
   | {
       readonly kind: 'frozen';
       readonly reason: string;
@@ -48,7 +51,7 @@ export class ZoneChange {
 
   /** Nothing new is appended to the zone. */
   get isClosing(): boolean {
-    return this.#phase.kind === 'closing';
+    return this.#phase.kind === 'closing' || this.#phase.kind === 'postponed';
   }
 
   get isFrozen(): boolean {
@@ -75,6 +78,7 @@ export class ZoneChange {
    */
   freeze(reason: string, length: number, nowMs: Millis, delayMs = 0): void {
     if (this.#phase.kind === 'frozen') return;
+    if (this.#phase.kind === 'postponed' && nowMs < this.#phase.againAtMs) return;
     this.#phase = { kind: 'frozen', reason, length, proposeAtMs: nowMs + delayMs };
     if (delayMs === 0) this.propose(length, nowMs);
   }
@@ -96,6 +100,19 @@ export class ZoneChange {
   /** Not seen: it stays frozen, since the request may still arrive, and proposes again. */
   retry(nowMs: Millis): void {
     if (this.#phase.kind === 'frozen') this.#phase.proposeAtMs = nowMs + times.zoneChangeRetryMs;
+  }
+
+  /** The change was certainly not applied: the zone goes on as it is, and the change is tried again later. */
+  postpone(nowMs: Millis): void {
+    if (this.#phase.kind !== 'frozen') return;
+    const { reason } = this.#phase;
+    this.#phase = { kind: 'postponed', reason, againAtMs: nowMs + times.coordinatorAskAgainMs };
+  }
+
+  /** A postponed change is tried again when it is due. */
+  freezeIfDue(length: number, nowMs: Millis): void {
+    const phase = this.#phase;
+    if (phase.kind === 'postponed' && nowMs >= phase.againAtMs) this.freeze(phase.reason, length, nowMs);
   }
 
   /** The change is seen: gives why it was made. */

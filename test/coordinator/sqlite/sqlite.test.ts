@@ -42,7 +42,7 @@ describe('sqlite: opening', () => {
       );
       for (const client of clients) assert.equal((await client.list('')).entries.length, 6);
       await Promise.all(clients.map((client) => client.close()));
-      assert.deepEqual(await readdir(folder), ['coordinator.db']);
+      assert.deepEqual(await readdir(folder), ['coordinator.db', 'coordinator.db-spare']);
     }));
 
   it('a newer layout is refused', () =>

@@ -76,7 +76,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
   const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes }, world);
-  const store = new MetadataStore(coordinator, shardCount);
+  const store = new MetadataStore(coordinator, shardCount, { clock, log });
   const peers = new PeerLinks(world, log, id);
   const cache = new ValueCache(options.valueCacheBytes);
   const loggers = new LoggerLinks(world, {

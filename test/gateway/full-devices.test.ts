@@ -48,5 +48,9 @@ test('deletes go on when the devices are full', async (context) => {
     if (performance.now() - start > 40_000) break;
   }
   const shard = cluster.gateways[0]?.status().shards[0];
-  assert.deepEqual([...results.keys()], ['deleted'], `${JSON.stringify([...results])}; the open zone is ${shard?.openZone}`);
+  assert.deepEqual(
+    [...results.keys()],
+    ['deleted'],
+    `${JSON.stringify([...results])}; the open zone is ${shard?.openZone}`,
+  );
 });

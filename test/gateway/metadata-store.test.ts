@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { silent } from '../../src/base/log.ts';
+import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Coordinator } from '../../src/coordinator/coordinator.ts';
+import { CoordinatorError } from '../../src/coordinator/coordinator.ts';
 import { encodeMetadata, headKey } from '../../src/core/shard/head/metadata.ts';
 import { MetadataStore } from '../../src/gateway/metadata-store.ts';
 
@@ -25,7 +28,7 @@ async function setOwner(coordinator: Coordinator, shard: number, gateway: number
 async function open(
   coordinator: Coordinator,
 ): Promise<{ store: MetadataStore; sees: (shard: number, gateway: number) => Promise<void> }> {
-  const store = new MetadataStore(coordinator, 2);
+  const store = new MetadataStore(coordinator, 2, { clock: new SimulatedClock(), log: silent });
   let news = (): void => undefined;
   await store.open({ onShard: () => news(), onMembers: () => undefined });
   const sees = async (shard: number, gateway: number): Promise<void> => {
@@ -55,4 +58,45 @@ test('the maps of two gateways can be compared: one that started later, with the
   assert.deepEqual(young.store.map, third.store.map);
   young.store.close();
   third.store.close();
+});
+
+test('a watch that was lost is followed by another, after everything was read anew', async () => {
+  const coordinator = new MemoryCoordinator().client();
+  let lose: (() => void) | undefined;
+  let isAway = false;
+  const clock = new SimulatedClock();
+  // A coordinator whose watch can be lost, and that does not answer for a while then.
+  const losing: Coordinator = {
+    get: (key) => coordinator.get(key),
+    list: async (prefix) => {
+      if (isAway) throw new CoordinatorError('not-applied', 'away');
+      return await coordinator.list(prefix);
+    },
+    transact: (compares, writes) => coordinator.transact(compares, writes),
+    hint: () => coordinator.hint(),
+    close: () => coordinator.close(),
+    watch: (prefix, after, onChanges, onLost) => {
+      const watch = coordinator.watch(prefix, after, onChanges);
+      lose = () => {
+        watch.close();
+        onLost?.();
+      };
+      return watch;
+    },
+  };
+  const store = new MetadataStore(losing, 2, { clock, log: silent });
+  const told = new Set<number>();
+  await setOwner(coordinator, 0, 1);
+  await store.open({ onShard: (shard) => told.add(shard), onMembers: () => undefined });
+  isAway = true;
+  lose?.();
+  await setOwner(coordinator, 0, 2);
+  await clock.runUntil(clock.now() + 1_500);
+  assert.equal(store.ownerOf(shardId(0)), 1, 'nothing was heard');
+  isAway = false;
+  await clock.runUntil(() => store.ownerOf(shardId(0)) === 2);
+  assert.ok(told.has(0));
+  await setOwner(coordinator, 1, 5);
+  await clock.runUntil(() => store.ownerOf(shardId(1)) === 5);
+  store.close();
 });

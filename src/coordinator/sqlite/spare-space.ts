@@ -3,18 +3,25 @@
  * when SQLite finds no space. So a shard can still be claimed, and reads go on, on a full disk. All processes of the
  * machine share it: whoever finds it missing makes it again, and whoever needs it removes it.
  */
-import { fileExists, makeZeros, removeFile } from '../../env/real/thread.ts';
-
 const spareBytes = 2 * 1024 * 1024;
 /** Pause between two looks whether it is there. */
 const lookEveryMs = 60_000;
 
+/** Files, as a thread without an event loop sees them (env/real/thread.ts). */
+export interface ThreadFiles {
+  readonly fileExists: (path: string) => boolean;
+  readonly makeZeros: (path: string, length: number) => boolean;
+  readonly removeFile: (path: string) => void;
+}
+
 export class SpareSpace {
+  readonly #files: ThreadFiles;
   readonly #path: string;
   #lookAtMs = 0;
 
   /** `file`: the coordinator's. */
-  constructor(file: string) {
+  constructor(file: string, files: ThreadFiles) {
+    this.#files = files;
     this.#path = `${file}-spare`;
   }
 
@@ -22,14 +29,14 @@ export class SpareSpace {
   keep(nowMs: number): void {
     if (nowMs < this.#lookAtMs) return;
     this.#lookAtMs = nowMs + lookEveryMs;
-    if (!fileExists(this.#path)) makeZeros(this.#path, spareBytes);
+    if (!this.#files.fileExists(this.#path)) this.#files.makeZeros(this.#path, spareBytes);
   }
 
   /** Gives the space up. False: there was none. */
   giveUp(nowMs: number): boolean {
     this.#lookAtMs = nowMs + lookEveryMs;
-    if (!fileExists(this.#path)) return false;
-    removeFile(this.#path);
+    if (!this.#files.fileExists(this.#path)) return false;
+    this.#files.removeFile(this.#path);
     return true;
   }
 }

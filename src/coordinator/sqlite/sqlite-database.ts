@@ -133,8 +133,9 @@ export class SqliteDatabase {
   }
 
   /**
-   * Checks whose file it is; writes nothing, so that a full disk can be opened. @throws DatabaseError; after `busy` it may be called
-   * again, which is better than opening again: a connection is really closed only when its statements are collected.
+   * Checks whose file it is; writes nothing, so that a full disk can be opened. @throws DatabaseError; after `busy` it
+   * may be called again, which is better than opening again: a connection is really closed only when its statements are
+   * collected.
    */
   start(): void {
     this.#checkVersion();

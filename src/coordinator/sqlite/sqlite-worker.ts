@@ -14,7 +14,7 @@ import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:wor
 import { present, unreachable } from '../../base/assert.ts';
 import { writeDenial } from '../../env/real/access.ts';
 import { realProcesses } from '../../env/real/processes.ts';
-import { fileExists, monotonicMs, publishFile, removeFile, syncFile } from '../../env/real/thread.ts';
+import { fileExists, makeZeros, monotonicMs, publishFile, removeFile, syncFile } from '../../env/real/thread.ts';
 import type { Revision } from '../coordinator.ts';
 import type { DatabaseErrorCode } from './sqlite-database.ts';
 import { createDatabaseFile, DatabaseError, SqliteDatabase } from './sqlite-database.ts';
@@ -108,7 +108,7 @@ class SqliteWorker {
   constructor(settings: WorkerSettings) {
     this.#settings = settings;
     const { file } = settings;
-    this.#spare = new SpareSpace(file);
+    this.#spare = new SpareSpace(file, { fileExists, makeZeros, removeFile });
     this.#holderWatch = new StoppedHolderWatch(realProcesses(), [file, `${file}-shm`, `${file}-wal`], (holder) => {
       const fields = { pid: holder.pid, startTime: holder.startTime, file };
       send({
@@ -352,8 +352,8 @@ class SqliteWorker {
   }
 
   /**
-   * A checkpoint that failed, but for want of space, may have left the database's file damaged in a way that a repetition would not notice: the
-   * log stays.
+   * A checkpoint that failed, but for want of space, may have left the database's file damaged in a way that a
+   * repetition would not notice: the log stays.
    */
   #checkpoint(): void {
     if (this.#checkpointFailed) return;

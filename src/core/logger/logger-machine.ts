@@ -7,6 +7,7 @@
  *   device-failed: every answer that waits, and every later one, is the refusal `device-failed` (S17)
  *
  *   zone:  (absent) --append at 0--> open --finish--> finished --reset--> (absent, id retired)
+ *                                      '--finish at 0, nothing was committed--^
  *                                      |  restart with bytes
  *                                      v
  *                                  restarted --finish--> finished
@@ -28,6 +29,7 @@ import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './ma
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
 import { SyncRounds } from './sync-rounds.ts';
+import type { HeldZone } from './zone-table.ts';
 import { entryOf, ZoneTable } from './zone-table.ts';
 
 export type { MachineEffect, MachineEvent };
@@ -246,6 +248,8 @@ export class LoggerMachine<Ticket> {
     }
     // What isn't stable was acknowledged by nobody here: a length beyond it was computed from other copies (S10).
     if (length > zone.stable) return [refuse(ticket, 'not-held', zone.stable)];
+    // Nothing of it was committed, and no list will ever name it: it goes as by a Reset, since none would come.
+    if (length === 0 && zone.seen === 0) return this.#drop(ticket, zone);
     zone.state = 'finished';
     zone.written = length;
     zone.stable = length;
@@ -262,6 +266,12 @@ export class LoggerMachine<Ticket> {
     const zone = this.#table.find(shard, id);
     if (zone === undefined) return [refuse(ticket, 'unknown-zone')];
     if (zone.copyId !== copyId) return [refuse(ticket, 'other-copy')];
+    return this.#drop(ticket, zone);
+  }
+
+  /** The zone is gone: its id is retired, and its device zone is free when that is stable. */
+  #drop(ticket: Ticket, zone: HeldZone): MachineEffect<Ticket>[] {
+    const { shard, zone: id } = zone;
     this.#table.remove(zone);
     this.#rounds.closed(zone);
     this.#rounds.freed(zone.deviceZone);

@@ -27,7 +27,7 @@ export interface DiskFaults {
   failWrites: boolean;
   /** Every read fails. */
   failReads: boolean;
-  /** Share of the writes, out of 1,000, that fail (`io`), and that find no space (`full`) though there is some. */
+  /** Share of the writes, out of 1,000, that fail (`io`), and of those into new pages that find no space (`full`). */
   failedWritesPerMille: number;
   fullWritesPerMille: number;
   /** Share of the reads, out of 1,000, that fail. */
@@ -138,11 +138,11 @@ export class SimulatedDisk {
   }
 
   /** Error that a write meets by chance. */
-  failureOfWrite(name: string, offset: number): FilesError | undefined {
+  failureOfWrite(name: string, offset: number, needsSpace: boolean): FilesError | undefined {
     const { failWrites, failedWritesPerMille, fullWritesPerMille } = this.faults;
     if (failWrites || this.#happens(failedWritesPerMille))
       return new FilesError('io', `write ${name} at ${offset}: simulated failure`);
-    if (!this.#happens(fullWritesPerMille)) return undefined;
+    if (!needsSpace || !this.#happens(fullWritesPerMille)) return undefined;
     return new FilesError('full', `write ${name} at ${offset}: no space, simulated`);
   }
 
@@ -323,7 +323,7 @@ class SimulatedFile implements File {
   write(offset: number, bytes: Uint8Array): void {
     this.#checkWritable();
     const { disk } = this.#shared;
-    const failure = disk.failureOfWrite(this.#name, offset);
+    const failure = disk.failureOfWrite(this.#name, offset, this.#image.absentPages(offset, bytes.length) > 0);
     if (failure !== undefined) throw failure;
     disk.written(this.#name, offset, bytes.length);
     if (disk.capacityBytes === Number.POSITIVE_INFINITY || this.#fits(offset, bytes.length)) {

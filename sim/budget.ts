@@ -13,7 +13,7 @@ export const notYetSurvivable = [
     fault: 'bit rot',
     missing: 'repair of a damaged replica from another, and reading below a damaged tail at take-over',
   },
-  { fault: 'full disk', missing: 'cleaning, which frees space' },
+  { fault: 'disk that stays full', missing: 'cleaning, which frees space' },
   { fault: 'wiped disk', missing: 'repair: copying under-replicated zones to a logger that came back empty' },
   { fault: 'gateway that never returns', missing: 'suspicion: nobody takes its shards over while it is away' },
   { fault: 'logger that never returns', missing: 'repair, and declaring a logger lost' },

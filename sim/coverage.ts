@@ -47,6 +47,7 @@ export const situations = [
   'unknown outcome told to a client',
   'retry by a client',
   'condition failed',
+  'disk full told to a client',
   'start failed',
   'coordinator unknown',
   'late appends',

@@ -109,7 +109,9 @@ class Life {
       (error) => {
         if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
         if (error.code === 'condition-failed') this.#coverage.count('condition failed');
+        if (error.code === 'disk-full') this.#coverage.count('disk full told to a client');
       },
+      plan.faults.some(({ kind }) => kind === 'full-disk' || kind === 'scarce-space'),
     );
     this.#workload = new Workload(this.#cluster, new SimulatedRandom(plan.seed).fork('workload'), this.#recorder);
     this.#inspection = new Inspection(this.#cluster, fail);

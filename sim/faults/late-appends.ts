@@ -4,7 +4,7 @@
  * under it (S3, S4, S11); the product's own gateways, which leave a zone as soon as they lose a replica of it, never do
  * it.
  */
-import type { ShardId, Uuid } from '../../src/base/ids.ts';
+import type { ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import type { AppendItem } from '../../src/codec/logger-protocol.ts';
 import type { ShardEffect } from '../../src/core/shard/events.ts';
 import type { ShardTrace } from '../../src/core/shard/trace.ts';
@@ -69,11 +69,24 @@ class LateAppends implements FaultActor<LateAppendsPlan> {
 
   #keep(): ShardTrace {
     return {
-      before: () => undefined,
+      before: ({ state }, event) => {
+        const code = event.event === 'append-failed' && event.reason.kind === 'refused' ? event.reason.code : undefined;
+        if (event.event === 'append-failed' && (code === 'device-full' || code === 'not-at-write-pointer'))
+          this.#arrived(event.logger, state.shard, event.zone);
+      },
       after: ({ state }, _event, effects) => {
         for (const effect of effects) if (effect.effect === 'append') this.#sent(state.shard, effect);
       },
     };
+  }
+
+  /** What found no space has arrived, and is withdrawn: no copy of it is on its way. */
+  #arrived(logger: Uuid, shard: ShardId, zone: ZoneId): void {
+    const kept = this.#kept.get(logger) ?? [];
+    this.#kept.set(
+      logger,
+      kept.filter((item) => item.shard !== shard || item.zone !== zone),
+    );
   }
 
   #sent(

@@ -5,6 +5,7 @@
 import type { FaultPlan, FaultRow } from './actor.ts';
 import { clockJump } from './clock-jump.ts';
 import { coordinator, coordinatorCut, coordinatorLate } from './coordinator.ts';
+import { fullDisk, scarceSpace } from './full-disk.ts';
 import { isolate, refuse } from './isolate.ts';
 import { killAt } from './kill-at.ts';
 import { blackout, kill } from './kill.ts';
@@ -27,6 +28,8 @@ export const faultTable = {
   'slow-syncs': slowSyncs,
   'hang-syncs': hangSyncs,
   'fail-sync': failSync,
+  'full-disk': fullDisk,
+  'scarce-space': scarceSpace,
   'late-appends': lateAppends,
   coordinator,
   'coordinator-cut': coordinatorCut,

@@ -76,6 +76,8 @@ export const limits = {
   confirmItemsMax: 1_024,
   readItemsMax: 4_096,
   readBytesMax: 18 * MIB,
+  /** Zones in one page of a logger's report. */
+  reportZonesMax: 4_096,
   /** Free space that a logger that failed must have to be given a zone again; less where zones are smaller. */
   probeBytes: 32 * MIB,
   /** Log behind a taker's watermark that is kept between reading and applying it; a longer tail is read twice. */

@@ -244,7 +244,8 @@ export const nodeSettings = {
     max: 256 * TIB,
     default: 4 * MIB,
     unit: 'bytes',
-    meaning: "space that only a logger's metadata can take; at most an eighth of the capacity unless set",
+    meaning:
+      "space kept on a full device, half for deletes, half for a logger's metadata; at most an eighth of the capacity unless set",
   },
   'coordinator.lockWaitMsMax': {
     min: 0,

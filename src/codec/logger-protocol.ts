@@ -216,6 +216,14 @@ export interface ReportRequest {
   /** Only this shard's zones; undefined: all. */
   readonly shard: ShardId | undefined;
   readonly digests: readonly DigestItem[];
+  /** Zones up to this one, by shard and id, were reported before. */
+  readonly after: ZonePosition | undefined;
+}
+
+/** Place of a zone in a report, which goes by shard and id. */
+export interface ZonePosition {
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
 }
 
 // --- primitives ------------------------------------------------------------------------------------------------------

@@ -7,20 +7,29 @@ import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../base/ids
 import { limits } from '../base/limits.ts';
 import { fieldOf } from './fields.ts';
 import type { Field } from './fields.ts';
-import type { DigestItem, LoggerStatus, LoggerWelcome, ReportRequest, ZoneStatus } from './logger-protocol.ts';
+import type {
+  DigestItem,
+  LoggerStatus,
+  LoggerWelcome,
+  ReportRequest,
+  ZonePosition,
+  ZoneStatus,
+} from './logger-protocol.ts';
 import { readBytesCount, readShard, readZone } from './logger-protocol.ts';
 import { arrayOf, skipRest } from './message-parts.ts';
 import { MessageFormatError } from './message-reader.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
+/** `after`: zones up to this one, by shard and id, were reported before. */
 export function writeReport(
   out: MessageWriter,
   logger: Uuid,
   shard: ShardId | undefined,
   digests: readonly DigestItem[],
+  after?: ZonePosition,
 ): void {
-  out.array(3);
+  out.array(4);
   out.text(logger);
   if (shard === undefined) out.nil();
   else out.integer(shard);
@@ -31,6 +40,10 @@ export function writeReport(
     out.integer(item.zone);
     out.integer(item.length);
   }
+  if (after === undefined) return out.nil();
+  out.array(2);
+  out.integer(after.shard);
+  out.integer(after.zone);
 }
 
 export function readReport(params: MessageReader): ReportRequest {
@@ -43,13 +56,26 @@ export function readReport(params: MessageReader): ReportRequest {
     digests.push({ shard: readShard(params), zone: readZone(params), length: readBytesCount(params, 'length') });
     skipRest(params, more);
   }
-  skipRest(params, rest);
-  return { logger, shard, digests };
+  let after: ZonePosition | undefined;
+  if (rest > 0 && !params.tryNil()) {
+    const more = arrayOf(params, 2, 'where a report goes on');
+    after = { shard: readShard(params), zone: readZone(params) };
+    skipRest(params, more);
+  }
+  skipRest(params, Math.max(0, rest - 1));
+  return { logger, shard, digests, after };
 }
 
+/** Writes the first page of `zones`: a full page may have a successor. */
 export function writeReportAnswer(out: MessageWriter, zones: readonly ZoneStatus[]): void {
-  out.array(zones.length);
-  for (const zone of zones) out.value(zone);
+  const page = zones.slice(0, limits.reportZonesMax);
+  out.array(page.length);
+  for (const zone of page) out.value(zone);
+}
+
+/** Place after which the next page begins; undefined: `page` is the last. */
+export function nextReport(page: readonly ZoneStatus[]): ZonePosition | undefined {
+  return page.length < limits.reportZonesMax ? undefined : page.at(-1);
 }
 
 export function readReportAnswer(result: MessageReader): ZoneStatus[] {

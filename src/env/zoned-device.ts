@@ -95,6 +95,11 @@ export interface LoggerDevice extends ZonedDevice {
   readonly freeBytes: number;
   /** @throws DeviceError `invalid` when there is no such zone */
   reportZone(zone: DeviceZone): ZoneReport;
+  /**
+   * `urgent`: the write may take half of the reserve: what frees space must go on when the device is full. @throws
+   * DeviceError
+   */
+  write(zone: DeviceZone, offset: number, bytes: Uint8Array, urgent?: boolean): void;
   /** Lets `zone` take the reserve, until it is reset: the metadata log must go on when the device is full. */
   privilege(zone: DeviceZone): void;
 }

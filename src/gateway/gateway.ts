@@ -82,7 +82,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
   const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes }, world);
-  const store = new MetadataStore(coordinator, shardCount);
+  const store = new MetadataStore(coordinator, shardCount, { clock, log });
   const identity = { cluster: name, ...self };
   const peers = new PeerLinks(world, log, identity);
   const cache = new ValueCache(options.valueCacheBytes);

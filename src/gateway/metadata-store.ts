@@ -1,11 +1,18 @@
-/** What the coordinator holds about shards and members, as this gateway last saw it: kept up to date by a watch. */
+/**
+ * What the coordinator holds about shards and members, as this gateway last saw it: kept up to date by a watch. A watch
+ * that was lost (it fell too far behind) is followed by another, after everything was read anew.
+ */
 import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
-import type { Change, Coordinator, Entry, Watch } from '../coordinator/coordinator.ts';
+import type { Log } from '../base/log.ts';
+import { times } from '../base/times.ts';
+import type { Change, Coordinator, Entry, Revision, Watch } from '../coordinator/coordinator.ts';
+import { CoordinatorError } from '../coordinator/coordinator.ts';
 import { clientIdsKey, leasedEnd } from '../coordinator/client-ids.ts';
 import type { GatewayMember, LoggerMember, Numbered } from '../coordinator/members.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
+import type { Clock, Timer } from '../env/clock.ts';
 import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone, headKey, shardPrefix, zoneKey } from '../core/shard/head/metadata.ts';
 
@@ -24,6 +31,7 @@ interface ShardRecord {
 
 export class MetadataStore {
   readonly #coordinator: Coordinator;
+  readonly #world: { readonly clock: Clock; readonly log: Log };
   readonly #shards: readonly ShardRecord[];
   readonly #gateways = new Map<number, Numbered<GatewayMember>>();
   readonly #loggers = new Map<number, Numbered<LoggerMember>>();
@@ -32,9 +40,12 @@ export class MetadataStore {
   #map: ShardMap | undefined;
   #clientIdsEnd = 0;
   #watch: Watch | undefined;
+  #retry: Timer | undefined;
+  #closed = false;
 
-  constructor(coordinator: Coordinator, shardCount: number) {
+  constructor(coordinator: Coordinator, shardCount: number, world: { readonly clock: Clock; readonly log: Log }) {
     this.#coordinator = coordinator;
+    this.#world = world;
     this.#shards = Array.from({ length: shardCount }, () => ({
       head: undefined,
       headRevision: 0,
@@ -48,10 +59,53 @@ export class MetadataStore {
     const { entries, revision } = await this.#coordinator.list('');
     for (const entry of entries) this.#set(entry.key, entry.value, entry.revision);
     this.#mapRevision = revision;
-    this.#watch = this.#coordinator.watch('', revision, (changes) => this.#changed(changes, listener));
+    this.#follow(revision, listener);
+  }
+
+  #follow(revision: Revision, listener: MetadataListener): void {
+    const onChanges = (changes: readonly Change[]): void => this.#changed(changes, listener);
+    this.#watch = this.#coordinator.watch('', revision, onChanges, () => this.#renew(listener));
+  }
+
+  /** Nothing is known of what happened since: everything is read, everybody is told, and the next watch begins. */
+  #renew(listener: MetadataListener): void {
+    if (this.#closed) return;
+    this.#coordinator.list('').then(
+      ({ entries, revision }) => {
+        if (this.#closed) return;
+        this.#replaceBy(entries);
+        this.#mapRevision = Math.max(this.#mapRevision, revision);
+        this.#follow(revision, listener);
+        listener.onMembers();
+        for (const shard of this.#shards.keys()) listener.onShard(shardId(shard));
+      },
+      (error: unknown) => {
+        if (!(error instanceof CoordinatorError)) throw error;
+        this.#world.log('warn', 'the coordinator is not watched', { error: error.message });
+        this.#retry = this.#world.clock.after(times.coordinatorAskAgainMs, () => this.#renew(listener));
+      },
+    );
+  }
+
+  /** A shard that was read later than the entries stays as it is. */
+  #replaceBy(entries: readonly Entry[]): void {
+    this.#gateways.clear();
+    this.#loggers.clear();
+    const revisions = new Map(entries.map(({ key, revision }) => [key, revision]));
+    const newer: string[] = [];
+    for (const [number, record] of this.#shards.entries()) {
+      const shard = shardId(number);
+      if ((revisions.get(headKey(shard)) ?? 0) >= record.headRevision) record.zones.clear();
+      else newer.push(shardPrefix(shard));
+    }
+    for (const { key, value, revision } of entries)
+      if (!newer.some((prefix) => key.startsWith(prefix))) this.#set(key, value, revision);
+    this.#map = undefined;
   }
 
   close(): void {
+    this.#closed = true;
+    this.#retry?.cancel();
     this.#watch?.close();
   }
 

@@ -151,7 +151,7 @@ export class LogStore {
   #write(write: PendingWrite<OnMachineAnswer>): void {
     const { item, deviceZone } = write;
     try {
-      this.#parts.device.write(deviceZone, item.offset, item.bytes);
+      this.#parts.device.write(deviceZone, item.offset, item.bytes, write.urgent === true);
     } catch (error) {
       if (!(error instanceof DeviceError) || error.code === 'invalid') throw error;
       if (error.code === 'full') return this.#step({ kind: 'write-refused', write });

@@ -56,7 +56,8 @@ export async function openStore(
   const { clock, random, log, trace } = world;
   const found = await findMetadata(device, options.folder);
   const identity = identify(found, options, world);
-  const restored = await restoreZones(device, found, log);
+  const drawCopyId = (): string => randomHex(random, 8);
+  const restored = await restoreZones(device, found, log, drawCopyId);
   const { geometry } = device;
   const machine = new LoggerMachine<OnMachineAnswer>(
     {
@@ -65,7 +66,7 @@ export async function openStore(
       alignment: geometry.alignment,
       deviceZones: dataZones(device),
       process: options.process,
-      drawCopyId: () => randomHex(random, 8),
+      drawCopyId,
     },
     restored,
   );

@@ -10,7 +10,7 @@ import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
 import { isAddressable, lba } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import type { AppendAnswer, LoggerRefusal, LoggerStatus } from '../codec/logger-protocol.ts';
+import type { AppendAnswer, LoggerRefusal, LoggerStatus, ZonePosition } from '../codec/logger-protocol.ts';
 import { readAppend, readConfirm, writeAppendAnswer, writeConfirmAnswer } from '../codec/logger-appends.ts';
 import {
   loggerMethods,
@@ -214,13 +214,17 @@ class Requests {
   }
 
   #report(channel: RpcChannel, id: number, params: MessageReader): void {
-    const { logger, shard, digests } = readReport(params);
+    const { logger, shard, digests, after } = readReport(params);
     if (!this.#accepts(channel, id, logger, digests.length, reportDigestsMax)) return;
-    this.#parts.reader.digest(digests, (results) => {
-      const byZone = new Map(digests.map((item, index) => [`${item.shard}/${item.zone}`, results[index]]));
-      const zones = this.#parts.store
-        .report(shard)
-        .map((zone) => ({ ...zone, digest: byZone.get(`${zone.shard}/${zone.zone}`) }));
+    const page = this.#parts.store
+      .report(shard)
+      .filter((zone) => after === undefined || isBehind(zone, after))
+      .slice(0, limits.reportZonesMax);
+    const names = new Set(page.map(nameOf));
+    const wanted = digests.filter((item) => names.has(nameOf(item)));
+    this.#parts.reader.digest(wanted, (results) => {
+      const byZone = new Map(wanted.map((item, index) => [nameOf(item), results[index]]));
+      const zones = page.map((zone) => ({ ...zone, digest: byZone.get(nameOf(zone)) }));
       writeReportAnswer(channel.beginAnswer(id), zones);
       channel.endAnswer();
     });
@@ -265,6 +269,14 @@ function appendAnswer(answer: MachineAnswer): AppendAnswer {
   return answer.kind === 'appended'
     ? { kind: 'ok', value: lba(answer.lba) }
     : refusal('device-failed', loggerRefusals['device-failed']);
+}
+
+function isBehind(zone: ZonePosition, after: ZonePosition): boolean {
+  return zone.shard > after.shard || (zone.shard === after.shard && zone.zone > after.zone);
+}
+
+function nameOf({ shard, zone }: ZonePosition): string {
+  return `${shard}/${zone}`;
 }
 
 function answerTo(channel: RpcChannel, id: number): OnMachineAnswer {

@@ -33,7 +33,7 @@ import type { SealResult } from '../codec/logger-seals.ts';
 import { readSealResult, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
 import { writeProbe } from '../codec/logger-probes.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
-import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
+import { nextReport, readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { GatewayIdentity } from '../codec/member-hello.ts';
 import { writeMemberHello } from '../codec/member-hello.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
@@ -148,18 +148,21 @@ export class LoggerClient {
     call(this.#channels.read, loggerMethods.read, (out) => writeRead(out, this.logger, items), read, onAnswer);
   }
 
+  /** Asks for one page after another; the answer has all zones, by shard and id. */
   reportZones(
     shard: ShardId | undefined,
     digests: readonly DigestItem[],
     onAnswer: OnAnswer<readonly ZoneStatus[]>,
+    before: readonly ZoneStatus[] = [],
   ): void {
-    call(
-      this.#channels.read,
-      loggerMethods.reportZones,
-      (out) => writeReport(out, this.logger, shard, digests),
-      readReportAnswer,
-      onAnswer,
-    );
+    const after = before.at(-1);
+    const write = (out: MessageWriter): void => writeReport(out, this.logger, shard, digests, after);
+    call(this.#channels.read, loggerMethods.reportZones, write, readReportAnswer, (answer) => {
+      if (answer.kind !== 'ok') return onAnswer(answer);
+      const zones = [...before, ...answer.value];
+      if (nextReport(answer.value) === undefined) return onAnswer({ kind: 'ok', value: zones });
+      this.reportZones(shard, digests, onAnswer, zones);
+    });
   }
 
   /** Asks whoever listens there: compare `logger` of the answer. Answered also while a sync hangs. */

@@ -90,6 +90,11 @@ describe('a mistake is told with its place, what was found and what is allowed',
       { ...base, device: { size: 1 } },
       /^\$\.device: found unknown names "size"; allowed: capacityBytes, alignment, prefillBytes$/,
     ],
+    [
+      'more zeros ahead than a device takes',
+      { ...base, device: { prefillBytes: 64 * 1024 * 1024 + 1 } },
+      /^\$\.device\.prefillBytes: found 67108865; allowed: an integer from 0 to 67108864 \(bytes\)$/,
+    ],
     ['a fraction', { ...base, shards: 1.5 }, /^\$\.shards: found 1\.5; allowed: an integer from 1 to 1024 \(shards\)$/],
     ['beyond the range', { ...base, shards: 2000 }, /^\$\.shards: found 2000; allowed: an integer from 1 to 1024/],
     [

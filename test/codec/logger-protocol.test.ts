@@ -150,13 +150,21 @@ const forms: readonly Form[] = [
       logger,
       shard: undefined,
       digests: [{ shard: place.shard, zone: place.zone, length: 3 }],
+      after: undefined,
     },
   ),
   form('ReportZones of a shard', (out) => reports.writeReport(out, logger, place.shard, []), reports.readReport, {
     logger,
     shard: place.shard,
     digests: [],
+    after: undefined,
   }),
+  form(
+    'ReportZones, a later page',
+    (out) => reports.writeReport(out, logger, undefined, [], place),
+    reports.readReport,
+    { logger, shard: undefined, digests: [], after: { shard: place.shard, zone: place.zone } },
+  ),
   form(
     'ReportZones answer',
     (out) => reports.writeReportAnswer(out, [zone, { ...zone, digest: 'd' }]),

@@ -66,7 +66,8 @@ function change(device: FileDevice, model: DeviceModel, random: SimulatedRandom)
   return true;
 }
 
-async function life(seed: number): Promise<void> {
+/** `tight`: the file system is full now and again, to the page, and power is lost at the end only. */
+async function life(seed: number, tight: boolean): Promise<void> {
   const random = new SimulatedRandom(seed);
   const clock = new SimulatedClock();
   const disk = new SimulatedDisk({ random: random.fork('disk'), clock });
@@ -83,10 +84,14 @@ async function life(seed: number): Promise<void> {
   for (let crash = 0; crash < 4; crash += 1) {
     const steps = below(random, 60);
     for (let step = 0; step < steps; step += 1) {
+      if (tight && below(random, 5) === 0)
+        disk.capacityBytes =
+          below(random, 4) === 0 ? Number.POSITIVE_INFINITY : disk.usedBytes + 4096 * below(random, 8);
       change(device, model, random);
+      assert.equal(device.failure, undefined, 'want of space is no failure');
       if (below(random, 4) === 0) await syncBoth(device, model);
     }
-    const end = below(random, 4);
+    const end = tight ? 3 : below(random, 4);
     if (end === 0) {
       // A sync is under way when the power fails.
       disk.faults.syncDelayMs = 5;
@@ -102,7 +107,7 @@ async function life(seed: number): Promise<void> {
       assert.equal(disk.faults.failSyncs, outcome === 'failed' ? 0 : 1);
       disk.faults.failSyncs = 0;
     }
-    if (below(random, 3) === 0) {
+    if (tight || below(random, 3) === 0) {
       files.kill();
       files = disk.process();
       device = await openFileDevice(files, '/device', deviceOptions, clock);
@@ -130,7 +135,17 @@ async function syncBoth(device: FileDevice, model: DeviceModel): Promise<void> {
 void test('what was acknowledged survives power losses, killed processes and failed syncs; what was not is a state it had', async () => {
   for (let seed = 1; seed <= Math.max(50, lives); seed += 1) {
     try {
-      await life(seed);
+      await life(seed, false);
+    } catch (cause) {
+      throw new Error(`seed ${seed}`, { cause });
+    }
+  }
+});
+
+void test('a file system that is full at any moment costs nothing that was written, and the device starts on it', async () => {
+  for (let seed = 1; seed <= Math.max(150, lives); seed += 1) {
+    try {
+      await life(seed, true);
     } catch (cause) {
       throw new Error(`seed ${seed}`, { cause });
     }

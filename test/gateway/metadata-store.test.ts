@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { silent } from '../../src/base/log.ts';
+import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Coordinator } from '../../src/coordinator/coordinator.ts';
+import { CoordinatorError } from '../../src/coordinator/coordinator.ts';
 import type { HeadEdit } from '../../src/core/shard/head/head-edits.ts';
 import { begun, zoneChanged } from '../../src/core/shard/head/head-edits.ts';
 import { encodeMetadata, headKey, zoneKey } from '../../src/core/shard/head/metadata.ts';
@@ -28,7 +31,7 @@ async function setOwner(coordinator: Coordinator, shard: number, gateway: number
 async function open(
   coordinator: Coordinator,
 ): Promise<{ store: MetadataStore; sees: (shard: number, gateway: number) => Promise<void> }> {
-  const store = new MetadataStore(coordinator, 2);
+  const store = new MetadataStore(coordinator, 2, { clock: new SimulatedClock(), log: silent });
   let news = (): void => undefined;
   await store.open({ onShard: () => news(), onMembers: () => undefined });
   const sees = async (shard: number, gateway: number): Promise<void> => {
@@ -95,7 +98,7 @@ test('what one change of a zone may have changed is read without the entries of 
   };
   await write(first);
   const asked: string[] = [];
-  const store = new MetadataStore(watched(coordinator, asked), 1);
+  const store = new MetadataStore(watched(coordinator, asked), 1, { clock: new SimulatedClock(), log: silent });
   await store.open({ onShard: () => undefined, onMembers: () => undefined });
   asked.length = 0;
   const changed = zoneChanged(first.head, 100, opened);
@@ -114,4 +117,46 @@ test('what one change of a zone may have changed is read without the entries of 
   await write(third);
   await write(zoneChanged(third.head, 60, opened));
   assert.equal((await store.loadChange(shard)).zones.length, 3, 'more has changed: everything is read');
+});
+
+test('a watch that was lost is followed by another, after everything was read anew', async () => {
+  const coordinator = new MemoryCoordinator().client();
+  let lose: (() => void) | undefined;
+  let isAway = false;
+  const clock = new SimulatedClock();
+  // A coordinator whose watch can be lost, and that does not answer for a while then.
+  const losing: Coordinator = {
+    source: coordinator.source,
+    get: (key) => coordinator.get(key),
+    list: async (prefix) => {
+      if (isAway) throw new CoordinatorError('not-applied', 'away');
+      return await coordinator.list(prefix);
+    },
+    transact: (compares, writes) => coordinator.transact(compares, writes),
+    hint: () => coordinator.hint(),
+    close: () => coordinator.close(),
+    watch: (prefix, after, onChanges, onLost) => {
+      const watch = coordinator.watch(prefix, after, onChanges);
+      lose = () => {
+        watch.close();
+        onLost?.();
+      };
+      return watch;
+    },
+  };
+  const store = new MetadataStore(losing, 2, { clock, log: silent });
+  const told = new Set<number>();
+  await setOwner(coordinator, 0, 1);
+  await store.open({ onShard: (shard) => told.add(shard), onMembers: () => undefined });
+  isAway = true;
+  lose?.();
+  await setOwner(coordinator, 0, 2);
+  await clock.runUntil(clock.now() + 1_500);
+  assert.equal(store.ownerOf(shardId(0)), 1, 'nothing was heard');
+  isAway = false;
+  await clock.runUntil(() => store.ownerOf(shardId(0)) === 2);
+  assert.ok(told.has(0));
+  await setOwner(coordinator, 1, 5);
+  await clock.runUntil(() => store.ownerOf(shardId(1)) === 5);
+  store.close();
 });

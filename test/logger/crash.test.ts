@@ -9,8 +9,9 @@ import { shardId, zoneId } from '../../src/base/ids.ts';
 import { KvError } from '../../src/base/errors.ts';
 import type { ZoneStatus } from '../../src/codec/logger-protocol.ts';
 import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
+import { frameUnitBytes } from '../../src/core/logger/metadata-format.ts';
 import { below } from '../../src/env/random.ts';
-import { SimStore, simZoneSize } from './sim-store.ts';
+import { devicePath, SimStore, simZoneSize } from './sim-store.ts';
 import { testWriter, ZoneWriter } from './zone-writer.ts';
 
 /** What was acknowledged of a zone. */
@@ -228,6 +229,74 @@ async function scenario(seed: number, rounds: number): Promise<World> {
   }
   return world;
 }
+
+/** A life on a file system that is full now and again, to the page. */
+async function tightScenario(seed: number): Promise<number> {
+  const world = new World(seed);
+  await world.start();
+  for (let round = 0; round < 6; round += 1) {
+    for (let step = below(world.random, 60); step >= 0; step -= 1) {
+      if (world.chance(20))
+        world.disk.capacityBytes = world.chance(30)
+          ? Number.POSITIVE_INFINITY
+          : world.disk.usedBytes + 4096 * below(world.random, 12);
+      world.act();
+      if (world.chance(40)) await world.run(below(world.random, 4));
+    }
+    await world.run(100);
+    assert.equal(world.failures, 0, 'want of space is no failure of the device');
+    world.files?.kill();
+    await world.start();
+    await world.check();
+  }
+  return world.checks;
+}
+
+/** Flips a bit of a frame of the metadata log, any that is there. False: there was none. */
+async function rotMetadata(world: World): Promise<boolean> {
+  const process = world.disk.process();
+  const file = await world.wait(process.open(devicePath, { readOnly: true }));
+  const bytes = Buffer.from(file.readNow(0, file.size()));
+  process.kill();
+  const frames: { readonly at: number; readonly length: number }[] = [];
+  for (let at = 0; at + 80 <= bytes.length; at += frameUnitBytes)
+    if (bytes.readUInt32LE(at) === 0x314c564b) frames.push({ at, length: 80 + bytes.readUInt32LE(at + 12) });
+  const frame = frames[below(world.random, Math.max(1, frames.length))];
+  if (frame === undefined) return false;
+  world.disk.rot(devicePath, frame.at + below(world.random, frame.length), 1 << below(world.random, 8));
+  return true;
+}
+
+test('a file system that is full at any moment costs nothing that was acknowledged, and fails nothing', async () => {
+  let checks = 0;
+  for (let seed = 1; seed <= 12; seed += 1) checks += await tightScenario(seed);
+  assert.ok(checks > 12, `${checks} zones were checked`);
+});
+
+test('S4, S9 one flipped bit in any frame of the metadata log: the logger refuses to start, or nothing is forgotten', async () => {
+  let refused = 0;
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const world = new World(seed);
+    await world.start();
+    for (let step = below(world.random, 60); step >= 0; step -= 1) {
+      world.act();
+      if (world.chance(40)) await world.run(below(world.random, 4));
+    }
+    if (world.chance(50)) await world.run(100);
+    if (world.chance(50)) world.files?.kill();
+    else world.disk.crash();
+    if (!(await rotMetadata(world))) continue;
+    try {
+      await world.start();
+    } catch (error) {
+      assert.ok(error instanceof KvError && error.code === 'data-damaged', String(error));
+      refused += 1;
+      continue;
+    }
+    await world.check();
+  }
+  assert.ok(refused > 30, `${refused} of 60 refused to start`);
+});
 
 describe('S3, S4, S11, S19 after any crash everything acknowledged is there', () => {
   for (let seed = 1; seed <= 12; seed += 1) {

@@ -9,6 +9,7 @@ import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
 import { DeviceError } from '../../src/env/zoned-device.ts';
 import type { StoreCall } from './sim-store.ts';
 import { devicePath, short, SimStore, simZoneSize } from './sim-store.ts';
+import { recordKind } from '../../src/codec/log-format.ts';
 import { put, testWriter, ZoneWriter } from './zone-writer.ts';
 
 function writerOf(shard: number, zone = 1, at = 1): ZoneWriter {
@@ -186,6 +187,34 @@ describe('S19 a Fill on a device', () => {
 });
 
 describe('a full device', () => {
+  test('takes deletes within the reserve, in open zones and new ones, and still writes its metadata', async () => {
+    const sim = new SimStore(4);
+    await sim.boot(1, 1024 * 1024);
+    const writers = Array.from({ length: 30 }, (_, shard) => writerOf(shard));
+    for (let refused = 0, at = 0; refused < 40; at += 1) {
+      const writer = writers[at % writers.length] ?? writerOf(0);
+      const before = writer.offset;
+      const outcome = await sim.outcome({ kind: 'append', item: writer.next([put('k', Buffer.alloc(9_000, 1))]) });
+      if (outcome === 'appended') continue;
+      assert.equal(outcome, 'device-full');
+      writer.offset = before;
+      refused += 1;
+    }
+    let deleted = 0;
+    for (const writer of [...writers, ...writers.map(({ shard }) => writerOf(shard + 100))]) {
+      const item = writer.next([{ ...put('k', Buffer.alloc(0)), kind: recordKind.delete }]);
+      if ((await sim.outcome({ kind: 'append', item })) === 'appended') deleted += 1;
+    }
+    assert.ok(deleted >= 30, `${deleted} deletes`);
+    for (let shard = 1_000; shard < 1_100; shard += 1)
+      assert.equal(
+        await sim.outcome({ kind: 'seal', at: { shard: shardId(shard), zone: zoneId(1), ...testWriter(2) } }),
+        'sealed',
+        'the half of the reserve that is kept for the metadata',
+      );
+    assert.equal(sim.failures, 0);
+  });
+
   test('refuses appends with a clear code, still seals, finishes and resets, and takes appends again', async () => {
     const sim = new SimStore(3);
     await sim.boot(1, 1024 * 1024);

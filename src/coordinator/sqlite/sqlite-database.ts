@@ -3,7 +3,7 @@
  * log, synchronous = FULL: a commit returns, and others see it, only after its frames are on stable storage.
  *
  *   entries(key, value, revision)   value NULL: deleted at that revision (a tombstone: watches learn of it)
- *   meta(name, value)               revision: the newest; forgotten: tombstones up to here are gone; openings
+ *   meta(name, value)               revision: the newest; forgotten: tombstones up to here are gone
  *
  * `application_id` marks the file as ours, `user_version` is the version of this layout.
  *
@@ -36,12 +36,12 @@ const layout = `
   CREATE INDEX by_revision ON entries(revision);
   CREATE INDEX tombstones ON entries(revision) WHERE value IS NULL;
   CREATE TABLE meta(name TEXT PRIMARY KEY NOT NULL, value INTEGER NOT NULL) WITHOUT ROWID;
-  INSERT INTO meta VALUES ('revision', 0), ('forgotten', 0), ('openings', 0);
+  INSERT INTO meta VALUES ('revision', 0), ('forgotten', 0);
   PRAGMA application_id = ${applicationId};
   PRAGMA user_version = ${layoutVersion};
 `;
 
-export type DatabaseErrorCode = 'busy' | 'damaged' | 'newer-format' | 'failed';
+export type DatabaseErrorCode = 'busy' | 'full' | 'damaged' | 'newer-format' | 'failed';
 
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
@@ -87,9 +87,19 @@ function guarded<T>(file: string, outcome: 'not-applied' | 'unknown', action: ()
   }
 }
 
+/**
+ * Outcome of a commit that found no space: the frame that would make it count is the last to be written, so it was not
+ * applied. REQUIRES: it was rolled back.
+ */
+function certainOutcome(error: unknown): unknown {
+  if (!(error instanceof DatabaseError) || error.code !== 'full') return error;
+  return new DatabaseError('full', error.message, 'not-applied', { cause: error });
+}
+
 function errorCode(primary: number): DatabaseErrorCode {
   // BUSY, LOCKED and PROTOCOL: another process is in the way. CORRUPT, NOTADB: the file is not what it should be.
   if (primary === 5 || primary === 6 || primary === 15) return 'busy';
+  if (primary === 13) return 'full';
   return primary === 11 || primary === 26 ? 'damaged' : 'failed';
 }
 
@@ -125,13 +135,13 @@ export class SqliteDatabase {
   }
 
   /**
-   * Checks whose file it is and makes what recovery found stable. @throws DatabaseError; after `busy` it may be called
-   * again, which is better than opening again: a connection is really closed only when its statements are collected.
+   * Checks whose file it is; writes nothing, so that a full disk can be opened. @throws DatabaseError; after `busy` it
+   * may be called again, which is better than opening again: a connection is really closed only when its statements are
+   * collected.
    */
   start(): void {
     this.#checkVersion();
     this.#prepared ??= guarded(this.#file, 'not-applied', () => prepareAll(this.#database));
-    this.#begin(() => this.#statements.opened.run());
   }
 
   get #statements(): ReturnType<typeof prepareAll> {
@@ -158,11 +168,7 @@ export class SqliteDatabase {
     }
   }
 
-  /**
-   * Runs `body` in a write transaction and makes it stable. The first one, at opening, changes a counter: its sync
-   * covers whatever the recovery of a crashed process's log has found, so that nobody acts on a change that a power cut
-   * could still take back.
-   */
+  /** Runs `body` in a write transaction and makes it stable. */
   #begin<T>(body: () => T): T {
     guarded(this.#file, 'not-applied', () => this.#statements.begin.run());
     let result: T;
@@ -176,7 +182,7 @@ export class SqliteDatabase {
       guarded(this.#file, 'unknown', () => this.#statements.commit.run());
     } catch (error) {
       this.#rollback();
-      throw error;
+      throw certainOutcome(error);
     }
     return result;
   }
@@ -325,7 +331,6 @@ function prepareAll(database: Database.Database) {
     beginRead: database.prepare('BEGIN'),
     commit: database.prepare('COMMIT'),
     rollback: database.prepare('ROLLBACK'),
-    opened: database.prepare("UPDATE meta SET value = value + 1 WHERE name = 'openings'"),
     get: database.prepare('SELECT key, value, revision FROM entries WHERE key = ?'),
     list: database.prepare('SELECT key, value, revision FROM entries WHERE key >= ? AND key < ? ORDER BY key'),
     listFrom: database.prepare('SELECT key, value, revision FROM entries WHERE key >= ? ORDER BY key'),

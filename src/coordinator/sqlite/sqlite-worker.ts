@@ -15,8 +15,9 @@ import { present, unreachable } from '../../base/assert.ts';
 import { KvError } from '../../base/errors.ts';
 import { alignMode, writeDenial } from '../../env/real/access.ts';
 import { realProcesses } from '../../env/real/processes.ts';
-import { fileExists, monotonicMs, publishFile, removeFile } from '../../env/real/thread.ts';
+import { fileExists, makeZeros, monotonicMs, publishFile, removeFile, syncFile } from '../../env/real/thread.ts';
 import type { Revision } from '../coordinator.ts';
+import type { DatabaseErrorCode } from './sqlite-database.ts';
 import { createDatabaseFile, DatabaseError, SqliteDatabase } from './sqlite-database.ts';
 import type {
   Answer,
@@ -27,6 +28,7 @@ import type {
   TransactRequest,
   WorkerSettings,
 } from './sqlite-messages.ts';
+import { SpareSpace } from './spare-space.ts';
 import { StoppedHolderWatch } from './stopped-holder.ts';
 
 const port = present(parentPort, 'this file runs as a worker thread');
@@ -90,6 +92,7 @@ class SqliteWorker {
   readonly #settings: WorkerSettings;
   readonly #holderWatch: StoppedHolderWatch;
   readonly #backoff = new Backoff();
+  readonly #spare: SpareSpace;
   readonly #database: SqliteDatabase;
   #reads: Pending<ReadRequest>[] = [];
   #transacts: Pending<TransactRequest>[] = [];
@@ -106,6 +109,7 @@ class SqliteWorker {
   constructor(settings: WorkerSettings) {
     this.#settings = settings;
     const { file } = settings;
+    this.#spare = new SpareSpace(file, { fileExists, makeZeros, removeFile });
     this.#holderWatch = new StoppedHolderWatch(realProcesses(), [file, `${file}-shm`, `${file}-wal`], (holder) => {
       const fields = { pid: holder.pid, startTime: holder.startTime, file };
       send({
@@ -117,6 +121,7 @@ class SqliteWorker {
     });
     this.#database = this.#open();
     this.#checkpoint();
+    this.#spare.keep(monotonicMs());
   }
 
   /** Several processes may come at once: the file appears whole or not at all, then each waits for its turn. */
@@ -135,11 +140,15 @@ class SqliteWorker {
     for (;;) {
       try {
         database.start();
+        // What the recovery of a crashed process's log found must be stable before anybody acts on it.
+        syncFile(`${file}-wal`);
         this.#backoff.reset();
         this.#holderWatch.free();
         return database;
       } catch (error) {
         const nowMs = monotonicMs();
+        // The index of the log, which is made at opening, needs some space.
+        if (error instanceof DatabaseError && !isCertain(error.code) && this.#spare.giveUp(nowMs)) continue;
         if (!(error instanceof DatabaseError) || error.code !== 'busy' || nowMs >= deadlineMs) throw error;
         this.#holderWatch.busy(nowMs);
         Atomics.wait(signal, 0, Atomics.load(signal, 0), this.#backoff.next(nowMs));
@@ -231,6 +240,7 @@ class SqliteWorker {
         this.#transacted(batch.length);
       } catch (error) {
         if (this.#mayRetry(error, Infinity)) return this.#expire(messageOf(error));
+        if (error instanceof DatabaseError && error.code === 'full' && this.#spare.giveUp(monotonicMs())) continue;
         this.#transacts.splice(0, batch.length);
         const outcome = error instanceof DatabaseError ? error.outcome : 'unknown';
         for (const { request } of batch) this.#fail(request.id, outcome, messageOf(error));
@@ -252,6 +262,7 @@ class SqliteWorker {
     this.#holderWatch.free();
     this.#looked = false;
     this.#activeUntilMs = monotonicMs() + activeForMs;
+    this.#spare.keep(monotonicMs());
     this.#sinceCheckpoint += count;
     if (this.#sinceCheckpoint >= checkpointEvery) this.#checkpoint();
   }
@@ -343,8 +354,8 @@ class SqliteWorker {
   }
 
   /**
-   * A checkpoint that failed may have left the database's file damaged in a way that a repetition would not notice: the
-   * log stays.
+   * A checkpoint that failed, but for want of space, may have left the database's file damaged in a way that a
+   * repetition would not notice: the log stays.
    */
   #checkpoint(): void {
     if (this.#checkpointFailed) return;
@@ -352,7 +363,7 @@ class SqliteWorker {
     try {
       this.#database.checkpoint();
     } catch (error) {
-      if (error instanceof DatabaseError && error.code === 'busy') return;
+      if (error instanceof DatabaseError && (error.code === 'busy' || error.code === 'full')) return;
       this.#checkpointFailed = true;
       send({
         kind: 'log',
@@ -382,6 +393,11 @@ function checkRights(file: string): void {
   for (const beside of [`${file}-wal`, `${file}-shm`]) alignMode(beside, file);
 }
 
+/** Whether the failure has nothing to do with space. */
+function isCertain(code: DatabaseErrorCode): boolean {
+  return code === 'busy' || code === 'damaged' || code === 'newer-format';
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
@@ -389,6 +405,11 @@ function messageOf(error: unknown): string {
 function open(): SqliteWorker | undefined {
   // Settings that sqlite.ts starts the thread with, untyped on their way.
   const settings = workerData as WorkerSettings;
+  const denial = fileExists(settings.file) ? denialOf(settings.file) : undefined;
+  if (denial !== undefined) {
+    send({ kind: 'open-failed', code: 'permission-denied', message: denial });
+    return undefined;
+  }
   try {
     return new SqliteWorker(settings);
   } catch (error) {
@@ -403,9 +424,13 @@ function openFailure(error: unknown, file: string): { readonly code: OpenFailure
   const code = error instanceof DatabaseError ? error.code : 'failed';
   if (code === 'damaged') return { code: 'data-damaged', message };
   if (code === 'newer-format') return { code: 'newer-format', message };
-  // SQLite opens what it may not write for reading, and fails later in words of its own.
-  const denial = [file, `${file}-wal`, `${file}-shm`].map(writeDenial).find((reason) => reason !== undefined);
+  const denial = denialOf(file);
   return denial === undefined ? { code: 'unavailable', message } : { code: 'permission-denied', message: denial };
+}
+
+/** SQLite opens what it may not write for reading, and fails at the first write in words of its own. */
+function denialOf(file: string): string | undefined {
+  return [file, `${file}-wal`, `${file}-shm`].map(writeDenial).find((reason) => reason !== undefined);
 }
 
 const worker = open();

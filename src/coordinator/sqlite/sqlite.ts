@@ -40,12 +40,17 @@ export interface SqliteCoordinatorOptions {
    * 5,000.
    */
   readonly diskWaitMsMax?: number;
+  /** Starts the thread; another than the usual one in tests alone. */
+  readonly startThread?: (settings: WorkerSettings) => Worker;
   /** Deletes a watch can learn of afterwards; `coordinatorLimits.deletesKept` unless a test says otherwise. */
   readonly deletesKept?: number;
 }
 
 /** Requests that wait for their answer; beyond it they are refused. */
 const requestsInFlightMax = 4_096;
+/** Pause before a thread that ended is started again, milliseconds; it doubles up to the second. */
+const restartMinMs = 100;
+const restartMaxMs = 5_000;
 
 /**
  * @throws KvError `newer-format` when a newer version of kv-filelog made the file, `data-damaged` when it is not a
@@ -65,6 +70,9 @@ interface Waiting {
 }
 
 interface Watcher {
+  readonly prefix: string;
+  /** Everything up to it was told. */
+  position: Revision;
   readonly onChanges: (changes: readonly Change[]) => void;
   readonly onLost: (() => void) | undefined;
 }
@@ -75,12 +83,17 @@ class SqliteCoordinator implements Coordinator {
   readonly #options: SqliteCoordinatorOptions;
   readonly #answerMsMax: number;
   readonly #signal = new Int32Array(new SharedArrayBuffer(4));
-  readonly #worker: Worker;
-  readonly #exited: Promise<void>;
+  readonly #settings: WorkerSettings;
+  #worker: Worker;
+  #exited: Promise<void>;
+  #restartMs = restartMinMs;
+  #restart: Timer | undefined;
   readonly #waiting = new Map<number, Waiting>();
   readonly #watchers = new Map<number, Watcher>();
   #nextId = 1;
+  /** Why nothing is sent to the thread now. */
   #ended: string | undefined;
+  #closed = false;
 
   constructor(options: SqliteCoordinatorOptions) {
     this.#options = options;
@@ -88,37 +101,80 @@ class SqliteCoordinator implements Coordinator {
     const lockWaitMsMax = options.lockWaitMsMax ?? nodeSettings['coordinator.lockWaitMsMax'].default;
     this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? nodeSettings['coordinator.diskWaitMsMax'].default);
     const deletesKept = options.deletesKept ?? coordinatorLimits.deletesKept;
-    const settings: WorkerSettings = { file: options.file, lockWaitMsMax, deletesKept, signal: this.#signal };
-    this.#worker = startWorker(settings);
-    this.#exited = new Promise((resolve) => {
-      this.#worker.once('exit', () => {
+    this.#settings = { file: options.file, lockWaitMsMax, deletesKept, signal: this.#signal };
+    const { worker, exited, opened } = this.#start();
+    this.#worker = worker;
+    this.#exited = exited;
+    this.opened = opened.then(() => this.#startAgainWhenItEnds());
+  }
+
+  #start(): { readonly worker: Worker; readonly exited: Promise<void>; readonly opened: Promise<void> } {
+    const { file, log, startThread = startWorker } = this.#options;
+    const worker = startThread(this.#settings);
+    const exited = new Promise<void>((resolve) => {
+      worker.once('exit', () => {
         this.#end('its thread ended');
         resolve();
       });
     });
-    this.opened = new Promise((resolve, reject) => {
-      this.#worker.once('exit', () =>
-        reject(new CoordinatorError('not-applied', `${options.file}: the coordinator's thread ended`)),
-      );
-      this.#worker.on('error', (error) => {
-        options.log('error', 'the thread of the coordinator failed', { error: String(error) });
+    const opened = new Promise<void>((resolve, reject) => {
+      worker.once('exit', () => reject(new CoordinatorError('not-applied', `${file}: the coordinator's thread ended`)));
+      worker.on('error', (error) => {
+        log('error', 'the thread of the coordinator failed', { error: String(error) });
         this.#end(String(error));
       });
-      this.#worker.on('message', (message: FromWorker) => this.#take(message, resolve, reject));
+      worker.on('message', (message: FromWorker) => this.#take(message, resolve, reject));
     });
+    return { worker, exited, opened };
+  }
+
+  /** A thread that ends, though nobody closed it, is followed by another, which goes on with the watches. */
+  #startAgainWhenItEnds(): void {
+    void this.#exited.then(() => {
+      if (this.#closed) return;
+      this.#restart = this.#options.clock.after(this.#restartMs, () => this.#startAgain());
+      this.#restartMs = Math.min(restartMaxMs, 2 * this.#restartMs);
+    });
+  }
+
+  #startAgain(): void {
+    if (this.#closed) return;
+    const { worker, exited, opened } = this.#start();
+    this.#worker = worker;
+    this.#exited = exited;
+    this.#startAgainWhenItEnds();
+    opened.then(
+      () => {
+        if (this.#closed) return;
+        this.#restartMs = restartMinMs;
+        this.#ended = undefined;
+        this.#options.log('info', 'the thread of the coordinator was started again', { file: this.#options.file });
+        for (const [watch, { prefix, position }] of this.#watchers)
+          this.#send({ kind: 'watch', watch, prefix, after: position });
+        this.#holdProcess();
+      },
+      (error: unknown) => {
+        const fields = { file: this.#options.file, error: error instanceof Error ? error.message : String(error) };
+        this.#options.log('warn', 'the coordinator is not opened again', fields);
+      },
+    );
   }
 
   #take(message: FromWorker, onOpened: () => void, onFailed: (error: Error) => void): void {
     switch (message.kind) {
       case 'opened':
-        this.#holdProcess();
+        if (this.#ended === undefined) this.#holdProcess();
         return onOpened();
       case 'open-failed':
         return onFailed(openError(message.code, message.message));
       case 'answer':
         return this.#settle(message.id, message.answer);
-      case 'changes':
-        return this.#watchers.get(message.watch)?.onChanges(message.changes);
+      case 'changes': {
+        const watcher = this.#watchers.get(message.watch);
+        if (watcher === undefined) return;
+        watcher.position = message.changes.at(-1)?.revision ?? watcher.position;
+        return watcher.onChanges(message.changes);
+      }
       case 'lost': {
         const watcher = this.#watchers.get(message.watch);
         this.#watchers.delete(message.watch);
@@ -163,8 +219,9 @@ class SqliteCoordinator implements Coordinator {
     checkPrefix(prefix);
     checkRevision(after, 'after');
     const watch = this.#nextId++;
-    if (this.#ended === undefined) {
-      this.#watchers.set(watch, { onChanges, onLost });
+    // While the thread is down it waits for the next one.
+    if (!this.#closed) {
+      this.#watchers.set(watch, { prefix, position: after, onChanges, onLost });
       this.#holdProcess();
       this.#send({ kind: 'watch', watch, prefix, after });
     }
@@ -182,7 +239,11 @@ class SqliteCoordinator implements Coordinator {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return this.#exited;
+    this.#closed = true;
+    this.#restart?.cancel();
     if (this.#ended === undefined) this.#worker.ref();
+    else void this.#worker.terminate();
     this.#watchers.clear();
     this.#send({ kind: 'close' });
     this.#ended ??= 'it is closed';

@@ -6,7 +6,7 @@ import { asBuffer } from '../../base/bytes.ts';
 import type { BatchHeader } from '../../codec/log-batch.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../codec/log-batch.ts';
 import type { Writer, ZonePlace } from '../../codec/log-format.ts';
-import { decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
+import { decodeRecord, decodeZoneHeader, recordKind, samePlace } from '../../codec/log-format.ts';
 
 /** Place that an append goes to, and the alignment of its device. Lengths are bytes. */
 export interface AppendTarget {
@@ -81,6 +81,30 @@ function checkBatches(
   return batches > 0
     ? { kind: 'good', batches, committed }
     : { kind: 'malformed', reason: 'an append carries at least one batch' };
+}
+
+/**
+ * Whether the append puts nothing: deletes, and the small records that go with them, free more than they take.
+ * REQUIRES: `checkAppend` called it good.
+ */
+export function holdsNoPuts(input: Uint8Array, target: AppendTarget): boolean {
+  const bytes = asBuffer(input);
+  const head = target.offset === 0 ? decodeZoneHeader(bytes) : undefined;
+  let at = head?.kind === 'zone' ? head.length : 0;
+  while (at < bytes.length) {
+    const offset = target.offset + at;
+    const batch = decodeBatchHeader(bytes, at, offset, target.place, target.seed);
+    if (batch.kind !== 'batch') return false;
+    const { headerLength, recordsLength, totalLength } = batch.header;
+    const end = headerLength + recordsLength;
+    for (let within = headerLength; within < end; ) {
+      const record = decodeRecord(bytes, at + within, target.seed, offset + within);
+      if (record.kind !== 'record' || record.record.kind === recordKind.put) return false;
+      within += record.record.length;
+    }
+    at += totalLength;
+  }
+  return true;
 }
 
 /** Length of the zone header, or what is wrong with it. */

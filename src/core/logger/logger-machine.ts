@@ -7,6 +7,7 @@
  *   device-failed: every answer that waits, and every later one, is the refusal `device-failed` (S17)
  *
  *   zone:  (absent) --append at 0--> open --finish--> finished --reset--> (absent, id retired)
+ *                                      '--finish at 0, nothing was committed--^
  *                                      |  restart with bytes
  *                                      v
  *                                  restarted --finish--> finished
@@ -34,11 +35,12 @@ import type {
 import { refusal } from '../../codec/logger-protocol.ts';
 import type { Waiter } from './answers.ts';
 import { answer, refuse, refuseSeal } from './answers.ts';
-import { checkAppend, checkFill, writerOf } from './append-check.ts';
+import { checkAppend, checkFill, holdsNoPuts, writerOf } from './append-check.ts';
 import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './machine-events.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
 import { SyncRounds } from './sync-rounds.ts';
+import type { HeldZone } from './zone-table.ts';
 import { entryOf, ZoneTable } from './zone-table.ts';
 
 export type { MachineEffect, MachineEvent };
@@ -87,7 +89,7 @@ export class LoggerMachine<Ticket> {
       case 'written':
         return this.#written(event.write);
       case 'write-refused':
-        return [refuse(event.write.ticket, 'device-full')];
+        return this.#writeRefused(event.write);
       case 'compared':
         return this.#compared(event.comparison, event.same);
       case 'seal':
@@ -184,6 +186,21 @@ export class LoggerMachine<Ticket> {
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
     const { batches, committed } = check;
     return [{ kind: 'write', write: { ticket, item, fills: false, deviceZone, batches, committed } }];
+  }
+
+  /** DESIGN 8: on a full device what only frees space goes on, within the reserve. */
+  #writeRefused(write: PendingWrite<Ticket>): MachineEffect<Ticket>[] {
+    const { item, ticket } = write;
+    const { zoneSize, alignment } = this.#options;
+    const target = {
+      place: this.#table.placeOf(item),
+      seed: this.#table.seedOf(item),
+      offset: item.offset,
+      zoneSize,
+      alignment,
+    };
+    if (write.urgent === true || !holdsNoPuts(item.bytes, target)) return [refuse(ticket, 'device-full')];
+    return [{ kind: 'write', write: { ...write, urgent: true } }];
   }
 
   #written(write: PendingWrite<Ticket>): MachineEffect<Ticket>[] {
@@ -312,6 +329,9 @@ export class LoggerMachine<Ticket> {
     }
     // What isn't stable was acknowledged by nobody here: a length beyond it was computed from other copies (S10).
     if (length > zone.stable) return [refuse(ticket, 'not-held', zone.stable)];
+    // Nothing of it was committed, and no list will ever name it: it goes as by a Reset, since none would come. Damage
+    // stays, for who wants to look at it.
+    if (length === 0 && zone.seen === 0 && zone.tail !== 'damaged') return this.#drop(ticket, zone);
     const keptTo = zone.tail === 'clean' ? zone.written : this.#options.zoneSize;
     zone.state = 'finished';
     zone.written = length;
@@ -330,6 +350,12 @@ export class LoggerMachine<Ticket> {
     const zone = this.#table.find(shard, id);
     if (zone === undefined) return [refuse(ticket, 'unknown-zone')];
     if (zone.copyId !== copyId) return [refuse(ticket, 'other-copy')];
+    return this.#drop(ticket, zone);
+  }
+
+  /** The zone is gone: its id is retired, and its device zone is free when that is stable. */
+  #drop(ticket: Ticket, zone: HeldZone): MachineEffect<Ticket>[] {
+    const { shard, zone: id } = zone;
     this.#table.remove(zone);
     this.#rounds.closed(zone);
     this.#rounds.freed(zone.deviceZone);

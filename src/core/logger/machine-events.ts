@@ -72,6 +72,8 @@ export interface PendingWrite<Ticket> {
   readonly deviceZone: number;
   readonly batches: number;
   readonly committed: number;
+  /** It was refused for want of space and only frees some: it may take what is kept for that. */
+  readonly urgent?: true;
 }
 
 export interface Comparison<Ticket> {

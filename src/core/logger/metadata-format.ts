@@ -7,15 +7,15 @@
  *     0  magic:u32 "KVL1"
  *     4  checksum:u32          of bytes 8 .. end of the entries, seeded with the place
  *     8  format:u16  10 kind:u8 (1 checkpoint, 2 changes)  11 alignment-log2:u8
- *    12  entries length:u32
+ *    12  entries length:u32    with the end mark
  *    16  total length:u32      with padding of zeros, a multiple of the alignment and of 64
  *    20  offset:u32            of this frame in its zone
  *    24  generation:u48        one more at each checkpoint, 1, 2, ...
  *    30  entry count:u32
  *    34  stable:u32            end of what was known to be stable in this zone when the frame was written
  *    38  device zone:u16
- *    40  cluster:16  56 logger:16  72 zone size:u32  76 zero:u32
- *    80  entries
+ *    40  cluster:16  56 logger:16  72 zone size:u32  76 header checksum:u32 of bytes 8 .. 76
+ *    80  entries, end mark:u8 (255)
  *   entry =
  *     1:u8 fence       shard:u32 epoch:u48 instance:8 bytes   the highest epoch that sealed the shard here (S4)
  *     2:u8 zone-floor  shard:u32 zone:u48                     ids up to this one are never created again (S4)
@@ -28,12 +28,14 @@
  * state; the changes after it, applied in order, give the state now. A frame is valid when its checksum is and every
  * frame before it is.
  *
- * Torn or damaged: what follows the last valid frame was never stable unless a later valid frame of this generation
- * says, by `stable`, that it was: then acknowledged bytes are damaged, and the logger must not run, since it may have
- * forgotten a fence.
+ * Torn or damaged: a medium writes a sector wholly or not at all, and no sector's part of a frame is zeros (an entry
+ * begins in each, the last has the end mark). So a frame that is not valid though none of its sectors is missing was
+ * whole once and may have been acknowledged: it is damaged. What a later valid frame of this generation calls `stable`
+ * is damaged as well. Then the logger must not run, since it may have forgotten a fence or a zone. Everything else that
+ * follows the last valid frame is torn: it was never stable.
  */
 import { assert } from '../../base/assert.ts';
-import { aligned, asBuffer } from '../../base/bytes.ts';
+import { aligned, asBuffer, isZero } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
 import type { InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../../base/ids.ts';
@@ -44,6 +46,10 @@ export const metadataFormatVersion = 1;
 export const frameHeaderBytes = 80;
 /** Frames begin at multiples of this, so that looking for one behind damage is cheap. */
 export const frameUnitBytes = 64;
+/** Least that a medium writes wholly or not at all. */
+const sectorBytes = 512;
+const headerCheckedTo = 76;
+const endMark = 255;
 /** The device zones of the metadata log. */
 export const metadataZones = [0, 1] as const;
 
@@ -95,7 +101,7 @@ const entryCodes = { fence: 1, 'zone-floor': 2, zone: 3, removed: 4 } as const;
 
 /** Length of a frame of these entries on a device of this alignment. */
 export function frameLength(entries: readonly MetadataEntry[], alignment: number): number {
-  let length = frameHeaderBytes;
+  let length = frameHeaderBytes + 1;
   for (const entry of entries) length += entryBytes[entry.kind];
   return aligned(length, Math.max(alignment, frameUnitBytes));
 }
@@ -105,6 +111,7 @@ export function encodeFrame(header: FrameHeader, entries: readonly MetadataEntry
   const bytes = Buffer.alloc(frameLength(entries, header.alignment));
   let at = frameHeaderBytes;
   for (const entry of entries) at = encodeEntry(bytes, at, entry);
+  at = bytes.writeUInt8(endMark, at);
   bytes.writeUInt32LE(frameMagic, 0);
   bytes.writeUInt16LE(metadataFormatVersion, 8);
   bytes.writeUInt8(frameKinds[header.kind], 10);
@@ -119,6 +126,7 @@ export function encodeFrame(header: FrameHeader, entries: readonly MetadataEntry
   bytes.write(header.cluster, 40, 'hex');
   bytes.write(header.logger, 56, 'hex');
   bytes.writeUInt32LE(header.zoneSize, 72);
+  bytes.writeUInt32LE(checksum(bytes.subarray(8, headerCheckedTo)), headerCheckedTo);
   bytes.writeUInt32LE(checksum(bytes.subarray(8, at), frameSeed(header)), 4);
   return bytes;
 }
@@ -158,7 +166,8 @@ export function decodeFrame(zoneBytes: Uint8Array, offset: number, deviceZone: n
   if (bytes.length < frameHeaderBytes || bytes.readUInt32LE(0) !== frameMagic) return none;
   const end = frameHeaderBytes + bytes.readUInt32LE(12);
   const totalLength = bytes.readUInt32LE(16);
-  if (end > totalLength || totalLength > bytes.length || totalLength % frameUnitBytes !== 0) return none;
+  if (end <= frameHeaderBytes || end > totalLength || totalLength > bytes.length || totalLength % frameUnitBytes !== 0)
+    return none;
   const logger = uuid(bytes.toString('hex', 56, 72));
   const generation = bytes.readUIntLE(24, 6);
   if (bytes.readUInt32LE(20) !== offset || bytes.readUInt16LE(38) !== deviceZone) return none;
@@ -167,7 +176,7 @@ export function decodeFrame(zoneBytes: Uint8Array, offset: number, deviceZone: n
   // After the checksum, so that a flipped bit does not pass for a newer format.
   const format = bytes.readUInt16LE(8);
   if (format > metadataFormatVersion) return { kind: 'newer-format', format };
-  const entries = decodeEntries(bytes.subarray(frameHeaderBytes, end), bytes.readUInt32LE(30));
+  const entries = decodeEntries(bytes.subarray(frameHeaderBytes, end - 1), bytes.readUInt32LE(30));
   const kind = bytes.readUInt8(10);
   if (entries === undefined || (kind !== frameKinds.checkpoint && kind !== frameKinds.changes)) return none;
   return {
@@ -256,8 +265,8 @@ export function readMetadataZone(bytes: Uint8Array, deviceZone: number): Metadat
   const first = decodeFrame(bytes, 0, deviceZone);
   if (first.kind === 'newer-format') return first;
   if (first.kind === 'none' || first.frame.kind !== 'checkpoint') {
-    const proof = laterFrame(bytes, 0, deviceZone);
-    return proof === undefined ? { kind: 'none' } : { kind: 'damaged', offset: 0, generation: proof.generation };
+    const proof = laterFrame(bytes, 0, deviceZone)?.generation ?? damagedGeneration(asBuffer(bytes), 0, deviceZone);
+    return proof === undefined ? { kind: 'none' } : { kind: 'damaged', offset: 0, generation: proof };
   }
   const { generation } = first.frame;
   const frames = [first.frame];
@@ -269,8 +278,36 @@ export function readMetadataZone(bytes: Uint8Array, deviceZone: number): Metadat
     frames.push(next.frame);
     at += next.frame.totalLength;
   }
-  if (laterFrame(bytes, at, deviceZone, generation) !== undefined) return { kind: 'damaged', offset: at, generation };
+  const isDamaged = (damagedGeneration(asBuffer(bytes), at, deviceZone) ?? 0) >= generation;
+  if (isDamaged || laterFrame(bytes, at, deviceZone, generation) !== undefined)
+    return { kind: 'damaged', offset: at, generation };
   return { kind: 'state', generation, frames, end: at };
+}
+
+/**
+ * Generation of the frame at `at`, which is not valid, if it was whole once; undefined: it was not, or it is an older
+ * place's. What has no good header may be of any generation.
+ */
+function damagedGeneration(bytes: Buffer, at: number, deviceZone: number): number | undefined {
+  const end = at + frameHeaderBytes;
+  if (end > bytes.length || isSectorMissing(bytes, at, end)) return undefined;
+  const head = bytes.subarray(at, end);
+  const isGood = checksum(head.subarray(8, headerCheckedTo)) === head.readUInt32LE(headerCheckedTo);
+  if (!isGood || head.readUInt32LE(0) !== frameMagic) return Number.MAX_SAFE_INTEGER;
+  const isHere = head.readUInt32LE(20) === at && head.readUInt16LE(38) === deviceZone;
+  const bodyEnd = end + head.readUInt32LE(12);
+  if (!isHere || bodyEnd > bytes.length || isSectorMissing(bytes, at, bodyEnd)) return undefined;
+  return head.readUIntLE(24, 6);
+}
+
+/** Whether the part of [from, to) that lies in one of its sectors is zeros: it was never written. */
+function isSectorMissing(bytes: Buffer, from: number, to: number): boolean {
+  for (let at = from; at < to; ) {
+    const end = Math.min(to, (Math.floor(at / sectorBytes) + 1) * sectorBytes);
+    if (isZero(bytes.subarray(at, end))) return true;
+    at = end;
+  }
+  return false;
 }
 
 /** A valid frame behind `from` (of `generation` if given) that proves that the byte at `from` was once stable. */

@@ -34,12 +34,14 @@ export function failingOf(reason: LoggerRefusalCode | 'lost'): Failing {
 
 export class LoggerFitness {
   #state: 'fit' | 'avoided' | 'probed' = 'fit';
+  #how: Failing = 'lost';
   #untilMs = 0;
   #stepMs = 0;
 
   /** It failed as a replica, or refused a probe. */
   failed(how: Failing, nowMs: Millis): void {
     // One failure shows itself in several ways at once: it counts as one.
+    this.#how = how;
     if (this.#state === 'avoided' && nowMs < this.#untilMs) return;
     const isForgiven = nowMs - this.#untilMs >= Math.max(this.#stepMs, times.loggerForgivenMs);
     const grown = isForgiven ? 0 : growth * this.#stepMs;
@@ -69,5 +71,10 @@ export class LoggerFitness {
 
   get isFit(): boolean {
     return this.#state === 'fit';
+  }
+
+  /** It had no space, and has not been seen to have some since. */
+  get isFull(): boolean {
+    return !this.isFit && this.#how === 'full';
   }
 }

@@ -80,6 +80,11 @@ export class Loggers {
       .map(([logger]) => logger);
   }
 
+  /** Loggers that are connected and not known to be full, be they avoided for another reason. */
+  get notFull(): Uuid[] {
+    return [...this.#up.keys()].filter((logger) => this.#fitness.get(logger)?.isFull !== true);
+  }
+
   /**
    * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When too
    * few are usable, those that are merely avoided, too. Empty when fewer than `least` can be had.

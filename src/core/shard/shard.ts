@@ -17,7 +17,7 @@ import { failingOf } from './logger-fitness.ts';
 import { Loggers } from './loggers.ts';
 import { lookUp } from './look-up.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
-import type { OwnerStatus } from './serving/owner.ts';
+import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import { WriteQueue } from './serving/write-queue.ts';
 import { Takeover } from './taking/takeover.ts';

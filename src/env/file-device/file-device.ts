@@ -10,6 +10,8 @@
  *   Extents.take).
  * - A sync or write of the file that fails is final (S17): afterwards only reads work.
  *
+ * Large because it is the one place that changes a zone: each verb with its checks.
+ *
  * It owns the verbs: what each may do to a zone, and the zone's bytes and write pointer. It does not own the space
  * (zone-space.ts), zeros ahead of the write pointers (zeros-ahead.ts), the file and its failures (medium.ts), nor how
  * calls share a sync (group-sync.ts). What the zones' bytes mean is their user's business. Large because each verb
@@ -19,7 +21,7 @@ import type { Clock } from '../clock.ts';
 import type { File } from '../files.ts';
 import type { DeviceGeometry, DeviceZone, LoggerDevice, ZoneReport } from '../zoned-device.ts';
 import { DeviceError } from '../zoned-device.ts';
-import type { Extents } from './extents.ts';
+import type { Claim, Extents } from './extents.ts';
 import { GroupSync } from './group-sync.ts';
 import type { MapLog } from './map-log.ts';
 import { isFull, Medium } from './medium.ts';
@@ -51,6 +53,7 @@ export class FileDevice implements LoggerDevice {
   readonly created: boolean;
   readonly #medium: Medium;
   readonly #extentBytes: number;
+  readonly #extents: Extents;
   readonly #space: ZoneSpace;
   readonly #zeros: ZerosAhead;
   readonly #zones: Map<DeviceZone, Zone>;
@@ -74,6 +77,7 @@ export class FileDevice implements LoggerDevice {
     this.#medium = new Medium(parts.path, parts.file, place, parts.stableBytes);
     this.#extentBytes = superblock.extentBytes;
     this.#zones = zones;
+    this.#extents = extents;
     const medium = this.#medium;
     const onChange = (): void => void (this.#changes += 1);
     this.#space = new ZoneSpace({ medium, layout, map, extents, zones, onChange });
@@ -137,26 +141,39 @@ export class FileDevice implements LoggerDevice {
     };
   }
 
-  write(zone: DeviceZone, offset: number, bytes: Uint8Array): void {
+  write(zone: DeviceZone, offset: number, bytes: Uint8Array, urgent = false): void {
     this.#checkWorking();
     const found = this.#checkWrite(zone, offset, bytes.length);
     if (bytes.length === 0) return;
     const end = offset + bytes.length;
-    const extentsBefore = found.extents.length;
-    this.#space.grow(zone, found, end);
     this.#zeros.appendBegins();
-    try {
-      this.#medium.write(found, offset, bytes);
-    } catch (cause) {
-      this.#undoWrite(zone, found, extentsBefore, offset, bytes.length);
-      throw this.#medium.writeError(cause, `write of ${bytes.length} bytes at ${offset} of zone ${zone}`);
+    const claim = this.#space.claimOf(zone, urgent);
+    if (claim === 'ordinary' && found.urgentFrom !== undefined) {
+      this.#zeros.restock();
+      this.#space.checkOrdinary(found, end);
     }
+    // A file system without space may still have room in extents that the file occupies already.
+    if (!this.#tryWrite(zone, found, offset, bytes, claim)) this.#tryWrite(zone, found, offset, bytes, claim, true);
     found.writePointer = end;
     found.zeroedTo = Math.max(found.zeroedTo, end);
     found.opened = true;
     if (!this.#zones.has(zone)) this.#zones.set(zone, found);
     this.#changes += 1;
     this.#zeros.appended(zone, bytes.length);
+  }
+
+  /** False: the file system had no space, the zone is as before, and another try may do. @throws DeviceError */
+  #tryWrite(zone: DeviceZone, found: Zone, offset: number, bytes: Uint8Array, claim: Claim, isLast = false): boolean {
+    this.#space.grow(zone, found, offset + bytes.length, claim);
+    try {
+      this.#medium.write(found, offset, bytes);
+      return true;
+    } catch (cause) {
+      this.#undoWrite(zone, found, offset, bytes.length);
+      if (isFull(cause)) this.#extents.noteFull();
+      if (isFull(cause) && !isLast && this.#extents.hasMaterialized(claim)) return false;
+      throw this.#medium.writeError(cause, `write of ${bytes.length} bytes at ${offset} of zone ${zone}`);
+    }
   }
 
   async read(zone: DeviceZone, offset: number, length: number): Promise<Uint8Array> {
@@ -278,19 +295,26 @@ export class FileDevice implements LoggerDevice {
   // --- failed writes -------------------------------------------------------------------------------------------------
 
   /**
-   * Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again.
+   * Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again,
+   * and extents beyond the write pointer, which may lack space, are given back.
    */
-  #undoWrite(zone: DeviceZone, found: Zone, extentsBefore: number, offset: number, length: number): void {
+  #undoWrite(zone: DeviceZone, found: Zone, offset: number, length: number): void {
+    const count = Math.ceil(offset / this.#extentBytes);
     try {
-      this.#medium.zero(found, offset, Math.min(offset + length, extentsBefore * this.#extentBytes));
+      this.#medium.zero(found, offset, Math.min(offset + length, count * this.#extentBytes));
     } catch (cause) {
       // Beyond the first block without space nothing was written, so there is nothing to undo; another failure is
       // final.
       if (!isFull(cause)) this.#medium.fail(cause, 'zeros after a failed write');
     }
-    if (this.#medium.failure !== undefined || found.extents.length === extentsBefore) return;
-    this.#space.record([extentsBefore === 0 ? { kind: 'reset', zone } : { kind: 'trim', zone, count: extentsBefore }]);
-    this.#space.releaseBeyond(found, extentsBefore);
+    if (this.#medium.failure !== undefined || found.extents.length === count) return;
+    try {
+      this.#space.record([count === 0 ? { kind: 'reset', zone } : { kind: 'trim', zone, count }]);
+    } catch (cause) {
+      // The map gives the zone what nobody here remembers.
+      throw this.#medium.fail(cause, 'taking back space');
+    }
+    this.#space.releaseBeyond(found, count, true);
   }
 
   // --- syncing -------------------------------------------------------------------------------------------------------
@@ -337,7 +361,7 @@ export class FileDevice implements LoggerDevice {
     }
     const end = found.extents.length * this.#extentBytes;
     try {
-      this.#medium.zero(found, writePointer, end);
+      this.#medium.zeroEvenIfFull(found, writePointer, end);
     } catch (cause) {
       throw this.#medium.writeError(cause, `zeroing the end of zone ${zone}`);
     }

@@ -6,9 +6,11 @@
  * (group-sync.ts).
  */
 import { assert } from '../../base/assert.ts';
+import { isZero } from '../../base/bytes.ts';
 import type { File } from '../files.ts';
 import { FilesError } from '../files.ts';
 import { DeviceError } from '../zoned-device.ts';
+import { blockBytes } from './superblock.ts';
 import type { ExtentPlace, Piece, Zone } from './zone.ts';
 import { joined, piecesOf } from './zone.ts';
 
@@ -77,6 +79,21 @@ export class Medium {
   zero(zone: Zone, from: number, to: number): void {
     for (let offset = from; offset < to; offset += zeros.length)
       this.write(zone, offset, zeros.subarray(0, Math.min(zeros.length, to - offset)));
+  }
+
+  /** The same; on a full file system what is zeros already stays as it is, since it need not occupy space. */
+  zeroEvenIfFull(zone: Zone, from: number, to: number): void {
+    try {
+      return this.zero(zone, from, to);
+    } catch (cause) {
+      if (!isFull(cause)) throw cause;
+    }
+    for (let offset = from; offset < to; ) {
+      const end = Math.min(to, offset + blockBytes - (offset % blockBytes));
+      const bytes = this.readNow(piecesOf(zone.extents, this.place, offset, end - offset), end - offset);
+      if (!isZero(bytes)) this.zero(zone, offset, end);
+      offset = end;
+    }
   }
 
   zeroExtent(extent: number): void {

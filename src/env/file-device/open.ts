@@ -140,13 +140,14 @@ function zeroReserve(
   created: boolean,
 ): Set<number> {
   const clean = new Set<number>();
-  unlessFull(() => {
-    for (let extent = 0; extent < keptExtents && clean.size < layout.reserveExtents; extent += 1) {
-      if (used.has(extent)) continue;
+  for (let extent = 0; extent < keptExtents && clean.size < layout.reserveExtents; extent += 1) {
+    if (used.has(extent)) continue;
+    // One that does not occupy space yet may fail where the next one does not.
+    unlessFull(() => {
       if (!created) writeZeros(file, layout.dataOffset + extent * superblock.extentBytes, superblock.extentBytes);
       clean.add(extent);
-    }
-  });
+    });
+  }
   return clean;
 }
 

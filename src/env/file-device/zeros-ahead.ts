@@ -1,7 +1,7 @@
 /**
  * Zeros ahead of the write pointers: a synced write into prefilled space costs half of one that extends the file. The
  * policy: with each sync, while the disk is busy, a few zeros are written ahead of the zones that were written last,
- * and a few dirty extents are zeroed for the stock of clean ones.
+ * and a few extents are zeroed for the stock of clean ones.
  *
  * - Zeros are written into the cache by the thread that appends, always at or beyond the write pointer, and the call
  *   has returned before the next append begins: so no append can enter a range whose prefill is in flight. Asserted all
@@ -80,18 +80,42 @@ export class ZerosAhead {
       this.#prefillAll();
     } catch (cause) {
       if (!isFull(cause)) medium.fail(cause, 'writing zeros ahead');
+      else this.#parts.extents.noteFull();
     }
   }
 
-  /** Zeroes a few dirty extents, until the stock of clean ones is full. */
+  /** Fills up the reserve, as far as the file system has space. */
+  restock(): void {
+    const { extents } = this.#parts;
+    try {
+      while (extents.isReserveShort && this.#zeroOne());
+    } catch (cause) {
+      if (!isFull(cause)) throw this.#parts.medium.fail(cause, 'filling up the reserve');
+    }
+  }
+
+  /** Zeroes a few extents, until the stock of clean ones is full. */
   #stockUp(): void {
-    const { extents, layout, medium } = this.#parts;
+    const { extents, layout } = this.#parts;
     const wanted = layout.reserveExtents + cleanStock;
     for (let count = 0; count < cleaningPerSync && extents.cleanCount + extents.zeroingCount < wanted; count += 1) {
-      const extent = extents.takeDirty();
-      if (extent === undefined) return;
-      medium.zeroExtent(extent);
+      if (!this.#zeroOne()) return;
     }
+  }
+
+  /** False: there is no extent to zero. */
+  #zeroOne(): boolean {
+    const { extents, medium } = this.#parts;
+    const taken = extents.takeForStock();
+    if (taken === undefined) return false;
+    try {
+      medium.zeroExtent(taken.extent);
+    } catch (cause) {
+      extents.stocked(taken, false);
+      throw cause;
+    }
+    extents.stocked(taken, true);
+    return true;
   }
 
   #prefillAll(): void {
@@ -119,8 +143,8 @@ export class ZerosAhead {
       const position = Math.floor(found.zeroedTo / this.#extentBytes);
       if (position >= found.extents.length) {
         // Near the end of the space extents go to who needs them now.
-        if (extents.freeCount <= prefillFreeExtentsMin) return written;
-        space.grow(zone, found, (position + 1) * this.#extentBytes);
+        if (extents.freeCount <= prefillFreeExtentsMin || extents.isScarce) return written;
+        space.grow(zone, found, (position + 1) * this.#extentBytes, 'ordinary');
       }
       const end = (position + 1) * this.#extentBytes;
       if (present(found.clean[position], 'an extent of the zone')) {

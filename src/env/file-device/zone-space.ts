@@ -10,10 +10,11 @@
  */
 import type { DeviceZone } from '../zoned-device.ts';
 import { DeviceError } from '../zoned-device.ts';
-import type { Extents, Taken } from './extents.ts';
+import type { Claim, Extents, Taken } from './extents.ts';
 import type { MapEntry, MapLog } from './map-log.ts';
 import { checkpointBytes } from './map-log.ts';
 import type { Medium } from './medium.ts';
+import { isFull } from './medium.ts';
 import type { Layout } from './options.ts';
 import type { Zone } from './zone.ts';
 import { allocations, checkpointOf } from './zone.ts';
@@ -71,35 +72,58 @@ export class ZoneSpace {
     this.#privileged.delete(zone);
   }
 
+  /** Right to the reserve of a write into `zone`. */
+  claimOf(zone: DeviceZone, urgent: boolean): Claim {
+    if (this.#privileged.has(zone)) return 'privileged';
+    return urgent ? 'urgent' : 'ordinary';
+  }
+
+  /**
+   * Keeps ordinary writes out of what a zone took from the reserve, for as long as that is short. @throws DeviceError
+   * `full`
+   */
+  checkOrdinary(found: Zone, end: number): void {
+    if (found.urgentFrom === undefined || end <= found.urgentFrom) return;
+    if (this.#parts.extents.isReserveShort) throw this.#noSpace();
+    found.urgentFrom = undefined;
+  }
+
   /** Gives the zone extents up to `end`, all or none. @throws DeviceError `full` */
-  grow(zone: DeviceZone, found: Zone, end: number): void {
+  grow(zone: DeviceZone, found: Zone, end: number, claim: Claim): void {
     const wanted = Math.ceil(end / this.#extentBytes) - found.extents.length;
     if (wanted <= 0) return;
     const { extents, medium } = this.#parts;
     const taken: Taken[] = [];
     try {
       for (let index = 0; index < wanted; index += 1) {
-        const extent = extents.take(this.#privileged.has(zone));
+        const extent = extents.take(claim);
         if (extent === undefined) throw this.#noSpace();
         taken.push(extent);
-        if (extent.kind === 'dirty') medium.zeroExtent(extent.extent);
+        if (extent.kind === 'dirty' || extent.kind === 'hollow') medium.zeroExtent(extent.extent);
       }
       this.#reserveMapRoom();
       this.record(allocations(zone, found.extents.length, taken));
     } catch (cause) {
       for (const extent of taken.reverse()) extents.giveBack(extent);
+      if (isFull(cause) && !(cause instanceof DeviceError)) extents.noteFull();
       throw medium.writeError(cause, `space for zone ${zone}`);
     }
+    const isOrdinary = claim !== 'urgent' || !extents.isReserveShort;
+    if (!isOrdinary) found.urgentFrom ??= found.extents.length * this.#extentBytes;
     for (const extent of taken) {
       found.extents.push(extent.extent);
       found.clean.push(extent.kind !== 'fresh');
     }
   }
 
-  /** Takes the zone's extents from the `count`-th on away. REQUIRES: the entry that says so is recorded. */
-  releaseBeyond(zone: Zone, count: number): void {
-    this.#parts.extents.release(zone.extents.splice(count));
+  /**
+   * Takes the zone's extents from the `count`-th on away; `hollow`: there was no space for what was written to them.
+   * REQUIRES: the entry that says so is recorded.
+   */
+  releaseBeyond(zone: Zone, count: number, hollow = false): void {
+    this.#parts.extents.release(zone.extents.splice(count), hollow);
     zone.clean.splice(count);
+    if (count * this.#extentBytes <= (zone.urgentFrom ?? 0)) zone.urgentFrom = undefined;
     zone.zeroedTo = Math.min(zone.zeroedTo, count * this.#extentBytes);
   }
 

@@ -19,6 +19,8 @@ export interface Zone {
   opened: boolean;
   /** A recovery kept what lies beyond the write pointer: no zeros are written ahead. */
   keepsBeyond: boolean;
+  /** What lies from here on was taken from the reserve, for urgent writes alone while the reserve is short. */
+  urgentFrom: number | undefined;
   /** Zeros lie in [writePointer, zeroedTo). */
   zeroedTo: number;
   /**
@@ -68,6 +70,7 @@ export function newZone(): Zone {
     finished: false,
     opened: false,
     keepsBeyond: false,
+    urgentFrom: undefined,
     zeroedTo: 0,
     filling: false,
   };

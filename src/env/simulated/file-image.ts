@@ -13,7 +13,7 @@ import type { Random } from '../random.ts';
 import { below } from '../random.ts';
 
 export const pageBytes = 4096;
-const sectorBytes = 512;
+export const sectorBytes = 512;
 
 type Operation =
   | { readonly kind: 'write'; readonly number: number; readonly offset: number; readonly bytes: Uint8Array }

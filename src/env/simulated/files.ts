@@ -12,7 +12,7 @@ import type { File, Files, FolderLock } from '../files.ts';
 import { FilesError } from '../files.ts';
 import type { Random } from '../random.ts';
 import { below } from '../random.ts';
-import { FileImage, pageBytes } from './file-image.ts';
+import { FileImage, pageBytes, sectorBytes } from './file-image.ts';
 
 /** Faults of a disk from now on; change them at any time. */
 export interface DiskFaults {
@@ -27,6 +27,11 @@ export interface DiskFaults {
   failWrites: boolean;
   /** Every read fails. */
   failReads: boolean;
+  /** Share of the writes, out of 1,000, that fail (`io`), and of those into new pages that find no space (`full`). */
+  failedWritesPerMille: number;
+  fullWritesPerMille: number;
+  /** Share of the reads, out of 1,000, that fail. */
+  failedReadsPerMille: number;
 }
 
 export interface SimulatedDiskOptions {
@@ -44,6 +49,9 @@ export class SimulatedDisk {
     failSyncs: 0,
     failWrites: false,
     failReads: false,
+    failedWritesPerMille: 0,
+    fullWritesPerMille: 0,
+    failedReadsPerMille: 0,
   };
   /** May be changed: a disk that has become too small is full. */
   capacityBytes: number;
@@ -53,6 +61,8 @@ export class SimulatedDisk {
   readonly #folders = new Set<string>(['/', '.']);
   readonly #locks = new Map<string, SimulatedFiles>();
   readonly #processes = new Set<SimulatedFiles>();
+  /** Bad sectors by file. */
+  readonly #spoilt = new Map<string, Set<number>>();
   #held: (() => void)[] | undefined;
 
   constructor(options: SimulatedDiskOptions) {
@@ -109,6 +119,42 @@ export class SimulatedDisk {
     if (image === undefined || offset === undefined) return undefined;
     image.rot(offset, 1 << below(this.#random, 8));
     return { path: name, offset };
+  }
+
+  /** Bad sectors: reads of any byte of them fail until they are written. */
+  spoil(path: string, offset: number, length: number): void {
+    const name = normalized(path);
+    const spoilt = this.#spoilt.get(name) ?? new Set<number>();
+    this.#spoilt.set(name, spoilt);
+    for (const sector of sectorsOf(offset, length)) spoilt.add(sector);
+  }
+
+  /** Whether a read fails by its place or by chance. */
+  failsToRead(name: string, offset: number, length: number): boolean {
+    const { failReads, failedReadsPerMille } = this.faults;
+    if (failReads || this.#happens(failedReadsPerMille)) return true;
+    const spoilt = this.#spoilt.get(name);
+    return spoilt !== undefined && spoilt.size > 0 && sectorsOf(offset, length).some((sector) => spoilt.has(sector));
+  }
+
+  /** Error that a write meets by chance. */
+  failureOfWrite(name: string, offset: number, needsSpace: boolean): FilesError | undefined {
+    const { failWrites, failedWritesPerMille, fullWritesPerMille } = this.faults;
+    if (failWrites || this.#happens(failedWritesPerMille))
+      return new FilesError('io', `write ${name} at ${offset}: simulated failure`);
+    if (!needsSpace || !this.#happens(fullWritesPerMille)) return undefined;
+    return new FilesError('full', `write ${name} at ${offset}: no space, simulated`);
+  }
+
+  /** The sectors were written: they can be read again. */
+  written(name: string, offset: number, length: number): void {
+    const spoilt = this.#spoilt.get(name);
+    if (spoilt !== undefined) for (const sector of sectorsOf(offset, length)) spoilt.delete(sector);
+  }
+
+  /** Draws only when it could, so that lives without this fault are as they were. */
+  #happens(perMille: number): boolean {
+    return perMille > 0 && below(this.#random, 1_000) < perMille;
   }
 
   /** Everything in `folder` is gone: a replaced disk, or somebody's rm -r. */
@@ -277,7 +323,9 @@ class SimulatedFile implements File {
   write(offset: number, bytes: Uint8Array): void {
     this.#checkWritable();
     const { disk } = this.#shared;
-    if (disk.faults.failWrites) throw new FilesError('io', `write ${this.#name} at ${offset}: simulated failure`);
+    const failure = disk.failureOfWrite(this.#name, offset, this.#image.absentPages(offset, bytes.length) > 0);
+    if (failure !== undefined) throw failure;
+    disk.written(this.#name, offset, bytes.length);
     if (disk.capacityBytes === Number.POSITIVE_INFINITY || this.#fits(offset, bytes.length)) {
       this.#image.write(offset, bytes);
       return;
@@ -301,7 +349,7 @@ class SimulatedFile implements File {
 
   readNow(offset: number, length: number): Uint8Array {
     this.#check();
-    if (this.#shared.disk.faults.failReads)
+    if (this.#shared.disk.failsToRead(this.#name, offset, length))
       throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
     return this.#image.read(offset, length);
   }
@@ -310,7 +358,7 @@ class SimulatedFile implements File {
     return this.#background(async () => {
       await this.#shared.delay(this.#shared.disk.faults.readDelayMs, 0);
       if (this.#files.dead) return never();
-      if (this.#shared.disk.faults.failReads)
+      if (this.#shared.disk.failsToRead(this.#name, offset, length))
         throw new FilesError('io', `read ${this.#name} at ${offset}: simulated failure`);
       return this.#image.read(offset, length);
     });
@@ -366,6 +414,11 @@ class SimulatedFile implements File {
       this.#underWay.delete(running);
     }
   }
+}
+
+function sectorsOf(offset: number, length: number): number[] {
+  const first = Math.floor(offset / sectorBytes);
+  return Array.from({ length: Math.ceil((offset + length) / sectorBytes) - first }, (_, index) => first + index);
 }
 
 /** The process that waits for it is dead. */

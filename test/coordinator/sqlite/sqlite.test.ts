@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { Worker } from 'node:worker_threads';
 import Database from 'libsql';
 import { KvError, type ErrorCode } from '../../../src/base/errors.ts';
 import { silent } from '../../../src/base/log.ts';
@@ -42,7 +43,7 @@ describe('sqlite: opening', () => {
       );
       for (const client of clients) assert.equal((await client.list('')).entries.length, 6);
       await Promise.all(clients.map((client) => client.close()));
-      assert.deepEqual(await readdir(folder), ['coordinator.db']);
+      assert.deepEqual(await readdir(folder), ['coordinator.db', 'coordinator.db-spare']);
     }));
 
   it('a newer layout is refused', () =>
@@ -137,5 +138,38 @@ describe('sqlite: deletes are kept for watches up to a number', () => {
         Array.from({ length: 10 }, (_, index) => `k${90 + index}`),
       );
       await coordinator.close();
+    }));
+});
+
+describe('sqlite: the thread', () => {
+  it('that ends is followed by another: requests fail meanwhile, watches miss nothing', () =>
+    inFolder(async (folder) => {
+      const file = join(folder, 'coordinator.db');
+      const threads: Worker[] = [];
+      const startThread = (settings: object): Worker => {
+        const url = new URL('../../../src/coordinator/sqlite/sqlite-worker.js', import.meta.url);
+        const thread = new Worker(url, { workerData: settings });
+        threads.push(thread);
+        return thread;
+      };
+      const client = await openSqliteCoordinator({ file, clock: new RealClock(), log: silent, startThread });
+      const other = await open(file);
+      const seen: string[] = [];
+      client.watch('', 0, (changes) => seen.push(...changes.map(({ key }) => key)));
+      await other.transact([], [{ key: 'a', value: new Uint8Array(1) }]);
+      await threads[0]?.terminate();
+      await assert.rejects(client.get('a'), CoordinatorError);
+      await other.transact([], [{ key: 'b', value: new Uint8Array(1) }]);
+      for (let answered = false; !answered; )
+        answered = await client.get('b').then(
+          (entry) => entry !== undefined,
+          () => new Promise<false>((resolve) => setImmediate(() => resolve(false))),
+        );
+      await other.transact([], [{ key: 'c', value: new Uint8Array(1) }]);
+      while (!seen.includes('c')) await client.get('a');
+      assert.deepEqual([...new Set(seen)], ['a', 'b', 'c']);
+      assert.equal(threads.length, 2);
+      await client.close();
+      await other.close();
     }));
 });

@@ -50,8 +50,8 @@ const changes: readonly (readonly MetadataEntry[])[] = [
   ],
   [{ kind: 'fence', shard: shardId(2), epoch: epoch(1), instance: first }],
 ];
-/** Bytes of the checkpoint without its padding. */
-const checkpointBytes = 80 + entryBytes.fence + entryBytes['zone-floor'] + entryBytes.zone;
+/** Bytes of the checkpoint with its end mark, without its padding. */
+const checkpointBytes = 80 + entryBytes.fence + entryBytes['zone-floor'] + entryBytes.zone + 1;
 
 /** A metadata zone: a checkpoint and three frames of changes, each written when what lies before was stable. */
 function metadataZone(
@@ -104,28 +104,52 @@ describe('the metadata log', () => {
     });
   }
 
-  test('a torn last frame is ignored, whatever is left of it', () => {
-    const { bytes, ends } = metadataZone(1);
-    const last = ends[2] ?? 0;
-    for (let cut = last; cut < bytes.length; cut += 1) {
-      const torn = Buffer.concat([bytes.subarray(0, cut), Buffer.alloc(4096)]);
-      const result = readMetadataZone(torn, 1);
-      assert.equal(result.kind, 'state', `cut at ${cut}`);
-      // The frame ends in zeros, which cannot be torn off.
-      const whole = torn.subarray(0, bytes.length).equals(bytes);
-      assert.equal(result.kind === 'state' ? result.end : undefined, whole ? bytes.length : last, `cut at ${cut}`);
+  /** A last frame of many sectors behind the others, and the place where it begins. */
+  function withLargeFrame(alignment: number): { readonly bytes: Buffer; readonly last: number } {
+    const { bytes } = metadataZone(alignment);
+    const entries = Array.from({ length: 60 }, (_, at) => ({ ...zone, state: 'open' as const, zone: zoneId(at + 1) }));
+    const header = { ...base, alignment, kind: 'changes' as const, offset: bytes.length, stable: bytes.length };
+    return { bytes: Buffer.concat([bytes, encodeFrame(header, entries)]), last: bytes.length };
+  }
+
+  test('a torn last frame is ignored, whichever of its sectors are missing', () => {
+    for (const alignment of [1, 512]) {
+      const { bytes, last } = withLargeFrame(alignment);
+      const sectors = Math.ceil((bytes.length - last) / 512);
+      for (let present = 0; present < 2 ** sectors - 1; present += 1) {
+        const torn = Buffer.concat([bytes, Buffer.alloc(4096)]);
+        for (let sector = 0; sector < sectors; sector += 1) {
+          const start = Math.floor(last / 512) * 512 + sector * 512;
+          if ((present & (1 << sector)) === 0) torn.fill(0, Math.max(last, start), start + 512);
+        }
+        const result = readMetadataZone(torn, 1);
+        assert.equal(result.kind === 'state' ? result.end : undefined, last, `sectors ${present.toString(2)}`);
+      }
     }
   });
 
-  test('S4 damage before something that was stable is an error at its offset, for every bit of every frame but the last', () => {
+  test('S4 a flipped bit in a last frame that was whole is damage, not a torn end', () => {
+    for (const alignment of [1, 512]) {
+      const { bytes, last } = withLargeFrame(alignment);
+      const length = bytes.readUInt32LE(last + 12);
+      for (let at = last; at < last + 80 + length; at += 1) {
+        const changed = Buffer.concat([bytes, Buffer.alloc(4096)]);
+        changed[at] = (changed[at] ?? 0) ^ (1 << (at % 8));
+        assert.deepEqual(readMetadataZone(changed, 1), { kind: 'damaged', offset: last, generation: 7 }, `byte ${at}`);
+      }
+    }
+  });
+
+  test('S4 damage before something that was stable is an error at its offset, for every bit of every frame', () => {
     const { bytes, ends } = metadataZone(1);
     // Padding belongs to nothing.
     const covered = [
       checkpointBytes,
-      (ends[0] ?? 0) + 80 + entryBytes.fence,
-      (ends[1] ?? 0) + 80 + 2 * entryBytes.removed,
+      (ends[0] ?? 0) + 81 + entryBytes.fence,
+      (ends[1] ?? 0) + 81 + 2 * entryBytes.removed,
+      (ends[2] ?? 0) + 81 + entryBytes.fence,
     ];
-    for (let bit = 0; bit < (ends[2] ?? 0) * 8; bit += 1) {
+    for (let bit = 0; bit < (ends[3] ?? 0) * 8; bit += 1) {
       const at = Math.floor(bit / 8);
       const frame = ends.findIndex((end) => at < end);
       if (at >= (covered[frame] ?? 0)) continue;

@@ -23,6 +23,8 @@ export class FakeLogger {
   fence: Writer | undefined;
   isUp = true;
   isFull = false;
+  /** ... but new zones get what is kept for deletes. */
+  hasRoomForZones = false;
   #starts = 0;
 
   constructor(name: Uuid) {
@@ -54,7 +56,7 @@ export class FakeLogger {
     instance = this.zones.get(zone)?.instance ?? anyInstance,
   ): number | LoggerRefusalCode {
     if (this.isFenced({ epoch: owner, instance })) return 'fenced';
-    if (this.isFull) return 'device-full';
+    if (this.isFull && !(this.hasRoomForZones && offset === 0)) return 'device-full';
     const held = this.zones.get(zone) ?? { epoch: owner, instance, bytes: Buffer.alloc(0), restarted: false };
     if (held.restarted) return 'restarted';
     if (held.epoch !== owner || held.instance !== instance) return 'other-epoch';

@@ -57,6 +57,8 @@ export class Cluster {
   loseAnswer = false;
   /** The next transaction is told lost and is applied when the test says so. */
   delayTransaction = false;
+  /** Transactions fail, certainly not applied. */
+  coordinatorIsFull = false;
   delayed: (() => void)[] = [];
   nowMs = 1_000;
   #queue: Pending[] = [];
@@ -401,6 +403,7 @@ export class Cluster {
       this.event(gateway, { event: 'transacted', purpose, result: { kind: 'unknown' } });
       return;
     }
+    if (this.coordinatorIsFull) return this.event(gateway, { event: 'transacted', result: { kind: 'not-applied' } });
     const applied = apply();
     const lost = this.loseAnswer;
     this.loseAnswer = false;

@@ -12,49 +12,27 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../../base/errors.ts';
-import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
+import type { Epoch, Millis, Uuid } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
-import type { CatchUp, ShardEffect, ShardEvent, ShardSettings } from '../events.ts';
-import type { ShardState } from '../following/apply.ts';
+import type { CatchUp, ShardEffect, ShardEvent } from '../events.ts';
 import { advance, applyRecord } from '../following/apply.ts';
-import type { HeadKeeper } from '../head/head-keeper.ts';
-import type { Head, Owner } from '../head/metadata.ts';
+import type { Head } from '../head/metadata.ts';
 import { failingOf } from '../logger-fitness.ts';
-import type { Loggers } from '../loggers.ts';
-import type { Failure, ShardRead, ShardWrite, WriteResult } from '../requests.ts';
+import type { ShardRead, ShardWrite, WriteOperation, WriteResult } from '../requests.ts';
 import { resultOfRecord } from '../requests.ts';
 import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from './batch-builder.ts';
 import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
+import type { OwnerParts, OwnerStatus } from './owner-parts.ts';
 import { Pace } from './pace.ts';
 import { OwnerReads } from './reads.ts';
-import type { WriteQueue } from './write-queue.ts';
+import { failed, refused, refusedFull, refusedRead, refusedTooLarge } from './refusals.ts';
+import { Space } from './space.ts';
 import { ZoneChange } from './zone-change.ts';
 import type { Batch } from './zone-writer.ts';
 import { ZoneWriter } from './zone-writer.ts';
-
-export interface OwnerStatus {
-  readonly epoch: Epoch;
-  readonly zone: ZoneId;
-  readonly replicas: readonly Uuid[];
-  readonly committed: number;
-  readonly queued: number;
-  readonly changing: string | undefined;
-  readonly full: boolean;
-}
-
-/** What an owner shares with the shard that it belongs to. */
-export interface OwnerParts {
-  readonly state: ShardState;
-  readonly self: Owner;
-  readonly settings: ShardSettings;
-  readonly loggers: Loggers;
-  readonly keeper: HeadKeeper;
-  readonly queue: WriteQueue;
-  readonly effects: ShardEffect[];
-}
 
 type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
@@ -75,7 +53,7 @@ export class ShardOwner {
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
   #nowMs: Millis;
-  #fullUntilMs = 0;
+  readonly #space = new Space();
   #deposed = false;
 
   /** REQUIRES: `head` is the keeper's, its owner is this process, its open zone is empty and of the head's epoch. */
@@ -106,7 +84,7 @@ export class ShardOwner {
       committed: this.#zone.committed,
       queued: this.#parts.queue.count,
       changing: this.#change.reason,
-      full: this.#nowMs < this.#fullUntilMs,
+      full: this.#space.isFullFor('put', this.#nowMs),
     };
   }
 
@@ -120,10 +98,10 @@ export class ShardOwner {
 
   write(write: ShardWrite): void {
     const { queue, state } = this.#parts;
-    if (this.#nowMs < this.#fullUntilMs && write.operation === 'put') {
-      this.#refuseFull(write);
+    if (this.#space.isFullFor(write.operation, this.#nowMs)) {
+      this.#out(refusedFull(write));
     } else if (!fitsEmptyZone(recordBytesMax(write), this.#zone.alignment, state.zoneSize)) {
-      this.#refuseTooLarge(write);
+      this.#out(refusedTooLarge(write, state.zoneSize));
     } else if (!queue.push(write, this.#nowMs)) {
       this.#refuse(write, 'overloaded', `shard ${state.shard} has ${queue.count} writes waiting`);
     }
@@ -132,7 +110,7 @@ export class ShardOwner {
   read(read: ShardRead): void {
     if (this.#reads.add(read, this.#nowMs)) return;
     const message = `shard ${this.#parts.state.shard} has ${this.#reads.called} reads waiting`;
-    this.#out({ effect: 'fail-read', read, failure: failed('overloaded', message, 'not-applied') });
+    this.#out(refusedRead(read, 'overloaded', message));
   }
 
   /** Group commit: all that arrived in this turn goes out together. */
@@ -142,6 +120,7 @@ export class ShardOwner {
     this.#reads.send(this.#zone, nowMs);
     while (
       !this.#change.isClosing &&
+      !this.#space.isRefusing &&
       this.#parts.queue.count > 0 &&
       this.#zone.inFlight.length < this.#parts.settings.batchesInFlightMax
     ) {
@@ -154,7 +133,7 @@ export class ShardOwner {
 
   /** Freezes a zone that is to end, when nothing is in flight and the coordinator answers. */
   #endZone(): void {
-    if (!this.#change.isClosing || this.#zone.inFlight.length > 0) return;
+    if (!this.#change.isClosing || (this.#zone.inFlight.length > 0 && !this.#change.isForced)) return;
     if (this.#coordinator.isAnswering(this.#nowMs)) this.#change.closed(this.#zone.committed, this.#nowMs);
   }
 
@@ -195,7 +174,7 @@ export class ShardOwner {
         }
         // It was queued during the take-over, or for a zone of smaller alignment: no zone change would help it.
         queue.shift();
-        this.#refuseTooLarge(next);
+        this.#out(refusedTooLarge(next, state.zoneSize));
         continue;
       }
       queue.shift();
@@ -209,9 +188,16 @@ export class ShardOwner {
   // --- answers of loggers --------------------------------------------------------------------------------------------
 
   appended(logger: Uuid, zone: number, end: number): void {
-    if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
+    if (zone !== this.#zone.zone || this.#deposed) return;
+    // While frozen it is noted only: the change may turn out not to come.
     const tookMs = this.#zone.acknowledged(logger, end, this.#nowMs);
+    if (this.#isFrozen) return; // S6
     if (tookMs !== undefined) this.#pace.firstAnswered(tookMs);
+    this.#commitAcknowledged();
+    if (this.#space.isRefusing) this.#judgeSpace();
+  }
+
+  #commitAcknowledged(): void {
     for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted())
       this.#commit(batch);
     this.#reads.release(this.#zone);
@@ -254,14 +240,56 @@ export class ShardOwner {
   replicaFailed(logger: Uuid, zone: number, reason: LoggerRefusalCode | 'lost'): void {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') return this.depose('fenced by a logger');
-    const { loggers } = this.#parts;
-    loggers.failed(logger, failingOf(reason), this.#nowMs);
-    if (reason === 'device-full' && loggers.usable(this.#nowMs).length === 0)
-      this.#fullUntilMs = this.#nowMs + times.diskFullRetryMs;
+    if (this.#space.isRefusal(logger, reason)) return this.#refusedForSpace(logger);
+    this.#parts.loggers.failed(logger, failingOf(reason), this.#nowMs);
     // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
     // waits a moment.
     const delayMs = reason !== 'lost' && this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0;
     this.#change.freeze(`replica ${logger}: ${reason}`, this.#zone.committed, this.#nowMs, delayMs);
+  }
+
+  // --- want of space -------------------------------------------------------------------------------------------------
+
+  #refusedForSpace(logger: Uuid): void {
+    this.#parts.loggers.failed(logger, 'full', this.#nowMs);
+    this.#space.refused(logger);
+    if (!this.#isFrozen) this.#judgeSpace();
+  }
+
+  /** All replicas have answered what is in flight, and some had no space for it. */
+  #judgeSpace(): void {
+    const verdict = this.#space.verdict(this.#zone);
+    if (verdict === 'open' || verdict === 'enough') return;
+    const { loggers, settings } = this.#parts;
+    if (verdict === 'uneven' || loggers.notFull.length >= settings.minReplicas) {
+      const delayMs = this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0;
+      this.#change.leave('no space at all replicas', this.#zone.committed, this.#nowMs, delayMs);
+    } else this.#withdraw();
+  }
+
+  /** Nothing of what is in flight was written anywhere: puts are refused, the zone stays open, deletes go on. */
+  #withdraw(): void {
+    const { queue } = this.#parts;
+    const writes = this.#decider.takeBack(this.#zone.withdraw());
+    this.#space.forget();
+    const deletes = writes.filter(({ operation }) => operation === 'delete');
+    queue.unshift(writes);
+    if (deletes.length < writes.length) return this.#refuseForSpace('put');
+    // Not even deletes found room: a new zone may get space that is kept for them, where an old one's place has none.
+    if (this.#zone.length === 0 || this.#change.isClosing) return this.#refuseForSpace('delete');
+    this.#space.noneFor('put', this.#nowMs);
+    this.#change.leave('no space for deletes', this.#zone.committed, this.#nowMs, 0);
+  }
+
+  /** Refuses what waits, and for a while what comes: puts, or deletes as well. */
+  #refuseForSpace(operation: WriteOperation): void {
+    this.#space.noneFor(operation, this.#nowMs);
+    this.#refuseWaiting();
+  }
+
+  #refuseWaiting(): void {
+    const isRefused = (write: ShardWrite): boolean => this.#space.isFullFor(write.operation, this.#nowMs);
+    for (const write of this.#parts.queue.removeAll(isRefused)) this.#out(refusedFull(write));
   }
 
   loggerDown(logger: Uuid): void {
@@ -279,8 +307,16 @@ export class ShardOwner {
     if (kind !== 'not-applied' || this.#deposed) return void keeper.transacted();
     this.#coordinator.failed(this.#nowMs);
     if (!keeper.failed()) return;
-    if (this.#change.failed()) this.#reads.again(this.#zone, this.#nowMs);
+    if (this.#change.failed()) this.#goOn();
     else this.#change.retry(this.#nowMs);
+  }
+
+  /** The change can't come any more: what was acknowledged meanwhile is committed, and reads go on. */
+  #goOn(): void {
+    this.#commitAcknowledged();
+    this.#reads.again(this.#zone, this.#nowMs);
+    // Without another zone nothing finds space.
+    if (this.#space.isRefusing || this.#space.isFullFor('put', this.#nowMs)) this.#refuseForSpace('delete');
   }
 
   /** Answer of the coordinator to the question whether it answers. */
@@ -324,13 +360,14 @@ export class ShardOwner {
     const again = this.#decider.takeBack(old.inFlight);
     this.#out({ effect: 'finish', zone: old.zone, length: sealedLength, loggers: old.replicas });
     this.#zone = this.#openZone(head);
+    // Refused while the zone was left for it: what goes again may find space at others, and deletes in a new zone.
+    this.#space.forget();
     advance(state, head.openZone.zone, 0, state.shardTimeMs);
     queue.unshift(again);
     const { zone, replicas } = head.openZone;
     this.#note('info', 'zone changed', { zone, replicas: replicas.length, reason });
     this.#reads.again(this.#zone, this.#nowMs);
-    if (this.#nowMs < this.#fullUntilMs)
-      for (const write of queue.removeAll(({ operation }) => operation === 'put')) this.#refuseFull(write);
+    this.#refuseWaiting();
   }
 
   // --- time ----------------------------------------------------------------------------------------------------------
@@ -413,10 +450,7 @@ export class ShardOwner {
     const [oldest] = this.#zone.inFlight;
     if (oldest === undefined || this.#nowMs - oldest.sentMs < loggerTimeoutMs) return;
     const message = `the shard's replicas did not answer for ${requestTimeoutMs} ms`;
-    const late = this.#zone.inFlight
-      .flatMap(({ writes }) => writes.flatMap((write) => [write, ...(write.repetitions ?? [])]))
-      .filter((write) => write.arrivedMs < before && !write.isAnswered);
-    for (const write of late) this.#refuse(write, 'unavailable', message, 'unknown');
+    for (const write of this.#zone.waitingSince(before)) this.#refuse(write, 'unavailable', message, 'unknown');
   }
 
   /**
@@ -462,17 +496,8 @@ export class ShardOwner {
     this.#note('warn', 'deposed', { epoch: this.#epoch, reason });
   }
 
-  #refuseFull(write: ShardWrite): void {
-    this.#refuse(write, 'disk-full', 'no logger has space left; delete keys or enlarge the devices');
-  }
-
-  #refuseTooLarge(write: ShardWrite): void {
-    const message = `a record of this cluster fits one zone of ${this.#parts.state.zoneSize} bytes`;
-    this.#refuse(write, 'value-too-large', message);
-  }
-
   #refuse(write: ShardWrite, code: ErrorCode, message: string, outcome: Outcome = 'not-applied'): void {
-    this.#out({ effect: 'answer-write', write, result: failed(code, message, outcome) });
+    this.#out(refused(write, failed(code, message, outcome)));
   }
 
   #note(level: 'info' | 'warn', text: string, fields: Readonly<Record<string, string | number>>): void {
@@ -482,8 +507,4 @@ export class ShardOwner {
   #out(effect: ShardEffect): void {
     this.#parts.effects.push(effect);
   }
-}
-
-function failed(code: ErrorCode, message: string, outcome: Outcome): Failure {
-  return { kind: 'failed', code, message, outcome };
 }

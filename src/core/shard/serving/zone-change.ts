@@ -24,8 +24,8 @@ import type { Loggers } from '../loggers.ts';
 
 type Phase =
   | { readonly kind: 'serving' }
-  /** `isOptional`: the zone could be written on. */
-  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean }
+  /** `isOptional`: the zone could be written on. `isForced`: what is in flight may never commit. */
+  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean; readonly isForced: boolean }
   | {
       readonly kind: 'frozen';
       readonly reason: string;
@@ -59,6 +59,11 @@ export class ZoneChange {
     return this.#phase.kind === 'closing';
   }
 
+  /** What is in flight is not waited for. */
+  get isForced(): boolean {
+    return this.#phase.kind === 'closing' && this.#phase.isForced;
+  }
+
   get isFrozen(): boolean {
     return this.#phase.kind === 'frozen';
   }
@@ -70,7 +75,7 @@ export class ZoneChange {
 
   /** The zone ends when what is in flight has committed. `isOptional`: it could be written on. */
   close(reason: string, isOptional = false): void {
-    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason, isOptional };
+    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason, isOptional, isForced: false };
   }
 
   /** The coordinator does not answer: what could be left undone is. */
@@ -102,6 +107,11 @@ export class ZoneChange {
    */
   freeze(reason: string, length: number, nowMs: Millis, delayMs = 0): void {
     this.#freeze(reason, length, nowMs, delayMs, undefined);
+  }
+
+  /** The same for want of space: as long as the coordinator can't take the change, reads go on in the zone. */
+  leave(reason: string, length: number, nowMs: Millis, delayMs: number): void {
+    this.#freeze(reason, length, nowMs, delayMs, { kind: 'closing', reason, isOptional: false, isForced: true });
   }
 
   #freeze(reason: string, length: number, nowMs: Millis, delayMs: number, before: Phase | undefined): void {

@@ -116,6 +116,29 @@ export class ZoneWriter {
     return batch;
   }
 
+  /** How many of the batches in flight the replica has. */
+  acknowledgedOf(logger: Uuid): number {
+    const end = this.#acknowledged[this.replicas.indexOf(logger)] ?? 0;
+    return this.inFlight.filter((batch) => batch.end <= end).length;
+  }
+
+  /** All that is in flight, none of which any replica has: it was never sent. */
+  withdraw(): readonly Batch[] {
+    assert(
+      this.#acknowledged.every((end) => end <= this.committed),
+      'S5 what a replica has is not withdrawn',
+    );
+    this.length = this.inFlight[0]?.appendOffset ?? this.length;
+    return this.inFlight.splice(0);
+  }
+
+  /** Writes in flight, and their repetitions, that arrived before `beforeMs` and were not answered. */
+  waitingSince(beforeMs: number): ShardWrite[] {
+    return this.inFlight
+      .flatMap(({ writes }) => writes.flatMap((write) => [write, ...(write.repetitions ?? [])]))
+      .filter((write) => write.arrivedMs < beforeMs && !write.isAnswered);
+  }
+
   /** S7: every confirmation up to this number has been given by all replicas. */
   get confirmedByAll(): number {
     return Math.min(...this.#confirmed);

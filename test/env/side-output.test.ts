@@ -85,7 +85,7 @@ test('a reader that takes nothing delays nobody; what waits is bounded, the rest
   const reader = fs.openSync(file, O_RDWR | O_NONBLOCK);
   context.after(() => fs.closeSync(reader));
   const output = outputOn(context, file, O_WRONLY);
-  const line = `${'x'.repeat(1023)}\n`;
+  const line = `${'x'.repeat(32 * 1024 - 1)}\n`;
   const count = sideOutputLimits.queuedBytesMax / line.length;
   for (let index = 0; index < 2 * count; index += 1) output.write(line);
   const start = performance.now();

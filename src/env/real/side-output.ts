@@ -25,7 +25,7 @@ export const sideOutputLimits = {
   fullRetryMs: 50,
   /** Time after which a lost line's count is tried again when no other line comes, ms. */
   retryMs: 2_000,
-  /** Time that `flush`, so the end of the process, waits for a reader, ms. */
+  /** Time that `flush`, so the end of the process, waits for a reader that takes nothing, ms. */
   flushMs: 500,
 } as const;
 
@@ -56,6 +56,8 @@ export class SideOutput {
   /** Bytes of the first item that are written. */
   #offset = 0;
   #isWriting = false;
+  /** Writes that succeeded, or failed for good. */
+  #steps = 0;
   /** Set while a full pipe is waited for. */
   #fullTimer: Timer | undefined;
   #lostTimer: Timer | undefined;
@@ -92,14 +94,17 @@ export class SideOutput {
     this.#pump();
   }
 
-  /** Writes, and waits until this and all before it is written or lost, but `flushMs` at most. */
+  /** Writes, and waits until this and all before it is written or lost, or nothing of it was for `flushMs`. */
   async flush(chunk: string | Uint8Array = ''): Promise<void> {
     if (chunk.length > 0) this.writeBytes(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
-    if (this.#queue.length === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#onIdle.push(resolve);
-      this.#clock.after(sideOutputLimits.flushMs, resolve);
-    });
+    while (this.#queue.length > 0) {
+      const before = this.#steps;
+      await new Promise<void>((resolve) => {
+        this.#onIdle.push(resolve);
+        this.#clock.after(sideOutputLimits.flushMs, resolve);
+      });
+      if (this.#steps === before) return;
+    }
   }
 
   /** A write is under way in its thread. After `flush`: it hangs there. */
@@ -141,6 +146,7 @@ export class SideOutput {
       this.#isTorn = true;
       return;
     }
+    this.#steps += 1;
     this.#lost = 0;
     this.#isTorn = false;
     this.#offset += written;
@@ -155,6 +161,7 @@ export class SideOutput {
       });
       return;
     }
+    this.#steps += 1;
     this.#isTorn ||= this.#offset > 0;
     this.#lost += item.lines + item.lost;
     this.#shift(item);

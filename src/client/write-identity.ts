@@ -1,7 +1,7 @@
 /**
- * Identity of this client's writes (S15): the client id that a gateway gave, and the windows of numbers under it, one for
- * each shard. A
- * write keeps what it was given through all its copies, also when the client gets another id meanwhile.
+ * Identity of this client's writes (S15): the client id that a gateway gave, and the windows of numbers under it, one
+ * for each shard. A write keeps what it was given through all its copies, also when the client gets another id
+ * meanwhile.
  *
  * At most one gateway is asked for an id at a time, and seldom. Sending and repeating writes is not done here.
  */

@@ -58,7 +58,7 @@ export class Delays {
     const { zone } = asked;
     if (asked.effect === 'confirm')
       return this.#cluster.event(0, { event: 'confirmed', logger, zone, number: asked.number });
-    const end = held.append(zone, asked.epoch, asked.offset, asked.bytes);
+    const end = held.append(zone, asked.epoch, asked.offset, asked.bytes, asked.instance);
     if (typeof end === 'number') return this.#cluster.event(0, { event: 'appended', logger, zone, end });
     this.#cluster.event(0, { event: 'append-failed', logger, zone, reason: { kind: 'refused', code: end } });
   }

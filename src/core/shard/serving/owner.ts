@@ -299,8 +299,8 @@ export class ShardOwner {
   // --- the head ------------------------------------------------------------------------------------------------------
 
   /**
-   * The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). But for one: what was
-   * certainly not applied is none, and where the zone could be left for no other reason reads go on.
+   * The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). But for one: what
+   * was certainly not applied is none, and where the zone could be left for no other reason reads go on.
    */
   transacted(kind: TransactionKind): void {
     const { keeper } = this.#parts;

@@ -25,6 +25,7 @@ import {
 } from '../core/logger/metadata-format.ts';
 import type { LoggerDevice, ZonedDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
+import { readDespiteDamage } from './readable.ts';
 
 export interface LoggerIdentity {
   readonly cluster: Uuid;
@@ -109,7 +110,8 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
   const length = report.state === 'empty' ? 0 : Math.min(report.writePointer, device.geometry.zoneCapacity);
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < length; at += readBytes)
-    pieces.push(await device.read(zone, at, Math.min(readBytes, length - at)));
+    // What cannot be read counts as damage, which is of no importance where nothing lies.
+    pieces.push(await readDespiteDamage(device, zone, at, Math.min(readBytes, length - at), () => undefined));
   return Buffer.concat(pieces);
 }
 

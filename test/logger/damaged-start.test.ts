@@ -125,3 +125,13 @@ test('a bad sector in an open zone makes its tail doubtful; finished zones are s
   const answer = await answerTo(at, { kind: 'seal', at: { ...writer.place, ...testWriter(2) } });
   assert.ok(answer.kind === 'sealed' && 'length' in answer.answer && answer.answer.doubtful, JSON.stringify(answer));
 });
+
+test('a bad sector in the metadata log is damage where a frame lies, and nothing where none does', async () => {
+  const beyond = await withZone(17, 3);
+  beyond.at.disk.spoil(devicePath, (await lastFrame(beyond.at)) + 4096 * 2, 512);
+  await beyond.at.boot(512);
+  assert.equal(beyond.at.store.report(undefined).length, 1);
+  const within = await withZone(19, 3);
+  within.at.disk.spoil(devicePath, await lastFrame(within.at), 512);
+  await assert.rejects(within.at.boot(512), { code: 'data-damaged' });
+});

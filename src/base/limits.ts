@@ -58,6 +58,9 @@ export const limits = {
   clientIdMax: 2 ** 48 - 1,
   requestNumberMax: 2 ** 48 - 1,
 
+  /** Zones in one answer of a gateway. */
+  zonesListedMax: 4_096,
+
   /** Items of one request to a logger. */
   appendItemsMax: 1_024,
   readItemsMax: 4_096,

@@ -132,7 +132,7 @@ async function open(
 
 /** Who is told of what. */
 function wire({ log }: GatewayWorld, { store, loggers, runner, loader }: Inside): void {
-  const reconciler = new Reconciler(store, loggers);
+  const reconciler = new Reconciler(store, loggers, log);
   runner.start(() => loader.roleChanged());
   loggers.start({
     dispatch: (shard, event) => runner.dispatch(shard, event),
@@ -191,7 +191,7 @@ class Gateway implements GatewayNode {
     const leased = new LeasedIds(this.#world.coordinator, store);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
-    const greeting = new Greeting({ ...place, clientIds, map, status: () => this.status() });
+    const greeting = new Greeting({ ...place, clientIds, map, store, status: () => this.status() });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
     const peers = { ...own, greeting, runner, store, self: { cluster: cluster.cluster, ...self } };
     this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));

@@ -9,7 +9,7 @@ import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../src/base/ids.ts';
+import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid, zoneId } from '../src/base/ids.ts';
 import { silent } from '../src/base/log.ts';
 import type { ZonePlace } from '../src/codec/log-format.ts';
 import { batchLayout, finishBatch } from '../src/codec/log-batch.ts';
@@ -108,7 +108,7 @@ class Appender {
     const place = this.#place;
     if (place === undefined) throw new Error('no zone');
     const offset = this.#offset - bytes.length;
-    this.#client.append([{ shard: this.#shard, zone: place.zone, epoch: place.epoch, offset, bytes }], (answer) => {
+    this.#client.append([{ ...place, offset, bytes }], (answer) => {
       const item = answer.kind === 'ok' ? answer.value[0] : answer;
       if (item?.kind !== 'ok') throw new Error(`an append was answered ${JSON.stringify(item)}`);
       onDone();
@@ -119,7 +119,13 @@ class Appender {
     if (this.#offset + this.#value.length + 8 * KIB > zoneSize) {
       this.#zone += 1;
       this.#offset = 0;
-      this.#place = { cluster, shard: this.#shard, zone: zoneId(this.#zone), epoch: epoch(1) };
+      this.#place = {
+        cluster,
+        shard: this.#shard,
+        zone: zoneId(this.#zone),
+        epoch: epoch(1),
+        instance: instanceId('0'.repeat(16)),
+      };
       this.#seed = zoneSeed(this.#place);
     }
     const place = this.#place;

@@ -12,6 +12,7 @@ if (source === undefined) {
   console.error('usage: node scripts/run.mjs SOURCE.ts [arguments]');
   process.exit(2);
 }
+const parent = process.ppid;
 try {
   await ensureBuilt();
 } catch (error) {
@@ -19,6 +20,8 @@ try {
   console.error(error.message);
   process.exit(1);
 }
+// npm was ended during the build: nobody waits for the program any more.
+if (process.env.npm_lifecycle_event !== undefined && process.ppid !== parent) process.exit(1);
 const compiled = join(root, 'dist', source.replace(/\.ts$/, '.js'));
 if (!existsSync(compiled)) {
   console.error(`there is no program ${source}`);

@@ -85,7 +85,7 @@ export class Inspection {
     for (const shard of this.#metadata.shards) {
       const zones: ZoneToCheck[] = this.#metadata
         .zones(shard)
-        .map((zone) => ({ ...placeOf(record.cluster, shard, zone.zone, zone.epoch), ...zone, isOpen: false }));
+        .map((zone) => ({ ...placeOf(record.cluster, shard, zone), ...zone, isOpen: false }));
       const head = this.#metadata.head(shard);
       const committed = Math.max(
         0,
@@ -101,7 +101,7 @@ export class Inspection {
       );
       if (head !== undefined && committed > 0) {
         zones.push({
-          ...placeOf(record.cluster, shard, head.openZone.zone, head.openZone.epoch),
+          ...placeOf(record.cluster, shard, head.openZone),
           length: committed,
           replicas: head.openZone.replicas,
           isOpen: true,

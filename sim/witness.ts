@@ -2,6 +2,7 @@
  * Witness of what loggers are asked and what they answer, seen through the trace of their shell: they must stand by it
  * (check/loggers.ts).
  */
+import type { FillItem } from '../src/codec/logger-protocol.ts';
 import type { MachineAnswer, MachineEvent } from '../src/core/logger/machine-events.ts';
 import type { LoggerTrace, TracedMachine } from '../src/core/logger/trace.ts';
 import type { LoggerPromises, ZoneCopy } from './check/loggers.ts';
@@ -26,7 +27,7 @@ export function witness(promises: LoggerPromises): LoggerTrace {
 interface Asked {
   readonly shard: number;
   readonly zone: number;
-  /** End of an append, epoch of a seal; else 0. */
+  /** End of an append or a Fill, epoch of a seal or a Fill; else 0. */
   readonly end: number;
   readonly epoch: number;
 }
@@ -60,10 +61,20 @@ class LoggerWitness {
         });
         return;
       case 'seal':
-        this.#asked.set(event.ticket, { shard: event.shard, zone: event.zone, end: 0, epoch: event.epoch });
+        this.#asked.set(event.ticket, { shard: event.at.shard, zone: event.at.zone, end: 0, epoch: event.at.epoch });
+        return;
+      case 'fill':
+        this.#asked.set(event.ticket, {
+          shard: event.item.shard,
+          zone: event.item.zone,
+          end: event.item.offset + event.item.bytes.length,
+          epoch: event.item.by.epoch,
+        });
+        this.#filling(event.item);
         return;
       case 'written':
         if (event.write.item.offset === 0) this.#created(event.write.item);
+        if (event.write.fills) this.#filling(event.write.item);
         return;
       case 'finish': {
         const found = this.#copy(event.shard, event.zone);
@@ -82,11 +93,19 @@ class LoggerWitness {
     const asked = this.#asked.get(ticket);
     if (asked === undefined) return;
     this.#asked.delete(ticket);
-    const found =
-      answer.kind === 'appended' || answer.kind === 'sealed' ? this.#copy(asked.shard, asked.zone) : undefined;
+    const isPromise = answer.kind === 'appended' || answer.kind === 'sealed' || answer.kind === 'filled';
+    const found = isPromise ? this.#copy(asked.shard, asked.zone) : undefined;
     if (found === undefined) return;
     if (answer.kind === 'appended') this.#promises.appended(found.copy, asked.end, found.isOwn);
-    else if (answer.kind === 'sealed') this.#promises.sealed(found.copy, answer.answer.length, asked.epoch);
+    else if (answer.kind === 'filled') this.#promises.filled(found.copy, answer.length);
+    // A new owner asks about its own first zone for what else is known, and appends before the last has answered.
+    else if (answer.kind === 'sealed' && 'length' in answer.answer && this.#epochOf(asked) < asked.epoch)
+      this.#promises.sealed(found.copy, answer.answer.length, asked.epoch);
+  }
+
+  #filling({ shard, zone, offset, bytes }: Pick<FillItem, 'shard' | 'zone' | 'offset' | 'bytes'>): void {
+    const found = this.#copy(shard, zone);
+    if (found !== undefined) this.#promises.filling(found.copy, offset + bytes.length);
   }
 
   #created({ shard, zone }: Pick<Asked, 'shard' | 'zone'>): void {
@@ -108,8 +127,15 @@ class LoggerWitness {
   }
 
   #copyId(shard: number, zone: number): string | undefined {
-    return this.#machine.report(undefined, () => 0).find((status) => status.shard === shard && status.zone === zone)
-      ?.copyId;
+    return this.#status({ shard, zone })?.copyId;
+  }
+
+  #epochOf(asked: Asked): number {
+    return this.#status(asked)?.epoch ?? 0;
+  }
+
+  #status({ shard, zone }: Pick<Asked, 'shard' | 'zone'>): ReturnType<TracedMachine['report']>[number] | undefined {
+    return this.#machine.report(undefined, () => 0).find((status) => status.shard === shard && status.zone === zone);
   }
 }
 

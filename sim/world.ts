@@ -330,6 +330,7 @@ function gatedFile(file: File, gate: Gate, { onSync, onSyncFailed }: OnSyncs): F
 
 /** A client of the coordinator that dies with its process; requests that it sent may still arrive. */
 class GatedCoordinator implements Coordinator {
+  readonly source = "the simulation's coordinator";
   readonly #coordinator: Coordinator;
   readonly #gate: Gate;
   readonly #onTransact: (() => void) | undefined;

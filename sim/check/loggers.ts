@@ -1,8 +1,8 @@
 /**
  * Promises of a logger about its copy of a zone, which it must keep through restarts and power losses (S3): an
  * acknowledged append is below the length of every seal it answers, earlier or later; two seals of one copy are
- * answered with one length; a copy that a restart found takes no append; the fence of an answered seal stands. Only an
- * order to finish the zone makes the copy shorter: it says what the metadata holds.
+ * answered with one length, unless a Fill came between; a copy that a restart found takes no append; the fence of an
+ * answered seal stands. Only an order to finish the zone makes the copy shorter: it says what the metadata holds.
  */
 import { Violation } from './violation.ts';
 
@@ -16,6 +16,8 @@ export interface ZoneCopy {
   acknowledged: number;
   /** Length that seals were answered with. */
   sealed: number | undefined;
+  /** End of the furthest Fill that was asked for. */
+  fillEnd: number;
   /** The highest epoch whose seal was answered. */
   fence: number;
   finished: boolean;
@@ -30,7 +32,16 @@ export class LoggerPromises {
   }
 
   created(shard: number, zone: number, copyId: string): ZoneCopy {
-    const copy: ZoneCopy = { shard, zone, copyId, acknowledged: 0, sealed: undefined, fence: 0, finished: false };
+    const copy: ZoneCopy = {
+      shard,
+      zone,
+      copyId,
+      acknowledged: 0,
+      sealed: undefined,
+      fillEnd: 0,
+      fence: 0,
+      finished: false,
+    };
     this.#copies.set(copyId, copy);
     return copy;
   }
@@ -60,10 +71,22 @@ export class LoggerPromises {
 
   sealed(copy: ZoneCopy, length: number, epoch: number): void {
     copy.fence = Math.max(copy.fence, epoch);
-    if (copy.sealed !== undefined && copy.sealed !== length && !copy.finished)
+    const grew = copy.sealed !== undefined && copy.sealed < length && length <= copy.fillEnd;
+    if (copy.sealed !== undefined && copy.sealed !== length && !grew && !copy.finished)
       this.#violated(copy, `seals were answered with ${copy.sealed} and with ${length}`);
     copy.sealed = length;
     this.#compare(copy, length);
+  }
+
+  /** It may be carried out, in part too, whatever becomes of its answer. */
+  filling(copy: ZoneCopy, end: number): void {
+    copy.fillEnd = Math.max(copy.fillEnd, end);
+  }
+
+  /** S19: bytes up to `length` are promised like an acknowledged append. */
+  filled(copy: ZoneCopy, length: number): void {
+    copy.acknowledged = Math.max(copy.acknowledged, length);
+    copy.sealed = copy.sealed === undefined ? undefined : Math.max(copy.sealed, length);
   }
 
   finished(copy: ZoneCopy): void {

@@ -4,7 +4,7 @@
  * that appear twice (S15).
  */
 import { asBuffer } from '../../src/base/bytes.ts';
-import type { Uuid, ZoneId } from '../../src/base/ids.ts';
+import type { Uuid } from '../../src/base/ids.ts';
 import { epoch, lbaOf, shardId, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { ZonePlace } from '../../src/codec/log-format.ts';
@@ -51,6 +51,7 @@ export class CommittedLog {
   /** Zones of one shard in their order. @throws Violation */
   async read(zones: readonly ZoneToCheck[], readZone: ReadZone): Promise<void> {
     for (const zone of zones) {
+      if (zone.length === 0) continue; // Cut to nothing.
       const copies: { readonly logger: Uuid; readonly bytes: Uint8Array }[] = [];
       for (const logger of zone.replicas) copies.push({ logger, bytes: await readZone(logger, zone) });
       const [first, ...others] = copies;
@@ -205,6 +206,10 @@ export function piecesOf(length: number): { readonly offset: number; readonly le
   return pieces;
 }
 
-export function placeOf(cluster: Uuid, shard: number, zone: ZoneId, epoch: ZonePlace['epoch']): ZonePlace {
-  return { cluster, shard: shardId(shard), zone, epoch };
+export function placeOf(
+  cluster: Uuid,
+  shard: number,
+  { zone, epoch, instance }: Pick<ZonePlace, 'zone' | 'epoch' | 'instance'>,
+): ZonePlace {
+  return { cluster, shard: shardId(shard), zone, epoch, instance };
 }

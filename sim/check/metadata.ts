@@ -143,7 +143,7 @@ export class MetadataWatch {
         `S8 ${where}: zone ${zone.zone} is sealed but was not the open one`,
       );
       must(
-        zone.epoch === old.epoch && zone.length > 0 && zone.replicas.length > 0,
+        zone.epoch === old.epoch && (zone.length > 0 || zone.doubt === 'cut') && zone.replicas.length > 0,
         `S10 ${where}: zone ${zone.zone} is sealed as ${JSON.stringify(zone)}`,
       );
       must(

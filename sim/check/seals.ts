@@ -1,12 +1,13 @@
 /**
- * Watches take-overs from outside (S9, promise 2): after one with k sound answers to its seals, the zone must survive
- * the loss of k - 1 of the loggers that gave them. So each of them stands in the list that the take-over wants
- * recorded.
+ * Watches take-overs from outside (S9, S10, S19): no copy that answered soundly is longer than the recorded length; who
+ * answered soundly that it holds all of it is listed; and nobody is listed who has neither answered so nor answered the
+ * Fill that completed its copy.
  */
 import type { ShardId, Uuid } from '../../src/base/ids.ts';
 import { zoneId } from '../../src/base/ids.ts';
 import type { SealAnswer } from '../../src/codec/logger-protocol.ts';
 import type { ShardEffect, ShardEvent } from '../../src/core/shard/events.ts';
+import type { SealedZone } from '../../src/core/shard/head/metadata.ts';
 import { decodeSealedZone, zoneKey } from '../../src/core/shard/head/metadata.ts';
 import type { Shard } from '../../src/core/shard/shard.ts';
 import type { ShardTrace } from '../../src/core/shard/trace.ts';
@@ -41,6 +42,8 @@ export class SealWatch {
   #zone = 0;
   #epoch = 0;
   readonly #answers = new Map<Uuid, SealAnswer>();
+  /** Intact lengths that Fills were answered with. */
+  readonly #filled = new Map<Uuid, number>();
   /** Loggers that answered, but did not give the tail when it was read. */
   readonly #unsound = new Set<string>();
 
@@ -51,9 +54,18 @@ export class SealWatch {
 
   before(event: ShardEvent): void {
     if (this.#mayBeginAnew(event)) this.#forget();
+    if (event.event === 'filled') {
+      if (event.zone !== this.#zone || event.epoch !== this.#epoch || event.answer.kind !== 'filled') return;
+      this.#filled.set(event.logger, event.answer.length);
+    }
     if (event.event !== 'sealed' || !('length' in event.answer)) return;
-    if (event.zone !== this.#zone || event.epoch !== this.#epoch || this.#shard.status.step !== 'sealing') return;
+    if (event.zone !== this.#zone || event.epoch !== this.#epoch || !this.#isSealing) return;
     this.#answers.set(event.logger, event.answer);
+  }
+
+  get #isSealing(): boolean {
+    const { step } = this.#shard.status;
+    return step === 'sealing' || step === 'testimony-check';
   }
 
   /**
@@ -68,6 +80,7 @@ export class SealWatch {
 
   #forget(): void {
     this.#answers.clear();
+    this.#filled.clear();
     this.#unsound.clear();
   }
 
@@ -88,20 +101,29 @@ export class SealWatch {
   }
 
   #closing({ writes }: Extract<ShardEffect, { effect: 'transact' }>): void {
+    for (const { key, value } of writes)
+      if (value !== undefined && key === zoneKey(this.#shard.state.shard, zoneId(this.#zone)))
+        this.#judge(decodeSealedZone(value));
+  }
+
+  #judge({ replicas, former, length }: SealedZone): void {
     const seen = Math.max(0, ...[...this.#answers.values()].map((answer) => answer.seen));
-    for (const { key, value } of writes) {
-      if (value === undefined || key !== zoneKey(this.#shard.state.shard, zoneId(this.#zone))) continue;
-      const { replicas, length } = decodeSealedZone(value);
-      for (const [logger, answer] of this.#answers) {
-        const isSound = !answer.doubtful && answer.length >= seen && !this.#unsound.has(logger);
-        if (!isSound || replicas.includes(logger)) continue;
-        const where = `shard ${this.#shard.state.shard} zone ${this.#zone}`;
-        this.#onViolation(
-          new Violation(
-            `S9 ${where}: sealed at ${length} without logger ${logger}, which answered soundly that it holds ${answer.length}`,
-          ),
-        );
-      }
+    for (const logger of [...replicas, ...former]) {
+      const answer = this.#answers.get(logger);
+      const held = answer === undefined || this.#unsound.has(logger) ? undefined : answer.length;
+      const isSound = answer !== undefined && !answer.doubtful && answer.length >= seen;
+      const isListed = replicas.includes(logger);
+      if (held !== undefined && held > length)
+        this.#violated(`S9 sealed at ${length}, below the ${held} bytes that logger ${logger} holds`);
+      if (held !== undefined && isSound && held >= length && !isListed)
+        this.#violated(`S9 sealed at ${length} without logger ${logger}, which answered soundly that it holds ${held}`);
+      const has = Math.max(answer?.length ?? 0, this.#filled.get(logger) ?? 0);
+      if (isListed && has < length)
+        this.#violated(`S10 sealed at ${length} on logger ${logger}, which holds ${has} and was not completed`);
     }
+  }
+
+  #violated(what: string): void {
+    this.#onViolation(new Violation(`shard ${this.#shard.state.shard} zone ${this.#zone}: ${what}`));
   }
 }

@@ -76,8 +76,11 @@ class LateAppends implements FaultActor<LateAppendsPlan> {
     };
   }
 
-  #sent(shard: ShardId, { zone, epoch, offset, bytes, loggers }: Extract<ShardEffect, { effect: 'append' }>): void {
-    const item: AppendItem = { shard, zone, epoch, offset, bytes: bytes.slice() };
+  #sent(
+    shard: ShardId,
+    { zone, epoch, instance, offset, bytes, loggers }: Extract<ShardEffect, { effect: 'append' }>,
+  ): void {
+    const item: AppendItem = { shard, zone, epoch, instance, offset, bytes: bytes.slice() };
     for (const logger of loggers) {
       let kept = this.#kept.get(logger);
       if (kept === undefined) this.#kept.set(logger, (kept = []));

@@ -60,13 +60,22 @@ export const errorTable = {
   },
   'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
   'data-damaged': { meaning: 'a data folder is damaged beyond what replicas can heal', retryable: false },
+  'metadata-regressed': {
+    meaning: 'the loggers know more of the shard than the coordinator: its file is an older one',
+    retryable: false,
+  },
   'settings-differ': {
     meaning: 'a setting that never changes differs from what the cluster was created with',
     retryable: false,
   },
   'device-failed': { meaning: 'a write or sync of the device failed (S17)', retryable: false },
   'coordinator-unavailable': { meaning: 'the coordinator did not answer', retryable: true },
+  'coordinator-missing': {
+    meaning: "there is data of a cluster, but the coordinator's file, or the cluster in it, is gone",
+    retryable: false,
+  },
   'trace-invalid': { meaning: 'a line of a trace is neither PUT key value, GET key nor DEL key', retryable: false },
+  'output-failed': { meaning: 'standard output takes nothing more', retryable: false },
   'verify-failed': { meaning: 'what was read is not what was written', retryable: false },
 } as const satisfies Readonly<Record<string, Row>>;
 

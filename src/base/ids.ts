@@ -55,10 +55,14 @@ export function uuid(value: string): Uuid {
   return value as Uuid;
 }
 
+export function isInstanceId(value: string): value is InstanceId {
+  return /^[0-9a-f]{16}$/.test(value);
+}
+
 /** @throws RangeError when it isn't 16 lower-case hexadecimal digits. */
 export function instanceId(value: string): InstanceId {
-  if (!/^[0-9a-f]{16}$/.test(value)) throw new RangeError(`an instance id has 16 hexadecimal digits, got '${value}'`);
-  return value as InstanceId;
+  if (!isInstanceId(value)) throw new RangeError(`an instance id has 16 hexadecimal digits, got '${value}'`);
+  return value;
 }
 
 /** The address of `offset` in `zone` of a log whose zones have `zoneSize` bytes. */

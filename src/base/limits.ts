@@ -60,6 +60,8 @@ export const limits = {
 
   /** Zones in one answer of a gateway. */
   zonesListedMax: 4_096,
+  /** Zones of a shard that the answer to a seal tells of, the newest ones (S20). */
+  knownZonesMax: 512,
 
   /** Items of one request to a logger. */
   appendItemsMax: 1_024,
@@ -67,6 +69,9 @@ export const limits = {
   readBytesMax: 18 * MIB,
   /** Log behind a taker's watermark that is kept between reading and applying it; a longer tail is read twice. */
   tailKeptBytesMax: 32 * MIB,
+  /** What a shorter copy may lack to be completed before a zone's length is recorded (S19), and the pieces of it. */
+  fillBytesMax: 24 * MIB,
+  fillPieceBytes: 8 * MIB,
 
   connectionsMax: 10_000,
   /** Descriptors that clients leave to the node itself: a quarter of all, within these bounds, at most half. */
@@ -81,5 +86,7 @@ export const limits = {
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesMax, 'a value fits a frame');
 assert(limits.readBytesMax + 64 * KIB < limits.frameBytesMax, 'the answer of a read fits a frame');
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.readBytesMax, 'a record fits a read');
+assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.fillBytesMax, 'a record fits what is filled');
+assert(limits.fillPieceBytes < limits.frameBytesMax, 'a piece of a Fill fits a frame');
 assert(limits.outputBytesPause < limits.outputBytesMax, 'pausing comes before closing');
 assert(limits.frameBytesMax < limits.outputBytesPause, 'one frame never closes a connection');

@@ -76,6 +76,14 @@ export const clusterSettings = {
     unit: 'ms',
     meaning: 'a logger that owes answers and makes no progress for so long is taken for failed',
   },
+  firstHandWaitMs: {
+    min: 0,
+    max: 86_400_000,
+    default: 30_000,
+    unit: 'ms',
+    meaning:
+      'when all copies that answer a take-over are of loggers that restarted, it waits so long for the others; 0: for ever',
+  },
   'device.capacityBytes': {
     min: 16 * MIB,
     max: 256 * TIB,
@@ -180,6 +188,13 @@ export const nodeSettings = {
     default: 3_000,
     unit: 'ms',
     meaning: '... and so long when not all replicas are connected (a cold start)',
+  },
+  'shard.fillWaitMs': {
+    min: 0,
+    max: 60_000,
+    default: 2_000,
+    unit: 'ms',
+    meaning: 'a take-over completes shorter copies within so long, or leaves them out of the list',
   },
   'shard.regrowDelayMs': {
     min: 0,

@@ -34,6 +34,9 @@ export const times = {
   /** Time after which a gateway loads the shards of others although its own are not served yet. */
   standbysWaitMs: 2_000,
 
+  /** Time after which an owner of new shards tells loggers which zones of them have ended. */
+  reconcileDelayMs: 500,
+
   // ---- Connections.
   /** Time for connecting and greeting between nodes, ... */
   connectTimeoutMs: 5_000,

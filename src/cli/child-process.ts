@@ -1,19 +1,14 @@
 /**
- * The processes that `up` supervises: this program again, in another role. Their output goes straight into their log
- * files, so that nothing of it is lost and no one waits for the supervisor; the channel tells them when the supervisor
- * is gone, however it went.
+ * Processes that `up` supervises: this program again, in another role. Their output goes straight into their log files,
+ * so that no one waits for the supervisor; the channel tells them when the supervisor is gone, however it went.
  */
-import { spawn as spawnProcess } from 'node:child_process';
-import * as fs from 'node:fs';
+import { spawn as spawnProcess, type ChildProcess } from 'node:child_process';
 import { z } from 'zod';
 import { isErrorCode, type ErrorCode } from '../base/errors.ts';
-import type { Clock, Timer } from '../env/clock.ts';
-import { filesErrorOf } from '../env/files.ts';
+import type { Clock } from '../env/clock.ts';
+import { LogFile } from '../env/real/log-file.ts';
 import type { NodeMessage } from './io.ts';
-import type { Child, ChildHandler, Program, Spawn } from './supervisor.ts';
-
-/** A log beyond this is kept as `<name>.log.1`, in place of the one before, and begins again. */
-export const logBytesMax = 8 * 1024 * 1024;
+import type { Child, ChildHandler, Exit, Program, Spawn } from './supervisor.ts';
 
 const messageShape = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('ready'), serves: z.string() }),
@@ -24,7 +19,6 @@ const messageShape = z.discriminatedUnion('kind', [
   }),
 ]);
 
-const trimEveryMs = 10_000;
 /**
  * Options of Node for nodes, before what this process was given. What sockets read lies outside of V8's heap and counts
  * against its old generation until the young one is collected: with a small young generation that is soon, and
@@ -32,28 +26,56 @@ const trimEveryMs = 10_000;
  */
 const nodeFlags = ['--max-semi-space-size=2'];
 
+const standardError = 2;
+
 /** `entry`: absolute path of the program's main module. */
 export function realSpawn(entry: string, clock: Clock): Spawn {
-  return (program, handler) => start(entry, clock, program, handler);
+  // One for each file, as long as the supervisor lives: a program that keeps dying has one log.
+  const logs = new Map<string, LogFile>();
+  return (program, handler) => {
+    const log = logs.get(program.log) ?? new LogFile(program.log, clock);
+    logs.set(program.log, log);
+    return start(entry, clock, log, program, handler);
+  };
 }
 
-function start(entry: string, clock: Clock, program: Program, handler: ChildHandler): Child {
-  const log = openLog(program.log);
-  const child = spawnProcess(process.execPath, [...nodeFlags, ...process.execArgv, entry, ...program.args], {
+function start(entry: string, clock: Clock, log: LogFile, program: Program, handler: ChildHandler): Child {
+  let isOver = false;
+  const onOver = (exit: Exit): void => {
+    if (isOver) return;
+    isOver = true;
+    handler.onExit(exit);
+  };
+  const notMade = (error: unknown): void =>
+    onOver({ code: null, signal: null, reason: `could not be started: ${String(error)}` });
+  try {
+    const child = log.use(
+      (trouble) => handler.onLogTrouble(trouble),
+      (descriptor) => spawnNode(entry, program, descriptor),
+    );
+    child.on('message', (message) => {
+      const parsed = messageShape.safeParse(message);
+      if (parsed.success) handler.onMessage(parsed.data satisfies NodeMessage);
+    });
+    // A failed kill or send is told by 'exit' as well; a process that could not be made by nothing else.
+    child.on('error', (error) => (child.pid === undefined ? notMade(error) : undefined));
+    child.once('exit', (code, signal) => onOver({ code, signal }));
+    return childOf(child);
+  } catch (error) {
+    // Node throws some reasons and tells others later. The caller learns of all of them later.
+    clock.after(0, () => notMade(error));
+    return { pid: 0, send: () => undefined, kill: () => undefined };
+  }
+}
+
+/** `log`: a descriptor. Without it the node writes where the supervisor does, so that somebody may read it. */
+function spawnNode(entry: string, program: Program, log: number = standardError): ChildProcess {
+  return spawnProcess(process.execPath, [...nodeFlags, ...process.execArgv, entry, ...program.args], {
     stdio: ['ignore', log, log, 'ipc'],
   });
-  fs.closeSync(log);
-  child.on('message', (message) => {
-    const parsed = messageShape.safeParse(message);
-    if (parsed.success) handler.onMessage(parsed.data satisfies NodeMessage);
-  });
-  // A failed kill or send is told by 'exit' as well.
-  child.on('error', () => undefined);
-  const stopTrimming = trimRegularly(clock, program.log);
-  child.once('exit', (code, signal) => {
-    stopTrimming();
-    handler.onExit({ code, signal });
-  });
+}
+
+function childOf(child: ChildProcess): Child {
   return {
     pid: child.pid ?? 0,
     send: (message) => {
@@ -63,36 +85,4 @@ function start(entry: string, clock: Clock, program: Program, handler: ChildHand
       child.kill(signal);
     },
   };
-}
-
-/** The descriptor of a log, to append to. @throws FilesError */
-function openLog(file: string): number {
-  try {
-    trimLog(file);
-    return fs.openSync(file, 'a');
-  } catch (cause) {
-    throw filesErrorOf(`open the log ${file}`, cause);
-  }
-}
-
-function trimRegularly(clock: Clock, file: string): () => void {
-  let timer: Timer;
-  const trimLater = (): Timer =>
-    clock.after(trimEveryMs, () => {
-      trimLog(file);
-      timer = trimLater();
-    });
-  timer = trimLater();
-  return () => timer.cancel();
-}
-
-/**
- * Keeps a log file bounded. It is copied and emptied, not renamed: its process goes on writing to the end of the same
- * file.
- */
-export function trimLog(file: string): void {
-  const size = fs.statSync(file, { throwIfNoEntry: false })?.size ?? 0;
-  if (size <= logBytesMax) return;
-  fs.copyFileSync(file, `${file}.1`);
-  fs.truncateSync(file, 0);
 }

@@ -32,7 +32,7 @@ export async function client(
       `client ${number}: a trace is missing; allowed: \`client ${number} TRACE\`, or \`client 0\` for commands by hand`,
     );
   const failures = await withClient(io, options, (kv) =>
-    runInteractive(kv, interactiveLines(io), sink(io.out), sink(io.err)),
+    runInteractive(kv, interactiveLines(io), sink(io.out), { write: (text) => io.err.write(String(text)) }),
   );
   return failures === 0 ? exitCodes.ok : exitCodes.failed;
 }
@@ -55,8 +55,9 @@ async function* promptedLines(reader: ReturnType<typeof createInterface>): Async
   }
 }
 
+/** Ends the command when the output takes nothing more: what follows could not be seen. */
 function sink(output: CliIo['out']): TextSink {
-  return { write: (chunk) => (typeof chunk === 'string' ? output.write(chunk) : output.writeBytes(chunk)) };
+  return { write: (chunk) => output.flush(chunk) };
 }
 
 async function replay(io: CliIo, number: number, trace: string, options: ClientCommandOptions): Promise<ExitCode> {

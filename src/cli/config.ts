@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { allowedRange, clusterSettings, type ClusterSettingName, type IntegerSetting } from '../base/settings.ts';
+import type { ClusterPlace } from '../coordinator/open-cluster.ts';
 import type { Address } from '../env/network.ts';
 import { parseJson } from './json-text.ts';
 
@@ -44,6 +45,7 @@ export interface ClusterConfig {
   readonly valueCacheBytes: number;
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  readonly firstHandWaitMs: number;
   readonly device: DeviceSettings;
 }
 
@@ -122,6 +124,7 @@ const configShape = z.strictObject(
     valueCacheBytes: integer('valueCacheBytes').optional(),
     snapshotEveryBytes: integer('snapshotEveryBytes').optional(),
     loggerTimeoutMs: integer('loggerTimeoutMs').optional(),
+    firstHandWaitMs: integer('firstHandWaitMs').optional(),
     device: z
       .strictObject(
         {
@@ -215,12 +218,18 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     valueCacheBytes: value('valueCacheBytes'),
     snapshotEveryBytes: value('snapshotEveryBytes'),
     loggerTimeoutMs: value('loggerTimeoutMs'),
+    firstHandWaitMs: value('firstHandWaitMs'),
     device: {
       capacityBytes: device('capacityBytes'),
       alignment: device('alignment'),
       prefillBytes: device('prefillBytes'),
     },
   };
+}
+
+/** Where the cluster is and what it is made with, for `openCluster`. */
+export function placeOf({ dir, coordinator, shards, zoneSize }: ClusterConfig): ClusterPlace {
+  return { dir, file: coordinator.file, shardCount: shards, zoneSize };
 }
 
 /** Every address with its place in the file. */

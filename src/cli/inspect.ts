@@ -213,7 +213,8 @@ async function dumpZone(
   { entry, scan }: ZoneFinding,
   options: InspectOptions,
 ): Promise<void> {
-  const place = { cluster: identity.cluster, shard: entry.shard, zone: entry.zone, epoch: entry.epoch };
+  const { shard, zone, epoch, instance } = entry;
+  const place = { cluster: identity.cluster, shard, zone, epoch, instance };
   const seed = zoneSeed(place);
   for (let at = await firstBatch(device, entry); at < scan.length; ) {
     const head = asBuffer(

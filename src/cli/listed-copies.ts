@@ -1,6 +1,6 @@
 /**
- * Whether every copy that the metadata lists is there (S10): each replica of a sealed zone holds all of its length, each
- * replica of an open zone what was committed when its owner was asked.
+ * Whether every copy that the metadata lists is there (S10): each replica of a sealed zone holds all of its length,
+ * each replica of an open zone what was committed when its owner was asked.
  */
 import type { ListedZone } from '../codec/node-status.ts';
 import type { CliIo } from './io.ts';

@@ -3,12 +3,13 @@ import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { times } from '../base/times.ts';
-import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
+import { openCluster } from '../coordinator/open-cluster.ts';
+import { BoundedLog } from '../env/bounded-log.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import { startLogger } from '../logger/logger.ts';
-import { addressesOf, requireLoopback, type ClusterConfig } from './config.ts';
+import { addressesOf, placeOf, requireLoopback, type ClusterConfig } from './config.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { readConfig } from './find-cluster.ts';
@@ -42,6 +43,8 @@ export type NodeKind = 'gateway' | 'logger';
 /** Ends when the node was asked to stop and has. @throws KvError and the errors of `operatingError` */
 export async function runNode(io: CliIo, kind: NodeKind, id: number, options: NodeOptions): Promise<ExitCode> {
   const stop = stopRequest(io);
+  const bounded = new BoundedLog(io.environment.clock, textLog(io.err, io.environment.clock, options.verbose));
+  const { log } = bounded;
   try {
     const config = await readConfig(io, options.config);
     checkId(config, kind, id);
@@ -49,18 +52,9 @@ export async function runNode(io: CliIo, kind: NodeKind, id: number, options: No
       addressesOf(config).map(({ address }) => address),
       options.insecure ?? false,
     );
-    const log = textLog(io.err, io.environment.clock, options.verbose);
     await io.environment.files.makeFolder(config.dir);
-    const coordinator = await openSqliteCoordinator({
-      file: config.coordinator.file,
-      clock: io.environment.clock,
-      log,
-    });
+    const { coordinator, cluster } = await openCluster(io.environment, placeOf(config), log);
     try {
-      const cluster = await joinCluster(coordinator, io.environment.random, {
-        shardCount: config.shards,
-        zoneSize: config.zoneSize,
-      });
       const node = await startNode(kind, id, { config, cluster, coordinator, log, io });
       log('info', `${kind} serves`, { id, serves: node.serves, cluster: cluster.cluster });
       io.supervisor?.send({ kind: 'ready', serves: node.serves });
@@ -76,6 +70,7 @@ export async function runNode(io: CliIo, kind: NodeKind, id: number, options: No
     if (known !== undefined) io.supervisor?.send({ kind: 'failed', code: known.code, message: known.message });
     throw error;
   } finally {
+    bounded.close();
     stop.end();
   }
 }
@@ -93,7 +88,7 @@ function startNode(kind: NodeKind, id: number, world: NodeWorld): Promise<Runnin
 async function gateway(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
   const { peerAddress, clientAddress } = portsOf(config.gateways, id);
   const folder = path.join(config.dir, `gateway-${id}`);
-  const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs } = config;
+  const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs } = config;
   const node = await startGateway(
     {
       id,
@@ -107,6 +102,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
       valueCacheBytes,
       snapshotEveryBytes,
       loggerTimeoutMs,
+      firstHandWaitMs,
     },
     { ...io.environment, coordinator, log },
   );
@@ -161,9 +157,13 @@ function restartAfterFailure(io: CliIo, node: RunningNode, log: Log, stop: StopR
   });
 }
 
+/** Time in which the supervisor says that it stops, if it got the signal that this node got. */
+const supervisorMs = 500;
+
 /**
- * Who may end this node: its supervisor, or a signal. A supervised node leaves Ctrl-C to its supervisor, which gets it
- * as well and stops the nodes in order.
+ * Who may end this node: its supervisor, or a signal. A supervised node leaves signals to its supervisor, which gets
+ * them as well (a terminal and many init systems tell all processes) and stops the nodes in order. A SIGTERM that only
+ * this node got ends it.
  */
 function stopRequest(io: CliIo): StopRequest {
   const { supervisor } = io;
@@ -172,9 +172,14 @@ function stopRequest(io: CliIo): StopRequest {
   const requested = new Promise<string>((resolve) => {
     settle = resolve;
   });
+  let isInOrder = false;
   supervisor?.onStop(settle);
+  supervisor?.onStopping(() => {
+    isInOrder = true;
+  });
   const end = io.onSignal((name) => {
-    if (name === 'SIGTERM' || supervisor === undefined) settle(name);
+    if (supervisor === undefined) settle(name);
+    else if (name === 'SIGTERM') io.environment.clock.after(supervisorMs, () => (isInOrder ? undefined : settle(name)));
   });
   const fail = (why: string): void => {
     failed = true;

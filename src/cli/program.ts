@@ -8,7 +8,7 @@ import { clientSettings, clusterSettings, upSettings, type IntegerSetting } from
 import { errorText, operatingError } from './errors.ts';
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts';
 import { defaultFolder, endpointsVariable } from './find-cluster.ts';
-import { programName, type CliIo } from './io.ts';
+import { OutputFailure, programName, type CliIo } from './io.ts';
 import type { Spawn } from './supervisor.ts';
 import { formatBytes, parseBytes } from './table.ts';
 
@@ -26,29 +26,58 @@ const exitCodeHelp = `
 Exit codes: 0 done; 1 failed; 2 a mistake in the command line, the config or an argument; 3 no such key, or the condition of a write
 does not hold; 4 damaged data, or something else was read than was written.`;
 
-/** Runs one command line (without the program's name). Never throws for an operating error: it is printed. */
+/**
+ * Runs one command line (without the program's name). Never throws for an operating error: it is printed. What was
+ * written to standard output has been taken when it returns, or the exit code and a line say that it was not.
+ */
 export async function runCli(program: CliProgram, argv: readonly string[]): Promise<ExitCode> {
   const { io } = program;
   const run = new Run(program);
   try {
+    const code = await runCommand(run, argv);
+    await io.out.flush();
+    return code;
+  } catch (error) {
+    const isOutput = error instanceof OutputFailure;
+    const known = isOutput ? outputError(error, run.outcome) : operatingError(error);
+    if (known === undefined) throw error;
+    if (!isOutput || !error.isReaderGone) io.err.write(errorText(known));
+    return isOutput ? (run.outcome ?? exitCodes.failed) : exitCodeOf(known.code);
+  }
+}
+
+async function runCommand(run: Run, argv: readonly string[]): Promise<ExitCode> {
+  try {
     await run.root().parseAsync([...argv], { from: 'user' });
     return run.exitCode;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-    const known = operatingError(error);
-    if (known === undefined) throw error;
-    io.err.write(errorText(known));
-    return exitCodeOf(known.code);
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   }
+}
+
+/** `outcome`: exit code of what was done all the same, if anything was. */
+function outputError(failure: OutputFailure, outcome: ExitCode | undefined): KvError {
+  const done = outcome === exitCodes.ok ? '; the command itself was carried out' : '';
+  return new KvError('output-failed', `${failure.message}${done}`, { cause: failure });
 }
 
 /** One run of the program. Large because the options of each command stand beside what it does with them. */
 class Run {
   readonly #program: CliProgram;
   exitCode: ExitCode = exitCodes.ok;
+  #hasEffect = false;
 
   constructor(program: CliProgram) {
     this.#program = program;
+  }
+
+  /**
+   * Exit code of a command that stands whatever became of its output; undefined where the output is all there was to
+   * do. A write that was applied is not undone by a full disk behind standard output.
+   */
+  get outcome(): ExitCode | undefined {
+    return this.#hasEffect || this.exitCode !== exitCodes.ok ? this.exitCode : undefined;
   }
 
   root(): Command {
@@ -133,7 +162,7 @@ ${exitCodeHelp}`,
       )
       .option('--no-restart', 'leave dead what dies')
       .option('--json', 'one JSON object a line');
-    this.#action<UpFlags>(up, async (flags) => {
+    this.#effect<UpFlags>(up, async (flags) => {
       const { runUp } = await import('./up.ts');
       return await runUp(io, spawn, { ...flags, valueCacheBytes: flags.valueCache, capacityBytes: flags.capacity });
     });
@@ -153,7 +182,7 @@ ${exitCodeHelp}`,
         .requiredOption('--config <file>', "the cluster's config file")
         .option('--insecure', 'listen at addresses that other machines can reach, without authentication')
         .option('--verbose', 'log more');
-      this.#action<{ config: string; insecure?: boolean; verbose?: boolean }>(node, async (flags, [id]) => {
+      this.#effect<{ config: string; insecure?: boolean; verbose?: boolean }>(node, async (flags, [id]) => {
         const { runNode } = await import('./node-commands.ts');
         return await runNode(io, kind, integerArgument(id ?? '', 'id', 0, limits.gatewayCountMax - 1), flags);
       });
@@ -197,14 +226,14 @@ ${exitCodeHelp}`,
         integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
       )
       .option('--if-absent', 'only if there is no such key');
-    this.#action<RequestFlags & { ifVersion?: number; ifAbsent?: boolean }>(put, async (flags, [key, value]) =>
+    this.#effect<RequestFlags & { ifVersion?: number; ifAbsent?: boolean }>(put, async (flags, [key, value]) =>
       (await import('./kv-commands.ts')).put(io, key ?? '', value, flags),
     );
 
     const del = withCluster(command(root, 'del <key>', 'delete a key', [['del greeting', '']], name)).addOption(
       integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
     );
-    this.#action<RequestFlags & { ifVersion?: number }>(del, async (flags, [key]) =>
+    this.#effect<RequestFlags & { ifVersion?: number }>(del, async (flags, [key]) =>
       (await import('./kv-commands.ts')).del(io, key ?? '', flags),
     );
   }
@@ -227,7 +256,7 @@ ${exitCodeHelp}`,
       .addOption(integerOption('--in-flight <n>', 'requests under way at a time', 1, 16_384).default(1))
       .option('--verify', 'after the replay read back every key and compare')
       .option('--statistics <dir>', 'folder of the statistics files (default: the current one)');
-    this.#action<RequestFlags & { inFlight: number; verify?: boolean; statistics?: string }>(
+    this.#effect<RequestFlags & { inFlight: number; verify?: boolean; statistics?: string }>(
       client,
       async (flags, [number, file]) => {
         const { client: run } = await import('./client-command.ts');
@@ -347,6 +376,15 @@ ${exitCodeHelp}`,
   #action<Options extends OptionValues>(target: Command, action: Action<Options>): void {
     target.action(async () => {
       this.exitCode = await action(target.opts(), target.args);
+    });
+  }
+
+  /** The same for a command that changes something: its exit code says what became of that. */
+  #effect<Options extends OptionValues>(target: Command, action: Action<Options>): void {
+    this.#action<Options>(target, async (options, args) => {
+      const code = await action(options, args);
+      this.#hasEffect = true;
+      return code;
     });
   }
 }

@@ -1,13 +1,16 @@
 /**
- * Keeps a set of processes running: starts them, waits until they serve, starts again what dies (after a pause that
- * doubles while it keeps dying), stops them in order. What a process is stands behind `Spawn`, so that this is tested
- * without any.
+ * Keeps a set of processes running: starts them, starts again what dies or can't be started (after a pause that doubles
+ * while it keeps dying), stops them in order. What a process is stands behind `Spawn`, so that this is tested without
+ * any.
  *
  *   starting --ready--> serving --exit--> waiting --pause over--> starting
  *      |                   |                 |
  *      +------exit---------+----- stop ------+--> stopped           (no restart wanted: dead)
+ *
+ * It owns the processes and when each is started and stopped. It does not own what must serve for the whole to be of
+ * use (up-ready.ts), nor what is told about it (up-report.ts).
  */
-import { KvError } from '../base/errors.ts';
+import { KvError, type ErrorCode } from '../base/errors.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { NodeMessage, SupervisorMessage } from './io.ts';
 
@@ -24,6 +27,8 @@ export const supervision = {
 export interface Exit {
   readonly code: number | null;
   readonly signal: string | null;
+  /** There was no process: why not. */
+  readonly reason?: string;
 }
 
 export interface Child {
@@ -34,7 +39,9 @@ export interface Child {
 
 export interface ChildHandler {
   onMessage(message: NodeMessage): void;
-  /** Called once, after the last message. */
+  /** The log can't be written or kept bounded; undefined: it can again. */
+  onLogTrouble(trouble: string | undefined): void;
+  /** Called once, not before `Spawn` has returned, after the last message. */
   onExit(exit: Exit): void;
 }
 
@@ -60,20 +67,25 @@ export interface ProgramStatus {
   readonly restarts: number;
   readonly serves: string;
   readonly log: string;
+  /** Reason why it does not serve; undefined while it does, or has not failed yet. */
+  readonly failure?: KvError | undefined;
 }
 
 export type SupervisorEvent =
   | { readonly kind: 'started'; readonly name: string; readonly pid: number; readonly isRestart: boolean }
   | { readonly kind: 'serving'; readonly name: string; readonly pid: number; readonly isRestart: boolean }
-  /** `restartMs` undefined: it stays dead. */
+  /** `restartMs` undefined: it stays dead. `code`: of what it said itself. */
   | {
       readonly kind: 'died';
       readonly name: string;
       readonly pid: number;
       readonly why: string;
+      readonly code?: ErrorCode;
       readonly restartMs: number | undefined;
     }
-  | { readonly kind: 'killed'; readonly name: string; readonly pid: number };
+  | { readonly kind: 'killed'; readonly name: string; readonly pid: number }
+  /** `trouble` undefined: it is over. */
+  | { readonly kind: 'log-trouble'; readonly name: string; readonly trouble: string | undefined };
 
 export interface SupervisorOptions {
   readonly programs: readonly Program[];
@@ -93,22 +105,16 @@ export class Supervisor {
     this.#programs = options.programs.map((program) => new Supervised(program, options));
   }
 
-  /**
-   * Starts all and waits until they serve. When one cannot, all are stopped again.
-   * @throws KvError with the code of what failed first, naming the program
-   */
-  async start(): Promise<void> {
-    try {
-      await Promise.all(this.#programs.map((program) => program.start()));
-    } catch (error) {
-      await this.stop();
-      throw error;
-    }
+  /** Starts all. Each is started again when it ends, also before it ever served, unless no restart is wanted. */
+  start(): void {
+    for (const program of this.#programs) program.start();
   }
 
   /** Asks them to stop, group after group, and kills who does not within `stopTimeoutMs`. Idempotent. */
   async stop(): Promise<void> {
     for (const program of this.#programs) program.stopRestarting();
+    // Whoever ended this process may have asked the others too: they wait for their turn then.
+    for (const program of this.#programs) program.announceStop();
     const groups = [...new Set(this.#options.programs.map((program) => program.stopGroup))].sort((a, b) => a - b);
     for (const group of groups)
       await Promise.all(
@@ -137,10 +143,11 @@ class Supervised {
   #pauseMs: number = supervision.restartPauseMinMs;
   #servingSince = 0;
   #failure: KvError | undefined;
+  /** What the process that runs now has told of its failure. */
+  #told: KvError | undefined;
   #timer: Timer | undefined;
   #isStopping = false;
   readonly #exitWaiters: (() => void)[] = [];
-  #firstStart: { readonly resolve: () => void; readonly reject: (error: KvError) => void } | undefined;
 
   constructor(program: Program, options: SupervisorOptions) {
     this.#program = program;
@@ -160,15 +167,12 @@ class Supervised {
       restarts: this.#restarts,
       serves: this.#serves,
       log,
+      ...(this.#failure === undefined ? {} : { failure: this.#failure }),
     };
   }
 
-  start(): Promise<void> {
-    const first = new Promise<void>((resolve, reject) => {
-      this.#firstStart = { resolve, reject };
-    });
+  start(): void {
     this.#spawn(false);
-    return first;
   }
 
   stopRestarting(): void {
@@ -176,6 +180,10 @@ class Supervised {
     if (this.#state !== 'waiting') return;
     this.#timer?.cancel();
     this.#state = 'stopped';
+  }
+
+  announceStop(): void {
+    this.#child?.send({ kind: 'stopping' });
   }
 
   async stop(): Promise<void> {
@@ -198,9 +206,10 @@ class Supervised {
 
   #spawn(isRestart: boolean): void {
     this.#state = 'starting';
-    this.#failure = undefined;
+    this.#told = undefined;
     const child = this.#options.spawn(this.#program, {
       onMessage: (message) => this.#onMessage(message, isRestart),
+      onLogTrouble: (trouble) => this.#options.onEvent({ kind: 'log-trouble', name: this.#program.name, trouble }),
       onExit: (exit) => this.#onExit(exit),
     });
     this.#child = child;
@@ -210,22 +219,21 @@ class Supervised {
 
   #onMessage(message: NodeMessage, isRestart: boolean): void {
     if (message.kind === 'failed') {
-      this.#failure = new KvError(message.code, `${this.#program.name}: ${message.message}`);
+      this.#told = new KvError(message.code, message.message);
       return;
     }
     this.#timer?.cancel();
     this.#serves = message.serves;
     if (this.#state === 'starting') this.#state = 'serving';
+    this.#failure = undefined;
     this.#servingSince = this.#options.clock.now();
     this.#options.onEvent({ kind: 'serving', name: this.#program.name, pid: this.#child?.pid ?? 0, isRestart });
-    this.#firstStart?.resolve();
-    this.#firstStart = undefined;
   }
 
   #onStartTimeout(): void {
-    this.#failure = new KvError(
+    this.#told = new KvError(
       'timeout',
-      `${this.#program.name} does not serve after ${supervision.startTimeoutMs} ms; its log: ${this.#program.log}`,
+      `it does not serve after ${supervision.startTimeoutMs} ms; its log: ${this.#program.log}`,
     );
     this.#child?.kill('SIGKILL');
   }
@@ -233,23 +241,16 @@ class Supervised {
   #onExit(exit: Exit): void {
     const pid = this.#child?.pid ?? 0;
     const servedMs = this.#state === 'serving' ? this.#options.clock.now() - this.#servingSince : 0;
-    const failure =
-      this.#failure ??
-      new KvError('internal', `${this.#program.name} ended ${describeExit(exit)}; its log: ${this.#program.log}`);
+    const why = this.#told?.message ?? describeExit(exit);
+    this.#failure = this.#told ?? new KvError('internal', `it ended ${why}; its log: ${this.#program.log}`);
     this.#timer?.cancel();
     this.#child = undefined;
     for (const resolve of this.#exitWaiters.splice(0)) resolve();
     const restartMs = this.#nextState(servedMs);
-    if (this.#state !== 'stopped')
-      this.#options.onEvent({
-        kind: 'died',
-        name: this.#program.name,
-        pid,
-        why: this.#failure?.message ?? describeExit(exit),
-        restartMs,
-      });
-    this.#firstStart?.reject(failure);
-    this.#firstStart = undefined;
+    if (this.#state === 'stopped') return;
+    const { name } = this.#program;
+    const code = this.#told?.code;
+    this.#options.onEvent({ kind: 'died', name, pid, why, restartMs, ...(code === undefined ? {} : { code }) });
   }
 
   /** The pause before the next start, if there is one. */
@@ -258,7 +259,7 @@ class Supervised {
       this.#state = 'stopped';
       return undefined;
     }
-    if (!this.#options.restart || this.#firstStart !== undefined) {
+    if (!this.#options.restart) {
       this.#state = 'dead';
       return undefined;
     }
@@ -275,5 +276,6 @@ class Supervised {
 }
 
 function describeExit(exit: Exit): string {
+  if (exit.reason !== undefined) return exit.reason;
   return exit.signal === null ? `with exit code ${exit.code ?? 'unknown'}` : `by signal ${exit.signal}`;
 }

@@ -15,6 +15,7 @@ import { parseTraceLine } from './trace.ts';
 
 /** Where text goes: a process's stdout or stderr, or a test's array. */
 export interface TextSink {
+  /** Waited for when it is a promise. */
   write(chunk: string | Uint8Array): unknown;
 }
 
@@ -84,7 +85,7 @@ export async function runBatch(
 ): Promise<ReplaySummary> {
   const { clock, files } = environment;
   const summary = await replayTrace(client, requests, clock, options);
-  output.write(summaryText(summary));
+  await output.write(summaryText(summary));
   const time = new Date(clock.wall()).toISOString();
   const prefix = options.folder === '' ? '' : `${options.folder}/`;
   for (const [kind, latencies] of [
@@ -160,6 +161,8 @@ export async function runInteractive(
   return failures;
 }
 
+const lineEnd = Buffer.from('\n');
+
 class NotFound extends Error {
   override readonly name = 'NotFound';
 }
@@ -175,8 +178,7 @@ async function perform(client: Client, request: TraceRequest, output: TextSink):
     case 'get': {
       const entry = await client.get(request.key);
       if (entry === undefined) throw new NotFound(`there is no key '${request.key}'`);
-      output.write(entry.value);
-      output.write('\n');
+      await output.write(Buffer.concat([entry.value, lineEnd]));
     }
   }
 }

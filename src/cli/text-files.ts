@@ -27,18 +27,27 @@ export async function readText(files: Files, path: string): Promise<string | und
   }
 }
 
-/** Replaces the file: a reader sees the old or the new text, whole. */
+/** Replaces the file: a reader sees the old or the new text, whole. @throws FilesError; the old text stays then */
 export async function writeText(files: Files, path: string, text: string): Promise<void> {
   const fresh = `${path}.new`;
-  await files.remove(fresh);
-  const file = await files.open(fresh, { create: true });
+  try {
+    await files.remove(fresh);
+    await writeFresh(files, fresh, text);
+    await files.rename(fresh, path);
+  } catch (error) {
+    await files.remove(fresh).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function writeFresh(files: Files, path: string, text: string): Promise<void> {
+  const file = await files.open(path, { create: true });
   try {
     file.write(0, Buffer.from(text, 'utf8'));
     await file.sync();
   } finally {
     await file.close();
   }
-  await files.rename(fresh, path);
 }
 
 const chunkBytes = 1024 * 1024;

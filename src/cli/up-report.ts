@@ -1,18 +1,26 @@
 /** What `up` tells: lines and a table for people, one JSON object a line with --json. */
 import * as path from 'node:path';
+import { unreachable } from '../base/assert.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { ClusterConfig } from './config.ts';
 import { configName, defaultFolder } from './find-cluster.ts';
 import { programName, type CliIo } from './io.ts';
+import { processesName } from './processes-file.ts';
 import { styleFor, type Style } from './style.ts';
 import type { ProgramStatus, SupervisorEvent } from './supervisor.ts';
 import { formatTable } from './table.ts';
+
+/** A process that keeps dying for the same reason is told of again after this time. */
+const sameDeathMs = 60_000;
 
 export class UpReport {
   readonly #io: CliIo;
   readonly #dir: string;
   readonly #isJson: boolean;
   readonly #style: Style;
+  /** Deaths of programs that did not serve since, by name: who keeps dying has a line a minute. */
+  readonly #deaths = new Map<string, { readonly why: string; readonly atMs: number; count: number }>();
+  #isReady = false;
 
   constructor(io: CliIo, dir: string, isJson: boolean) {
     this.#io = io;
@@ -35,34 +43,72 @@ export class UpReport {
   event(event: SupervisorEvent): void {
     switch (event.kind) {
       case 'started':
-        if (this.#isJson || event.isRestart)
+        // Starts of what keeps dying are no news.
+        if ((this.#isJson || event.isRestart) && (this.#deaths.get(event.name)?.count ?? 0) === 0)
           this.#tell(named(event, 'started'), this.#stamped(`${event.name} started again (pid ${event.pid})`));
         return;
-      case 'serving':
-        if (this.#isJson || event.isRestart)
-          this.#tell(
-            named(event, 'serving'),
-            this.#stamped(this.#style.green(`${event.name} serves again (pid ${event.pid})`)),
-          );
-        return;
-      case 'died': {
-        const next = event.restartMs === undefined ? 'it stays down' : `it starts again in ${event.restartMs / 1000} s`;
-        this.#tell(
-          named(event, 'died'),
-          this.#stamped(this.#style.yellow(`${event.name} (pid ${event.pid}) ended ${event.why}; ${next}`)),
-        );
+      case 'serving': {
+        this.#deaths.delete(event.name);
+        const text = `${event.name} serves${event.isRestart ? ' again' : ''} (pid ${event.pid})`;
+        if (this.#isJson || event.isRestart || this.#isReady)
+          this.#tell(named(event, 'serving'), this.#stamped(this.#style.green(text)));
         return;
       }
+      case 'died':
+        return this.#died(event);
       case 'killed':
         this.#tell(
           named(event, 'killed'),
           this.#stamped(this.#style.red(`${event.name} (pid ${event.pid}) did not stop in time and was killed`)),
         );
+        return;
+      case 'log-trouble':
+        this.#logTrouble(event);
+        return;
+      default:
+        return unreachable(event);
     }
   }
 
+  #died(event: Extract<SupervisorEvent, { kind: 'died' }>): void {
+    const atMs = this.#io.environment.clock.now();
+    const before = this.#deaths.get(event.name);
+    if (before?.why === event.why && atMs - before.atMs < sameDeathMs) {
+      before.count += 1;
+      return;
+    }
+    this.#deaths.set(event.name, { why: event.why, atMs, count: 0 });
+    const next = event.restartMs === undefined ? 'it stays down' : `it starts again in ${event.restartMs / 1000} s`;
+    const repeated = before?.why === event.why ? before.count : 0;
+    const times = repeated === 0 ? '' : ` (and ${repeated} times before)`;
+    const code = event.code === undefined ? '' : ` [${event.code}]`;
+    const who = event.pid === 0 ? event.name : `${event.name} (pid ${event.pid})`;
+    this.#tell(
+      { ...named(event, 'died'), ...(repeated === 0 ? {} : { repeated }) },
+      this.#stamped(
+        this.#style.yellow(`${who} ended${event.code === undefined ? ' ' : ': '}${event.why}${code}${times}; ${next}`),
+      ),
+    );
+  }
+
+  #logTrouble(event: Extract<SupervisorEvent, { kind: 'log-trouble' }>): void {
+    const text = event.trouble ?? 'its log is written again';
+    this.#tell(named(event, 'log-trouble'), this.#stamped(this.#style.yellow(`${event.name}: ${text}`)));
+  }
+
+  /** DIR/processes.json can't be written; undefined: it can again. */
+  fileTrouble(trouble: string | undefined): void {
+    const text = trouble === undefined ? 'is written again' : `cannot be written, and is not there: ${trouble}`;
+    this.#tell(
+      { event: 'file-trouble', file: path.join(this.#dir, processesName), trouble },
+      this.#stamped(this.#style.yellow(`${this.#shown(path.join(this.#dir, processesName))} ${text}`)),
+    );
+  }
+
   ready(config: ClusterConfig, cluster: ClusterRecord, processes: readonly ProgramStatus[], tookMs: number): void {
+    this.#isReady = true;
     const endpoints = config.gateways.map(({ clientAddress }) => clientAddress);
+    const missing = processes.filter(({ state }) => state !== 'serving');
     if (this.#isJson) {
       this.#tell(
         {
@@ -71,7 +117,8 @@ export class UpReport {
           endpoints,
           config: config.file,
           tookMs: Math.round(tookMs),
-          processes,
+          processes: processes.map(({ failure, ...status }) => ({ ...status, failure: failure?.message })),
+          missing: missing.map(({ name }) => name),
         },
         '',
       );
@@ -83,11 +130,20 @@ export class UpReport {
       { title: 'serves' },
       { title: 'log' },
     ];
-    const rows = processes.map(({ name, pid, serves, log }) => [name, pid, serves, this.#shown(log)]);
+    const rows = processes.map(({ name, pid, state, serves, log }) => [
+      name,
+      pid,
+      state === 'serving' ? serves : 'nothing',
+      this.#shown(log),
+    ]);
     this.#line(`\n${formatTable(columns, rows, '  ')}\n`);
     this.#line(
       `${this.#style.green('ready')} after ${(tookMs / 1000).toFixed(1)} s; cluster ${cluster.cluster}, config ${this.#shown(config.file)}`,
     );
+    for (const { name, failure } of missing) {
+      const reason = failure === undefined ? 'it still starts' : `${failure.message} [${failure.code}]`;
+      this.#line(this.#style.yellow(`without ${name}: ${reason}`));
+    }
     this.#line(`clients connect to ${endpoints.join(', ')}\n`);
     this.#hints(processes);
   }

@@ -2,21 +2,24 @@
 import * as path from 'node:path';
 import { KvError } from '../base/errors.ts';
 import { silent } from '../base/log.ts';
-import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
+import type { ClusterRecord } from '../coordinator/cluster-record.ts';
+import { openCluster } from '../coordinator/open-cluster.ts';
 import type { FolderLock } from '../env/files.ts';
 import { lockFolder } from '../env/folder-lock.ts';
 import { NetworkError } from '../env/network.ts';
-import { addressesOf, formatConfig, parseConfig, parseContent, type ClusterConfig } from './config.ts';
+import { addressesOf, formatConfig, parseConfig, parseContent, placeOf, type ClusterConfig } from './config.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { configName, defaultFolder } from './find-cluster.ts';
 import type { CliIo } from './io.ts';
 import { askGateway } from './node-calls.ts';
-import { readProcesses, writeProcesses } from './processes-file.ts';
-import { Supervisor, type Program, type Spawn } from './supervisor.ts';
+
+import { ProcessesRecorder, readProcesses } from './processes-file.ts';
+import { Supervisor, type Program, type ProgramStatus, type Spawn, type SupervisorEvent } from './supervisor.ts';
 import { readText, writeText } from './text-files.ts';
+import { FirstStart } from './up-ready.ts';
 import { UpReport } from './up-report.ts';
+import { StopRequest } from './up-stop.ts';
 import { changedConfig, newConfig, type UpSettings } from './up-plan.ts';
 
 export interface UpOptions extends UpSettings {
@@ -32,25 +35,48 @@ const portRetryMs = 100;
 /** After a crash of everything, take-overs wait some seconds for all loggers of a zone. */
 const shardWaitMs = 30_000;
 const shardPollMs = 50;
-/** A second signal within this time is the same Ctrl-C, told twice (npm passes on what the terminal sent to all). */
-const sameSignalMs = 500;
-
 /**
- * Runs until a signal. @throws KvError `folder-in-use`, `port-in-use`, `settings-differ`, `config-invalid` and what
- * keeps a node from serving
+ * Runs until a signal. @throws KvError `folder-in-use`, `port-in-use`, `settings-differ`, `config-invalid`,
+ * `coordinator-missing`, and what keeps all gateways, or all loggers, from serving
  */
 export async function runUp(io: CliIo, spawn: Spawn, options: UpOptions): Promise<ExitCode> {
   const dir = path.resolve(io.folder, options.dir ?? defaultFolder);
-  const lock = await lockCluster(io, dir);
+  // From here on: as the first process of a container it would be deaf to signals that nobody listens to.
+  const stop = new StopRequest(io);
   try {
-    const report = new UpReport(io, dir, options.json ?? false);
-    const config = await prepareConfig(io, path.join(dir, configName), options, report);
-    await freePorts(io, config, dir);
-    const cluster = await createCluster(io, config);
-    return await supervise(io, spawn, { config, cluster, dir, options, report });
+    const lock = await lockCluster(io, dir);
+    try {
+      const report = new UpReport(io, dir, options.json ?? false);
+      const plan = await prepare(io, dir, options, report, stop);
+      if (plan !== undefined) await supervise(io, spawn, { ...plan, dir, options, report, stop });
+      report.stopped(dir);
+      return exitCodes.ok;
+    } finally {
+      await lock.release();
+    }
   } finally {
-    await lock.release();
+    stop.end();
   }
+}
+
+interface Plan {
+  readonly config: ClusterConfig;
+  readonly cluster: ClusterRecord;
+}
+
+/** Undefined: it was asked to stop meanwhile. */
+async function prepare(
+  io: CliIo,
+  dir: string,
+  options: UpOptions,
+  report: UpReport,
+  stop: StopRequest,
+): Promise<Plan | undefined> {
+  const { config, isNew } = await prepareConfig(io, path.join(dir, configName), options, report);
+  await freePorts(io, config, { dir, isNew, stop });
+  if (stop.isRequested) return undefined;
+  const cluster = await createCluster(io, config);
+  return stop.isRequested ? undefined : { config, cluster };
 }
 
 async function lockCluster(io: CliIo, dir: string): Promise<FolderLock> {
@@ -70,46 +96,71 @@ async function lockCluster(io: CliIo, dir: string): Promise<FolderLock> {
   }
 }
 
-async function prepareConfig(io: CliIo, file: string, options: UpOptions, report: UpReport): Promise<ClusterConfig> {
+async function prepareConfig(
+  io: CliIo,
+  file: string,
+  options: UpOptions,
+  report: UpReport,
+): Promise<{ readonly config: ClusterConfig; readonly isNew: boolean }> {
   const { files } = io.environment;
   const text = await readText(files, file);
-  const wanted =
-    text === undefined ? newConfig(options) : changedConfig(options, parseConfig(text, file), parseContent(text, file));
-  if (wanted === undefined) return parseConfig(text ?? '', file);
+  const isNew = text === undefined;
+  const wanted = isNew ? newConfig(options) : changedConfig(options, parseConfig(text, file), parseContent(text, file));
+  if (wanted === undefined) return { config: parseConfig(text ?? '', file), isNew };
   const fresh = formatConfig(wanted);
   const config = parseConfig(fresh, file);
   await writeText(files, file, fresh);
-  if (text !== undefined) report.configChanged(file);
-  return config;
+  if (!isNew) report.configChanged(file);
+  return { config, isNew };
 }
 
-/** Makes sure that all ports are free before anything starts, so that the error names them all. */
-async function freePorts(io: CliIo, config: ClusterConfig, dir: string): Promise<void> {
+interface PortsOptions {
+  readonly dir: string;
+  readonly isNew: boolean;
+  readonly stop: StopRequest;
+}
+
+/**
+ * Waits until all ports are free, so that the error names those that are not before anything starts. A cluster that
+ * exists starts without the nodes whose ports are taken, as long as a gateway and a logger are left.
+ */
+async function freePorts(io: CliIo, config: ClusterConfig, { dir, isNew, stop }: PortsOptions): Promise<void> {
   const leftovers = (await readProcesses(io.environment.files, dir))?.processes.some(({ pid }) => pid !== 0) ?? false;
   const { clock } = io.environment;
   const start = clock.now();
-  for (;;) {
+  while (!stop.isRequested) {
     const taken = await takenPorts(io, config);
     if (taken.length === 0) return;
     if (!leftovers || clock.now() - start > leftoverWaitMs) {
+      if (!isNew && leavesEnough(config, taken)) return;
+      const list = taken.map(({ address, what }) => `${address} (${what})`).join(', ');
       throw new KvError(
         'port-in-use',
-        `${taken.join(', ')}: in use by another process; allowed: other ports with --base-port (and another --dir)`,
+        `${list}: in use by another process; allowed: other ports with --base-port (and another --dir)`,
       );
     }
     await new Promise<void>((resolve) => clock.after(portRetryMs, resolve));
   }
 }
 
-async function takenPorts(io: CliIo, config: ClusterConfig): Promise<readonly string[]> {
-  const taken: string[] = [];
-  for (const { address, what } of addressesOf(config)) {
+type Port = ReturnType<typeof addressesOf>[number];
+
+function leavesEnough(config: ClusterConfig, taken: readonly Port[]): boolean {
+  const nodes = [...new Set(taken.map(({ place }) => place))];
+  const countOf = (kind: 'gateways' | 'loggers'): number =>
+    nodes.filter((place) => place.startsWith(`$.${kind}`)).length;
+  return countOf('gateways') < config.gateways.length && countOf('loggers') < config.loggers.length;
+}
+
+async function takenPorts(io: CliIo, config: ClusterConfig): Promise<readonly Port[]> {
+  const taken: Port[] = [];
+  for (const port of addressesOf(config)) {
     try {
-      const listener = await io.environment.network.listen(address, (connection) => connection.destroy());
+      const listener = await io.environment.network.listen(port.address, (connection) => connection.destroy());
       await listener.close();
     } catch (error) {
       if (!(error instanceof NetworkError) || error.code !== 'address-in-use') throw error;
-      taken.push(`${address} (${what})`);
+      taken.push(port);
     }
   }
   return taken;
@@ -117,19 +168,9 @@ async function takenPorts(io: CliIo, config: ClusterConfig): Promise<readonly st
 
 /** The cluster's record, made here before any node starts, so that a mistake is told once and at once. */
 async function createCluster(io: CliIo, config: ClusterConfig): Promise<ClusterRecord> {
-  const coordinator = await openSqliteCoordinator({
-    file: config.coordinator.file,
-    clock: io.environment.clock,
-    log: silent,
-  });
-  try {
-    return await joinCluster(coordinator, io.environment.random, {
-      shardCount: config.shards,
-      zoneSize: config.zoneSize,
-    });
-  } finally {
-    await coordinator.close();
-  }
+  const { coordinator, cluster } = await openCluster(io.environment, placeOf(config), silent);
+  await coordinator.close();
+  return cluster;
 }
 
 export function programsOf(config: ClusterConfig, dir: string): readonly Program[] {
@@ -146,59 +187,59 @@ export function programsOf(config: ClusterConfig, dir: string): readonly Program
   ];
 }
 
-interface Supervision {
-  readonly config: ClusterConfig;
-  readonly cluster: ClusterRecord;
+interface Supervision extends Plan {
   readonly dir: string;
   readonly options: UpOptions;
   readonly report: UpReport;
+  readonly stop: StopRequest;
 }
 
-async function supervise(
-  io: CliIo,
-  spawn: Spawn,
-  { config, cluster, dir, options, report }: Supervision,
-): Promise<ExitCode> {
+/** Runs the processes until it is asked to stop and they have. @throws KvError why they are of no use */
+async function supervise(io: CliIo, spawn: Spawn, { config, cluster, dir, options, report, stop }: Supervision) {
   const { clock, files } = io.environment;
   const start = clock.now();
-  const stop = new StopRequest(io, () => supervisor.killAll());
-  const record = processesRecorder(io, dir, () => supervisor.status());
-  const supervisor = new Supervisor({
-    programs: programsOf(config, dir),
-    spawn,
-    clock,
-    restart: options.restart,
-    onEvent: (event) => {
-      report.event(event);
-      record();
-    },
-  });
+  const programs = programsOf(config, dir);
+  const starting = new FirstStart(clock, () => supervisor.status());
+  const content = () => ({ supervisor: isOver ? 0 : io.pid, processes: supervisor.status() });
+  const record = new ProcessesRecorder({ files, clock, dir, content, onTrouble: (why) => report.fileTrouble(why) });
+  const onEvent = (event: SupervisorEvent): void => {
+    report.event(event);
+    record.changed();
+    starting.look();
+  };
+  let isOver = false;
+  const supervisor = new Supervisor({ programs, spawn, clock, restart: options.restart, onEvent });
+  stop.onKill(() => supervisor.killAll());
   try {
     report.starting(config);
-    const served = supervisor.start().then(() => unservedShards(io, config));
-    const missing = await Promise.race([served, stop.requested.then(() => undefined)]);
-    if (missing !== undefined) report.ready(config, cluster, supervisor.status(), clock.now() - start);
-    if (missing !== undefined && missing.length > 0) report.unserved(missing);
+    supervisor.start();
+    const served = starting.over.then(() => unservedShards(io, config, () => supervisor.status()));
+    const unserved = await Promise.race([served, stop.requested.then(() => undefined)]);
+    if (unserved !== undefined) report.ready(config, cluster, supervisor.status(), clock.now() - start);
+    if (unserved !== undefined && unserved.length > 0) report.unserved(unserved);
     await stop.requested;
     report.stopping();
-    await supervisor.stop();
-    report.stopped(dir);
   } finally {
-    stop.end();
     await supervisor.stop();
-    await writeProcesses(files, dir, { supervisor: 0, processes: supervisor.status() });
+    isOver = true;
+    await record.finish();
   }
-  return exitCodes.ok;
 }
 
 /** Waits until each shard has an owner that serves; those that have none after `shardWaitMs`. */
-async function unservedShards(io: CliIo, config: ClusterConfig): Promise<readonly number[]> {
+async function unservedShards(
+  io: CliIo,
+  config: ClusterConfig,
+  statuses: () => readonly ProgramStatus[],
+): Promise<readonly number[]> {
   const { clock } = io.environment;
   const start = clock.now();
   for (;;) {
-    const served = new Set(
-      (await Promise.all(config.gateways.map(({ clientAddress }) => shardsServedBy(io, clientAddress)))).flat(),
-    );
+    // Behind the address of a gateway that could not start another program may listen, and answer nothing.
+    const serving = new Set(statuses().flatMap(({ name, state }) => (state === 'serving' ? [name] : [])));
+    const asked = config.gateways.filter(({ id }) => serving.has(`gateway ${id}`));
+    const lists = await Promise.all(asked.map(({ clientAddress }) => shardsServedBy(io, clientAddress)));
+    const served = new Set(lists.flat());
     const missing = Array.from({ length: config.shards }, (_, shard) => shard).filter((shard) => !served.has(shard));
     if (missing.length === 0 || clock.now() - start > shardWaitMs) return missing;
     await new Promise<void>((resolve) => clock.after(shardPollMs, resolve));
@@ -212,49 +253,5 @@ async function shardsServedBy(io: CliIo, address: string): Promise<readonly numb
   } catch (error) {
     if (operatingError(error) === undefined) throw error;
     return [];
-  }
-}
-
-/** Writes DIR/processes.json after changes, one write at a time, the newest state last. */
-function processesRecorder(io: CliIo, dir: string, status: () => ReturnType<Supervisor['status']>): () => void {
-  let isWriting = false;
-  let isStale = false;
-  const write = async (): Promise<void> => {
-    isWriting = true;
-    while (isStale) {
-      isStale = false;
-      await writeProcesses(io.environment.files, dir, { supervisor: io.pid, processes: status() });
-    }
-    isWriting = false;
-  };
-  return () => {
-    isStale = true;
-    if (!isWriting)
-      write().catch((error: unknown) =>
-        io.err.write(`kv-filelog: ${dir}: cannot write processes.json: ${String(error)}\n`),
-      );
-  };
-}
-
-/** The first signal asks to stop; the next one, when it is not the same Ctrl-C told twice, kills. */
-class StopRequest {
-  readonly requested: Promise<void>;
-  readonly end: () => void;
-
-  constructor(io: CliIo, kill: () => void) {
-    let firstAt: number | undefined;
-    let request: () => void = () => undefined;
-    this.requested = new Promise((resolve) => {
-      request = resolve;
-    });
-    this.end = io.onSignal(() => {
-      const now = io.environment.clock.now();
-      if (firstAt === undefined) {
-        firstAt = now;
-        request();
-      } else if (now - firstAt > sameSignalMs) {
-        kill();
-      }
-    });
   }
 }

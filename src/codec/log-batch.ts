@@ -6,20 +6,19 @@
 import { assert } from '../base/assert.ts';
 import { aligned, isZero, writeU48 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
-import type { Epoch, Millis, ShardId, ZoneId } from '../base/ids.ts';
+import type { Millis, ShardId, ZoneId } from '../base/ids.ts';
 import { millis } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import type { Unreadable, ZonePlace } from './log-format.ts';
+import type { Unreadable, Writer, ZonePlace } from './log-format.ts';
 import { formatVersion } from './log-format.ts';
 
 export const batchHeaderBytes = 64;
 const batchMagic = 0x3142564b; // "KVB1"
 
 /** Header of a batch. Lengths are bytes. */
-export interface BatchHeader {
+export interface BatchHeader extends Writer {
   readonly shard: ShardId;
   readonly zone: ZoneId;
-  readonly epoch: Epoch;
   /** Start of the batch in its zone. */
   readonly offset: number;
   /** Length of the header with its block checksums. */
@@ -77,7 +76,8 @@ export function finishBatch(out: Buffer, start: number, header: BatchHeader, see
   out.writeUInt32LE(header.committedLength, start + 44);
   writeU48(out, header.shardTimeMs, start + 48);
   out.writeUInt16LE(formatVersion, start + 54);
-  out.fill(0, start + 56, start + headerLength);
+  out.write(header.instance, start + 56, 'hex');
+  out.fill(0, start + batchHeaderBytes, start + headerLength);
   let slot = start + batchHeaderBytes;
   for (let at = headerLength; at < totalLength; slot += 4) {
     const end = Math.min(totalLength, nextBlock(offset + at) - offset);
@@ -145,6 +145,7 @@ export function decodeBatchHeader(
       shard: place.shard,
       zone: place.zone,
       epoch: place.epoch,
+      instance: place.instance,
       offset,
       headerLength,
       recordsLength,

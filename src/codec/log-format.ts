@@ -4,8 +4,8 @@
  *
  *   zone    = zone-header batch*
  *   header  = magic:u32 "KVZ1" checksum:u32 format:u16 alignment-log2:u8 0:u8 shard:u32 zone:u48 epoch:u48
- *             cluster:16 bytes zone-size:u32 created:u48(ms since 1970)
- *             54 bytes, zero-filled to 64, then to the alignment
+ *             cluster:16 bytes zone-size:u32 created:u48(ms since 1970) instance:8 bytes
+ *             62 bytes, zero-filled to 64, then to the alignment
  *   batch   = batch-header block-checksum:u32* record* padding
  *   batch-header =
  *     0  magic:u32 "KVB1"
@@ -19,20 +19,21 @@
  *    40  offset:u32            of this batch in its zone
  *    44  committed length:u32  of this zone at the owner when this was sent (S9's `seen`)
  *    48  shard time:u48        milliseconds since 1970 (S18)
- *    54  format:u16   56 zero:u64
+ *    54  format:u16   56 instance:8 bytes
  *   record  =
  *     0  checksum:u32          of bytes 4 .. end of the record, seeded with the place
  *     4  length:u32            of the whole record
  *     8  kind:u8  9 flags:u8  10 key length:u16  12 value length:u32
  *    16  [version:u64]  when relocated
  *        [expiry:u48 0:u16]  when expires, milliseconds since 1970
+ *        [previous:u64]  version of the key before, when previous
  *        [client:u64 number:u64 window:u32]  when numbered; first incomplete number = number - window (S15)
  *        [reply length:u16 reply]  when it carries a reply
  *        key value
  *
- * Place (S16): the seed of every checksum is the CRC-32 of {cluster, shard, zone, epoch} xor the offset in the zone of
- * what it covers, so that right bytes at a wrong place are damage. Two offsets in one zone never have the same seed,
- * and CRC-32 is injective in its seed.
+ * Place (S16): the seed of every checksum is the CRC-32 of {cluster, shard, zone, epoch, instance} xor the offset in
+ * the zone of what it covers, so that right bytes at a wrong place are damage. Two offsets in one zone never have the
+ * same seed, and CRC-32 is injective in its seed.
  *
  * When is a record valid: its zone header and batch header are, its checksum is, and it lies below the zone's sealed or
  * committed length.
@@ -40,10 +41,23 @@
 import { assert } from '../base/assert.ts';
 import { aligned, asBuffer, isZero, readU64, writeU48, writeU64 } from '../base/bytes.ts';
 import { checksum } from '../base/checksum.ts';
-import type { ClientId, Epoch, Millis, RequestNumber, ShardId, Uuid, Version, ZoneId } from '../base/ids.ts';
+import type {
+  ClientId,
+  Epoch,
+  InstanceId,
+  Lba,
+  Millis,
+  RequestNumber,
+  ShardId,
+  Uuid,
+  Version,
+  ZoneId,
+} from '../base/ids.ts';
 import {
   clientId,
   epoch as toEpoch,
+  instanceId,
+  lba as toLba,
   millis,
   requestNumber,
   shardId,
@@ -61,30 +75,56 @@ const zoneMagic = 0x315a564b; // "KVZ1"
 
 /**
  * Kinds of records. `floor`: the key is the id (u64) of a client that is forgotten from here on (S15). `time`: only
- * shard time.
+ * shard time. `lost`: the newest record of the key was cut off with a damaged end of the log, so that nobody knows its
+ * value until it is written again.
  */
-export const recordKind = { put: 1, delete: 2, refusal: 3, floor: 4, time: 5 } as const;
+export const recordKind = { put: 1, delete: 2, refusal: 3, floor: 4, time: 5, lost: 6 } as const;
 export type RecordKind = (typeof recordKind)[keyof typeof recordKind];
 
-export const recordFlag = { relocated: 1, expires: 2, numbered: 4, reply: 8 } as const;
-const recordFlagsKnown = 15;
+/**
+ * Flags of a record. Read by every version of this format, and not written yet: `previous` (docs/decisions/0010),
+ * `groupContinues` (0011), `parts` (0013).
+ */
+export const recordFlag = {
+  relocated: 1,
+  expires: 2,
+  numbered: 4,
+  reply: 8,
+  previous: 16,
+  groupContinues: 32,
+  parts: 64,
+} as const;
+const recordFlagsKnown = 127;
+
+/**
+ * Process that writes a zone, in one epoch of its shard (S2). Another instance of the same epoch is another writer: the
+ * metadata that gave the epoch out twice went back (S4, S20).
+ */
+export interface Writer {
+  readonly epoch: Epoch;
+  readonly instance: InstanceId;
+}
+
+export function sameWriter(a: Writer, b: Writer): boolean {
+  return a.epoch === b.epoch && a.instance === b.instance;
+}
 
 /** Place where bytes belong (S16). */
-export interface ZonePlace {
+export interface ZonePlace extends Writer {
   readonly cluster: Uuid;
   readonly shard: ShardId;
   readonly zone: ZoneId;
-  readonly epoch: Epoch;
 }
 
 /** Whether `a` and `b` name the same place (S16). */
 export function samePlace(a: ZonePlace, b: ZonePlace): boolean {
-  return a.cluster === b.cluster && a.shard === b.shard && a.zone === b.zone && a.epoch === b.epoch;
+  return a.cluster === b.cluster && a.shard === b.shard && a.zone === b.zone && sameWriter(a, b);
 }
 
 /** Part of a checksum's seed that all of a zone's bytes share. */
 export function zoneSeed(place: ZonePlace): number {
-  return checksum(Buffer.from(`${place.cluster}/${place.shard}/${place.zone}/${place.epoch}`, 'latin1'));
+  const { cluster, shard, zone, epoch, instance } = place;
+  return checksum(Buffer.from(`${cluster}/${shard}/${zone}/${epoch}/${instance}`, 'latin1'));
 }
 
 // --- zone header -----------------------------------------------------------------------------------------------------
@@ -112,6 +152,7 @@ export function encodeZoneHeader(header: ZoneHeader): Buffer {
   bytes.write(header.cluster, 28, 'hex');
   bytes.writeUInt32LE(header.zoneSize, 44);
   writeU48(bytes, header.createdMs, 48);
+  bytes.write(header.instance, 54, 'hex');
   bytes.writeUInt32LE(checksum(bytes.subarray(8)), 4);
   return bytes;
 }
@@ -157,6 +198,7 @@ export function decodeZoneHeader(input: Uint8Array): ZoneHeaderResult {
       cluster: uuid(bytes.toString('hex', 28, 44)),
       zoneSize: bytes.readUInt32LE(44),
       createdMs: millis(bytes.readUIntLE(48, 6)),
+      instance: instanceId(bytes.toString('hex', 54, 62)),
     },
   };
 }
@@ -174,6 +216,12 @@ export interface RecordInput {
   /** Version of a relocated record, which stays; undefined: the record's LBA is its version. */
   readonly version?: Version | undefined;
   readonly expiresAt?: Millis | undefined;
+  /** Version of the key before this record. */
+  readonly previous?: Lba | undefined;
+  /** The next record of the batch belongs to the same group of writes. */
+  readonly groupContinues?: boolean | undefined;
+  /** The value is a list of the parts of a larger one. */
+  readonly parts?: boolean | undefined;
   /** 0: not numbered. */
   readonly client: ClientId;
   readonly number: RequestNumber;
@@ -187,6 +235,7 @@ export function recordLength(record: RecordInput): number {
     recordHeaderBytes +
     (record.version === undefined ? 0 : 8) +
     (record.expiresAt === undefined ? 0 : 8) +
+    (record.previous === undefined ? 0 : 8) +
     (record.client === 0 ? 0 : 20) +
     (record.reply === undefined ? 0 : 2 + record.reply.length) +
     record.keyLength +
@@ -206,6 +255,9 @@ export interface DecodedRecord {
   readonly valueLength: number;
   readonly version: Version | undefined;
   readonly expiresAt: Millis | undefined;
+  readonly previous: Lba | undefined;
+  readonly groupContinues: boolean;
+  readonly parts: boolean;
   readonly client: ClientId;
   readonly number: RequestNumber;
   readonly firstIncomplete: RequestNumber;
@@ -228,6 +280,13 @@ export function encodeRecord(out: Buffer, start: number, record: RecordInput, se
     out.writeUInt16LE(0, at + 6);
     at += 8;
   }
+  if (record.previous !== undefined) {
+    flags |= recordFlag.previous;
+    writeU64(out, record.previous, at);
+    at += 8;
+  }
+  if (record.groupContinues === true) flags |= recordFlag.groupContinues;
+  if (record.parts === true) flags |= recordFlag.parts;
   if (record.client !== 0) {
     const window = record.number - record.firstIncomplete;
     assert(window >= 0 && window < 2 ** 32, 'S15 window fits its field');
@@ -280,7 +339,7 @@ export function decodeRecord(
   const flags = bytes.readUInt8(start + 9);
   const keyLength = bytes.readUInt16LE(start + 10);
   const valueLength = bytes.readUInt32LE(start + 12);
-  if (kind < recordKind.put || kind > recordKind.time || (flags & ~recordFlagsKnown) !== 0)
+  if (kind < recordKind.put || kind > recordKind.lost || (flags & ~recordFlagsKnown) !== 0)
     return { kind: 'damaged', reason: 'record: unknown kind or flags' };
   if (keyLength > limits.keyBytesMax || valueLength > limits.valueBytesMax)
     return { kind: 'damaged', reason: 'record: impossible lengths' };
@@ -298,6 +357,9 @@ export function decodeRecord(
     valueLength,
     version: undefined,
     expiresAt: undefined,
+    previous: undefined,
+    groupContinues: (flags & recordFlag.groupContinues) !== 0,
+    parts: (flags & recordFlag.parts) !== 0,
     client: nobody,
     number: unnumbered,
     firstIncomplete: unnumbered,
@@ -327,6 +389,12 @@ function readFields(bytes: Buffer, record: RecordDraft, flags: number, end: numb
     record.expiresAt = millis(bytes.readUIntLE(at, 6));
     at += 8;
   }
+  if ((flags & recordFlag.previous) !== 0) {
+    const value = readU64(bytes, at);
+    if (Number.isNaN(value)) return false;
+    record.previous = toLba(value);
+    at += 8;
+  }
   if ((flags & recordFlag.numbered) !== 0) {
     if (!readNumbers(bytes, record, at)) return false;
     at += 20;
@@ -347,6 +415,7 @@ function fixedBytes(flags: number): number {
   return (
     ((flags & recordFlag.relocated) !== 0 ? 8 : 0) +
     ((flags & recordFlag.expires) !== 0 ? 8 : 0) +
+    ((flags & recordFlag.previous) !== 0 ? 8 : 0) +
     ((flags & recordFlag.numbered) !== 0 ? 20 : 0) +
     ((flags & recordFlag.reply) !== 0 ? 2 : 0)
   );

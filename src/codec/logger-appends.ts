@@ -5,7 +5,16 @@
 import type { Uuid } from '../base/ids.ts';
 import { lba } from '../base/ids.ts';
 import type { AppendAnswer, AppendItem, ConfirmItem, LoggerRefusalCode } from './logger-protocol.ts';
-import { readBytesCount, readCode, readEpoch, readShard, readZone, refusal, writeRefusal } from './logger-protocol.ts';
+import {
+  readBytesCount,
+  readCode,
+  readShard,
+  readWriter,
+  readZone,
+  refusal,
+  writeRefusal,
+  writeWriter,
+} from './logger-protocol.ts';
 import { arrayOf, natural, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
@@ -15,10 +24,10 @@ export function writeAppend(out: MessageWriter, logger: Uuid, items: readonly Ap
   out.text(logger);
   out.array(items.length);
   for (const item of items) {
-    out.array(5);
+    out.array(6);
     out.integer(item.shard);
     out.integer(item.zone);
-    out.integer(item.epoch);
+    writeWriter(out, item);
     out.integer(item.offset);
     out.binary(item.bytes);
   }
@@ -35,11 +44,11 @@ export function readAppend(params: MessageReader): AppendRequest {
   const logger = params.text();
   const items: AppendItem[] = [];
   for (let count = params.array(); count > 0; count -= 1) {
-    const more = arrayOf(params, 5, 'an append');
+    const more = arrayOf(params, 6, 'an append');
     items.push({
       shard: readShard(params),
       zone: readZone(params),
-      epoch: readEpoch(params),
+      ...readWriter(params),
       offset: readBytesCount(params, 'offset'),
       bytes: params.binary(),
     });
@@ -85,10 +94,10 @@ export function writeConfirm(out: MessageWriter, logger: Uuid, number: number, i
   out.integer(number);
   out.array(items.length);
   for (const item of items) {
-    out.array(3);
+    out.array(4);
     out.integer(item.shard);
     out.integer(item.zone);
-    out.integer(item.epoch);
+    writeWriter(out, item);
   }
 }
 
@@ -104,8 +113,8 @@ export function readConfirm(params: MessageReader): ConfirmRequest {
   const number = params.integer();
   const items: ConfirmItem[] = [];
   for (let count = params.array(); count > 0; count -= 1) {
-    const more = arrayOf(params, 3, 'an item to confirm');
-    items.push({ shard: readShard(params), zone: readZone(params), epoch: readEpoch(params) });
+    const more = arrayOf(params, 4, 'an item to confirm');
+    items.push({ shard: readShard(params), zone: readZone(params), ...readWriter(params) });
     skipRest(params, more);
   }
   skipRest(params, rest);

@@ -1,13 +1,19 @@
 /**
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
- * that all requests share. Writers and readers: logger-appends.ts (Append, Confirm), logger-seals.ts (Seal, Finish,
- * Reset), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello). `Append`, `Seal`, `Confirm`, `Finish`
- * and `Reset` go to a logger's write port, `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
+ * that all requests share. Writers and readers: logger-appends.ts (Append, Confirm), logger-seals.ts (Seal, Fill,
+ * Finish, Reset), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello). `Append`, `Confirm`, `Seal`,
+ * `Fill`, `Finish` and `Reset` go to a logger's write port, `Read` and `ReportZones` to its read port; `Ping` and
+ * `hello` work on both.
  *
- *   Append      [logger:str, [[shard, zone, epoch, offset, bytes:bin]*]]     -> [answer*]
+ *   writer = epoch, instance:str    two members: who writes a zone, or seals a shard
+ *   known  = nil | [writer], [[zone, writer]*]    two members: the fence before, the newest zones (S20)
+ *
+ *   Append      [logger:str, [[shard, zone, writer, offset, bytes:bin]*]]    -> [answer*]
  *               answer = [nil, lba] | [code:str, message:str, detail:int]
- *   Confirm     [logger:str, number, [[shard, zone, epoch]*]]                -> [number, [nil | code:str]*]
- *   Seal        [logger:str, shard, zone, epoch]                             -> [length, seen, doubtful:bool, tail:str]
+ *   Confirm     [logger:str, number, [[shard, zone, writer]*]]               -> [number, [nil | code:str]*]
+ *   Seal        [logger:str, shard, zone, writer]
+ *               -> [length, seen, doubtful:bool, tail:str, process:str, known] | [code:str, message:str, detail, known]
+ *   Fill        [logger:str, shard, zone, writer, offset, bytes:bin]         -> length
  *   Finish      [logger:str, shard, zone, length]                            -> nil
  *   Reset       [logger:str, shard, zone, copy id:str]                       -> nil
  *   Read        [logger:str, [[shard, zone, offset, length]*]]               -> [bytes:bin | code:str]*
@@ -20,8 +26,9 @@
  * Readers throw MessageFormatError when a message has another form; they never throw anything else, whatever the bytes.
  */
 import type { Epoch, InstanceId, Lba, ShardId, Uuid, ZoneId } from '../base/ids.ts';
-import { epoch as toEpoch, shardId, zoneId } from '../base/ids.ts';
+import { epoch as toEpoch, isInstanceId, shardId, zoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import type { Writer } from './log-format.ts';
 import { malformed, natural } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
@@ -30,7 +37,8 @@ import type { MessageWriter } from './message-writer.ts';
 export const loggerRefusals = {
   'wrong-logger': 'the request names another logger (S16)',
   'wrong-cluster': 'a gateway of another cluster, or of another protocol version, says hello (S16)',
-  fenced: 'a higher epoch has sealed this shard here (S4); detail: that epoch',
+  fenced: 'a later owner has sealed this shard here (S4); detail: its epoch',
+  unsealed: 'the taker that fills has not sealed this shard here (S19)',
   'retired-zone': 'a zone with this id, or a later one, existed here before: ids are never used again (S4)',
   'other-epoch': 'the zone belongs to another epoch (S2)',
   'not-at-write-pointer':
@@ -65,10 +73,13 @@ export interface LoggerLost {
 
 export type LoggerAnswer<T> = { readonly kind: 'ok'; readonly value: T } | LoggerRefusal | LoggerLost;
 
-export interface AppendItem {
+/** Zone of a shard, and who writes it. */
+export interface ZoneRef extends Writer {
   readonly shard: ShardId;
   readonly zone: ZoneId;
-  readonly epoch: Epoch;
+}
+
+export interface AppendItem extends ZoneRef {
   /** 0 creates the zone: the bytes begin with a zone header. */
   readonly offset: number;
   /** Whole batches, one after another. Sent as one binary; must not change afterwards. */
@@ -78,17 +89,25 @@ export interface AppendItem {
 /** The LBA of the append's first byte. */
 export type AppendAnswer = { readonly kind: 'ok'; readonly value: Lba } | LoggerRefusal;
 
-export interface ConfirmItem {
-  readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
-}
+export type ConfirmItem = ZoneRef;
 
 /**
  * State of the bytes behind a zone's intact prefix, as a scan finds them (S9). `clean`: nothing follows. `torn`: an
  * append that never became stable.
  */
 export type TailState = 'clean' | 'torn' | 'damaged';
+
+/** What a logger knows of a shard, against which a taker holds the metadata (S20). */
+export interface ShardKnowledge {
+  /** Fence before this seal; undefined: there was none. */
+  readonly fence: Writer | undefined;
+  /** Zones that are held, the newest first, at most `limits.knownZonesMax`. */
+  readonly zones: readonly KnownZone[];
+}
+
+export interface KnownZone extends Writer {
+  readonly zone: ZoneId;
+}
 
 export interface SealAnswer {
   /** End of the intact prefix, a batch boundary; 0 when the zone was never seen. */
@@ -98,6 +117,21 @@ export interface SealAnswer {
   /** `tail` is damaged (bytes follow that are neither untouched nor a torn batch), or `seen` lies beyond `length`. */
   readonly doubtful: boolean;
   readonly tail: TailState;
+  /** Process of the logger that answers: first-hand if the zone was opened with it (S9). */
+  readonly process: InstanceId;
+  readonly known: ShardKnowledge;
+}
+
+/** Whole batches that complete a shorter copy of a zone, verbatim (S19). */
+export interface FillItem {
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
+  /** Taker that has sealed the shard here. */
+  readonly by: Writer;
+  /** Intact length of the copy. */
+  readonly offset: number;
+  /** At offset 0 they begin with the zone header. */
+  readonly bytes: Uint8Array;
 }
 
 export interface ReadItem {
@@ -112,10 +146,7 @@ export type ReadAnswer =
   | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
 /** A zone as a logger reports it. */
-export interface ZoneStatus {
-  readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
+export interface ZoneStatus extends ZoneRef {
   /**
    * `restarted`: open, but found so after a restart, so it takes no appends. `fenced`: a higher epoch has sealed the
    * shard here (S4); its end is not known until `Finish` tells it.
@@ -151,6 +182,7 @@ export const loggerMethods = {
   append: 'Append',
   confirm: 'Confirm',
   seal: 'Seal',
+  fill: 'Fill',
   finish: 'Finish',
   reset: 'Reset',
   read: 'Read',
@@ -189,6 +221,21 @@ export const readShard = (reader: MessageReader): ShardId =>
   shardId(natural(reader, 0, limits.shardCountMax - 1, 'shard'));
 export const readZone = (reader: MessageReader): ZoneId => zoneId(natural(reader, 1, u48Max, 'zone id'));
 export const readEpoch = (reader: MessageReader): Epoch => toEpoch(natural(reader, 1, u48Max, 'epoch'));
+export function writeWriter(out: MessageWriter, { epoch, instance }: Writer): void {
+  out.integer(epoch);
+  out.text(instance);
+}
+
+/** Two members of an array. */
+export function readWriter(reader: MessageReader): Writer {
+  return { epoch: readEpoch(reader), instance: readInstance(reader) };
+}
+
+export function readInstance(reader: MessageReader): InstanceId {
+  const text = reader.text();
+  return isInstanceId(text) ? text : malformed(reader, `'${text.slice(0, 32)}' is no instance`);
+}
+
 export const readBytesCount = (reader: MessageReader, what: string): number =>
   natural(reader, 0, limits.zoneBytesMax, what);
 

@@ -63,6 +63,7 @@ function zoneStatus(zone: Field): ZoneStatus {
     shard: shardId(zone.at('shard').integer()),
     zone: zoneId(zone.at('zone').integer(1)),
     epoch: toEpoch(zone.at('epoch').integer(1)),
+    instance: zone.at('instance').minted(instanceId),
     state: zone.at('state').oneOf(['open', 'restarted', 'fenced', 'finished']),
     length: zone.at('length').integer(),
     seen: zone.at('seen').integer(),

@@ -1,42 +1,126 @@
 /**
- * `Seal`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to gone. Readers throw
- * MessageFormatError, and nothing else.
+ * `Seal`, `Fill`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to gone.
+ * Readers throw MessageFormatError, and nothing else.
  */
-import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
-import type { SealAnswer, TailState } from './logger-protocol.ts';
-import { readBytesCount, readEpoch, readShard, readZone } from './logger-protocol.ts';
+import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import type { Writer } from './log-format.ts';
+import type {
+  FillItem,
+  KnownZone,
+  LoggerRefusal,
+  SealAnswer,
+  ShardKnowledge,
+  TailState,
+  ZoneRef,
+} from './logger-protocol.ts';
+import {
+  readBytesCount,
+  readCode,
+  readInstance,
+  readShard,
+  readWriter,
+  readZone,
+  refusal,
+  writeWriter,
+} from './logger-protocol.ts';
 import { arrayOf, malformed, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
 
-export function writeSeal(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, epoch: Epoch): void {
-  out.array(4);
-  out.text(logger);
-  out.integer(shard);
-  out.integer(zone);
-  out.integer(epoch);
+export interface SealRequest extends ZoneRef {
+  readonly logger: string;
 }
 
-export interface SealRequest {
-  readonly logger: string;
-  readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
+/** `at`: the zone that should end, and the taker. */
+export function writeSeal(out: MessageWriter, logger: Uuid, at: ZoneRef): void {
+  out.array(5);
+  out.text(logger);
+  out.integer(at.shard);
+  out.integer(at.zone);
+  writeWriter(out, at);
 }
 
 export function readSeal(params: MessageReader): SealRequest {
-  const rest = arrayOf(params, 4, 'Seal');
-  const request = { logger: params.text(), shard: readShard(params), zone: readZone(params), epoch: readEpoch(params) };
+  const rest = arrayOf(params, 5, 'Seal');
+  const logger = params.text();
+  const request = { logger, shard: readShard(params), zone: readZone(params), ...readWriter(params) };
   skipRest(params, rest);
   return request;
 }
 
-export function writeSealAnswer(out: MessageWriter, answer: SealAnswer): void {
-  out.array(4);
-  out.integer(answer.length);
-  out.integer(answer.seen);
-  out.boolean(answer.doubtful);
-  out.text(answer.tail);
+/** Answer to a Seal; a refusal tells what the logger knows, too (S20). */
+export type SealResult = SealAnswer | (LoggerRefusal & { readonly known: ShardKnowledge });
+
+export function writeSealResult(out: MessageWriter, result: SealResult): void {
+  if ('code' in result) {
+    out.array(5);
+    out.text(result.code);
+    out.text(result.message);
+    out.integer(result.detail);
+  } else {
+    out.array(7);
+    out.integer(result.length);
+    out.integer(result.seen);
+    out.boolean(result.doubtful);
+    out.text(result.tail);
+    out.text(result.process);
+  }
+  writeKnown(out, result.known);
+}
+
+function writeKnown(out: MessageWriter, { fence, zones }: ShardKnowledge): void {
+  if (fence === undefined) {
+    out.nil();
+  } else {
+    out.array(2);
+    writeWriter(out, fence);
+  }
+  out.array(zones.length);
+  for (const zone of zones) {
+    out.array(3);
+    out.integer(zone.zone);
+    writeWriter(out, zone);
+  }
+}
+
+export function readSealResult(result: MessageReader): SealResult {
+  const rest = arrayOf(result, 5, 'the answer to Seal');
+  if (result.nextIsText()) {
+    const code = readCode(result, result.text());
+    const refused = refusal(code, result.text(), result.integer());
+    const known = readKnown(result);
+    skipRest(result, rest);
+    return { ...refused, known };
+  }
+  if (rest < 2) malformed(result, 'the answer to Seal is too short');
+  const answer = {
+    length: readBytesCount(result, 'length'),
+    seen: readBytesCount(result, 'seen'),
+    doubtful: result.boolean(),
+    tail: readTail(result),
+    process: readInstance(result),
+    known: readKnown(result),
+  };
+  skipRest(result, rest - 2);
+  return answer;
+}
+
+function readKnown(result: MessageReader): ShardKnowledge {
+  const fence = result.tryNil() ? undefined : readFence(result);
+  const zones: KnownZone[] = [];
+  for (let count = result.array(); count > 0; count -= 1) {
+    const rest = arrayOf(result, 3, 'a known zone');
+    zones.push({ zone: readZone(result), ...readWriter(result) });
+    skipRest(result, rest);
+  }
+  return { fence, zones };
+}
+
+function readFence(result: MessageReader): Writer {
+  const rest = arrayOf(result, 2, 'a fence');
+  const fence = readWriter(result);
+  skipRest(result, rest);
+  return fence;
 }
 
 function readTail(reader: MessageReader): TailState {
@@ -45,16 +129,34 @@ function readTail(reader: MessageReader): TailState {
   return malformed(reader, `unknown tail state '${tail}'`);
 }
 
-export function readSealAnswer(result: MessageReader): SealAnswer {
-  const rest = arrayOf(result, 4, 'the answer to Seal');
-  const answer = {
-    length: readBytesCount(result, 'length'),
-    seen: readBytesCount(result, 'seen'),
-    doubtful: result.boolean(),
-    tail: readTail(result),
+export interface FillRequest {
+  readonly logger: string;
+  readonly item: FillItem;
+}
+
+export function writeFill(out: MessageWriter, logger: Uuid, item: FillItem): void {
+  out.array(7);
+  out.text(logger);
+  out.integer(item.shard);
+  out.integer(item.zone);
+  writeWriter(out, item.by);
+  out.integer(item.offset);
+  out.binary(item.bytes);
+}
+
+/** The item's bytes are a view of the message. */
+export function readFill(params: MessageReader): FillRequest {
+  const rest = arrayOf(params, 7, 'Fill');
+  const logger = params.text();
+  const item = {
+    shard: readShard(params),
+    zone: readZone(params),
+    by: readWriter(params),
+    offset: readBytesCount(params, 'offset'),
+    bytes: params.binary(),
   };
-  skipRest(result, rest);
-  return answer;
+  skipRest(params, rest);
+  return { logger, item };
 }
 
 export function writeFinish(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, length: number): void {

@@ -135,6 +135,12 @@ export class MessageReader {
     return this.#utf8(this.#take(length), length);
   }
 
+  /** Whether the next object is a `str`. */
+  nextIsText(): boolean {
+    const type = this.#peek();
+    return (type >= 0xa0 && type <= 0xbf) || (type >= 0xd9 && type <= 0xdb);
+  }
+
   /** A `bin` or `str` as a view of the message's memory. */
   binary(): Uint8Array {
     this.range();

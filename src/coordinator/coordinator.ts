@@ -60,6 +60,8 @@ export const coordinatorLimits = {
 } as const;
 
 export interface Coordinator {
+  /** Where it keeps what it holds, for messages to the operator. */
+  readonly source: string;
   get(key: string): Promise<Entry | undefined>;
   /** All entries whose keys begin with `prefix`, sorted by key, at one revision. */
   list(prefix: string): Promise<{ readonly entries: readonly Entry[]; readonly revision: Revision }>;

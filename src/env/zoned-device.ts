@@ -69,15 +69,16 @@ export interface ZonedDevice {
   /** Empties the zone and gives its space back. Stable after the next sync; the space is not reused before that. */
   reset(zone: DeviceZone): void;
   /**
-   * Ends the zone at `length` (at most its write pointer): no write follows, the space beyond is given back. Stable
-   * after the next sync.
+   * Ends the zone at `length` (at most its write pointer): no write follows, the space beyond `keptTo` (by default the
+   * length) is given back. Stable after the next sync.
    */
-  finish(zone: DeviceZone, length: number): void;
+  finish(zone: DeviceZone, length: number, keptTo?: number): void;
   /**
    * Ends a zone's uncertainty after a restart: declares `writePointer` to be the end of what it holds, and makes
    * [stableBefore, writePointer) stable (S3): what a crash left in the cache may never have reached the medium, and an
    * ordinary sync need not write it. How is the device's business (`file` writes it again in place; a sequential zone
-   * must not be). What lies beyond reads as zeros afterwards unless `keepBeyond`; then the zone takes no write.
+   * must not be). What lies beyond reads as zeros afterwards unless `keepBeyond`; then a write replaces it as far
+   * as it goes (S19), where the device can do that, else it throws `invalid`.
    * @throws DeviceError `invalid` when the zone is not waiting to be recovered, or the bounds are not within it
    */
   recover(zone: DeviceZone, stableBefore: number, writePointer: number, keepBeyond: boolean): Promise<void>;

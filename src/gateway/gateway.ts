@@ -50,6 +50,7 @@ interface Inside {
   readonly snapshots: Snapshots;
   readonly loader: ShardLoader;
   readonly router: Router;
+  readonly reconciler: Reconciler;
   /** Shards that are at home here. */
   readonly home: readonly ShardId[];
 }
@@ -73,6 +74,7 @@ export async function startGateway(options: GatewayOptions, world: GatewayWorld)
 
 function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner): Inside {
   const { id, gatewayCount, cluster, folder, snapshotEveryBytes, replicas, minReplicas, loggerTimeoutMs } = options;
+  const { firstHandWaitMs = shardDefaults.firstHandWaitMs } = options;
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
   const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes }, world);
@@ -84,13 +86,14 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const values = new ValueFetcher({ cluster: name, zoneSize, random, log, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
-  const limits = { zoneSize, replicas, minReplicas, loggerTimeoutMs };
-  const settings = { ...shardDefaults, ...limits, ...options.shardSettings };
+  const limits = { zoneSize, replicas, minReplicas, loggerTimeoutMs, firstHandWaitMs };
+  const settings = { ...shardDefaults, metadataSource: coordinator.source, ...limits, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
   const router = new Router({ runner, store, peers, self: id, clock });
+  const reconciler = new Reconciler(store, loggers, { clock, log }, (shard) => runner.shard(shard)?.role === 'owner');
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
-  return { self, store, peers, loggers, cache, runner, snapshots, loader, router, home };
+  return { self, store, peers, loggers, cache, runner, snapshots, loader, router, reconciler, home };
 }
 
 /**
@@ -131,14 +134,17 @@ async function open(
 }
 
 /** Who is told of what. */
-function wire({ log }: GatewayWorld, { store, loggers, runner, loader }: Inside): void {
-  const reconciler = new Reconciler(store, loggers, log);
-  runner.start(() => loader.roleChanged());
+function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler }: Inside): void {
+  runner.start(() => {
+    loader.roleChanged();
+    reconciler.ownersChanged();
+  });
   loggers.start({
     dispatch: (shard, event) => runner.dispatch(shard, event),
-    loggerUp: (logger, alignment) => {
+    loggerUp: (connected) => {
+      const { logger } = connected;
       log('info', 'logger connected', { logger });
-      runner.dispatchAll({ event: 'logger-up', logger, alignment });
+      runner.dispatchAll({ event: 'logger-up', ...connected });
       reconciler.loggerUp(logger);
     },
     loggerDown: (logger) => runner.dispatchAll({ event: 'logger-down', logger }),
@@ -235,9 +241,10 @@ class Gateway implements GatewayNode {
   }
 
   async #close(): Promise<void> {
-    const { router, runner, store, loggers, peers, loader, snapshots } = this.#inside;
+    const { router, reconciler, runner, store, loggers, peers, loader, snapshots } = this.#inside;
     await this.#listening.close();
     router.close();
+    reconciler.close();
     for (const door of this.#doors) door.close();
     runner.close();
     store.close();

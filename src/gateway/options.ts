@@ -30,6 +30,7 @@ export interface GatewayOptions {
    */
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  readonly firstHandWaitMs?: number;
   readonly shardSettings?: Partial<ShardSettings>;
 }
 

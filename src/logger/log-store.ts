@@ -126,7 +126,7 @@ export class LogStore {
       case 'persist':
         return this.#guarded(() => this.#parts.metadata.persist(effect.entries));
       case 'finish-zone':
-        return this.#guarded(() => this.#finishZone(effect.deviceZone, effect.length));
+        return this.#guarded(() => this.#finishZone(effect.deviceZone, effect.length, effect.keptTo));
       case 'reset-zone':
         this.#parts.cache.forget(effect.deviceZone);
         return this.#guarded(() => this.#parts.device.reset(effect.deviceZone));
@@ -162,11 +162,11 @@ export class LogStore {
     this.#step({ kind: 'compared', comparison, same });
   }
 
-  #finishZone(deviceZone: number, length: number): void {
+  #finishZone(deviceZone: number, length: number, keptTo: number): void {
     const { device } = this.#parts;
     const report = device.reportZone(deviceZone);
     // After a crash the device may know already what the metadata log does not.
-    if (report.state !== 'full' || report.writePointer !== length) device.finish(deviceZone, length);
+    if (report.state !== 'full' || report.writePointer !== length) device.finish(deviceZone, length, keptTo);
   }
 
   #sync(): void {

@@ -28,6 +28,7 @@ import { randomHex } from '../env/random.ts';
 import type { RpcChannel } from '../rpc/channel-types.ts';
 import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
+import { knownOwners } from './known-owners.ts';
 import type { LogStore } from './log-store.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
@@ -134,10 +135,10 @@ class RunningLogger implements LoggerNode {
 
   async start(): Promise<void> {
     const { cluster, folder, zoneSize, cacheBytes = nodeSettings['logger.cacheBytes'].default } = this.#options;
-    this.#opened = await openStore(this.#device, { folder, cluster, zoneSize, cacheBytes }, this.#world, (error) =>
-      this.#failed(error),
-    );
+    const settings = { folder, cluster, process: this.instance, zoneSize, cacheBytes };
+    this.#opened = await openStore(this.#device, settings, this.#world, (error) => this.#failed(error));
     const { store, reader } = this.#opened;
+    await this.#learnOwners(store);
     const names = { cluster, zoneSize, logger: this.uuid, instance: this.instance };
     const parts = { ...names, store, reader, status: () => this.status() };
     this.#closing.unshift(() => this.#closeChannels(store, reader));
@@ -151,6 +152,18 @@ class RunningLogger implements LoggerNode {
       // At an address of its own it would ask itself.
       return other.readAddress !== readAddress && (await isTwinAt(other.readAddress, self, this.#world));
     });
+  }
+
+  /** S4: nobody of before the present owners may append or be confirmed here, whatever this folder has forgotten. */
+  async #learnOwners(store: LogStore): Promise<void> {
+    const owners = await knownOwners(this.#world.coordinator);
+    const learnt = owners.map(
+      ({ shard, owner }) =>
+        new Promise<void>((resolve) => {
+          store.request({ kind: 'owner-known', shard, owner, ticket: () => resolve() });
+        }),
+    );
+    await Promise.all(learnt);
   }
 
   #listen(name: string, address: Address, requests: PortRequests): Promise<Address> {

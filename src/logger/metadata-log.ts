@@ -17,6 +17,7 @@ import { limits } from '../base/limits.ts';
 import type { Frame, MetadataEntry } from '../core/logger/metadata-format.ts';
 import {
   encodeFrame,
+  entryBytes,
   frameLength,
   metadataFormatVersion,
   metadataZones,
@@ -114,8 +115,8 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
 
 /** Zones of which a checkpoint surely fits a metadata zone, beside fences and zone floors of all shards. */
 export function zonesThatFit(device: ZonedDevice): number {
-  const shards = limits.shardCountMax * 2 * 11;
-  return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / 38));
+  const shards = limits.shardCountMax * (entryBytes.fence + entryBytes['zone-floor']);
+  return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / entryBytes.zone));
 }
 
 export class MetadataLog {

@@ -1,6 +1,6 @@
 /** Way from a device to a store that answers: who is this, what is there, and all of it stable. */
 import { KvError } from '../base/errors.ts';
-import type { Uuid } from '../base/ids.ts';
+import type { InstanceId, Uuid } from '../base/ids.ts';
 import { uuid } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { LoggerMachine } from '../core/logger/logger-machine.ts';
@@ -22,6 +22,7 @@ export interface StoreOptions {
   /** Folder of the logger, for messages. */
   readonly folder: string;
   readonly cluster: Uuid;
+  readonly process: InstanceId;
   /** Bytes. */
   readonly zoneSize: number;
   /** Bytes of the device that the page cache is taken to hold. */
@@ -63,6 +64,7 @@ export async function openStore(
       zoneSize: identity.zoneSize,
       alignment: geometry.alignment,
       deviceZones: dataZones(device),
+      process: options.process,
       drawCopyId: () => randomHex(random, 8),
     },
     restored,

@@ -5,6 +5,7 @@
 import { KvError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { formatVersion } from '../codec/log-format.ts';
+import type { ZoneRef } from '../codec/logger-protocol.ts';
 import type { ZoneEntry } from '../core/logger/metadata-format.ts';
 import { metadataZones } from '../core/logger/metadata-format.ts';
 import type { RestoredState, RestoredZone } from '../core/logger/restored-state.ts';
@@ -61,7 +62,7 @@ async function restoreFinished(
   if (report.state !== 'full') {
     // The order to finish it was recorded here, but the device never made it stable.
     await device.recover(entry.deviceZone, entry.length, entry.length, true);
-    device.finish(entry.deviceZone, entry.length);
+    device.finish(entry.deviceZone, entry.length, device.geometry.zoneCapacity);
   }
   return restored(entry, { length: entry.length, seen: entry.length, batches: entry.batches, tail: 'clean' });
 }
@@ -106,6 +107,7 @@ function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' 
     shard: entry.shard,
     zone: entry.zone,
     epoch: entry.epoch,
+    instance: entry.instance,
     deviceZone: entry.deviceZone,
     copyId: entry.copyId,
     finished: entry.state === 'finished',
@@ -120,10 +122,11 @@ function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' 
 export async function scanDeviceZone(
   device: ZonedDevice,
   identity: LoggerIdentity,
-  entry: Pick<ZoneEntry, 'shard' | 'zone' | 'epoch' | 'deviceZone'>,
+  entry: ZoneRef & Pick<ZoneEntry, 'deviceZone'>,
   bound: number,
 ): Promise<ZoneScan> {
-  const place = { cluster: identity.cluster, shard: entry.shard, zone: entry.zone, epoch: entry.epoch };
+  const { shard, zone, epoch, instance } = entry;
+  const place = { cluster: identity.cluster, shard, zone, epoch, instance };
   const scan = scanZone({ place, zoneSize: identity.zoneSize, bound, alignment: device.geometry.alignment });
   let step = scan.next();
   while (step.done !== true)

@@ -19,7 +19,7 @@ import {
   refusal,
   writeRefusal,
 } from '../codec/logger-protocol.ts';
-import { readFinish, readReset, readSeal, writeSealAnswer } from '../codec/logger-seals.ts';
+import { readFill, readFinish, readReset, readSeal, writeSealResult } from '../codec/logger-seals.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import { readMemberHello, strangeness } from '../codec/member-hello.ts';
@@ -113,6 +113,9 @@ class Requests {
       case loggerMethods.seal:
         this.#seal(channel, id, params);
         return true;
+      case loggerMethods.fill:
+        this.#fill(channel, id, params);
+        return true;
       case loggerMethods.finish:
         this.#finish(channel, id, params);
         return true;
@@ -161,9 +164,15 @@ class Requests {
   }
 
   #seal(channel: RpcChannel, id: number, params: MessageReader): void {
-    const { logger, shard, zone, epoch } = readSeal(params);
+    const { logger, ...at } = readSeal(params);
     if (this.#accepts(channel, id, logger))
-      this.#parts.store.request({ kind: 'seal', ticket: answerTo(channel, id), shard, zone, epoch });
+      this.#parts.store.request({ kind: 'seal', ticket: answerTo(channel, id), at });
+  }
+
+  #fill(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, item } = readFill(params);
+    if (this.#accepts(channel, id, logger))
+      this.#parts.store.request({ kind: 'fill', ticket: answerTo(channel, id), item });
   }
 
   #finish(channel: RpcChannel, id: number, params: MessageReader): void {
@@ -255,7 +264,10 @@ function answerTo(channel: RpcChannel, id: number): OnMachineAnswer {
       case 'refused':
         return refuse(channel, id, answer);
       case 'sealed':
-        writeSealAnswer(channel.beginAnswer(id), answer.answer);
+        writeSealResult(channel.beginAnswer(id), answer.answer);
+        return channel.endAnswer();
+      case 'filled':
+        channel.beginAnswer(id).integer(answer.length);
         return channel.endAnswer();
       case 'done':
       case 'appended':

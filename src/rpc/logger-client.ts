@@ -10,25 +10,27 @@
  * It owns no state but the logger's name. It does not own the connections (the gateway's links), deadlines, nor
  * repetition.
  */
-import type { Epoch, ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type { ConfirmAnswer } from '../codec/logger-appends.ts';
 import type {
   AppendAnswer,
   AppendItem,
   ConfirmItem,
   DigestItem,
+  FillItem,
   LoggerAnswer,
   LoggerLost,
   LoggerStatus,
   LoggerWelcome,
   ReadAnswer,
   ReadItem,
-  SealAnswer,
+  ZoneRef,
   ZoneStatus,
 } from '../codec/logger-protocol.ts';
 import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '../codec/logger-appends.ts';
-import { loggerMethods, readRefusal } from '../codec/logger-protocol.ts';
-import { readSealAnswer, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
+import { loggerMethods, readBytesCount, readRefusal } from '../codec/logger-protocol.ts';
+import type { SealResult } from '../codec/logger-seals.ts';
+import { readSealResult, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { GatewayIdentity } from '../codec/member-hello.ts';
@@ -99,15 +101,16 @@ export class LoggerClient {
     );
   }
 
-  /** Fences all epochs of the shard below `epoch` and tells what the zone holds (S4, S9). */
-  seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: OnAnswer<SealAnswer>): void {
-    call(
-      this.#channels.write,
-      loggerMethods.seal,
-      (out) => writeSeal(out, this.logger, shard, zone, epoch),
-      readSealAnswer,
-      onAnswer,
-    );
+  /** Fences all epochs of the shard below the taker's, and tells what the zone and the shard are here (S4, S9, S20). */
+  seal(at: ZoneRef, onAnswer: OnAnswer<SealResult>): void {
+    const write = (out: MessageWriter): void => writeSeal(out, this.logger, at);
+    call(this.#channels.write, loggerMethods.seal, write, readSealResult, onAnswer);
+  }
+
+  /** Completes a shorter copy (S19); answered with its new intact length. */
+  fill(item: FillItem, onAnswer: OnAnswer<number>): void {
+    const write = (out: MessageWriter): void => writeFill(out, this.logger, item);
+    call(this.#channels.write, loggerMethods.fill, write, (result) => readBytesCount(result, 'length'), onAnswer);
   }
 
   /** The metadata says that the zone is sealed at `length`: the logger keeps [0, length) and gives the rest back. */

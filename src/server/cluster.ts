@@ -4,9 +4,10 @@ import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import { silent, type Log } from '../base/log.ts';
 import { clusterSettings } from '../base/settings.ts';
-import { joinCluster, type ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
-import { openSqliteCoordinator } from '../coordinator/sqlite/sqlite.ts';
+import { joinFolder, openCluster } from '../coordinator/open-cluster.ts';
+import { BoundedLog } from '../env/bounded-log.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
 import { realEnvironment } from '../env/real/environment.ts';
@@ -35,6 +36,8 @@ export interface ClusterOptions {
   readonly snapshotEveryBytes?: number;
   /** Default 2,000. */
   readonly loggerTimeoutMs?: number;
+  /** Default 30,000; 0: for ever. */
+  readonly firstHandWaitMs?: number;
   /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
@@ -42,7 +45,7 @@ export interface ClusterOptions {
    * loopback.
    */
   readonly host?: string;
-  /** Default: none. */
+  /** Default: none. It gets a bounded number of lines: repeated ones are counted (`repeated`). */
   readonly log?: Log;
   /** Default: the real one. */
   readonly environment?: Environment;
@@ -70,30 +73,30 @@ interface Parts {
 
 /**
  * Starts the nodes and resolves when they listen; shards are served a moment later, and requests wait for that.
- * @throws KvError `bad-argument`, `settings-differ`, and the errors of `startLogger` and `startGateway`
+ * @throws KvError `bad-argument`, `settings-differ`, `coordinator-missing`, and the errors of `startLogger` and
+ * `startGateway`
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   checkCount('gateways', options.gateways ?? 1, limits.gatewayCountMax);
   checkCount('loggers', options.loggers ?? 1, limits.loggerCountMax);
   const environment = options.environment ?? realEnvironment();
   await environment.files.makeFolder(options.folder);
-  const log = options.log ?? silent;
-  const own =
+  const bounded = new BoundedLog(environment.clock, options.log ?? silent);
+  const { log } = bounded;
+  const place = {
+    dir: options.folder,
+    file: path.join(options.folder, 'coordinator.sqlite'),
+    shardCount: options.shards ?? options.gateways ?? 1,
+    zoneSize: options.zoneSize ?? clusterSettings.zoneSize.default,
+  };
+  const { coordinator, cluster: record } =
     options.coordinator === undefined
-      ? await openSqliteCoordinator({
-          file: path.join(options.folder, 'coordinator.sqlite'),
-          clock: environment.clock,
-          log,
-        })
-      : undefined;
-  const world: World = { ...environment, log, coordinator: options.coordinator ?? own ?? missingCoordinator() };
+      ? await openCluster(environment, place, log)
+      : await joinFolder(environment, place, options.coordinator);
+  const world: World = { ...environment, log, coordinator };
   const parts: Parts = { loggers: [], gateways: [] };
-  const close = closing(parts, own);
+  const close = closing(parts, options.coordinator === undefined ? coordinator : undefined, bounded);
   try {
-    const record = await joinCluster(world.coordinator, world.random, {
-      shardCount: options.shards ?? options.gateways ?? 1,
-      zoneSize: options.zoneSize ?? clusterSettings.zoneSize.default,
-    });
     await startNodes(parts, record, options, world);
     return {
       record,
@@ -106,10 +109,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await close();
     throw error;
   }
-}
-
-function missingCoordinator(): never {
-  throw new KvError('internal', 'no coordinator');
 }
 
 function checkCount(name: string, count: number, max: number): void {
@@ -152,8 +151,9 @@ function gatewaySettings(options: ClusterOptions) {
     valueCacheBytes = clusterSettings.valueCacheBytes.default,
     snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
+    firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
   } = options;
-  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs };
+  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs };
 }
 
 const defaultDevice: LoggerDeviceOptions = {
@@ -161,12 +161,13 @@ const defaultDevice: LoggerDeviceOptions = {
   alignment: clusterSettings['device.alignment'].default,
 };
 
-function closing(parts: Parts, coordinator: Coordinator | undefined): () => Promise<void> {
+function closing(parts: Parts, coordinator: Coordinator | undefined, log: BoundedLog): () => Promise<void> {
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     await Promise.all(parts.gateways.map((gateway) => gateway.close()));
     await Promise.all(parts.loggers.map((logger) => logger.close()));
     await coordinator?.close();
+    log.close();
   };
   return () => (closed ??= close());
 }

@@ -9,7 +9,7 @@ import { exitCodes } from '../../src/cli/exit-codes.ts';
 import { startCluster, type Cluster } from '../../src/server/index.ts';
 import { complaintsOf, missingCopies } from '../../src/cli/listed-copies.ts';
 import { viewCluster, type ClusterView } from '../../src/cli/status.ts';
-import { fakeIo, runCommand, type CommandResult } from './fake-io.ts';
+import { fakeIo, runCommand, type CommandResult, type FakeOptions } from './fake-io.ts';
 
 let folder = '';
 let cluster: Cluster;
@@ -98,6 +98,68 @@ describe('get, put, del', () => {
     assert.deepEqual([long.code, /1,?024.*\[key-too-long\]\n$/s.test(long.err)], [exitCodes.usage, true], long.err);
     const both = await run(['put', 'k', 'v', '--if-absent', '--if-version', '1']);
     assert.equal(both.code, exitCodes.usage, both.err);
+  });
+});
+
+describe('standard output that takes nothing more', () => {
+  const failing = (code: string, argv: readonly string[], more: FakeOptions = {}): Promise<CommandResult> =>
+    runCommand(folder, argv, { variables: { KV_FILELOG_ENDPOINTS: endpoints }, outFails: code, ...more });
+  const full = 'kv-filelog: standard output: no space left on device (ENOSPC)';
+
+  test('a write that was applied keeps its exit code, and a line says that it was carried out', async () => {
+    const put = await failing('ENOSPC', ['put', 'unseen', 'x']);
+    assert.deepEqual(
+      [put.code, put.err],
+      [exitCodes.ok, `${full}; the command itself was carried out [output-failed]\n`],
+    );
+    assert.equal((await run(['get', 'unseen'])).out, 'x\n');
+    assert.equal((await failing('EIO', ['del', 'unseen', '--json'])).code, exitCodes.ok);
+    const absent = await failing('ENOSPC', ['del', 'unseen', '--json']);
+    assert.deepEqual([absent.code, absent.err], [exitCodes.absent, `${full} [output-failed]\n`]);
+  });
+
+  test('a command that is there for its output has failed', async () => {
+    await run(['put', 'seen', 'x']);
+    for (const argv of [
+      ['get', 'seen'],
+      ['status'],
+      ['zones'],
+      ['trace', '--requests', '9'],
+      ['--help'],
+      ['get', '-h'],
+    ]) {
+      const { code, err } = await failing('ENOSPC', argv);
+      assert.deepEqual([code, err], [exitCodes.failed, `${full} [output-failed]\n`], argv.join(' '));
+    }
+    const io = await failing('EIO', ['get', 'seen']);
+    assert.equal(io.err, 'kv-filelog: standard output: input/output error (EIO) [output-failed]\n');
+  });
+
+  test('a reader that is gone is no complaint', async () => {
+    for (const [argv, expected] of [
+      [['put', 'seen', 'y'], exitCodes.ok],
+      [['get', 'seen'], exitCodes.failed],
+      [['trace'], exitCodes.failed],
+      [['get', 'never', '--json'], exitCodes.absent],
+    ] as const) {
+      const { code, err } = await failing('EPIPE', argv);
+      assert.deepEqual([code, err], [expected, ''], argv.join(' '));
+    }
+  });
+
+  test('`client 0` stops at the first value that it cannot print', async () => {
+    const { code, err } = await failing('ENOSPC', ['client', '0'], { input: 'PUT w 1\nGET w\nPUT w 2\n' });
+    assert.deepEqual([code, err], [exitCodes.failed, `${full} [output-failed]\n`]);
+    assert.equal((await run(['get', 'w'])).out, '1\n');
+  });
+
+  test('standard error that takes nothing more changes no exit code', async () => {
+    for (const code of ['ENOSPC', 'EPIPE', 'EIO']) {
+      const options = { variables: { KV_FILELOG_ENDPOINTS: endpoints }, errFails: code };
+      assert.equal((await runCommand(folder, ['get', 'never'], options)).code, exitCodes.absent);
+      assert.equal((await runCommand(folder, ['client', '0'], { ...options, input: 'no\n' })).code, exitCodes.failed);
+      assert.equal((await runCommand(folder, ['nonsense'], options)).code, exitCodes.usage);
+    }
   });
 });
 

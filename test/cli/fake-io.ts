@@ -1,26 +1,25 @@
 /** A command's process for tests: output in memory, no terminal, signals on demand. */
 import { Readable } from 'node:stream';
-import type { CliIo, Output } from '../../src/cli/io.ts';
+import { StreamOutput, type CliIo, type StopSignal } from '../../src/cli/io.ts';
 import { runCli } from '../../src/cli/program.ts';
 import type { Spawn } from '../../src/cli/supervisor.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
 
-class MemoryOutput implements Output {
-  readonly isTerminal = false;
-  readonly columns = 80;
-  readonly #parts: Uint8Array[] = [];
+class MemoryOutput extends StreamOutput {
+  readonly #parts: Uint8Array[];
 
-  write(text: string): void {
-    this.#parts.push(Buffer.from(text));
-  }
-
-  writeBytes(bytes: Uint8Array): void {
-    this.#parts.push(Buffer.from(bytes));
-  }
-
-  flush(text: string): Promise<void> {
-    this.write(text);
-    return Promise.resolve();
+  /** `failure`: code of the error that every write fails with. */
+  constructor(name: string, failure: string | undefined) {
+    const parts: Uint8Array[] = [];
+    const sink = (bytes: Uint8Array, done: (error?: Error) => void): void => {
+      // Writing nothing to a file never fails.
+      if (bytes.length > 0 && failure !== undefined)
+        return done(Object.assign(new Error(`${failure}: write`), { code: failure }));
+      parts.push(Buffer.from(bytes));
+      done();
+    };
+    super(name, sink, {});
+    this.#parts = parts;
   }
 
   get bytes(): Buffer {
@@ -29,19 +28,24 @@ class MemoryOutput implements Output {
 }
 
 export interface FakeIo extends CliIo {
-  readonly signal: (name: 'SIGINT' | 'SIGTERM') => void;
+  readonly signal: (name: StopSignal) => void;
   readonly outBytes: () => Buffer;
   readonly outText: () => string;
   readonly errText: () => string;
 }
 
-export function fakeIo(
-  folder: string,
-  options: { readonly input?: string | Uint8Array; readonly variables?: Record<string, string> } = {},
-): FakeIo {
-  const out = new MemoryOutput();
-  const err = new MemoryOutput();
-  const listeners = new Set<(name: 'SIGINT' | 'SIGTERM') => void>();
+export interface FakeOptions {
+  readonly input?: string | Uint8Array;
+  readonly variables?: Record<string, string>;
+  /** Code that each write to standard output fails with, like `ENOSPC`. */
+  readonly outFails?: string;
+  readonly errFails?: string;
+}
+
+export function fakeIo(folder: string, options: FakeOptions = {}): FakeIo {
+  const out = new MemoryOutput('standard output', options.outFails);
+  const err = new MemoryOutput('standard error', options.errFails);
+  const listeners = new Set<(name: StopSignal) => void>();
   return {
     out,
     err,
@@ -56,6 +60,7 @@ export function fakeIo(
       listeners.add(callback);
       return () => listeners.delete(callback);
     },
+    onParentGone: () => () => undefined,
     signal: (name) => {
       for (const listener of listeners) listener(name);
     },
@@ -76,11 +81,7 @@ export interface CommandResult {
 export async function runCommand(
   folder: string,
   argv: readonly string[],
-  options: {
-    readonly input?: string | Uint8Array;
-    readonly variables?: Record<string, string>;
-    readonly spawn?: Spawn;
-  } = {},
+  options: FakeOptions & { readonly spawn?: Spawn } = {},
 ): Promise<CommandResult> {
   const io = fakeIo(folder, options);
   const spawn = options.spawn ?? noSpawn;

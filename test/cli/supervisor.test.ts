@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { SupervisorMessage } from '../../src/cli/io.ts';
 import {
   Supervisor,
   supervision,
@@ -22,8 +23,8 @@ class FakeChild implements Child {
     this.handler = handler;
   }
 
-  send(): void {
-    this.heard.push('stop');
+  send(message: SupervisorMessage): void {
+    this.heard.push(message.kind);
   }
 
   kill(signal: string): void {
@@ -72,51 +73,76 @@ function world(restart = true, count = 1) {
   return { clock, children, events, supervisor, last };
 }
 
-test('start waits until all serve', async () => {
-  const { supervisor, children } = world(true, 2);
-  let started = false;
-  const start = supervisor.start().then(() => {
-    started = true;
-  });
+test('start does not wait: each serves, or fails, for itself', async () => {
+  const { supervisor, children, events } = world(true, 2);
+  supervisor.start();
   children[0]?.ready();
-  await settled();
-  assert.equal(started, false);
-  children[1]?.ready();
-  await start;
+  children[1]?.handler.onMessage({ kind: 'failed', code: 'port-in-use', message: '127.0.0.1:1 is in use' });
+  children[1]?.exit(1);
   assert.deepEqual(
-    supervisor.status().map(({ state, pid, serves }) => [state, pid, serves]),
+    supervisor.status().map(({ state, pid, serves, failure }) => [state, pid, serves, failure?.code, failure?.message]),
     [
-      ['serving', 100, 'everybody'],
-      ['serving', 101, 'everybody'],
+      ['serving', 100, 'everybody', undefined, undefined],
+      ['waiting', 0, '', 'port-in-use', '127.0.0.1:1 is in use'],
     ],
   );
+  const died = events.at(-1);
+  assert.ok(died?.kind === 'died');
+  assert.deepEqual([died.why, died.code, died.restartMs], ['127.0.0.1:1 is in use', 'port-in-use', 200]);
 });
 
-test('a process that ends before it serves fails the start, with its own error, and the others are stopped', async () => {
-  const { supervisor, children } = world(true, 2);
-  const start = supervisor.start();
-  children[1]?.ready();
-  children[0]?.handler.onMessage({ kind: 'failed', code: 'port-in-use', message: '127.0.0.1:1 is in use' });
-  children[0]?.exit(1);
-  await settled();
-  assert.deepEqual(children[1]?.heard, ['stop']);
-  children[1]?.exit(0);
-  await assert.rejects(start, { code: 'port-in-use', message: 'node 0: 127.0.0.1:1 is in use' });
+test('what never served is tried again and again, and its failure is forgotten once it serves', () => {
+  const { supervisor, clock, children, last } = world();
+  supervisor.start();
+  for (let attempt = 0; attempt < 5; attempt++) {
+    last().handler.onMessage({ kind: 'failed', code: 'data-damaged', message: 'no device' });
+    last().exit(4);
+    clock.advance(supervision.restartPauseMaxMs + 1);
+  }
+  assert.equal(children.length, 6);
+  assert.equal(supervisor.status()[0]?.failure?.code, 'data-damaged');
+  last().ready();
+  const [status] = supervisor.status();
+  assert.deepEqual([status?.state, status?.failure], ['serving', undefined]);
 });
 
-test('what does not serve in time is killed, and the error says where its log is', async () => {
+test('what does not serve in time is killed and tried again, and its failure says where its log is', () => {
   const { supervisor, clock } = world();
-  const start = supervisor.start();
-  start.catch(() => undefined);
+  supervisor.start();
   clock.advance(supervision.startTimeoutMs + 1);
-  await assert.rejects(start, { code: 'timeout', message: /\/log\/0$/ });
+  const [status] = supervisor.status();
+  assert.deepEqual([status?.state, status?.failure?.code], ['waiting', 'timeout']);
+  assert.match(status?.failure?.message ?? '', /\/log\/0$/);
+});
+
+test('a process that could not be made is tried again', () => {
+  const { supervisor, clock, events, children, last } = world();
+  supervisor.start();
+  last().handler.onExit({ code: null, signal: null, reason: 'could not be started: EMFILE' });
+  const died = events.at(-1);
+  assert.ok(died?.kind === 'died');
+  assert.equal(died.why, 'could not be started: EMFILE');
+  clock.advance(201);
+  assert.equal(children.length, 2);
+});
+
+test('trouble with a log is an event, and ends nothing', () => {
+  const { supervisor, events, last } = world();
+  supervisor.start();
+  last().ready();
+  last().handler.onLogTrouble('cannot be opened');
+  last().handler.onLogTrouble(undefined);
+  assert.deepEqual(events.slice(-2), [
+    { kind: 'log-trouble', name: 'node 0', trouble: 'cannot be opened' },
+    { kind: 'log-trouble', name: 'node 0', trouble: undefined },
+  ]);
+  assert.equal(supervisor.status()[0]?.state, 'serving');
 });
 
 test('what dies is started again, after a pause that doubles while it keeps dying', async () => {
   const { supervisor, clock, events, last, children } = world();
-  const start = supervisor.start();
+  supervisor.start();
   last().ready();
-  await start;
   const pauses: (number | undefined)[] = [];
   for (let death = 0; death < 7; death++) {
     last().exit(null, 'SIGKILL');
@@ -139,9 +165,8 @@ test('what dies is started again, after a pause that doubles while it keeps dyin
 
 test('without restart what dies stays dead', async () => {
   const { supervisor, clock, events, last, children } = world(false);
-  const start = supervisor.start();
+  supervisor.start();
   last().ready();
-  await start;
   last().exit(1);
   clock.advance(60_000);
   assert.equal(children.length, 1);
@@ -158,19 +183,21 @@ test('without restart what dies stays dead', async () => {
 
 test('stop goes group by group, and kills who does not stop in time', async () => {
   const { supervisor, children, clock, events } = world(true, 2);
-  const start = supervisor.start();
+  supervisor.start();
   for (const child of children) child.ready();
-  await start;
   const stop = supervisor.stop();
   assert.deepEqual(
     children.map(({ heard }) => heard),
-    [['stop'], []],
+    [['stopping', 'stop'], ['stopping']],
   );
   clock.advance(supervision.stopTimeoutMs + 1);
   await settled();
   assert.deepEqual(
     children.map(({ heard }) => heard),
-    [['stop', 'SIGKILL'], ['stop']],
+    [
+      ['stopping', 'stop', 'SIGKILL'],
+      ['stopping', 'stop'],
+    ],
   );
   children[1]?.exit(0);
   await stop;
@@ -187,9 +214,8 @@ test('stop goes group by group, and kills who does not stop in time', async () =
 
 test('stop during the pause before a restart starts nothing any more', async () => {
   const { supervisor, clock, children, last } = world();
-  const start = supervisor.start();
+  supervisor.start();
   last().ready();
-  await start;
   last().exit(1);
   await supervisor.stop();
   clock.advance(60_000);

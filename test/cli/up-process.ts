@@ -62,8 +62,8 @@ export class UpProcess {
   errors = '';
   readonly #waiters: (() => void)[] = [];
 
-  constructor(command: string, args: readonly string[]) {
-    this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  constructor(command: string, args: readonly string[], variables: Readonly<Record<string, string>> = {}) {
+    this.child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...variables } });
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.errors += chunk.toString('utf8');
     });
@@ -103,7 +103,7 @@ export class UpProcess {
 }
 
 /** Sources need their loader, which the supervisor hands on to its processes. */
-const loader = mainModule.endsWith('.ts') ? ['--import', 'tsx'] : [];
+export const loader = mainModule.endsWith('.ts') ? ['--import', 'tsx'] : [];
 
 export function startUp(dir: string, ...args: readonly string[]): UpProcess {
   return new UpProcess(process.execPath, [...loader, mainModule, 'up', '--dir', dir, '--json', ...args]);

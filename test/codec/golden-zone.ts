@@ -3,13 +3,25 @@ import type { ZonePlace } from '../../src/codec/log-format.ts';
 import { batchLayout, finishBatch } from '../../src/codec/log-batch.ts';
 import { encodeRecord, encodeZoneHeader, recordKind, recordLength, zoneSeed } from '../../src/codec/log-format.ts';
 import type { RecordInput } from '../../src/codec/log-format.ts';
-import { clientId, epoch, millis, requestNumber, shardId, uuid, version, zoneId } from '../../src/base/ids.ts';
+import {
+  clientId,
+  epoch,
+  instanceId,
+  lba,
+  millis,
+  requestNumber,
+  shardId,
+  uuid,
+  version,
+  zoneId,
+} from '../../src/base/ids.ts';
 
 export const place: ZonePlace = {
   cluster: uuid('00112233445566778899aabbccddeeff'),
   shard: shardId(5),
   zone: zoneId(2 ** 33 + 7),
   epoch: epoch(2 ** 34 + 9),
+  instance: instanceId('0123456789abcdef'),
 };
 export const zoneSize = 256 * 1024;
 export const seed = zoneSeed(place);
@@ -52,12 +64,19 @@ export const batches: readonly (readonly RecordInput[])[] = [
       ...numbered,
       version: version(77),
       expiresAt: millis(1),
+      previous: lba(2 ** 44 + 5),
+      groupContinues: true,
+      parts: true,
       reply: Buffer.from('reply'),
     }),
+    record(recordKind.put, 'after', Buffer.from('b'), { previous: lba(0) }),
+    record(recordKind.put, 'grouped', Buffer.from('g'), { groupContinues: true }),
+    record(recordKind.put, 'in parts', Buffer.from('p'), { parts: true }),
     record(recordKind.delete, 'gone', Buffer.alloc(0), numbered),
     record(recordKind.refusal, 'refused', Buffer.alloc(0), { ...numbered, reply: Buffer.alloc(0) }),
     record(recordKind.floor, '\x01\x02\x03\x04\x05\0\0\0', Buffer.alloc(0)),
     record(recordKind.time, '', Buffer.alloc(0)),
+    record(recordKind.lost, 'cut off', Buffer.alloc(0)),
   ],
   [record(recordKind.put, 'large', Buffer.from(Array.from({ length: 9_000 }, (_, index) => (index * 7 + 3) % 251)))],
   [record(recordKind.put, 'last', Buffer.from('x'.repeat(100)))],

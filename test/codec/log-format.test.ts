@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { isZero } from '../../src/base/bytes.ts';
-import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { checksum } from '../../src/base/checksum.ts';
 import { limits } from '../../src/base/limits.ts';
 import type { DecodedRecord, ZonePlace } from '../../src/codec/log-format.ts';
@@ -21,6 +21,7 @@ import {
   decodeZoneHeader,
   encodeRecord,
   encodeZoneHeader,
+  recordKind,
   recordLength,
   zoneSeed,
 } from '../../src/codec/log-format.ts';
@@ -42,6 +43,7 @@ function readZone(bytes: Buffer, at: ZonePlace = place): { readonly end: number;
     head.header.shard !== at.shard ||
     head.header.zone !== at.zone ||
     head.header.epoch !== at.epoch ||
+    head.header.instance !== at.instance ||
     head.header.cluster !== at.cluster
   ) {
     return { end: 0, records: [] };
@@ -88,6 +90,9 @@ describe('golden files of format 1', () => {
             kind: record.kind,
             version: record.version,
             expiresAt: record.expiresAt,
+            previous: record.previous,
+            groupContinues: record.groupContinues,
+            parts: record.parts,
             client: record.client,
             number: record.number,
             firstIncomplete: record.firstIncomplete,
@@ -100,6 +105,9 @@ describe('golden files of format 1', () => {
             kind: input.kind,
             version: input.version,
             expiresAt: input.expiresAt,
+            previous: input.previous,
+            groupContinues: input.groupContinues ?? false,
+            parts: input.parts ?? false,
             client: input.client,
             number: input.number,
             firstIncomplete: input.firstIncomplete,
@@ -124,6 +132,49 @@ describe('golden files of format 1', () => {
     assert.deepEqual(result.header, { ...place, alignment: 512, zoneSize, createdMs: 1_763_980_000_123 });
     assert.equal(result.length, 512);
   });
+});
+
+test('the worked example of docs/formats.md is what the encoder writes', () => {
+  const at: ZonePlace = {
+    cluster: place.cluster,
+    shard: shardId(0),
+    zone: zoneId(1),
+    epoch: epoch(1),
+    instance: instanceId('0f1e2d3c4b5a6978'),
+  };
+  const timeMs = millis(1_763_980_000_123);
+  const ownSeed = zoneSeed(at);
+  const record = {
+    kind: recordKind.put,
+    source: Buffer.from('greetinghello'),
+    keyStart: 0,
+    keyLength: 8,
+    valueStart: 8,
+    valueLength: 5,
+    client: clientId(7),
+    number: requestNumber(3),
+    firstIncomplete: requestNumber(2),
+  };
+  const recordsLength = recordLength(record);
+  const { headerLength, totalLength } = batchLayout(64, recordsLength, 1);
+  const batch = Buffer.alloc(totalLength);
+  encodeRecord(batch, headerLength, record, ownSeed, 64 + headerLength);
+  const lengths = { headerLength, recordsLength, totalLength, recordCount: 1, committedLength: 0 };
+  finishBatch(batch, 0, { ...at, offset: 64, ...lengths, shardTimeMs: timeMs }, ownSeed);
+  const head = encodeZoneHeader({ ...at, alignment: 1, zoneSize: 256 * 1024 * 1024, createdMs: timeMs });
+
+  const docs = readFileSync(join(repositoryRoot, 'docs', 'formats.md'), 'utf8');
+  const dump = docs.slice(docs.indexOf('### Worked example'));
+  const lines = [...dump.matchAll(/^ *(\d+) ((?:[0-9a-f]{2}[ |]){1,16})/gm)];
+  assert.ok(dump.includes(`seed \`${ownSeed.toString(16)}\``), 'the seed');
+  assert.deepEqual(
+    lines.map(([, offset = '', hex = '']) => [Number(offset), hex.replaceAll(/[ |]/g, '')]),
+    Array.from({ length: lines.length }, (_, index) => [
+      index * 16,
+      Buffer.concat([head, batch]).toString('hex', index * 16, index * 16 + 16),
+    ]),
+  );
+  assert.equal(lines.length, Math.ceil((head.length + batch.length) / 16));
 });
 
 describe('S16 what was changed is noticed', () => {
@@ -159,7 +210,7 @@ describe('S16 what was changed is noticed', () => {
   test('every single bit of a record flipped is noticed by the record itself', () => {
     const bytes = golden(1);
     const { records } = readZone(bytes);
-    for (const record of records.slice(0, 9)) {
+    for (const record of records.slice(0, batches[0]?.length)) {
       for (let bit = 0; bit < record.length * 8; bit += 1) {
         const changed = Buffer.from(bytes);
         const at = record.start + Math.floor(bit / 8);
@@ -217,6 +268,7 @@ describe('S16 right bytes at a wrong place are damage', () => {
     ['shard', { shard: shardId(6) }],
     ['zone', { zone: zoneId(8) }],
     ['epoch', { epoch: epoch(10) }],
+    ['instance', { instance: instanceId('fedcba9876543210') }],
   ];
   for (const [name, change] of elsewhere) {
     test(`a batch and its records are damage in another ${name}`, () => {

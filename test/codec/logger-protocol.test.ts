@@ -12,7 +12,8 @@ import { MessageFormatError, MessageReader } from '../../src/codec/message-reade
 import { MessageWriter } from '../../src/codec/message-writer.ts';
 
 const logger = uuid('1'.repeat(32));
-const place = { shard: shardId(1_023), zone: zoneId(2 ** 47), epoch: epoch(2 ** 47) };
+const instance = instanceId('4'.repeat(16));
+const place = { shard: shardId(1_023), zone: zoneId(2 ** 47), epoch: epoch(2 ** 47), instance };
 
 function encode(write: (out: MessageWriter) => void): Buffer {
   const out = new MessageWriter();
@@ -67,7 +68,36 @@ const appendAnswers: readonly protocol.AppendAnswer[] = [
   protocol.refusal('fenced', 'why', 12),
 ];
 const confirmAnswer = { number: 8, refusals: [undefined, 'fenced', undefined] as const };
-const sealAnswer = { length: 5, seen: 6, doubtful: true, tail: 'damaged' } as const;
+const sealAnswer: seals.SealResult = {
+  length: 5,
+  seen: 6,
+  doubtful: true,
+  tail: 'damaged',
+  process: instanceId('5'.repeat(16)),
+  known: {
+    fence: { epoch: epoch(2 ** 47), instance },
+    zones: [
+      { zone: zoneId(2 ** 47), epoch: epoch(2 ** 47), instance },
+      { zone: zoneId(1), epoch: epoch(1), instance: instanceId('6'.repeat(16)) },
+    ],
+  },
+};
+const unfenced: seals.SealResult = {
+  length: 0,
+  seen: 0,
+  doubtful: false,
+  tail: 'clean',
+  process: instance,
+  known: { fence: undefined, zones: [] },
+};
+const sealRefusal: seals.SealResult = { ...protocol.refusal('fenced', 'why', 2 ** 47), known: sealAnswer.known };
+const fillItem: protocol.FillItem = {
+  shard: place.shard,
+  zone: place.zone,
+  by: { epoch: epoch(9), instance },
+  offset: 2 ** 31,
+  bytes: Buffer.from('whole batches'),
+};
 const readAnswers: readonly protocol.ReadAnswer[] = [
   { kind: 'ok', value: Buffer.from('xyz') },
   { kind: 'refused', code: 'out-of-range' },
@@ -87,11 +117,11 @@ const forms: readonly Form[] = [
     number: 8,
     refusals: [...confirmAnswer.refusals],
   }),
-  form('Seal', (out) => seals.writeSeal(out, logger, place.shard, place.zone, place.epoch), seals.readSeal, {
-    logger,
-    ...place,
-  }),
-  form('Seal answer', (out) => seals.writeSealAnswer(out, sealAnswer), seals.readSealAnswer, sealAnswer),
+  form('Seal', (out) => seals.writeSeal(out, logger, place), seals.readSeal, { logger, ...place }),
+  form('Seal answer', (out) => seals.writeSealResult(out, sealAnswer), seals.readSealResult, sealAnswer),
+  form('Seal answer of nothing known', (out) => seals.writeSealResult(out, unfenced), seals.readSealResult, unfenced),
+  form('Seal refusal', (out) => seals.writeSealResult(out, sealRefusal), seals.readSealResult, sealRefusal),
+  form('Fill', (out) => seals.writeFill(out, logger, fillItem), seals.readFill, { logger, item: fillItem }),
   form('Finish', (out) => seals.writeFinish(out, logger, place.shard, place.zone, 77), seals.readFinish, {
     logger,
     shard: place.shard,
@@ -167,21 +197,42 @@ describe('the protocol of loggers', () => {
   }
 
   test('members that a later version adds are ignored', () => {
-    const bytes = encode((out) => out.value([logger, 1, 2, 3, 'more']));
-    assert.deepEqual(seals.readSeal(new MessageReader(bytes)), { logger, shard: 1, zone: 2, epoch: 3 });
-    const append = encode((out) => out.value([logger, [[1, 2, 3, 4, Buffer.from('x'), 'more']], 'more']));
+    const bytes = encode((out) => out.value([logger, 1, 2, 3, instance, 'more']));
+    assert.deepEqual(seals.readSeal(new MessageReader(bytes)), { logger, shard: 1, zone: 2, epoch: 3, instance });
+    const append = encode((out) => out.value([logger, [[1, 2, 3, instance, 4, Buffer.from('x'), 'more']], 'more']));
     const reader = new MessageReader(append);
     assert.equal(appends.readAppend(reader).items.length, 1);
     assert.equal(reader.position, append.length);
+    const known = [[3, instance, 'more'], [[2, 3, instance, 'more']], 'more'];
+    for (const [result, wanted] of [
+      [
+        [1, 2, true, 'torn', instance, ...known],
+        { length: 1, seen: 2, doubtful: true, tail: 'torn', process: instance },
+      ],
+      [['fenced', 'why', 3, ...known], protocol.refusal('fenced', 'why', 3)],
+    ] as const) {
+      const answer = new MessageReader(encode((out) => out.value(result)));
+      const of = { epoch: 3, instance };
+      const knownThere = { fence: of, zones: [{ zone: 2, ...of }] };
+      assert.deepEqual(seals.readSealResult(answer), { ...wanted, known: knownThere });
+      assert.ok(answer.atEnd);
+    }
+    const fill = new MessageReader(
+      encode((out) => out.value([logger, 1, 2, 3, instance, 4, Buffer.from('x'), 'more'])),
+    );
+    assert.equal(seals.readFill(fill).item.offset, 4);
+    assert.ok(fill.atEnd);
   });
 
   test('ids out of range are malformed', () => {
     for (const params of [
-      [logger, -1, 1, 1],
-      [logger, 1_024, 1, 1],
-      [logger, 0, 0, 1],
-      [logger, 0, 2 ** 48, 1],
-      [logger, 0, 1, 0],
+      [logger, -1, 1, 1, instance],
+      [logger, 1_024, 1, 1, instance],
+      [logger, 0, 0, 1, instance],
+      [logger, 0, 2 ** 48, 1, instance],
+      [logger, 0, 1, 0, instance],
+      [logger, 0, 1, 1, 'no instance'],
+      [logger, 0, 1, 1, instance.slice(1)],
     ]) {
       assert.throws(() => seals.readSeal(new MessageReader(encode((out) => out.value(params)))), MessageFormatError);
     }

@@ -127,7 +127,7 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     await device.close();
   });
 
-  rule('recovery can keep what lies beyond; then the zone takes no write', async (world) => {
+  rule('S19 recovery can keep what lies beyond; then a write replaces it as far as it goes', async (world) => {
     let device = await world.open();
     device.write(3, 0, pattern(3, 20_480));
     await device.sync();
@@ -135,10 +135,37 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     device = await world.open();
     await device.recover(3, 0, 10_240, true);
     assert.deepEqual(Buffer.from(device.readNow(3, 0, 20_480)), Buffer.from(pattern(3, 20_480)));
-    assert.throws(() => device.write(3, 10_240, pattern(1, 512)), refuses('invalid'));
-    device.finish(3, 10_240);
+    device.write(3, 10_240, pattern(1, 512));
+    await device.sync();
+    const held = Buffer.from(pattern(3, 20_480));
+    held.set(pattern(1, 512), 10_240);
+    assert.deepEqual(Buffer.from(device.readNow(3, 0, 20_480)), held);
+    await device.close();
+    device = await world.open();
+    assert.deepEqual(Buffer.from(device.readNow(3, 0, 20_480)), held);
+    await device.recover(3, 0, 10_752, true);
+    device.finish(3, 10_752);
     await device.sync();
     assert.equal(device.reportZone(3).occupied, 16_384);
+    await device.close();
+  });
+
+  rule('S19 a finished zone keeps what lies beyond its length as far as it is told, until its reset', async (world) => {
+    let device = await world.open();
+    device.write(2, 0, pattern(2, 40_960));
+    device.finish(2, 10_240, 20_480);
+    await device.sync();
+    assert.equal(device.reportZone(2).occupied, 32_768);
+    await device.close();
+    device = await world.open();
+    assert.deepEqual(
+      [device.reportZone(2).state, device.reportZone(2).writePointer, device.reportZone(2).occupied],
+      ['full', 10_240, 32_768],
+    );
+    assert.deepEqual(Buffer.from(device.readNow(2, 0, 20_480)), Buffer.from(pattern(2, 20_480)));
+    device.reset(2);
+    await device.sync();
+    assert.equal(device.reportZone(2).occupied, 0);
     await device.close();
   });
 

@@ -75,3 +75,22 @@ test("a coordinator's file that may not be written is not opened", async (contex
     );
   }
 });
+
+test("a coordinator's file whose rights were taken and given back opens again, also when its -shm kept the wrong ones", async (context) => {
+  const folder = await folderFor(context);
+  await chmod(folder, 0o777);
+  const body = `const { openSqliteCoordinator } = await load('${sourceUrl('coordinator/sqlite/sqlite')}');
+    const { RealClock } = await load('${sourceUrl('env/real/clock')}');
+    const fs = await load('node:fs');
+    const file = '${folder}/coordinator.sqlite';
+    const open = async () => await (await openSqliteCoordinator({ file, clock: new RealClock(), log: () => undefined })).close();
+    await open();
+    fs.chmodSync(file, 0o444);
+    const denied = await open().then(() => 'opened', (error) => error.code);
+    fs.chmodSync(file, 0o644);
+    await open();
+    fs.writeFileSync(file + '-shm', '', { mode: 0o444 });
+    await open();
+    throw Object.assign(new Error('twice after it'), { code: denied });`;
+  assert.equal(await failureOf(body), 'permission-denied: twice after it');
+});

@@ -143,6 +143,7 @@ test('S14 catch-up with hostile numbers, from who owns the shard, keeps no stand
     const told = [
       mine.shard,
       number(epoch),
+      instance,
       number(openZone, openZone + 1),
       number(at, at + 512),
       number(at, at + 1_024, 900_000),

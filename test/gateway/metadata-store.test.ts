@@ -7,14 +7,15 @@ import { encodeMetadata, headKey } from '../../src/core/shard/head/metadata.ts';
 import { MetadataStore } from '../../src/gateway/metadata-store.ts';
 
 const node = uuid('a'.repeat(32));
+const instance = instanceId('1'.repeat(16));
 
 async function setOwner(coordinator: Coordinator, shard: number, gateway: number): Promise<void> {
   const key = headKey(shardId(shard));
   const before = await coordinator.get(key);
   const head = {
     epoch: epoch(1),
-    owner: { gateway, node, instance: instanceId('1'.repeat(16)) },
-    openZone: { zone: zoneId(1), epoch: epoch(1), replicas: [node] },
+    owner: { gateway, node, instance },
+    openZone: { zone: zoneId(1), epoch: epoch(1), instance, replicas: [node], processes: [instance] },
     nextZone: zoneId(2),
     change: 1,
   };

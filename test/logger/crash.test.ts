@@ -5,13 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
+import { shardId, zoneId } from '../../src/base/ids.ts';
 import { KvError } from '../../src/base/errors.ts';
 import type { ZoneStatus } from '../../src/codec/logger-protocol.ts';
 import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { below } from '../../src/env/random.ts';
 import { SimStore, simZoneSize } from './sim-store.ts';
-import { ZoneWriter } from './zone-writer.ts';
+import { testWriter, ZoneWriter } from './zone-writer.ts';
 
 /** What was acknowledged of a zone. */
 interface Known {
@@ -34,6 +34,7 @@ class World extends SimStore {
   readonly nextZone = new Map<number, number>();
   readonly epochs = new Map<number, number>();
   checks = 0;
+  fills = 0;
 
   constructor(seed: number) {
     super(seed);
@@ -61,7 +62,8 @@ class World extends SimStore {
     const zone = open.at(-1);
     if (zone === undefined) this.create(shard);
     else if (die < 70) this.append(zone);
-    else if (die < 78) this.seal(zone);
+    else if (die < 76) this.seal(zone);
+    else if (die < 82) this.sealAgain(shard);
     else if (die < 90) this.finish(shard);
     else if (die < 95) this.reset(shard);
     else zone.closed = true;
@@ -96,11 +98,42 @@ class World extends SimStore {
     this.epochs.set(writer.shard, at);
     zone.closed = true;
     const accepted = zone.acknowledged;
-    this.ask({ kind: 'seal', shard: writer.shard, zone: writer.zone, epoch: epoch(at) }, (answer) => {
-      if (answer.kind !== 'sealed') return;
+    const { shard, zone: id } = writer;
+    this.ask({ kind: 'seal', at: { shard, zone: id, ...testWriter(at) } }, (answer) => {
+      if (answer.kind !== 'sealed' || 'code' in answer.answer) return;
       this.fences.set(writer.shard, Math.max(at, this.fences.get(writer.shard) ?? 0));
       assert.ok(answer.answer.length >= accepted, 'S3 the seal counts what was acknowledged before');
       assert.ok(answer.answer.length >= zone.acknowledged, 'S3 nothing is acknowledged that the seal does not count');
+      if (this.chance(60)) this.fill(zone, at, answer.answer.length);
+    });
+  }
+
+  /** A zone that takes no appends any more, found open by a restart or not: what a second take-over does. */
+  sealAgain(shard: number): void {
+    const zones = [...this.zones.values()];
+    const zone = zones.find((each) => each.writer.shard === shard && each.closed && each.finished === undefined);
+    if (zone !== undefined) this.seal(zone);
+  }
+
+  /** What other copies hold behind `offset`: what was sent to this one and is not there, or a batch that never was. */
+  fill(zone: Known, at: number, offset: number): void {
+    const { writer, sent } = zone;
+    let next = 0;
+    let end = 0;
+    while (end < offset) end += sent[next++]?.length ?? Number.POSITIVE_INFINITY;
+    assert.equal(end, offset, 'S9 an intact length is the end of a batch');
+    if (next === sent.length) {
+      writer.offset = offset;
+      sent.push(Buffer.from(writer.filled(below(this.random, 9_000)).bytes));
+    }
+    const bytes = sent[next] ?? assert.fail();
+    const { shard, zone: id } = writer;
+    const item = { shard, zone: id, by: testWriter(at), offset, bytes };
+    this.ask({ kind: 'fill', item }, (answer) => {
+      if (answer.kind !== 'filled') return;
+      assert.ok(answer.length >= offset + bytes.length, 'S19 the new intact length');
+      zone.acknowledged = Math.max(zone.acknowledged, answer.length);
+      this.fills += 1;
     });
   }
 
@@ -136,7 +169,7 @@ class World extends SimStore {
     for (const [shard, fence] of this.fences) {
       if (fence > 1)
         assert.equal(
-          this.store.confirm({ shard: shardId(shard), zone: zoneId(1_000), epoch: epoch(fence - 1) }),
+          this.store.confirm({ shard: shardId(shard), zone: zoneId(1_000), ...testWriter(fence - 1) }),
           'fenced',
           `S4 the fence of shard ${shard}`,
         );
@@ -174,7 +207,7 @@ class World extends SimStore {
   }
 }
 
-async function scenario(seed: number, rounds: number): Promise<number> {
+async function scenario(seed: number, rounds: number): Promise<World> {
   const world = new World(seed);
   await world.start();
   for (let round = 0; round < rounds; round += 1) {
@@ -193,13 +226,14 @@ async function scenario(seed: number, rounds: number): Promise<number> {
     await world.start();
     await world.check();
   }
-  return world.checks;
+  return world;
 }
 
-describe('S3, S4, S11 after any crash everything acknowledged is there', () => {
+describe('S3, S4, S11, S19 after any crash everything acknowledged is there', () => {
   for (let seed = 1; seed <= 12; seed += 1) {
     test(`seed ${seed}`, async () => {
-      assert.ok((await scenario(seed, 8)) > 0, 'something was checked');
+      const { checks, fills } = await scenario(seed, 8);
+      assert.ok(checks > 0 && fills > 0, 'something was filled and checked');
     });
   }
 

@@ -7,13 +7,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isZero } from '../../src/base/bytes.ts';
-import { epoch } from '../../src/base/ids.ts';
 import { MessageReader } from '../../src/codec/message-reader.ts';
-import { connectTo, outcomes, value, withFolder, world } from './support.ts';
+import { connectTo, outcomes, sealed, value, withFolder, world } from './support.ts';
 import type { TestClient } from './support.ts';
 import type { Harness, TraceEvent } from './traced-logger.ts';
 import { parseTrace, startHarness, straceMissing } from './traced-logger.ts';
-import { ZoneWriter } from './zone-writer.ts';
+import { testWriter, ZoneWriter } from './zone-writer.ts';
 
 const missing = straceMissing();
 if (missing !== undefined)
@@ -132,7 +131,7 @@ async function oneByOne(client: TestClient): Promise<void> {
   for (let round = 0; round < 5; round += 1)
     assert.equal(typeof outcomes(await client.append(writer.filled(900)))[0], 'number');
   for (const at of [2, 3, 4])
-    assert.equal(value(await client.seal(writer.shard, writer.zone, epoch(at))).length, writer.offset);
+    assert.equal(sealed(await client.seal({ ...writer.place, ...testWriter(at) })).length, writer.offset);
   value(await client.finish(writer.shard, writer.zone, writer.offset));
   const copyId = value(await client.report(writer.shard))[0]?.copyId ?? '';
   value(await client.reset(writer.shard, writer.zone, copyId));
@@ -178,7 +177,8 @@ describe('S17 a failed sync is final, by the system calls', skip, () => {
         assert.ok(acknowledged > 0, 'some were acknowledged before');
         assert.equal(outcomes(await client.append(new ZoneWriter({ shard: 5 }).filled(10)))[0], 'device-failed');
         assert.deepEqual(value(await client.confirm(1, writer.place)).refusals, ['device-failed']);
-        assert.equal((await client.seal(writer.shard, writer.zone, epoch(9))).kind, 'refused');
+        const seal = value(await client.seal({ ...writer.place, ...testWriter(9) }));
+        assert.equal('code' in seal ? seal.code : 'sealed', 'device-failed');
         assert.equal((await client.finish(writer.shard, writer.zone, acknowledged)).kind, 'refused');
         assert.equal(value(await client.ping('write')).state, 'failed');
         assert.equal(value(await client.read({ ...writer.place, offset: 0, length: acknowledged }))[0]?.kind, 'ok');

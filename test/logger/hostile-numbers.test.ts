@@ -10,7 +10,7 @@ import type { SeededRandom } from '../core/index/index-support.ts';
 import { drawNumber, hostileNumbers } from '../support/hostile-numbers.ts';
 import type { TestClient } from './support.ts';
 import { outcomes, value, withFolder, withLogger, zoneSize } from './support.ts';
-import { ZoneWriter } from './zone-writer.ts';
+import { testInstance, ZoneWriter } from './zone-writer.ts';
 
 /** A shard that nobody else writes to: a seal or reset by the right names is no harm that a logger could prevent. */
 const hostileShard = 7;
@@ -30,9 +30,9 @@ function asked(channel: RpcChannel, method: string, params: readonly unknown[]):
 function writeRequest(random: SeededRandom, logger: string): readonly [string, readonly unknown[]] {
   const number = (...honest: readonly number[]): number => drawNumber(random, ...honest);
   const shard = number(hostileShard);
-  const place = [shard === 0 ? hostileShard : shard, number(1, 2, 3), number(1, 2)];
+  const place = [shard === 0 ? hostileShard : shard, number(1, 2, 3), number(1, 2), testInstance];
   const bytes = new Uint8Array(random.below(200));
-  switch (random.below(5)) {
+  switch (random.below(6)) {
     case 0:
       return [loggerMethods.append, [logger, [[...place, number(0, 64, 1_000), bytes]]]];
     case 1:
@@ -40,6 +40,8 @@ function writeRequest(random: SeededRandom, logger: string): readonly [string, r
     case 2:
       return [loggerMethods.seal, [logger, ...place]];
     case 3:
+      return [loggerMethods.fill, [logger, ...place, number(0, 64, 1_000), bytes]];
+    case 4:
       return [loggerMethods.finish, [logger, place[0], place[1], number(0, 64)]];
     default:
       return [loggerMethods.reset, [logger, place[0], place[1], 'f'.repeat(16)]];
@@ -66,7 +68,10 @@ async function honest(client: TestClient): Promise<() => Promise<void>> {
     assert.deepEqual(read?.kind === 'ok' ? Buffer.from(read.value) : read, bytes);
     const more = writer.filled(1);
     assert.equal(typeof outcomes(await client.append(more))[0], 'number', 'the zone takes appends as before');
-    assert.deepEqual(value(await client.confirm(1, { ...place, epoch: writer.epoch })).refusals, [undefined]);
+    assert.deepEqual(
+      value(await client.confirm(1, { ...place, epoch: writer.epoch, instance: testInstance })).refusals,
+      [undefined],
+    );
   };
 }
 

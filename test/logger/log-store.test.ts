@@ -3,15 +3,21 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { asBuffer } from '../../src/base/bytes.ts';
 import { KvError } from '../../src/base/errors.ts';
-import { epoch, shardId, zoneId } from '../../src/base/ids.ts';
-import type { ReadAnswer } from '../../src/codec/logger-protocol.ts';
+import { shardId, zoneId } from '../../src/base/ids.ts';
+import type { AppendItem, ReadAnswer } from '../../src/codec/logger-protocol.ts';
 import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
 import { DeviceError } from '../../src/env/zoned-device.ts';
+import type { StoreCall } from './sim-store.ts';
 import { devicePath, short, SimStore, simZoneSize } from './sim-store.ts';
-import { put, ZoneWriter } from './zone-writer.ts';
+import { put, testWriter, ZoneWriter } from './zone-writer.ts';
 
 function writerOf(shard: number, zone = 1, at = 1): ZoneWriter {
   return new ZoneWriter({ shard, zone, epoch: at, zoneSize: simZoneSize });
+}
+
+/** A seal of zone 1 of the shard. */
+function sealOf(shard: number, at: number): StoreCall {
+  return { kind: 'seal', at: { shard: shardId(shard), zone: zoneId(1), ...testWriter(at) } };
 }
 
 async function booted(seed: number): Promise<SimStore> {
@@ -29,9 +35,7 @@ describe('a sync that hangs', () => {
     sim.disk.holdSyncs();
     const answers: string[] = [];
     sim.ask({ kind: 'append', item: writer.filled(100) }, (answer) => answers.push(short(answer)));
-    sim.ask({ kind: 'seal', shard: shardId(4), zone: zoneId(1), epoch: epoch(2) }, (answer) =>
-      answers.push(short(answer)),
-    );
+    sim.ask(sealOf(4, 2), (answer) => answers.push(short(answer)));
     await sim.run(60_000);
     assert.deepEqual(answers, []);
     assert.equal(sim.store.confirm(writer.place), undefined);
@@ -66,10 +70,7 @@ describe('S17 a failed sync or write', () => {
       assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'device-failed');
       sim.disk.faults.failWrites = false;
       assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(100) }), 'device-failed');
-      assert.equal(
-        await sim.outcome({ kind: 'seal', shard: shardId(0), zone: zoneId(1), epoch: epoch(2) }),
-        'device-failed',
-      );
+      assert.equal(await sim.outcome(sealOf(0, 2)), 'device-failed');
       assert.equal(sim.store.confirm(writer.place), 'device-failed');
       assert.equal(sim.failures, 1);
       assert.equal(sim.store.readable(writer.shard, writer.zone, 0, stable).kind, 'ok');
@@ -83,6 +84,105 @@ describe('S17 a failed sync or write', () => {
       );
     });
   }
+});
+
+describe('S19 a Fill on a device', () => {
+  const taker = testWriter(2);
+  const fillOf = ({ shard, zone, offset, bytes }: AppendItem): StoreCall => ({
+    kind: 'fill',
+    item: { shard, zone, by: taker, offset, bytes },
+  });
+
+  /** Bytes that the logger holds of the zone, whatever their length is said to be. */
+  function held(sim: SimStore, { shard, zone }: ZoneWriter, length: number): Buffer {
+    const readable = sim.store.readable(shard, zone, 0, 0);
+    assert.ok(readable.kind === 'ok' && sim.device !== undefined);
+    return asBuffer(sim.device.readNow(readable.deviceZone, 0, length));
+  }
+
+  /** A store with these batches, whose process was killed. */
+  async function written(seed: number, items: readonly AppendItem[]): Promise<SimStore> {
+    const sim = await booted(seed);
+    for (const item of items) assert.equal(await sim.outcome({ kind: 'append', item }), 'appended');
+    sim.files?.kill();
+    return sim;
+  }
+
+  for (const end of ['crash', 'kill'] as const) {
+    test(`S3 what was answered is there after a ${end}, in a zone that was found open`, async () => {
+      const writer = writerOf(0);
+      const items = [writer.filled(3_000), writer.filled(3_000), writer.filled(5_000)];
+      const sim = await written(21, items.slice(0, 1));
+      await sim.boot();
+      assert.equal(await sim.outcome(sealOf(0, 2)), 'sealed');
+      for (const item of items.slice(1)) assert.equal(await sim.outcome(fillOf(item)), 'filled');
+      if (end === 'crash') sim.disk.crash();
+      else sim.files?.kill();
+      await sim.boot();
+      assert.equal(sim.store.report(undefined)[0]?.length, writer.offset);
+      assert.deepEqual(held(sim, writer, writer.offset), Buffer.concat(items.map(({ bytes }) => bytes)));
+      assert.equal(await sim.outcome(fillOf(items[0] ?? assert.fail())), 'filled', 'the fence is there, too');
+      assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(1) }), 'fenced');
+    });
+  }
+
+  for (const batch of [1, 2]) {
+    test(`replaces only what it carries: damage in batch ${batch} is mended, what follows stays`, async () => {
+      const writer = writerOf(0);
+      const items = [writer.filled(3_000), writer.filled(3_000), writer.filled(5_000), writer.filled(700)];
+      const sim = await written(22, items);
+      const file = await sim.wait(sim.disk.process().open(devicePath, {}));
+      const start = asBuffer(await sim.wait(file.read(0, file.size()))).indexOf('KVZ1');
+      const item = items[batch];
+      assert.ok(item);
+      sim.disk.rot(devicePath, start + item.offset + 1_000);
+      await sim.boot();
+      assert.equal(sim.store.report(undefined)[0]?.length, item.offset);
+      assert.equal(await sim.outcome(sealOf(0, 2)), 'sealed');
+      assert.equal(await sim.outcome(fillOf(item)), 'filled');
+      assert.equal(sim.store.report(undefined)[0]?.length, item.offset + item.bytes.length);
+      assert.deepEqual(held(sim, writer, writer.offset), Buffer.concat(items.map(({ bytes }) => bytes)));
+      sim.disk.crash();
+      await sim.boot();
+      assert.equal(sim.store.report(undefined)[0]?.length, writer.offset, 'what follows is intact');
+    });
+  }
+
+  test('creates a zone that was never seen here', async () => {
+    const writer = writerOf(0, 7);
+    const items = [writer.filled(3_000), writer.filled(100)];
+    const sim = await booted(23);
+    assert.equal(await sim.outcome(sealOf(0, 2)), 'sealed');
+    for (const item of items) assert.equal(await sim.outcome(fillOf(item)), 'filled');
+    sim.disk.crash();
+    await sim.boot();
+    assert.equal(sim.store.report(undefined)[0]?.length, writer.offset);
+    assert.deepEqual(held(sim, writer, writer.offset), Buffer.concat(items.map(({ bytes }) => bytes)));
+  });
+
+  test('finish never destroys an intact batch past the sealed length; reset does', async () => {
+    const writer = writerOf(0);
+    const items = [writer.filled(20_000), writer.filled(50_000), writer.filled(40_000)];
+    const all = Buffer.concat(items.map(({ bytes }) => bytes));
+    const length = items[1]?.offset ?? 0;
+    const sim = await booted(24);
+    for (const item of items) assert.equal(await sim.outcome({ kind: 'append', item }), 'appended');
+    const { shard, zone } = writer;
+    assert.equal(await sim.outcome(sealOf(0, 2)), 'sealed');
+    assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length }), 'done');
+    for (const end of ['no', 'crash', 'kill'] as const) {
+      if (end === 'crash') sim.disk.crash();
+      if (end === 'kill') sim.files?.kill();
+      if (end !== 'no') await sim.boot();
+      const status = sim.store.report(undefined)[0];
+      assert.deepEqual([status?.state, status?.length], ['finished', length]);
+      assert.deepEqual(held(sim, writer, all.length), all, `after ${end} restart`);
+      assert.equal(sim.store.readable(shard, zone, 0, length + 1).kind, 'refused', 'nobody is given it');
+    }
+    const copyId = sim.store.report(undefined)[0]?.copyId ?? '';
+    assert.equal(await sim.outcome({ kind: 'reset', shard, zone, copyId }), 'done');
+    assert.deepEqual(sim.store.report(undefined), []);
+  });
 });
 
 describe('a full device', () => {
@@ -102,11 +202,7 @@ describe('a full device', () => {
       }
     }
     assert.ok(full.length > 0, 'the device became full');
-    for (let shard = 100; shard < 200; shard += 1)
-      assert.equal(
-        await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(2) }),
-        'sealed',
-      );
+    for (let shard = 100; shard < 200; shard += 1) assert.equal(await sim.outcome(sealOf(shard, 2)), 'sealed');
     // Several: what the metadata took of the reserve is given back to it first.
     for (const { shard, zone, offset } of writers.slice(0, 5)) {
       assert.equal(await sim.outcome({ kind: 'finish', shard, zone, length: offset }), 'done');
@@ -120,7 +216,7 @@ describe('a full device', () => {
     );
     sim.disk.crash();
     await sim.boot(1, 1024 * 1024);
-    assert.equal(sim.store.confirm({ shard: shardId(150), zone: zoneId(1), epoch: epoch(1) }), 'fenced');
+    assert.equal(sim.store.confirm({ shard: shardId(150), zone: zoneId(1), ...testWriter(1) }), 'fenced');
   });
 });
 
@@ -131,7 +227,7 @@ describe('the metadata log', () => {
     for (let restart = 0; restart < 3; restart += 1) {
       for (let count = 0; count < 1_500; count += 1) {
         at += 1;
-        const answered = sim.outcome({ kind: 'seal', shard: shardId(count % 200), zone: zoneId(1), epoch: epoch(at) });
+        const answered = sim.outcome(sealOf(count % 200, at));
         if (count % 50 === 0) assert.equal(await answered, 'sealed');
       }
       await sim.run(1_000);
@@ -141,12 +237,12 @@ describe('the metadata log', () => {
       for (let shard = 0; shard < 200; shard += 1) {
         const fence = last - ((1_499 - shard) % 200);
         assert.equal(
-          sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence - 1) }),
+          sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), ...testWriter(fence - 1) }),
           'fenced',
           `shard ${shard}`,
         );
         assert.equal(
-          sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(fence) }),
+          sim.store.confirm({ shard: shardId(shard), zone: zoneId(1), ...testWriter(fence) }),
           undefined,
           `shard ${shard}`,
         );
@@ -156,11 +252,7 @@ describe('the metadata log', () => {
 
   test('S4 damage to acknowledged metadata stops the start with an error that says where', async () => {
     const sim = await booted(5);
-    for (let shard = 0; shard < 5; shard += 1)
-      assert.equal(
-        await sim.outcome({ kind: 'seal', shard: shardId(shard), zone: zoneId(1), epoch: epoch(3) }),
-        'sealed',
-      );
+    for (let shard = 0; shard < 5; shard += 1) assert.equal(await sim.outcome(sealOf(shard, 3)), 'sealed');
     sim.files?.kill();
     const file = await sim.wait(sim.disk.process().open(devicePath, {}));
     const bytes = asBuffer(await sim.wait(file.read(0, file.size())));
@@ -211,8 +303,8 @@ describe('the metadata log', () => {
     assert.equal(status.seen, writer.committed);
     let doubtful: unknown;
     sim.ask(
-      { kind: 'seal', shard: writer.shard, zone: writer.zone, epoch: epoch(2) },
-      (answer) => (doubtful = answer.kind === 'sealed' && answer.answer.doubtful),
+      sealOf(writer.shard, 2),
+      (answer) => (doubtful = answer.kind === 'sealed' && 'doubtful' in answer.answer && answer.answer.doubtful),
     );
     await sim.run(100);
     assert.equal(doubtful, true);

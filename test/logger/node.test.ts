@@ -5,14 +5,25 @@ import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { KvError } from '../../src/base/errors.ts';
-import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { limits } from '../../src/base/limits.ts';
 import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import { listMembers } from '../../src/coordinator/members.ts';
 import { startLogger } from '../../src/logger/logger.ts';
 import { LoggerClient } from '../../src/rpc/logger-client.ts';
-import { connectTo, device, options, outcomes, value, withFolder, withLogger, world, zoneSize } from './support.ts';
-import { testCluster, ZoneWriter } from './zone-writer.ts';
+import {
+  connectTo,
+  device,
+  options,
+  outcomes,
+  sealed,
+  value,
+  withFolder,
+  withLogger,
+  world,
+  zoneSize,
+} from './support.ts';
+import { testCluster, testInstance, testWriter, ZoneWriter } from './zone-writer.ts';
 
 async function codeOf(work: Promise<unknown>): Promise<string> {
   try {
@@ -27,7 +38,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 describe('a logger over TCP', () => {
   test('appends, reads, confirms, seals, finishes and resets', async () => {
     await withFolder(async (folder) => {
-      await withLogger(folder, async (client) => {
+      await withLogger(folder, async (client, node) => {
         const writer = new ZoneWriter();
         const items = [writer.filled(100), writer.filled(70_000), writer.filled(0)];
         assert.deepEqual(
@@ -49,11 +60,14 @@ describe('a logger over TCP', () => {
           [true, true, 'out-of-range'],
         );
         assert.deepEqual(value(await client.confirm(42, writer.place)), { number: 42, refusals: [undefined] });
-        assert.deepEqual(value(await client.seal(writer.shard, writer.zone, epoch(2))), {
+        const { shard, zone } = writer;
+        assert.deepEqual(value(await client.seal({ shard, zone, ...testWriter(2) })), {
           length: all.length,
           seen: 0,
           doubtful: false,
           tail: 'clean',
+          process: node.instance,
+          known: { fence: undefined, zones: [{ zone, ...testWriter(1) }] },
         });
         assert.deepEqual(value(await client.confirm(43, writer.place)), { number: 43, refusals: ['fenced'] });
         value(await client.finish(writer.shard, writer.zone, all.length));
@@ -65,6 +79,27 @@ describe('a logger over TCP', () => {
         assert.equal(status.batches, 3);
         value(await client.reset(writer.shard, writer.zone, status.copyId));
         assert.deepEqual(value(await client.report(undefined)), []);
+      });
+    });
+  });
+
+  test('S19 a Fill over the wire completes a shorter copy', async () => {
+    await withFolder(async (folder) => {
+      const writer = new ZoneWriter();
+      const [first, second] = [writer.filled(100), writer.filled(70_000)];
+      const by = testWriter(2);
+      const { shard, zone } = writer;
+      await withLogger(folder, async (client) => void outcomes(await client.append(first)));
+      await withLogger(folder, async (client, node) => {
+        const fill = { shard, zone, by, offset: second.offset, bytes: second.bytes };
+        const unsealed = await client.fill(fill);
+        assert.equal(unsealed.kind === 'refused' ? unsealed.code : unsealed.kind, 'unsealed');
+        const seal = sealed(await client.seal({ shard, zone, ...by }));
+        assert.deepEqual([seal.length, seal.process], [second.offset, node.instance]);
+        assert.equal(value(await client.fill(fill)), writer.offset);
+        const [read] = value(await client.read({ shard, zone, offset: 0, length: writer.offset }));
+        assert.ok(read?.kind === 'ok');
+        assert.ok(Buffer.from(read.value).equals(Buffer.concat([first.bytes, second.bytes])));
       });
     });
   });
@@ -82,7 +117,12 @@ describe('a logger over TCP', () => {
             other.confirm(1, [writer.place], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
           ),
           new Promise<string>((done) =>
-            other.seal(writer.shard, writer.zone, epoch(5), (answer) =>
+            other.seal({ ...writer.place, ...testWriter(5) }, (answer) =>
+              done(answer.kind === 'refused' ? answer.code : answer.kind),
+            ),
+          ),
+          new Promise<string>((done) =>
+            other.fill({ ...writer.place, by: testWriter(5), offset: 0, bytes: Buffer.alloc(0) }, (answer) =>
               done(answer.kind === 'refused' ? answer.code : answer.kind),
             ),
           ),
@@ -105,7 +145,7 @@ describe('a logger over TCP', () => {
             other.reportZones(undefined, [], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
           ),
         ]);
-        assert.deepEqual(codes, Array(7).fill('wrong-logger'));
+        assert.deepEqual(codes, Array(8).fill('wrong-logger'));
         assert.deepEqual(value(await client.confirm(1, writer.place)).refusals, [undefined], 'no fence was set');
       });
     });
@@ -184,7 +224,7 @@ describe('a logger over TCP', () => {
         open.committed = 64;
         outcomes(await client.append(open.filled(100)));
         value(await client.finish(finished.shard, finished.zone, finished.offset));
-        value(await client.seal(shardId(9), zoneId(1), epoch(7)));
+        sealed(await client.seal({ shard: shardId(9), zone: zoneId(1), ...testWriter(7) }));
       });
       for (let restart = 0; restart < 3; restart += 1) {
         await withLogger(folder, async (client) => {
@@ -199,7 +239,7 @@ describe('a logger over TCP', () => {
             { shard: 2, state: 'finished', length: finished.offset, seen: finished.offset },
           ]);
           assert.deepEqual(
-            value(await client.confirm(1, { shard: shardId(9), zone: zoneId(5), epoch: epoch(6) })).refusals,
+            value(await client.confirm(1, { shard: shardId(9), zone: zoneId(5), ...testWriter(6) })).refusals,
             ['fenced'],
           );
           assert.deepEqual(outcomes(await client.append(new ZoneWriter({ shard: 1, zone: 2, epoch: 9 }).filled(1))), [
@@ -240,15 +280,18 @@ describe('a logger over TCP', () => {
         assert.match(await ask(client.write, 'Read', []), /unknown method/);
         assert.match(await ask(client.read_, 'Append', []), /unknown method/);
         assert.match(await ask(client.write, 'Append', []), /malformed/);
-        assert.match(await ask(client.write, 'Append', [node.uuid, [[0, 1, 1, 0]]]), /malformed/);
-        assert.match(await ask(client.write, 'Seal', [node.uuid, -1, 1, 1]), /malformed/);
-        assert.match(await ask(client.write, 'Seal', [node.uuid, 0, 0, 1]), /malformed/);
-        assert.match(await ask(client.write, 'Append', [node.uuid, [[0, 1, 1, 0, 'text']]]), /undefined|malformed/);
+        assert.match(await ask(client.write, 'Append', [node.uuid, [[0, 1, 1, testInstance, 0]]]), /malformed/);
+        assert.match(await ask(client.write, 'Seal', [node.uuid, -1, 1, 1, testInstance]), /malformed/);
+        assert.match(await ask(client.write, 'Seal', [node.uuid, 0, 0, 1, testInstance]), /malformed/);
+        assert.match(
+          await ask(client.write, 'Append', [node.uuid, [[0, 1, 1, testInstance, 0, 'text']]]),
+          /undefined|malformed/,
+        );
         assert.match(
           await ask(client.write, 'Confirm', [
             node.uuid,
             1,
-            Array.from({ length: limits.appendItemsMax + 1 }, () => [0, 1, 1]),
+            Array.from({ length: limits.appendItemsMax + 1 }, () => [0, 1, 1, testInstance]),
           ]),
           /too-large/,
         );

@@ -1,5 +1,6 @@
 /** A logger's store on a simulated disk, in simulated time, without a network. */
 import assert from 'node:assert/strict';
+import { instanceId } from '../../src/base/ids.ts';
 import { silent } from '../../src/base/log.ts';
 import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { openFileDevice } from '../../src/env/file-device/open.ts';
@@ -31,6 +32,7 @@ export class SimStore {
   device: LoggerDevice | undefined;
   opened: OpenStore | undefined;
   failures = 0;
+  #boots = 0;
 
   constructor(seed: number) {
     this.random = new SimulatedRandom(seed);
@@ -68,7 +70,14 @@ export class SimStore {
       random: this.random,
     };
     this.device = await this.wait(openFileDevice(files, devicePath, options, this.clock));
-    const store = { folder: '/data', cluster: testCluster, zoneSize: simZoneSize, cacheBytes: 1024 * 1024 };
+    this.#boots += 1;
+    const store = {
+      folder: '/data',
+      cluster: testCluster,
+      process: instanceId(String(this.#boots).padStart(16, '0')),
+      zoneSize: simZoneSize,
+      cacheBytes: 1024 * 1024,
+    };
     this.opened = await this.wait(
       openStore(
         this.device,
@@ -106,5 +115,6 @@ export class SimStore {
 
 export function short(answer: MachineAnswer | undefined): string {
   if (answer === undefined) return 'waiting';
+  if (answer.kind === 'sealed') return 'code' in answer.answer ? answer.answer.code : 'sealed';
   return answer.kind === 'refused' ? answer.code : answer.kind;
 }

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
+import type { ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { silent } from '../../src/base/log.ts';
 import type { ConfirmAnswer } from '../../src/codec/logger-appends.ts';
 import type {
@@ -10,14 +10,17 @@ import type {
   AppendItem,
   ConfirmItem,
   DigestItem,
+  FillItem,
   LoggerAnswer,
   LoggerStatus,
   LoggerWelcome,
   ReadAnswer,
   ReadItem,
   SealAnswer,
+  ZoneRef,
   ZoneStatus,
 } from '../../src/codec/logger-protocol.ts';
+import type { SealResult } from '../../src/codec/logger-seals.ts';
 import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Environment } from '../../src/env/environment.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
@@ -118,8 +121,13 @@ export class TestClient {
     return answer((done) => this.client.confirm(number, items, done));
   }
 
-  seal(shard: ShardId, zone: ZoneId, epoch: Epoch): Promise<LoggerAnswer<SealAnswer>> {
-    return answer((done) => this.client.seal(shard, zone, epoch, done));
+  /** `at`: the zone, and the taker. */
+  seal(at: ZoneRef): Promise<LoggerAnswer<SealResult>> {
+    return answer((done) => this.client.seal(at, done));
+  }
+
+  fill(item: FillItem): Promise<LoggerAnswer<number>> {
+    return answer((done) => this.client.fill(item, done));
   }
 
   finish(shard: ShardId, zone: ZoneId, length: number): Promise<LoggerAnswer<undefined>> {
@@ -160,6 +168,13 @@ function answer<T>(ask: Ask<T>): Promise<LoggerAnswer<T>> {
 export function value<T>(got: LoggerAnswer<T>): T {
   if (got.kind !== 'ok') throw new Error(`an answer of kind ${got.kind}: ${got.message}`);
   return got.value;
+}
+
+/** What a seal that was carried out was answered with. */
+export function sealed(got: LoggerAnswer<SealResult>): SealAnswer {
+  const result = value(got);
+  if ('code' in result) throw new Error(`a seal was refused: ${result.code}`);
+  return result;
 }
 
 /** What the items of an append were answered: LBAs and refusal codes. */

@@ -1,12 +1,18 @@
 /** Builds the bytes that an owner would append to a zone, batch after batch. */
-import type { Epoch, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
-import { clientId, epoch, millis, requestNumber, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
+import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { batchLayout, finishBatch } from '../../src/codec/log-batch.ts';
 import { encodeRecord, encodeZoneHeader, recordLength, recordKind, zoneSeed } from '../../src/codec/log-format.ts';
-import type { RecordInput, ZonePlace } from '../../src/codec/log-format.ts';
+import type { RecordInput, Writer, ZonePlace } from '../../src/codec/log-format.ts';
 import type { AppendItem } from '../../src/codec/logger-protocol.ts';
 
 export const testCluster = uuid('c'.repeat(32));
+/** Process of the owner, unless a test needs two. */
+export const testInstance = instanceId('1'.repeat(16));
+
+export function testWriter(number: number, instance = testInstance): Writer {
+  return { epoch: epoch(number), instance };
+}
 
 export function put(key: string, value: Uint8Array): RecordInput {
   const keyBytes = Buffer.from(key);
@@ -29,6 +35,7 @@ export interface ZoneWriterOptions {
   readonly shard?: number;
   readonly zone?: number;
   readonly epoch?: number;
+  readonly instance?: InstanceId;
   readonly zoneSize?: number;
   readonly alignment?: number;
 }
@@ -47,7 +54,7 @@ export class ZoneWriter {
       cluster: options.cluster ?? testCluster,
       shard: shardId(options.shard ?? 0),
       zone: zoneId(options.zone ?? 1),
-      epoch: epoch(options.epoch ?? 1),
+      ...testWriter(options.epoch ?? 1, options.instance),
     };
     this.zoneSize = options.zoneSize ?? 1024 * 1024;
     this.alignment = options.alignment ?? 1;
@@ -80,7 +87,8 @@ export class ZoneWriter {
         : Buffer.alloc(0);
     const bytes = Buffer.concat([head, this.batch(offset + head.length, records)]);
     this.offset += bytes.length;
-    return { shard: this.shard, zone: this.zone, epoch: this.epoch, offset, bytes };
+    const { shard, zone, instance } = this.place;
+    return { shard, zone, epoch: this.epoch, instance, offset, bytes };
   }
 
   /** A batch of one record with a value of `valueBytes` pseudo-random bytes. */
@@ -104,6 +112,7 @@ export class ZoneWriter {
         shard: this.shard,
         zone: this.zone,
         epoch: this.epoch,
+        instance: this.place.instance,
         offset,
         headerLength,
         recordsLength,

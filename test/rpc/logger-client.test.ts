@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { epoch, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import type { LoggerAnswer } from '../../src/codec/logger-protocol.ts';
 import { MessageReader } from '../../src/codec/message-reader.ts';
 import { MessageWriter } from '../../src/codec/message-writer.ts';
@@ -8,7 +8,8 @@ import type { RpcChannel, RpcFailure } from '../../src/rpc/channel-types.ts';
 import { LoggerClient } from '../../src/rpc/logger-client.ts';
 
 const logger = uuid('1'.repeat(32));
-const place = { shard: shardId(0), zone: zoneId(1), epoch: epoch(1) };
+const writer = { epoch: epoch(1), instance: instanceId('1'.repeat(16)) };
+const place = { shard: shardId(0), zone: zoneId(1), ...writer };
 const item = { ...place, offset: 0, bytes: Buffer.from('x') };
 
 function encoded(value: unknown): MessageReader {
@@ -72,18 +73,19 @@ describe('a client of a logger', () => {
     const ignore = (): void => undefined;
     each.append([item], ignore);
     each.confirm(1, [place], ignore);
-    each.seal(place.shard, place.zone, place.epoch, ignore);
+    each.seal(place, ignore);
+    each.fill({ ...place, by: writer, offset: 0, bytes: item.bytes }, ignore);
     each.finish(place.shard, place.zone, 0, ignore);
     each.reset(place.shard, place.zone, 'g', ignore);
     each.read([{ ...place, offset: 0, length: 1 }], ignore);
     each.reportZones(undefined, [], ignore);
     assert.deepEqual(
       params.map((param) => (param as [string, string[]])[1][0]),
-      Array(7).fill(logger),
+      Array(8).fill(logger),
     );
     each.ping('read', ignore);
     each.hello('write', undefined, ignore);
-    assert.deepEqual(params.slice(7), [
+    assert.deepEqual(params.slice(8), [
       ['Ping', []],
       ['hello', [{}]],
     ]);
@@ -102,12 +104,7 @@ describe('a client of a logger', () => {
       'lost',
     );
     const refused = ask((done) =>
-      client(null, { kind: 'error', error: encoded(['fenced', 'm', 7]) }).seal(
-        place.shard,
-        place.zone,
-        place.epoch,
-        done,
-      ),
+      client(null, { kind: 'error', error: encoded(['fenced', 'm', 7]) }).seal(place, done),
     );
     assert.deepEqual(refused, { kind: 'refused', code: 'fenced', message: 'm', detail: 7 });
     assert.equal(

@@ -56,7 +56,6 @@ export const ratchet: Ratchet = {
     'src/client/request.ts': 1,
     'src/client/types.ts': 2,
     'src/core/shard/events.ts': 1,
-    'src/core/shard/following/follower.ts': 1,
     'src/core/shard/following/log-reader.ts': 2,
     'src/core/shard/head/metadata.ts': 1,
     'src/gateway/loggers/outbox.ts': 1,

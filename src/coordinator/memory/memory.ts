@@ -149,6 +149,7 @@ interface MemoryWatch {
 }
 
 class MemoryClient implements Coordinator {
+  readonly source = 'the coordinator in memory';
   readonly name: string;
   readonly #store: MemoryCoordinator;
   readonly #options: MemoryOptions;

@@ -147,7 +147,7 @@ export class SqliteDatabase {
       return [number(database, 'application_id'), number(database, 'user_version')];
     });
     if (application !== applicationId)
-      throw new DatabaseError('damaged', `${this.#file} is not a coordinator's database`);
+      throw new DatabaseError('damaged', `${this.#file} is not a coordinator's database; put the cluster's own back`);
     if (version > layoutVersion) {
       throw new DatabaseError(
         'newer-format',

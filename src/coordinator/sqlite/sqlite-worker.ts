@@ -12,7 +12,7 @@
  */
 import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../../base/assert.ts';
-import { writeDenial } from '../../env/real/access.ts';
+import { alignMode, writeDenial } from '../../env/real/access.ts';
 import { realProcesses } from '../../env/real/processes.ts';
 import { fileExists, monotonicMs, publishFile, removeFile } from '../../env/real/thread.ts';
 import type { Revision } from '../coordinator.ts';
@@ -128,6 +128,7 @@ class SqliteWorker {
       publishFile(draft, file);
       removeFile(draft);
     }
+    checkRights(file);
     const database = new SqliteDatabase(file, this.#settings.deletesKept);
     const deadlineMs = monotonicMs() + this.#settings.lockWaitMsMax;
     for (;;) {
@@ -368,6 +369,16 @@ class SqliteWorker {
   #fail(id: number, outcome: 'not-applied' | 'unknown', message: string): void {
     this.#answer(id, { kind: 'failed', outcome, message });
   }
+}
+
+/**
+ * SQLite opens a file that may not be written, and makes the files beside it with the same mode. They would stay so
+ * after the file's own rights were given back. @throws DatabaseError
+ */
+function checkRights(file: string): void {
+  const denial = writeDenial(file);
+  if (denial !== undefined) throw new DatabaseError('failed', denial);
+  for (const beside of [`${file}-wal`, `${file}-shm`]) alignMode(beside, file);
 }
 
 function messageOf(error: unknown): string {

@@ -70,6 +70,7 @@ interface Watcher {
 }
 
 class SqliteCoordinator implements Coordinator {
+  readonly source: string;
   readonly opened: Promise<void>;
   readonly #options: SqliteCoordinatorOptions;
   readonly #answerMsMax: number;
@@ -83,6 +84,7 @@ class SqliteCoordinator implements Coordinator {
 
   constructor(options: SqliteCoordinatorOptions) {
     this.#options = options;
+    this.source = options.file;
     const lockWaitMsMax = options.lockWaitMsMax ?? nodeSettings['coordinator.lockWaitMsMax'].default;
     this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? nodeSettings['coordinator.diskWaitMsMax'].default);
     const deletesKept = options.deletesKept ?? coordinatorLimits.deletesKept;

@@ -1,7 +1,7 @@
 /** Answers of a logger's machine: refusals at once, everything else when it is stable (S3). */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Lba } from '../../base/ids.ts';
-import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
+import type { InstanceId, Lba } from '../../base/ids.ts';
+import type { LoggerRefusalCode, SealAnswer, ShardKnowledge } from '../../codec/logger-protocol.ts';
 import { loggerRefusals, refusal } from '../../codec/logger-protocol.ts';
 import type { MachineAnswer, MachineEffect } from './machine-events.ts';
 import type { HeldZone } from './zone-table.ts';
@@ -16,13 +16,31 @@ export type Waiter<Ticket> =
       readonly end: number;
       readonly lba: Lba;
     }
-  /** `zone` is undefined when it was never seen. */
-  | { readonly kind: 'seal'; readonly ticket: Ticket; readonly zone: HeldZone | undefined }
+  /** `zone` is undefined when it was never seen; `end`: its write pointer when the seal came. */
+  | {
+      readonly kind: 'seal';
+      readonly ticket: Ticket;
+      readonly zone: HeldZone | undefined;
+      readonly end: number;
+      readonly process: InstanceId;
+      readonly known: ShardKnowledge;
+    }
+  | { readonly kind: 'fill'; readonly ticket: Ticket; readonly zone: HeldZone; readonly end: number }
   | { readonly kind: 'done'; readonly ticket: Ticket };
 
 /** REQUIRES: everything accepted before the request is stable. */
 export function answer<Ticket>(waiter: Waiter<Ticket>): MachineEffect<Ticket> {
   return { kind: 'answer', ticket: waiter.ticket, answer: answerOf(waiter) };
+}
+
+export function refuseSeal<Ticket>(
+  ticket: Ticket,
+  code: LoggerRefusalCode,
+  known: ShardKnowledge,
+  detail = 0,
+): MachineEffect<Ticket> {
+  const answer = { ...refusal(code, loggerRefusals[code], detail), known };
+  return { kind: 'answer', ticket, answer: { kind: 'sealed', answer } };
 }
 
 export function refuse<Ticket>(ticket: Ticket, code: LoggerRefusalCode, detail = 0): MachineEffect<Ticket> {
@@ -37,7 +55,13 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
       if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
       return { kind: 'appended', lba: waiter.lba };
     case 'seal':
-      return sealAnswer(waiter.zone);
+      return {
+        kind: 'sealed',
+        answer: { ...sealed(waiter.zone, waiter.end), process: waiter.process, known: waiter.known },
+      };
+    case 'fill':
+      if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
+      return { kind: 'filled', length: waiter.zone.stable };
     case 'done':
       return { kind: 'done' };
     default:
@@ -45,9 +69,13 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
   }
 }
 
-function sealAnswer(zone: HeldZone | undefined): MachineAnswer {
-  if (zone === undefined) return { kind: 'sealed', answer: { length: 0, seen: 0, doubtful: false, tail: 'clean' } };
-  assert(zone.stable === zone.written, 'S3 a seal is answered when every append accepted before is stable');
+type Sealed = Pick<SealAnswer, 'length' | 'seen' | 'doubtful' | 'tail'>;
+
+/** What is stable; a Fill may be under way behind it. */
+function sealed(zone: HeldZone | undefined, end: number): Sealed {
+  if (zone === undefined) return { length: 0, seen: 0, doubtful: false, tail: 'clean' };
+  const isKept = zone.stable >= end || zone.state === 'finished';
+  assert(isKept, 'S3 a seal is answered when every append accepted before is stable');
   const { stable: length, seen, tail } = zone;
-  return { kind: 'sealed', answer: { length, seen, doubtful: tail === 'damaged' || seen > length, tail } };
+  return { length, seen, doubtful: tail === 'damaged' || seen > length, tail };
 }

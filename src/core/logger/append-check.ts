@@ -3,8 +3,9 @@
  * checked: that would cost a pass over every byte on the path of every write; whoever reads them checks them.
  */
 import { asBuffer } from '../../base/bytes.ts';
-import type { ZonePlace } from '../../codec/log-format.ts';
-import { decodeBatchHeader } from '../../codec/log-batch.ts';
+import type { BatchHeader } from '../../codec/log-batch.ts';
+import { checkBatchBody, decodeBatchHeader } from '../../codec/log-batch.ts';
+import type { Writer, ZonePlace } from '../../codec/log-format.ts';
 import { decodeZoneHeader, samePlace } from '../../codec/log-format.ts';
 
 /** Place that an append goes to, and the alignment of its device. Lengths are bytes. */
@@ -27,6 +28,28 @@ export type AppendCheck =
  * nothing else.
  */
 export function checkAppend(input: Uint8Array, target: AppendTarget): AppendCheck {
+  return checkBatches(input, target, () => true);
+}
+
+/** The same, and every block of the batches is good: what fills a copy was read from another (S19). */
+export function checkFill(input: Uint8Array, target: AppendTarget): AppendCheck {
+  const bytes = asBuffer(input);
+  return checkBatches(input, target, (at, header) => checkBatchBody(bytes, at, header, target.seed) === 'good');
+}
+
+/** Writer of a zone, from the zone header that its bytes begin with; undefined: they do not. */
+export function writerOf(input: Uint8Array): Writer | undefined {
+  const result = decodeZoneHeader(asBuffer(input));
+  if (result.kind !== 'zone') return undefined;
+  const { epoch, instance } = result.header;
+  return { epoch, instance };
+}
+
+function checkBatches(
+  input: Uint8Array,
+  target: AppendTarget,
+  isBodyGood: (at: number, header: BatchHeader) => boolean,
+): AppendCheck {
   const bytes = asBuffer(input);
   let at = 0;
   if (target.offset === 0) {
@@ -46,6 +69,7 @@ export function checkAppend(input: Uint8Array, target: AppendTarget): AppendChec
       return { kind: 'malformed', reason: `byte ${at}: the batch is not aligned` };
     if (at + totalLength > bytes.length)
       return { kind: 'malformed', reason: `byte ${at}: the batch ends beyond the append` };
+    if (!isBodyGood(at, result.header)) return { kind: 'malformed', reason: `byte ${at}: wrong checksum of a block` };
     // What is committed was acknowledged before, so it lies below. A larger one would make every seal of this zone
     // doubtful (S9).
     if (committedLength > offset)

@@ -10,20 +10,31 @@
  *                                      |  restart with bytes
  *                                      v
  *                                  restarted --finish--> finished
+ *   fill: the one write in a zone whose owner is fenced, found open or not (S19)
  * An open zone whose epoch lies below the shard's fence is called `fenced`: its appends are refused for ever (S4).
  *
  * It owns what each request may do: which are refused and why, and what the others change, in which order. It does not
  * own the zones, fences and zone floors (zone-table.ts), what is stable when (sync-rounds.ts), the form of appended
  * bytes (append-check.ts), nor anything of the device: effects name device zones, the shell knows what they hold.
+ * Large because every request that a logger takes is decided here, in few lines each.
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Epoch, Lba, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { InstanceId, Lba, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { lbaOf } from '../../base/ids.ts';
-import type { AppendItem, ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { Writer } from '../../codec/log-format.ts';
+import { sameWriter } from '../../codec/log-format.ts';
+import type {
+  AppendItem,
+  ConfirmItem,
+  FillItem,
+  LoggerRefusalCode,
+  ZoneRef,
+  ZoneStatus,
+} from '../../codec/logger-protocol.ts';
 import { refusal } from '../../codec/logger-protocol.ts';
 import type { Waiter } from './answers.ts';
-import { answer, refuse } from './answers.ts';
-import { checkAppend } from './append-check.ts';
+import { answer, refuse, refuseSeal } from './answers.ts';
+import { checkAppend, checkFill, writerOf } from './append-check.ts';
 import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './machine-events.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
@@ -40,6 +51,8 @@ export interface MachineOptions {
   readonly alignment: number;
   /** Device zones that hold data or may, the metadata zones not among them. */
   readonly deviceZones: readonly number[];
+  /** This process of the logger: zones are opened with it (S9). */
+  readonly process: InstanceId;
   /** Draws a copy id: 16 hexadecimal digits that name one copy of a zone (S10). */
   readonly drawCopyId: () => string;
 }
@@ -78,7 +91,11 @@ export class LoggerMachine<Ticket> {
       case 'compared':
         return this.#compared(event.comparison, event.same);
       case 'seal':
-        return this.#seal(event.ticket, event.shard, event.zone, event.epoch);
+        return this.#seal(event.ticket, event.at);
+      case 'fill':
+        return this.#fill(event.ticket, event.item);
+      case 'owner-known':
+        return this.#ownerKnown(event.ticket, event.shard, event.owner);
       case 'finish':
         return this.#finish(event.ticket, event.shard, event.zone, event.length);
       case 'reset':
@@ -97,9 +114,9 @@ export class LoggerMachine<Ticket> {
   /** Undefined: the epoch is not fenced (S7). Answered also for zones never seen here: it is the fence that counts. */
   confirm(item: ConfirmItem): LoggerRefusalCode | undefined {
     if (this.#failed) return 'device-failed';
-    if (this.#table.isFenced(item.shard, item.epoch)) return 'fenced';
+    if (this.#table.isFenced(item.shard, item)) return 'fenced';
     const zone = this.#table.find(item.shard, item.zone);
-    return zone !== undefined && zone.epoch !== item.epoch ? 'other-epoch' : undefined;
+    return zone !== undefined && !sameWriter(zone, item) ? 'other-epoch' : undefined;
   }
 
   /**
@@ -130,17 +147,20 @@ export class LoggerMachine<Ticket> {
 
   #append(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
-    if (this.#table.isFenced(item.shard, item.epoch))
-      return [refuse(ticket, 'fenced', this.#table.fenceOf(item.shard))];
+    if (this.#table.isFenced(item.shard, item)) return [this.#refuseFenced(ticket, item.shard)];
     const zone = this.#table.find(item.shard, item.zone);
     if (zone === undefined) return this.#create(ticket, item);
-    if (zone.epoch !== item.epoch) return [refuse(ticket, 'other-epoch', zone.epoch)];
+    if (!sameWriter(zone, item)) return [refuse(ticket, 'other-epoch', zone.epoch)];
     if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
     if (zone.state === 'restarted') return [refuse(ticket, 'restarted', zone.written)];
     if (item.offset === zone.written) return this.#write(ticket, item, zone.deviceZone, zone.seed);
     if (item.offset + item.bytes.length > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
     if (item.bytes.length === 0) return [refuse(ticket, 'malformed')];
-    return [{ kind: 'compare', comparison: { ticket, item, deviceZone: zone.deviceZone } }];
+    return [{ kind: 'compare', comparison: { ticket, item, deviceZone: zone.deviceZone, fills: false } }];
+  }
+
+  #refuseFenced(ticket: Ticket, shard: ShardId): MachineEffect<Ticket> {
+    return refuse(ticket, 'fenced', this.#table.fenceOf(shard)?.epoch);
   }
 
   #create(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
@@ -153,14 +173,15 @@ export class LoggerMachine<Ticket> {
   }
 
   #write(ticket: Ticket, item: AppendItem, deviceZone: number, seed: number): MachineEffect<Ticket>[] {
-    const { cluster, zoneSize, alignment } = this.#options;
+    const { zoneSize, alignment } = this.#options;
     if (item.offset % alignment !== 0 || item.bytes.length % alignment !== 0)
       return [refuse(ticket, 'misaligned', alignment)];
     if (item.offset + item.bytes.length > zoneSize) return [refuse(ticket, 'zone-full', zoneSize)];
-    const place = { cluster, shard: item.shard, zone: item.zone, epoch: item.epoch };
+    const place = this.#table.placeOf(item);
     const check = checkAppend(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
-    return [{ kind: 'write', write: { ticket, item, deviceZone, batches: check.batches, committed: check.committed } }];
+    const { batches, committed } = check;
+    return [{ kind: 'write', write: { ticket, item, fills: false, deviceZone, batches, committed } }];
   }
 
   #written(write: PendingWrite<Ticket>): MachineEffect<Ticket>[] {
@@ -173,18 +194,19 @@ export class LoggerMachine<Ticket> {
       // created again.
       effects.push({ kind: 'persist', entries: [...this.#table.retire(item.shard, item.zone - 1), entryOf(zone)] });
     }
-    assert(
-      zone.state === 'open' && zone.epoch === item.epoch,
-      'S2 a zone is written by one epoch, and not after a restart (S3)',
-    );
+    assert(sameWriter(zone, item), 'S2 a zone is written by one writer');
     assert(write.deviceZone === zone.deviceZone, 'S16 an append is written where its zone lies');
     assert(item.offset === zone.written, 'S11 an append is written at the write pointer');
-    assert(!this.#table.isFenced(item.shard, item.epoch), 'S4 no append of a fenced epoch is written');
+    if (!write.fills) {
+      assert(zone.state === 'open', 'S3 a zone that was found open takes no appends');
+      assert(!this.#table.isFenced(item.shard, item), 'S4 no append of a fenced owner is written');
+    }
     zone.written += item.bytes.length;
     zone.seen = Math.max(zone.seen, write.committed);
     zone.batches += write.batches;
     this.#rounds.wrote(zone);
-    this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });
+    if (write.fills) this.#rounds.wait({ kind: 'fill', ticket, zone, end: zone.written });
+    else this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });
     return effects;
   }
 
@@ -193,10 +215,11 @@ export class LoggerMachine<Ticket> {
    * (S11).
    */
   #compared(comparison: Comparison<Ticket>, same: boolean): MachineEffect<Ticket>[] {
-    const { ticket, item } = comparison;
+    const { ticket, item, fills } = comparison;
     const zone = this.#table.find(item.shard, item.zone);
     if (zone === undefined || !same) return [refuse(ticket, 'not-at-write-pointer', zone?.written ?? 0)];
     const end = item.offset + item.bytes.length;
+    if (fills) return this.#waitOrAnswer({ kind: 'fill', ticket, zone, end });
     return this.#waitOrAnswer({ kind: 'append', ticket, zone, end, lba: this.#lbaOf(item) });
   }
 
@@ -206,21 +229,74 @@ export class LoggerMachine<Ticket> {
 
   // --- seal, finish, reset -------------------------------------------------------------------------------------------
 
-  #seal(ticket: Ticket, shard: ShardId, id: ZoneId, epoch: Epoch): MachineEffect<Ticket>[] {
-    if (this.#failed) return [refuse(ticket, 'device-failed')];
-    if (this.#table.isFenced(shard, epoch)) return [refuse(ticket, 'fenced', this.#table.fenceOf(shard))];
+  #seal(ticket: Ticket, at: ZoneRef): MachineEffect<Ticket>[] {
+    const { shard, zone: id } = at;
+    const known = this.#table.knowledgeOf(shard, this.#table.fenceOf(shard));
+    if (this.#failed) return [refuseSeal(ticket, 'device-failed', known)];
+    if (this.#table.isFenced(shard, at)) return [refuseSeal(ticket, 'fenced', known, known.fence?.epoch)];
     const zone = this.#table.find(shard, id);
     // The owner of an epoch closes its own zones by S6; sealing one for its own epoch would not stop its appends.
-    if (zone !== undefined && zone.epoch >= epoch) return [refuse(ticket, 'other-epoch', zone.epoch)];
-    const effects: MachineEffect<Ticket>[] = [];
-    const entries = this.#table.raiseFence(shard, epoch);
-    if (entries.length > 0) {
-      // In force from now on, so that no append is accepted between here and the sync; answered only behind it (S3).
-      this.#rounds.changed();
-      effects.push({ kind: 'persist', entries });
-    }
-    if (zone === undefined && id <= this.#table.zoneFloorOf(shard)) return [...effects, refuse(ticket, 'retired-zone')];
-    return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone })];
+    if (zone !== undefined && zone.epoch >= at.epoch) return [refuseSeal(ticket, 'other-epoch', known, zone.epoch)];
+    const effects = this.#raiseFence(shard, at);
+    if (zone === undefined && id <= this.#table.zoneFloorOf(shard))
+      return [...effects, refuseSeal(ticket, 'retired-zone', known)];
+    const { process } = this.#options;
+    return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone, end: zone?.written ?? 0, process, known })];
+  }
+
+  /** In force from now on, so that no append is accepted between here and the sync; answered only behind it (S3). */
+  #raiseFence(shard: ShardId, writer: Writer): MachineEffect<Ticket>[] {
+    const entries = this.#table.raiseFence(shard, writer);
+    if (entries.length === 0) return [];
+    this.#rounds.changed();
+    return [{ kind: 'persist', entries }];
+  }
+
+  #ownerKnown(ticket: Ticket, shard: ShardId, owner: Writer): MachineEffect<Ticket>[] {
+    if (this.#failed) return [refuse(ticket, 'device-failed')];
+    return [...this.#raiseFence(shard, owner), ...this.#waitOrAnswer({ kind: 'done', ticket })];
+  }
+
+  // --- fill ----------------------------------------------------------------------------------------------------------
+
+  /** S19: completes a shorter copy under the taker's seal. */
+  #fill(ticket: Ticket, item: FillItem): MachineEffect<Ticket>[] {
+    if (this.#failed) return [refuse(ticket, 'device-failed')];
+    const fence = this.#table.fenceOf(item.shard);
+    // The fence before 'identical repetition': a Fill is never an old owner's acknowledgement.
+    if (fence === undefined || fence.epoch < item.by.epoch) return [refuse(ticket, 'unsealed')];
+    if (!sameWriter(fence, item.by)) return [refuse(ticket, 'fenced', fence.epoch)];
+    const zone = this.#table.find(item.shard, item.zone);
+    if (zone === undefined) return this.#fillUnseen(ticket, item);
+    if (zone.epoch >= item.by.epoch) return [refuse(ticket, 'other-epoch', zone.epoch)];
+    if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
+    const append = { ...this.#table.placeOf(zone), offset: item.offset, bytes: item.bytes };
+    if (item.offset === zone.written) return this.#checkFill(ticket, append, zone.deviceZone, zone.seed);
+    if (item.offset + item.bytes.length > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
+    return [{ kind: 'compare', comparison: { ticket, item: append, deviceZone: zone.deviceZone, fills: true } }];
+  }
+
+  /** The zone was never seen here: its header in the bytes says who wrote it. */
+  #fillUnseen(ticket: Ticket, item: FillItem): MachineEffect<Ticket>[] {
+    const floor = this.#table.zoneFloorOf(item.shard);
+    if (item.zone <= floor) return [refuse(ticket, 'retired-zone', floor)];
+    if (item.offset !== 0) return [refuse(ticket, 'not-at-write-pointer', 0)];
+    const writer = writerOf(item.bytes);
+    if (writer === undefined || writer.epoch >= item.by.epoch) return [refuse(ticket, 'malformed')];
+    const deviceZone = this.#table.nextDeviceZone;
+    if (deviceZone === undefined) return [refuse(ticket, 'device-full')];
+    const { shard, zone, offset, bytes } = item;
+    const append = { shard, zone, ...writer, offset, bytes };
+    return this.#checkFill(ticket, append, deviceZone, this.#table.seedOf(append));
+  }
+
+  #checkFill(ticket: Ticket, item: AppendItem, deviceZone: number, seed: number): MachineEffect<Ticket>[] {
+    const { zoneSize, alignment } = this.#options;
+    const place = this.#table.placeOf(item);
+    const check = checkFill(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
+    if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
+    const { batches, committed } = check;
+    return [{ kind: 'write', write: { ticket, item, fills: true, deviceZone, batches, committed } }];
   }
 
   #finish(ticket: Ticket, shard: ShardId, id: ZoneId, length: number): MachineEffect<Ticket>[] {
@@ -234,6 +310,7 @@ export class LoggerMachine<Ticket> {
     }
     // What isn't stable was acknowledged by nobody here: a length beyond it was computed from other copies (S10).
     if (length > zone.stable) return [refuse(ticket, 'not-held', zone.stable)];
+    const keptTo = zone.tail === 'clean' ? zone.written : this.#options.zoneSize;
     zone.state = 'finished';
     zone.written = length;
     zone.stable = length;
@@ -241,7 +318,8 @@ export class LoggerMachine<Ticket> {
     this.#rounds.wait({ kind: 'done', ticket });
     return [
       { kind: 'persist', entries: [entryOf(zone)] },
-      { kind: 'finish-zone', deviceZone: zone.deviceZone, length },
+      // S19: an intact batch past the sealed length stays until Reset.
+      { kind: 'finish-zone', deviceZone: zone.deviceZone, length, keptTo },
     ];
   }
 

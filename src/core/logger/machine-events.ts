@@ -2,8 +2,10 @@
  * Events and effects of a logger's machine (logger-machine.ts): what it is told and what it wants done. `Ticket` is the
  * shell's: it says where an answer goes.
  */
-import type { Epoch, Lba, ShardId, ZoneId } from '../../base/ids.ts';
-import type { AppendItem, LoggerRefusal, SealAnswer } from '../../codec/logger-protocol.ts';
+import type { Lba, ShardId, ZoneId } from '../../base/ids.ts';
+import type { Writer } from '../../codec/log-format.ts';
+import type { AppendItem, FillItem, LoggerRefusal, ZoneRef } from '../../codec/logger-protocol.ts';
+import type { SealResult } from '../../codec/logger-seals.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 
 export type MachineEvent<Ticket> =
@@ -12,13 +14,11 @@ export type MachineEvent<Ticket> =
   /** Nothing was written: the device is full. */
   | { readonly kind: 'write-refused'; readonly write: PendingWrite<Ticket> }
   | { readonly kind: 'compared'; readonly comparison: Comparison<Ticket>; readonly same: boolean }
-  | {
-      readonly kind: 'seal';
-      readonly ticket: Ticket;
-      readonly shard: ShardId;
-      readonly zone: ZoneId;
-      readonly epoch: Epoch;
-    }
+  /** `at`: the zone that should end, and the taker. */
+  | { readonly kind: 'seal'; readonly ticket: Ticket; readonly at: ZoneRef }
+  | { readonly kind: 'fill'; readonly ticket: Ticket; readonly item: FillItem }
+  /** The metadata names this owner: nobody of before it may append or be confirmed any more (S4). */
+  | { readonly kind: 'owner-known'; readonly ticket: Ticket; readonly shard: ShardId; readonly owner: Writer }
   | {
       readonly kind: 'finish';
       readonly ticket: Ticket;
@@ -46,7 +46,8 @@ export type MachineEffect<Ticket> =
   | { readonly kind: 'compare'; readonly comparison: Comparison<Ticket> }
   /** Write these entries, together, into the metadata log. */
   | { readonly kind: 'persist'; readonly entries: readonly MetadataEntry[] }
-  | { readonly kind: 'finish-zone'; readonly deviceZone: number; readonly length: number }
+  /** `keptTo`: what lies behind it may be given back. */
+  | { readonly kind: 'finish-zone'; readonly deviceZone: number; readonly length: number; readonly keptTo: number }
   | { readonly kind: 'reset-zone'; readonly deviceZone: number }
   /** Begin a sync of the device; step with `synced` or `device-failed` when it has returned. */
   | { readonly kind: 'sync' }
@@ -54,13 +55,18 @@ export type MachineEffect<Ticket> =
 
 export type MachineAnswer =
   | { readonly kind: 'appended'; readonly lba: Lba }
-  | { readonly kind: 'sealed'; readonly answer: SealAnswer }
+  | { readonly kind: 'sealed'; readonly answer: SealResult }
+  /** `length`: the intact length with what was filled. */
+  | { readonly kind: 'filled'; readonly length: number }
   | { readonly kind: 'done' }
   | LoggerRefusal;
 
 export interface PendingWrite<Ticket> {
   readonly ticket: Ticket;
+  /** Bytes of a Fill have the form of an append of the zone's own writer. */
   readonly item: AppendItem;
+  /** S19: replaces what lies there, in a zone that takes no appends. */
+  readonly fills: boolean;
   readonly deviceZone: number;
   readonly batches: number;
   readonly committed: number;
@@ -69,5 +75,6 @@ export interface PendingWrite<Ticket> {
 export interface Comparison<Ticket> {
   readonly ticket: Ticket;
   readonly item: AppendItem;
+  readonly fills: boolean;
   readonly deviceZone: number;
 }

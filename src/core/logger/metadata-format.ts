@@ -17,9 +17,10 @@
  *    40  cluster:16  56 logger:16  72 zone size:u32  76 zero:u32
  *    80  entries
  *   entry =
- *     1:u8 fence       shard:u32 epoch:u48                    the highest epoch that sealed the shard here (S4)
+ *     1:u8 fence       shard:u32 epoch:u48 instance:8 bytes   the highest epoch that sealed the shard here (S4)
  *     2:u8 zone-floor  shard:u32 zone:u48                     ids up to this one are never created again (S4)
  *     3:u8 zone        shard:u32 zone:u48 epoch:u48 device-zone:u32 copy-id:8 bytes state:u8 length:u32 batches:u32
+ *                      instance:8 bytes
  *     4:u8 removed     shard:u32 zone:u48
  * state: 0 open (length and batches are 0: a scan finds them), 1 finished.
  *
@@ -34,8 +35,10 @@
 import { assert } from '../../base/assert.ts';
 import { aligned, asBuffer } from '../../base/bytes.ts';
 import { checksum } from '../../base/checksum.ts';
-import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
-import { epoch as toEpoch, shardId, uuid, zoneId } from '../../base/ids.ts';
+import type { InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { epoch as toEpoch, instanceId, shardId, uuid, zoneId } from '../../base/ids.ts';
+import type { Writer } from '../../codec/log-format.ts';
+import type { ZoneRef } from '../../codec/logger-protocol.ts';
 
 export const metadataFormatVersion = 1;
 export const frameHeaderBytes = 80;
@@ -48,16 +51,18 @@ const frameMagic = 0x314c564b; // "KVL1"
 const frameKinds = { checkpoint: 1, changes: 2 } as const;
 
 export type MetadataEntry =
-  | { readonly kind: 'fence'; readonly shard: ShardId; readonly epoch: Epoch }
+  | FenceEntry
   | { readonly kind: 'zone-floor'; readonly shard: ShardId; readonly zone: ZoneId }
   | ZoneEntry
   | { readonly kind: 'removed'; readonly shard: ShardId; readonly zone: ZoneId };
 
-export interface ZoneEntry {
-  readonly kind: 'zone';
+export interface FenceEntry extends Writer {
+  readonly kind: 'fence';
   readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
+}
+
+export interface ZoneEntry extends ZoneRef {
+  readonly kind: 'zone';
   readonly deviceZone: number;
   /** 16 hexadecimal digits: names this copy (S10). */
   readonly copyId: string;
@@ -84,7 +89,8 @@ export interface Frame extends FrameHeader {
   readonly totalLength: number;
 }
 
-const entryBytes = { fence: 11, 'zone-floor': 11, zone: 38, removed: 11 } as const;
+/** Length of each kind of entry. */
+export const entryBytes = { fence: 19, 'zone-floor': 11, zone: 46, removed: 11 } as const;
 const entryCodes = { fence: 1, 'zone-floor': 2, zone: 3, removed: 4 } as const;
 
 /** Length of a frame of these entries on a device of this alignment. */
@@ -126,6 +132,7 @@ function encodeEntry(bytes: Buffer, start: number, entry: MetadataEntry): number
   bytes.writeUInt8(entryCodes[entry.kind], start);
   bytes.writeUInt32LE(entry.shard, start + 1);
   bytes.writeUIntLE(entry.kind === 'fence' ? entry.epoch : entry.zone, start + 5, 6);
+  if (entry.kind === 'fence') bytes.write(entry.instance, start + 11, 'hex');
   if (entry.kind === 'zone') {
     assert(/^[0-9a-f]{16}$/.test(entry.copyId), 'S10 a copy id has 16 hexadecimal digits');
     bytes.writeUIntLE(entry.epoch, start + 11, 6);
@@ -134,6 +141,7 @@ function encodeEntry(bytes: Buffer, start: number, entry: MetadataEntry): number
     bytes.writeUInt8(entry.state === 'finished' ? 1 : 0, start + 29);
     bytes.writeUInt32LE(entry.length, start + 30);
     bytes.writeUInt32LE(entry.batches, start + 34);
+    bytes.write(entry.instance, start + 38, 'hex');
   }
   return start + entryBytes[entry.kind];
 }
@@ -189,7 +197,7 @@ function decodeEntries(bytes: Buffer, count: number): MetadataEntry[] | undefine
   let at = 0;
   for (let left = count; left > 0; left -= 1) {
     const code = at < bytes.length ? bytes.readUInt8(at) : 0;
-    const length = code === entryCodes.zone ? entryBytes.zone : entryBytes.fence;
+    const length = lengthOf(code);
     if (code < entryCodes.fence || code > entryCodes.removed || at + length > bytes.length) return undefined;
     const entry = decodeEntry(bytes, at, code);
     if (entry === undefined) return undefined;
@@ -199,11 +207,17 @@ function decodeEntries(bytes: Buffer, count: number): MetadataEntry[] | undefine
   return at === bytes.length ? entries : undefined;
 }
 
+function lengthOf(code: number): number {
+  if (code === entryCodes.zone) return entryBytes.zone;
+  return code === entryCodes.fence ? entryBytes.fence : entryBytes.removed;
+}
+
 function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry | undefined {
   const shard = shardId(bytes.readUInt32LE(start + 1));
   const number = bytes.readUIntLE(start + 5, 6);
   if (number === 0) return undefined;
-  if (code === entryCodes.fence) return { kind: 'fence', shard, epoch: toEpoch(number) };
+  if (code === entryCodes.fence)
+    return { kind: 'fence', shard, epoch: toEpoch(number), instance: readInstance(bytes, start + 11) };
   if (code === entryCodes['zone-floor']) return { kind: 'zone-floor', shard, zone: zoneId(number) };
   if (code === entryCodes.removed) return { kind: 'removed', shard, zone: zoneId(number) };
   const epoch = bytes.readUIntLE(start + 11, 6);
@@ -218,7 +232,12 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
     state: bytes.readUInt8(start + 29) === 1 ? 'finished' : 'open',
     length: bytes.readUInt32LE(start + 30),
     batches: bytes.readUInt32LE(start + 34),
+    instance: readInstance(bytes, start + 38),
   };
+}
+
+function readInstance(bytes: Buffer, start: number): InstanceId {
+  return instanceId(bytes.toString('hex', start, start + 8));
 }
 
 // --- reading a metadata zone -----------------------------------------------------------------------------------------

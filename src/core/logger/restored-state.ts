@@ -3,15 +3,13 @@
  * found.
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
-import type { TailState } from '../../codec/logger-protocol.ts';
+import type { ShardId, ZoneId } from '../../base/ids.ts';
+import type { Writer } from '../../codec/log-format.ts';
+import type { TailState, ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Frame, MetadataEntry, ZoneEntry } from './metadata-format.ts';
 
 /** A zone that was there before this process. */
-export interface RestoredZone {
-  readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
+export interface RestoredZone extends ZoneRef {
   readonly deviceZone: number;
   readonly copyId: string;
   readonly finished: boolean;
@@ -23,7 +21,7 @@ export interface RestoredZone {
 }
 
 export interface RestoredState {
-  readonly fences: ReadonlyMap<ShardId, Epoch>;
+  readonly fences: ReadonlyMap<ShardId, Writer>;
   readonly zoneFloors: ReadonlyMap<ShardId, ZoneId>;
   readonly zones: readonly RestoredZone[];
 }
@@ -32,14 +30,14 @@ export const emptyState: RestoredState = { fences: new Map(), zoneFloors: new Ma
 
 /** State that the metadata log records, before any scan. */
 export interface RecordedState {
-  readonly fences: Map<ShardId, Epoch>;
+  readonly fences: Map<ShardId, Writer>;
   readonly zoneFloors: Map<ShardId, ZoneId>;
   readonly zones: readonly ZoneEntry[];
 }
 
 /** REQUIRES: the frames in the order of the log, the checkpoint first. */
 export function foldFrames(frames: readonly Frame[]): RecordedState {
-  const fences = new Map<ShardId, Epoch>();
+  const fences = new Map<ShardId, Writer>();
   const zoneFloors = new Map<ShardId, ZoneId>();
   const zones = new Map<string, ZoneEntry>();
   for (const frame of frames) for (const entry of frame.entries) fold(entry, fences, zoneFloors, zones);
@@ -48,14 +46,14 @@ export function foldFrames(frames: readonly Frame[]): RecordedState {
 
 function fold(
   entry: MetadataEntry,
-  fences: Map<ShardId, Epoch>,
+  fences: Map<ShardId, Writer>,
   zoneFloors: Map<ShardId, ZoneId>,
   zones: Map<string, ZoneEntry>,
 ): void {
   switch (entry.kind) {
     case 'fence':
-      assert(entry.epoch >= (fences.get(entry.shard) ?? 0), 'S4 a fence never falls');
-      fences.set(entry.shard, entry.epoch);
+      assert(entry.epoch >= (fences.get(entry.shard)?.epoch ?? 0), 'S4 a fence never falls');
+      fences.set(entry.shard, { epoch: entry.epoch, instance: entry.instance });
       return;
     case 'zone-floor':
       assert(entry.zone >= (zoneFloors.get(entry.shard) ?? 0), 'S4 a zone floor never falls');

@@ -7,10 +7,12 @@
  * Not here: what is refused (logger-machine.ts), and which of the zones' bytes are stable (sync-rounds.ts).
  */
 import { assert } from '../../base/assert.ts';
-import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { zoneId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
+import type { Writer, ZonePlace } from '../../codec/log-format.ts';
 import { zoneSeed } from '../../codec/log-format.ts';
-import type { TailState, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { KnownZone, ShardKnowledge, TailState, ZoneRef, ZoneStatus } from '../../codec/logger-protocol.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState, RestoredZone } from './restored-state.ts';
 
@@ -22,15 +24,8 @@ export interface ZoneTableOptions {
   readonly deviceZones: readonly number[];
 }
 
-/** Identity of a zone within its cluster. */
-export interface ZoneName {
-  readonly shard: ShardId;
-  readonly zone: ZoneId;
-  readonly epoch: Epoch;
-}
-
 /** A zone that is held. */
-export interface HeldZone extends ZoneName {
+export interface HeldZone extends ZoneRef {
   readonly deviceZone: number;
   /** Name of this copy (S10): 16 hexadecimal digits. */
   readonly copyId: string;
@@ -51,9 +46,9 @@ export interface HeldZone extends ZoneName {
   batches: number;
 }
 
-/** Knowledge of a shard; 0: no fence, no zone floor. */
+/** Knowledge of a shard; zone floor 0: there is none. */
 interface HeldShard {
-  fence: Epoch | 0;
+  fence: Writer | undefined;
   zoneFloor: ZoneId | 0;
   /** Two lookups, since ids have up to 48 bits: no number can hold shard and zone, and a string would cost more. */
   readonly zones: Map<ZoneId, HeldZone>;
@@ -68,7 +63,7 @@ export class ZoneTable {
 
   constructor(options: ZoneTableOptions, restored: RestoredState) {
     this.#options = options;
-    for (const [shard, epoch] of restored.fences) this.#shard(shard).fence = epoch;
+    for (const [shard, fence] of restored.fences) this.#shard(shard).fence = fence;
     for (const [shard, zone] of restored.zoneFloors) this.#shard(shard).zoneFloor = zone;
     const used = new Set<number>();
     for (const zone of restored.zones) {
@@ -90,8 +85,12 @@ export class ZoneTable {
   }
 
   /** Seed of the checksums of a zone's bytes (S16). */
-  seedOf({ shard, zone, epoch }: ZoneName): number {
-    return zoneSeed({ cluster: this.#options.cluster, shard, zone, epoch });
+  seedOf(at: ZoneRef): number {
+    return zoneSeed(this.placeOf(at));
+  }
+
+  placeOf({ shard, zone, epoch, instance }: ZoneRef): ZonePlace {
+    return { cluster: this.#options.cluster, shard, zone, epoch, instance };
   }
 
   /** Device zone in which the next zone will be created; undefined: none is free. */
@@ -100,10 +99,10 @@ export class ZoneTable {
   }
 
   /** REQUIRES: no zone of this shard and id is held, and its id is above the zone floor. */
-  create(name: ZoneName, deviceZone: number, copyId: string): HeldZone {
+  create(at: ZoneRef, deviceZone: number, copyId: string): HeldZone {
     assert(this.nextDeviceZone === deviceZone, 'a zone is created in the device zone that was chosen for it');
     this.#free.pop();
-    const zone = newZone(name, deviceZone, copyId, this.seedOf(name));
+    const zone = newZone(at, deviceZone, copyId, this.seedOf(at));
     this.#add(zone);
     return zone;
   }
@@ -122,22 +121,27 @@ export class ZoneTable {
 
   // --- fences and zone floors ----------------------------------------------------------------------------------------
 
-  /** Whether an owner of `epoch` is refused in the shard's zones, seen or unseen (S4). */
-  isFenced(shard: ShardId, epoch: Epoch): boolean {
-    return this.fenceOf(shard) > epoch;
+  /** Whether `writer` is refused in the shard's zones, seen or unseen (S4). */
+  isFenced(shard: ShardId, writer: Writer): boolean {
+    const fence = this.fenceOf(shard);
+    if (fence === undefined || fence.epoch < writer.epoch) return false;
+    return fence.epoch > writer.epoch || fence.instance !== writer.instance;
   }
 
-  /** The highest epoch that sealed the shard here; 0: none did. */
-  fenceOf(shard: ShardId): number {
-    return this.#shards.get(shard)?.fence ?? 0;
+  /** Owner of the highest epoch that sealed the shard here; undefined: none did. */
+  fenceOf(shard: ShardId): Writer | undefined {
+    return this.#shards.get(shard)?.fence;
   }
 
-  /** Raises the shard's fence to `epoch` at least, and gives the entry that says so, if it rose. */
-  raiseFence(shard: ShardId, epoch: Epoch): MetadataEntry[] {
+  /**
+   * Raises the shard's fence to `writer` at least, and gives the entry that says so, if it rose. Who held an epoch
+   * first keeps it.
+   */
+  raiseFence(shard: ShardId, { epoch, instance }: Writer): MetadataEntry[] {
     const held = this.#shard(shard);
-    if (epoch <= held.fence) return [];
-    held.fence = epoch;
-    return [{ kind: 'fence', shard, epoch }];
+    if (held.fence !== undefined && epoch <= held.fence.epoch) return [];
+    held.fence = { epoch, instance };
+    return [{ kind: 'fence', shard, epoch, instance }];
   }
 
   /** The highest id that is never created again; 0: none. */
@@ -165,6 +169,7 @@ export class ZoneTable {
       shard: zone.shard,
       zone: zone.zone,
       epoch: zone.epoch,
+      instance: zone.instance,
       state: this.#stateOf(zone),
       length: zone.stable,
       seen: zone.seen,
@@ -176,16 +181,23 @@ export class ZoneTable {
     }));
   }
 
+  /** What a taker is told of the shard (S20). `fence`: that of before the seal. */
+  knowledgeOf(shard: ShardId, fence: Writer | undefined): ShardKnowledge {
+    const zones = [...(this.#shards.get(shard)?.zones.values() ?? [])].sort((a, b) => b.zone - a.zone);
+    const newest = zones.slice(0, limits.knownZonesMax);
+    return { fence, zones: newest.map(({ zone, epoch, instance }): KnownZone => ({ zone, epoch, instance })) };
+  }
+
   #stateOf(zone: HeldZone): ZoneStatus['state'] {
     if (zone.state === 'finished') return 'finished';
-    return this.isFenced(zone.shard, zone.epoch) ? 'fenced' : zone.state;
+    return this.isFenced(zone.shard, zone) ? 'fenced' : zone.state;
   }
 
   /** Everything that a restart must find, for a checkpoint of the metadata log. */
   snapshot(): MetadataEntry[] {
     const entries: MetadataEntry[] = [];
     for (const [shard, { fence, zoneFloor, zones }] of this.#shards) {
-      if (fence !== 0) entries.push({ kind: 'fence', shard, epoch: fence });
+      if (fence !== undefined) entries.push({ kind: 'fence', shard, ...fence });
       if (zoneFloor !== 0) entries.push({ kind: 'zone-floor', shard, zone: zoneFloor });
       for (const zone of zones.values()) entries.push(entryOf(zone));
     }
@@ -197,7 +209,7 @@ export class ZoneTable {
   #shard(shard: ShardId): HeldShard {
     let held = this.#shards.get(shard);
     if (held === undefined) {
-      held = { fence: 0, zoneFloor: 0, zones: new Map() };
+      held = { fence: undefined, zoneFloor: 0, zones: new Map() };
       this.#shards.set(shard, held);
     }
     return held;
@@ -219,6 +231,7 @@ export function entryOf(zone: HeldZone): MetadataEntry {
     shard: zone.shard,
     zone: zone.zone,
     epoch: zone.epoch,
+    instance: zone.instance,
     deviceZone: zone.deviceZone,
     copyId: zone.copyId,
     state: finished ? 'finished' : 'open',
@@ -227,11 +240,12 @@ export function entryOf(zone: HeldZone): MetadataEntry {
   };
 }
 
-function newZone(name: ZoneName, deviceZone: number, copyId: string, seed: number): HeldZone {
+function newZone(at: ZoneRef, deviceZone: number, copyId: string, seed: number): HeldZone {
   return {
-    shard: name.shard,
-    zone: name.zone,
-    epoch: name.epoch,
+    shard: at.shard,
+    zone: at.zone,
+    epoch: at.epoch,
+    instance: at.instance,
     deviceZone,
     copyId,
     seed,
@@ -250,6 +264,7 @@ function restoredZone(zone: RestoredZone, seed: number): HeldZone {
     shard: zone.shard,
     zone: zone.zone,
     epoch: zone.epoch,
+    instance: zone.instance,
     deviceZone: zone.deviceZone,
     copyId: zone.copyId,
     seed,

@@ -2,14 +2,17 @@
  * What happens to a shard and what it wants done: `step(event): effects`. The shard is a pure machine; its shell
  * (gateway/shards/shard-runner.ts) turns effects into messages and their answers into events.
  */
-import type { Epoch, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { Epoch, InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clusterSettings, nodeSettings } from '../../base/settings.ts';
-import type { LoggerRefusalCode, SealAnswer } from '../../codec/logger-protocol.ts';
+import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
+import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { ShardMetadata } from './head/metadata.ts';
 import type { Failure, OwnRecord, ShardRead, ShardWrite, WriteResult } from './requests.ts';
 
 export type Lost = { readonly kind: 'lost' };
+/** A copy is intact up to `length` (S19). */
+export type Filled = { readonly kind: 'filled'; readonly length: number };
 export type Refused = { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
 export type ShardEvent =
@@ -31,7 +34,13 @@ export type ShardEvent =
       readonly event: 'transacted';
       readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' };
     }
-  | { readonly event: 'logger-up'; readonly logger: Uuid; readonly alignment: number }
+  /** `process`: that of the logger which is connected. */
+  | {
+      readonly event: 'logger-up';
+      readonly logger: Uuid;
+      readonly process: InstanceId;
+      readonly alignment: number;
+    }
   | { readonly event: 'logger-down'; readonly logger: Uuid }
   | { readonly event: 'appended'; readonly logger: Uuid; readonly zone: ZoneId; readonly end: number }
   | { readonly event: 'append-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
@@ -42,7 +51,14 @@ export type ShardEvent =
       readonly logger: Uuid;
       readonly zone: ZoneId;
       readonly epoch: Epoch;
-      readonly answer: SealAnswer | Lost | Refused;
+      readonly answer: SealResult | Lost;
+    }
+  | {
+      readonly event: 'filled';
+      readonly logger: Uuid;
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+      readonly answer: Filled | Lost | Refused;
     }
   | { readonly event: 'log-read'; readonly request: LogRead; readonly bytes: Uint8Array | undefined }
   | CatchUp;
@@ -54,6 +70,7 @@ export type ShardEvent =
 export interface CatchUp {
   readonly event: 'catch-up';
   readonly epoch: Epoch;
+  readonly instance: InstanceId;
   readonly zone: ZoneId;
   /** Of the batch, in the zone; `end` is the committed length with it. */
   readonly offset: number;
@@ -89,6 +106,7 @@ export interface Committed {
   readonly effect: 'committed';
   readonly zone: ZoneId;
   readonly epoch: Epoch;
+  readonly instance: InstanceId;
   readonly offset: number;
   readonly end: number;
   readonly recordsStart: number;
@@ -111,6 +129,7 @@ export type ShardEffect =
       readonly effect: 'append';
       readonly zone: ZoneId;
       readonly epoch: Epoch;
+      readonly instance: InstanceId;
       readonly offset: number;
       readonly bytes: Uint8Array;
       readonly loggers: readonly Uuid[];
@@ -119,6 +138,7 @@ export type ShardEffect =
       readonly effect: 'confirm';
       readonly zone: ZoneId;
       readonly epoch: Epoch;
+      readonly instance: InstanceId;
       readonly number: number;
       readonly loggers: readonly Uuid[];
     }
@@ -130,7 +150,23 @@ export type ShardEffect =
   | { readonly effect: 'fetch'; readonly read: ShardRead }
   /** The read may be answered once its value is there. */
   | { readonly effect: 'release'; readonly read: ShardRead }
-  | { readonly effect: 'seal'; readonly zone: ZoneId; readonly epoch: Epoch; readonly loggers: readonly Uuid[] }
+  | {
+      readonly effect: 'seal';
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+      readonly instance: InstanceId;
+      readonly loggers: readonly Uuid[];
+    }
+  /** Complete a shorter copy of the zone that is being closed (S19). */
+  | {
+      readonly effect: 'fill';
+      readonly zone: ZoneId;
+      readonly epoch: Epoch;
+      readonly instance: InstanceId;
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+      readonly logger: Uuid;
+    }
   | { readonly effect: 'finish'; readonly zone: ZoneId; readonly length: number; readonly loggers: readonly Uuid[] }
   | { readonly effect: 'load'; readonly purpose: HeadPurpose }
   | {
@@ -151,7 +187,8 @@ export type ShardEffect =
       readonly fields: Readonly<Record<string, string | number>>;
     };
 
-export type ShardRole = 'follower' | 'taking' | 'owner';
+/** `stopped`: its metadata went back (S20). */
+export type ShardRole = 'follower' | 'taking' | 'owner' | 'stopped';
 
 /** Position in a shard's log up to which the index has applied it: the watermark. Zone 0: nothing. */
 export interface LogPosition {
@@ -168,14 +205,20 @@ export interface ShardSettings {
   readonly loggerTimeoutMs: number;
   /** After the first sealing answer a take-over waits this long for the others. */
   readonly sealWaitMs: number;
-  /** ... and this long when not all replicas are connected (a cold start). */
+  /** ... and this long for replicas that this process, which is starting, has not met yet (a cold start). */
   readonly coldSealWaitMs: number;
+  /** A take-over without an answer that is first-hand waits this long for every replica; 0: for ever (S9). */
+  readonly firstHandWaitMs: number;
+  /** Shorter copies are completed within this time, or are left out of the zone's list (S19). */
+  readonly fillWaitMs: number;
   /** An open zone with fewer replicas than wanted is changed when a logger has been back for this long. */
   readonly regrowDelayMs: number;
   /** Queued writes and waiting reads are refused after this long. */
   readonly requestTimeoutMs: number;
   readonly batchesInFlightMax: number;
   readonly batchBytesTarget: number;
+  /** Where the metadata is, for messages to the operator. */
+  readonly metadataSource: string;
 }
 
 export const shardDefaults = {
@@ -183,10 +226,13 @@ export const shardDefaults = {
   loggerTimeoutMs: clusterSettings.loggerTimeoutMs.default,
   sealWaitMs: nodeSettings['shard.sealWaitMs'].default,
   coldSealWaitMs: nodeSettings['shard.coldSealWaitMs'].default,
+  firstHandWaitMs: clusterSettings.firstHandWaitMs.default,
+  fillWaitMs: nodeSettings['shard.fillWaitMs'].default,
   regrowDelayMs: nodeSettings['shard.regrowDelayMs'].default,
   requestTimeoutMs: nodeSettings['shard.requestTimeoutMs'].default,
   batchesInFlightMax: nodeSettings['shard.batchesInFlightMax'].default,
   batchBytesTarget: nodeSettings['shard.batchBytesTarget'].default,
+  metadataSource: 'the coordinator',
 } as const;
 
 export interface ShardIdentity {

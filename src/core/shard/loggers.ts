@@ -1,9 +1,11 @@
 /** The loggers a shard can use now, and which of them hold its next zone. */
 import { present } from '../../base/assert.ts';
-import type { Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { rendezvousOrder } from '../rendezvous.ts';
+import type { ReplicaSet } from './head/metadata.ts';
 
 interface Known {
+  readonly process: InstanceId;
   readonly upSinceMs: number;
   /** It was slow, full or refused: others are preferred until then. */
   avoidUntilMs: number;
@@ -16,10 +18,12 @@ export class Loggers {
    * append.
    */
   readonly #alignments = new Map<Uuid, number>();
+  #firstUpMs: number | undefined;
 
-  up(logger: Uuid, alignment: number, nowMs: Millis): void {
+  up(logger: Uuid, process: InstanceId, alignment: number, nowMs: Millis): void {
     this.#alignments.set(logger, alignment);
-    this.#up.set(logger, { upSinceMs: nowMs, avoidUntilMs: 0 });
+    this.#firstUpMs ??= nowMs;
+    this.#up.set(logger, { process, upSinceMs: nowMs, avoidUntilMs: 0 });
   }
 
   down(logger: Uuid): void {
@@ -35,6 +39,21 @@ export class Loggers {
     if (known !== undefined) known.avoidUntilMs = untilMs;
   }
 
+  /** Whether it was connected once. */
+  hasMet(logger: Uuid): boolean {
+    return this.#alignments.has(logger);
+  }
+
+  /** When the first of them connected. */
+  get firstUpMs(): number | undefined {
+    return this.#firstUpMs;
+  }
+
+  /** All that are connected. */
+  get all(): Uuid[] {
+    return [...this.#up.keys()];
+  }
+
   /** Loggers that could hold a new zone and have been fit for it for `stableMs`. */
   usable(nowMs: Millis, stableMs = 0): Uuid[] {
     return [...this.#up]
@@ -46,14 +65,16 @@ export class Loggers {
    * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When none
    * is usable, those that are merely avoided. Empty when fewer than `least` can be had.
    */
-  choose(shard: ShardId, zone: ZoneId, count: number, least: number, nowMs: Millis): Uuid[] {
+  choose(shard: ShardId, zone: ZoneId, count: number, least: number, nowMs: Millis): ReplicaSet {
     const usable = this.usable(nowMs);
     const candidates = usable.length >= least ? usable : [...this.#up.keys()];
-    if (candidates.length < least) return [];
+    if (candidates.length < least) return { replicas: [], processes: [] };
     const byName = new Map<string, Uuid>(candidates.map((logger) => [logger, logger]));
-    return rendezvousOrder(`${shard}/${zone}`, candidates)
+    const replicas = rendezvousOrder(`${shard}/${zone}`, candidates)
       .slice(0, count)
       .map((name) => present(byName.get(name), 'a candidate'));
+    const processes = replicas.map((logger) => present(this.#up.get(logger), 'a candidate').process);
+    return { replicas, processes };
   }
 
   /** The alignment that suits all of `replicas`, each of which was up once. */

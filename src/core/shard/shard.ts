@@ -39,13 +39,14 @@ export class Shard {
   /** Always the same array for the parts; handed out and emptied by `step`. */
   readonly #effects: ShardEffect[] = [];
   readonly #keeper: HeadKeeper;
-  readonly #coldUntilMs: number;
   #queue = new WriteQueue();
   /** Reads that arrived during a take-over. */
   #waitingReads: ShardRead[] = [];
   #follower: ShardFollower;
   #takeover: Takeover | undefined;
   #owner: ShardOwner | undefined;
+  /** S20: for ever, in this process. */
+  #hasStopped = false;
   #nowMs: Millis;
 
   constructor(state: ShardState, self: Owner, settings: ShardSettings, nowMs: Millis) {
@@ -59,12 +60,13 @@ export class Shard {
     this.#settings = settings;
     this.#nowMs = nowMs;
     this.#keeper = new HeadKeeper(state.shard, this.#effects);
-    this.#coldUntilMs = nowMs + settings.coldSealWaitMs;
     this.#follower = new ShardFollower(state, this.#loggers, this.#effects);
   }
 
   get role(): ShardRole {
-    return this.#owner !== undefined ? 'owner' : this.#takeover !== undefined ? 'taking' : 'follower';
+    if (this.#owner !== undefined) return 'owner';
+    if (this.#takeover === undefined) return 'follower';
+    return this.#takeover.step === 'stopped' ? 'stopped' : 'taking';
   }
 
   get status(): ShardStatus {
@@ -109,7 +111,7 @@ export class Shard {
         this.#takeover?.transacted();
         return this.#owner?.transacted();
       case 'logger-up':
-        this.#loggers.up(event.logger, event.alignment, this.#nowMs);
+        this.#loggers.up(event.logger, event.process, event.alignment, this.#nowMs);
         return this.#takeover?.loggerUp();
       case 'logger-down':
         this.#loggers.down(event.logger);
@@ -127,12 +129,16 @@ export class Shard {
         );
       case 'sealed':
         return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
+      case 'filled':
+        return this.#takeover?.filled(event.logger, event.zone, event.epoch, event.answer);
       case 'log-read':
         if (event.request.reader === 'tail') return this.#takeover?.logRead(event.request, event.bytes);
         return this.#owner === undefined ? this.#follower.logRead(event.request, event.bytes) : undefined;
       case 'catch-up':
         // An owner hears nothing about its own log; a late word of an earlier owner is below its watermark.
-        return this.#owner === undefined ? this.#follower.catchUp(event) : undefined;
+        if (this.#owner !== undefined) return;
+        this.#follower.catchUp(event);
+        return this.#takeover?.caughtUp();
       default:
         return unreachable(event);
     }
@@ -141,10 +147,11 @@ export class Shard {
   // --- requests ------------------------------------------------------------------------------------------------------
 
   #write(write: ShardWrite): void {
+    const refusal = this.#refusal();
     if (this.#owner !== undefined) {
       this.#owner.write(write);
-    } else if (this.#takeover === undefined) {
-      this.#effects.push({ effect: 'answer-write', write, result: this.#notOwner() });
+    } else if (refusal !== undefined) {
+      this.#effects.push({ effect: 'answer-write', write, result: refusal });
     } else if (!this.#queue.push(write, this.#nowMs)) {
       this.#effects.push({
         effect: 'answer-write',
@@ -159,12 +166,13 @@ export class Shard {
   }
 
   #read(read: ShardRead): void {
+    const refusal = this.#refusal();
     if (read.stale) {
       this.#readStale(read);
     } else if (this.#owner !== undefined) {
       this.#owner.read(read);
-    } else if (this.#takeover === undefined) {
-      this.#effects.push({ effect: 'fail-read', read, failure: this.#notOwner() });
+    } else if (refusal !== undefined) {
+      this.#effects.push({ effect: 'fail-read', read, failure: refusal });
     } else if (this.#waitingReads.length >= limits.shardQueueRecordsMax) {
       this.#effects.push({
         effect: 'fail-read',
@@ -187,6 +195,18 @@ export class Shard {
     this.#effects.push({ effect: 'release', read });
   }
 
+  /** Why nothing can be asked of the shard here, apart from stale reads. */
+  #refusal(): Failure | undefined {
+    if (this.#hasStopped) return this.#regressed();
+    return this.#takeover === undefined ? this.#notOwner() : undefined;
+  }
+
+  #regressed(): Failure {
+    const { metadataSource } = this.#settings;
+    const message = `the metadata of shard ${this.state.shard} in ${metadataSource} went back; the log says what is known`;
+    return { kind: 'failed', code: 'metadata-regressed', message, outcome: 'not-applied' };
+  }
+
   #notOwner(): Failure {
     return {
       kind: 'failed',
@@ -202,7 +222,7 @@ export class Shard {
     if (this.#owner !== undefined || this.#takeover !== undefined) return;
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
-    const rest = { keeper: this.#keeper, effects: this.#effects, coldUntilMs: this.#coldUntilMs };
+    const rest = { keeper: this.#keeper, effects: this.#effects };
     this.#takeover = new Takeover({ ...parts, ...rest }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'taking' });
   }
@@ -235,6 +255,10 @@ export class Shard {
       this.#takeover = undefined;
       this.#failWaiting(this.#notOwner());
       this.#effects.push({ effect: 'role', role: 'follower' });
+    } else if (this.#takeover?.step === 'stopped' && !this.#hasStopped) {
+      this.#hasStopped = true;
+      this.#failWaiting(this.#regressed());
+      this.#effects.push({ effect: 'role', role: 'stopped' });
     } else if (this.#takeover?.step === 'done' && this.#follower.isCurrent) {
       this.#serve();
     }

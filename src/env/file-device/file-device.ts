@@ -12,7 +12,8 @@
  *
  * It owns the verbs: what each may do to a zone, and the zone's bytes and write pointer. It does not own the space
  * (zone-space.ts), zeros ahead of the write pointers (zeros-ahead.ts), the file and its failures (medium.ts), nor how
- * calls share a sync (group-sync.ts). What the zones' bytes mean is their user's business.
+ * calls share a sync (group-sync.ts). What the zones' bytes mean is their user's business. Large because each verb
+ * checks what it may do.
  */
 import type { Clock } from '../clock.ts';
 import type { File } from '../files.ts';
@@ -183,7 +184,7 @@ export class FileDevice implements LoggerDevice {
     this.#space.unprivilege(zone);
   }
 
-  finish(zone: DeviceZone, length: number): void {
+  finish(zone: DeviceZone, length: number, keptTo = length): void {
     this.#checkWorking();
     this.#checkZone(zone);
     const found = this.#zones.get(zone) ?? newZone();
@@ -192,11 +193,13 @@ export class FileDevice implements LoggerDevice {
     if (!Number.isSafeInteger(length) || length < 0 || length > found.writePointer) {
       throw invalid(`zone ${zone} cannot be finished at ${length}: its write pointer is ${found.writePointer}`);
     }
-    this.#space.record([{ kind: 'finish', zone, length }]);
+    const count = Math.ceil(Math.max(length, keptTo) / this.#extentBytes);
+    const trims = count < found.extents.length ? [{ kind: 'trim', zone, count } as const] : [];
+    this.#space.record([...trims, { kind: 'finish', zone, length }]);
     this.#zones.set(zone, found);
     found.finished = true;
     found.writePointer = length;
-    this.#space.releaseBeyond(found, Math.ceil(length / this.#extentBytes));
+    this.#space.releaseBeyond(found, count);
   }
 
   async recover(zone: DeviceZone, stableBefore: number, writePointer: number, keepBeyond: boolean): Promise<void> {
@@ -221,7 +224,7 @@ export class FileDevice implements LoggerDevice {
     if (!keepBeyond) this.#dropBeyond(zone, found, writePointer);
     found.known = true;
     found.writePointer = writePointer;
-    found.writable = !keepBeyond;
+    found.keepsBeyond = keepBeyond;
     found.zeroedTo = keepBeyond ? writePointer : found.extents.length * this.#extentBytes;
     await this.sync();
   }

@@ -194,8 +194,6 @@ function apply(zones: Map<DeviceZone, Zone>, entry: MapEntry, superblock: Superb
       if (zone.finished || count > zone.extents.length || entry.length > superblock.zoneCapacity) return false;
       zone.finished = true;
       zone.writePointer = entry.length;
-      zone.extents.splice(count);
-      zone.clean.splice(count);
       break;
     }
     case 'trim':

@@ -109,7 +109,7 @@ export class ZerosAhead {
   #prefill(zone: DeviceZone, budget: number): number {
     const { extents, layout, space, zoneCapacity, zones } = this.#parts;
     const found = zones.get(zone);
-    if (found === undefined || found.finished || !found.known || !found.writable) return 0;
+    if (found === undefined || found.finished || !found.known || found.keepsBeyond) return 0;
     const target = Math.min(zoneCapacity, found.writePointer + layout.prefillBytes);
     const ahead = found.zeroedTo - found.writePointer;
     if (ahead < layout.prefillBytes / 2) found.filling = true;

@@ -17,8 +17,8 @@ export interface Zone {
   finished: boolean;
   /** Written to since the device was opened. */
   opened: boolean;
-  /** False after a recovery that kept what lies beyond the write pointer. */
-  writable: boolean;
+  /** A recovery kept what lies beyond the write pointer: no zeros are written ahead. */
+  keepsBeyond: boolean;
   /** Zeros lie in [writePointer, zeroedTo). */
   zeroedTo: number;
   /**
@@ -67,7 +67,7 @@ export function newZone(): Zone {
     known: true,
     finished: false,
     opened: false,
-    writable: true,
+    keepsBeyond: false,
     zeroedTo: 0,
     filling: false,
   };
@@ -133,7 +133,7 @@ export function whyNotWritten(
   { alignment, zoneCapacity }: DeviceGeometry,
 ): string | undefined {
   if (zone.finished) return 'it is full';
-  if (!zone.known || !zone.writable) return 'it must be recovered, dropping what lies beyond, before it is written';
+  if (!zone.known) return 'it must be recovered before it is written';
   if (offset !== zone.writePointer) return `a write at ${offset}, its write pointer is ${zone.writePointer}`;
   if (length % alignment !== 0) return `a write of ${length} bytes: not a multiple of ${alignment}`;
   if (offset + length > zoneCapacity)

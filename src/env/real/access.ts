@@ -1,4 +1,7 @@
-/** Whether this process may write a file, asked without opening it: closing a descriptor would drop POSIX locks. */
+/**
+ * Whether this process may write a file, asked, and mended, without opening it: closing a descriptor would drop POSIX
+ * locks.
+ */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import { systemCodeOf } from '../files.ts';
@@ -23,5 +26,18 @@ export function writeDenial(name: string): string | undefined {
   } catch (cause) {
     const reason = words[systemCodeOf(cause)];
     return reason === undefined ? undefined : `${target} cannot be written: ${reason}`;
+  }
+}
+
+/**
+ * Gives the file `name`, if it is there and may not be written, the mode of the file `like`. Nothing happens when that
+ * is not allowed: whoever opens it learns so.
+ */
+export function alignMode(name: string, like: string): void {
+  if (!fs.existsSync(name) || writeDenial(name) === undefined) return;
+  try {
+    fs.chmodSync(name, fs.statSync(like).mode);
+  } catch {
+    // It belongs to somebody else.
   }
 }

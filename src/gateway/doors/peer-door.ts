@@ -70,11 +70,11 @@ export class PeerDoor implements GatewayDoor {
   }
 
   /** What is not believed is read from the log, when the coordinator has told of its owner (S14). */
-  #isOwner(peer: InstanceId | undefined, shard: ShardId, { epoch }: CatchUp): boolean {
+  #isOwner(peer: InstanceId | undefined, shard: ShardId, { epoch, instance }: CatchUp): boolean {
     const { store } = this.#parts;
     if (peer === undefined || shard >= store.shardCount) return false;
     const { head } = store.shard(shard);
-    return head !== undefined && head.owner.instance === peer && head.epoch === epoch;
+    return head !== undefined && head.owner.instance === peer && instance === peer && head.epoch === epoch;
   }
 
   onRequest(channel: RpcChannel, id: number, method: string, params: MessageReader): void {

@@ -2,12 +2,21 @@
  * Both connections to one logger, under the UUID that it must have (S16): one to its write port, one to its read port.
  * It owns the links and the outbox. It does not own who the members are (logger-links.ts).
  */
-import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { present } from '../../base/assert.ts';
+import type { InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
-import type { LoggerAnswer, LoggerStatus, ReadAnswer, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type {
+  FillItem,
+  LoggerAnswer,
+  LoggerStatus,
+  ReadAnswer,
+  ZoneRef,
+  ZoneStatus,
+} from '../../codec/logger-protocol.ts';
+import type { SealResult } from '../../codec/logger-seals.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { LoggerMember } from '../../coordinator/members.ts';
-import type { Lost, Refused } from '../../core/shard/events.ts';
+import type { Filled, Lost, Refused } from '../../core/shard/events.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
 import { Link } from '../../rpc/link.ts';
@@ -17,6 +26,13 @@ import type { Dispatch, LoggerPort } from './logger-port.ts';
 import { lost } from './logger-port.ts';
 import { Outbox } from './outbox.ts';
 
+/** A logger that both connections are up to. */
+export interface ConnectedLogger {
+  readonly logger: Uuid;
+  readonly process: InstanceId;
+  readonly alignment: number;
+}
+
 export interface LoggerLinkParts {
   readonly world: Environment & { readonly log: Log };
   /** A logger that owes answers and says nothing for this long is disconnected. Milliseconds. */
@@ -24,7 +40,7 @@ export interface LoggerLinkParts {
   /** Gateway whose links these are, as it names itself. */
   readonly self: GatewayIdentity;
   readonly dispatch: Dispatch;
-  readonly onUp: (logger: Uuid, alignment: number) => void;
+  readonly onUp: (logger: ConnectedLogger) => void;
   readonly onDown: (logger: Uuid) => void;
   /** Something waits to be sent although no shard's turn ends. */
   readonly onWaiting: () => void;
@@ -36,7 +52,7 @@ export class LoggerLink implements LoggerPort {
   readonly #write: Link;
   readonly #read: Link;
   readonly #outbox: Outbox;
-  #alignment = 1;
+  #connected: ConnectedLogger | undefined;
   #isUp = false;
   #closed = false;
 
@@ -68,7 +84,8 @@ export class LoggerLink implements LoggerPort {
       handshake: (channel, done) => this.#greet(channel, port, done),
       onUp: () => this.#changed(),
       onDown: (reason) => {
-        log('warn', 'logger connection lost', { logger: this.logger, port, reason });
+        // Who closes it has not lost it: an orderly stop warns of nothing.
+        log(this.#closed ? 'debug' : 'warn', 'logger connection lost', { logger: this.logger, port, reason });
         this.#changed();
       },
     });
@@ -93,7 +110,8 @@ export class LoggerLink implements LoggerPort {
       if (answer.kind !== 'ok') return done(answer.message);
       if (answer.value.logger !== this.logger) return done(`another logger listens there: ${answer.value.logger}`);
       if (port === 'write' && answer.value.state === 'failed') return done('its device failed (S17)');
-      this.#alignment = answer.value.alignment;
+      const { instance: process, alignment } = answer.value;
+      this.#connected = { logger: this.logger, process, alignment };
       done();
     });
   }
@@ -102,7 +120,7 @@ export class LoggerLink implements LoggerPort {
     const isUp = !this.#closed && this.#write.channel !== undefined && this.#read.channel !== undefined;
     if (isUp === this.#isUp) return;
     this.#isUp = isUp;
-    if (isUp) this.#parts.onUp(this.logger, this.#alignment);
+    if (isUp) this.#parts.onUp(present(this.#connected, 'what a logger says when it is greeted'));
     else this.#parts.onDown(this.logger);
   }
 
@@ -116,16 +134,17 @@ export class LoggerLink implements LoggerPort {
     return this.#isUp;
   }
 
-  get alignment(): number {
-    return this.#alignment;
+  /** While it is up. */
+  get connected(): ConnectedLogger | undefined {
+    return this.#isUp ? this.#connected : undefined;
   }
 
-  append(shard: ShardId, zone: ZoneId, epoch: Epoch, offset: number, bytes: Uint8Array): void {
-    this.#outbox.append(shard, zone, epoch, offset, bytes);
+  append(at: ZoneRef, offset: number, bytes: Uint8Array): void {
+    this.#outbox.append(at, offset, bytes);
   }
 
-  confirm(shard: ShardId, zone: ZoneId, epoch: Epoch, number: number): void {
-    this.#outbox.confirm(shard, zone, epoch, number);
+  confirm(at: ZoneRef, number: number): void {
+    this.#outbox.confirm(at, number);
   }
 
   read(
@@ -140,9 +159,13 @@ export class LoggerLink implements LoggerPort {
     this.#parts.onWaiting();
   }
 
-  seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void {
-    this.#outbox.client.seal(shard, zone, epoch, (answer) => {
-      if (answer.kind === 'ok') onAnswer(answer.value);
+  seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void {
+    this.#outbox.client.seal(at, (answer) => onAnswer(answer.kind === 'ok' ? answer.value : lost));
+  }
+
+  fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void {
+    this.#outbox.client.fill(item, (answer) => {
+      if (answer.kind === 'ok') onAnswer({ kind: 'filled', length: answer.value });
       else onAnswer(answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost);
     });
   }

@@ -8,6 +8,7 @@ import type { Log } from '../../base/log.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { LoggerMember, Numbered } from '../../coordinator/members.ts';
 import type { Environment } from '../../env/environment.ts';
+import type { ConnectedLogger } from './logger-link.ts';
 import { LoggerLink } from './logger-link.ts';
 import type { Dispatch, LoggerPort } from './logger-port.ts';
 import { AbsentLogger } from './logger-port.ts';
@@ -15,7 +16,7 @@ import { AbsentLogger } from './logger-port.ts';
 /** Whoever hears of connections and answers of loggers. */
 export interface LoggerListener {
   readonly dispatch: Dispatch;
-  loggerUp(logger: Uuid, alignment: number): void;
+  loggerUp(logger: ConnectedLogger): void;
   loggerDown(logger: Uuid): void;
 }
 
@@ -67,7 +68,7 @@ export class LoggerLinks {
       progressTimeoutMs: this.#progressTimeoutMs,
       self: this.#self,
       dispatch: listener.dispatch,
-      onUp: (logger, alignment) => listener.loggerUp(logger, alignment),
+      onUp: (logger) => listener.loggerUp(logger),
       onDown: (logger) => listener.loggerDown(logger),
       onWaiting: () => this.#sendSoon(),
     });
@@ -81,8 +82,8 @@ export class LoggerLinks {
     return this.#links.get(logger)?.isUp === true;
   }
 
-  forEachUp(visit: (logger: Uuid, alignment: number) => void): void {
-    for (const { isUp, logger, alignment } of this.#links.values()) if (isUp) visit(logger, alignment);
+  forEachUp(visit: (logger: ConnectedLogger) => void): void {
+    for (const { connected } of this.#links.values()) if (connected !== undefined) visit(connected);
   }
 
   /** The logger of this name; one that answers `lost` when no member has it. */

@@ -2,19 +2,21 @@
  * A logger as shards see it: requests go out when the turn ends, answers come as events of the shard or by the
  * callback, each exactly once. A logger that is not there answers `lost` to everything.
  */
-import type { Epoch, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
-import type { ReadAnswer, SealAnswer, ZoneStatus } from '../../codec/logger-protocol.ts';
-import type { Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
+import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { FillItem, ReadAnswer, ZoneRef, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { SealResult } from '../../codec/logger-seals.ts';
+import type { Filled, Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
 
 export type Dispatch = (shard: ShardId, event: ShardEvent) => void;
 
 export interface LoggerPort {
   /** Both connections are up. */
   readonly isUp: boolean;
-  append(shard: ShardId, zone: ZoneId, epoch: Epoch, offset: number, bytes: Uint8Array): void;
-  confirm(shard: ShardId, zone: ZoneId, epoch: Epoch, number: number): void;
+  append(at: ZoneRef, offset: number, bytes: Uint8Array): void;
+  confirm(at: ZoneRef, number: number): void;
   read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void;
-  seal(shard: ShardId, zone: ZoneId, epoch: Epoch, onAnswer: (answer: SealAnswer | Lost | Refused) => void): void;
+  seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void;
+  fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
   /** Best effort: what a logger misses it is told when it connects again (reconciler.ts). */
   finish(shard: ShardId, zone: ZoneId, length: number): void;
   /** Not called when there is no answer. */
@@ -34,11 +36,11 @@ export class AbsentLogger implements LoggerPort {
     this.#dispatch = dispatch;
   }
 
-  append(shard: ShardId, zone: ZoneId): void {
+  append({ shard, zone }: ZoneRef): void {
     this.#dispatch(shard, { event: 'append-failed', logger: this.#logger, zone, reason: lost });
   }
 
-  confirm(shard: ShardId, zone: ZoneId): void {
+  confirm({ shard, zone }: ZoneRef): void {
     this.#dispatch(shard, { event: 'confirm-failed', logger: this.#logger, zone, reason: lost });
   }
 
@@ -46,7 +48,11 @@ export class AbsentLogger implements LoggerPort {
     onRead(lost);
   }
 
-  seal(...[, , , onAnswer]: Parameters<LoggerPort['seal']>): void {
+  seal(...[, onAnswer]: Parameters<LoggerPort['seal']>): void {
+    onAnswer(lost);
+  }
+
+  fill(...[, onAnswer]: Parameters<LoggerPort['fill']>): void {
     onAnswer(lost);
   }
 

@@ -2,9 +2,9 @@
  * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message,
  * all confirmations in one, all reads in one (docs/design.md sections 4 and 5).
  */
-import type { Epoch, ShardId, ZoneId } from '../../base/ids.ts';
+import type { ShardId, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem } from '../../codec/logger-protocol.ts';
+import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem, ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Lost, Refused } from '../../core/shard/events.ts';
 import type { LoggerClient } from '../../rpc/logger-client.ts';
 import type { Dispatch } from './logger-port.ts';
@@ -44,12 +44,12 @@ export class Outbox {
     return this.#client;
   }
 
-  append(shard: ShardId, zone: ZoneId, epoch: Epoch, offset: number, bytes: Uint8Array): void {
-    this.#appends.push({ shard, zone, epoch, offset, bytes, end: offset + bytes.length });
+  append({ shard, zone, epoch, instance }: ZoneRef, offset: number, bytes: Uint8Array): void {
+    this.#appends.push({ shard, zone, epoch, instance, offset, bytes, end: offset + bytes.length });
   }
 
-  confirm(shard: ShardId, zone: ZoneId, epoch: Epoch, number: number): void {
-    this.#confirms.push({ shard, zone, epoch, number });
+  confirm({ shard, zone, epoch, instance }: ZoneRef, number: number): void {
+    this.#confirms.push({ shard, zone, epoch, instance, number });
   }
 
   /** `onRead` is called exactly once. */

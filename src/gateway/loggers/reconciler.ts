@@ -1,12 +1,15 @@
 /**
- * Looks at what a logger that connects holds, and says when it lacks zones that it is listed for: its folder is older
- * than the cluster's metadata, or its disk lost what it said was stable (S10). Tells it what it missed, too: zones that
- * it still thinks open and that the metadata says are sealed are finished, so that they give back what lies behind their
- * end and are not scanned at the next start.
+ * Looks at what loggers hold, for the shards that are owned here: only an owner's claim has shown that the metadata did
+ * not go back (S20). It says when a logger lacks zones that it is listed for (S10): its folder is older than the cluster,
+ * or its disk lost what it said was stable. And it tells loggers what they missed: zones that they still think open and
+ * that the metadata says are sealed are finished, so that they give back what lies behind their end and are not scanned
+ * at the next start.
  */
 import type { ShardId, Uuid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
 import type { ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { Clock, Timer } from '../../env/clock.ts';
 import type { LoggerLinks } from './logger-links.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import { allShards } from '../shards/shard-runner.ts';
@@ -23,11 +26,33 @@ export class Reconciler {
   readonly #store: MetadataStore;
   readonly #loggers: LoggerLinks;
   readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #owns: (shard: ShardId) => boolean;
+  #timer: Timer | undefined;
 
-  constructor(store: MetadataStore, loggers: LoggerLinks, log: Log) {
+  constructor(
+    store: MetadataStore,
+    loggers: LoggerLinks,
+    { clock, log }: { readonly clock: Clock; readonly log: Log },
+    owns: (shard: ShardId) => boolean,
+  ) {
     this.#log = log;
     this.#store = store;
     this.#loggers = loggers;
+    this.#clock = clock;
+    this.#owns = owns;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  /** Shards that were gained together are looked at together. */
+  ownersChanged(): void {
+    this.#timer ??= this.#clock.after(times.reconcileDelayMs, () => {
+      this.#timer = undefined;
+      this.#loggers.forEachUp(({ logger }) => this.loggerUp(logger));
+    });
   }
 
   loggerUp(logger: Uuid): void {
@@ -35,14 +60,15 @@ export class Reconciler {
     const listed = this.#listedFor(logger);
     this.#loggers.of(logger).reportZones((zones) => {
       this.#compare(logger, listed, zones);
-      for (const zone of zones) {
-        if (zone.state !== 'finished' && zone.shard < this.#store.shardCount) this.#consider(logger, zone);
-      }
+      for (const zone of zones)
+        if (zone.state !== 'finished' && zone.shard < this.#store.shardCount && this.#owns(zone.shard))
+          this.#consider(logger, zone);
     });
   }
 
   #listedFor(logger: Uuid): Listed[] {
-    return allShards(this.#store.shardCount).flatMap((shard) =>
+    const owned = allShards(this.#store.shardCount).filter((shard) => this.#owns(shard));
+    return owned.flatMap((shard) =>
       this.#store
         .shard(shard)
         .zones.filter(({ length, replicas }) => length > 0 && replicas.includes(logger))

@@ -1,10 +1,10 @@
 /**
  * `HandleCatchup`: what an owner tells standbys of a committed batch (docs/protocol.md):
- *   [shard, epoch, zone, offset, end, records start, previous zone, previous length, shard time, heads:bin]
+ *   [shard, epoch, instance, zone, offset, end, records start, previous zone, previous length, shard time, heads:bin]
  * `heads` are the batch's records as they lie in the log, without their values.
  */
 import type { ShardId } from '../../base/ids.ts';
-import { epoch, millis, shardId, zoneId } from '../../base/ids.ts';
+import { epoch, instanceId, millis, shardId, zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { MessageReader } from '../../codec/message-reader.ts';
 import { MessageFormatError } from '../../codec/message-reader.ts';
@@ -14,10 +14,21 @@ import type { CatchUp, Committed } from '../../core/shard/events.ts';
 export const catchUpMethod = 'HandleCatchup';
 
 export function catchUpOf(committed: Committed): CatchUp {
-  const { epoch: owner, zone, offset, end, recordsStart, previousZone, previousLength, shardTimeMs } = committed;
+  const {
+    epoch: owner,
+    instance,
+    zone,
+    offset,
+    end,
+    recordsStart,
+    previousZone,
+    previousLength,
+    shardTimeMs,
+  } = committed;
   return {
     event: 'catch-up',
     epoch: owner,
+    instance,
     zone,
     offset,
     end,
@@ -48,9 +59,10 @@ function headsOf({ bytes, end, own, writes }: Committed): Uint8Array {
 }
 
 export function writeCatchUp(out: MessageWriter, shard: ShardId, event: CatchUp): void {
-  out.array(10);
+  out.array(11);
   out.integer(shard);
   out.integer(event.epoch);
+  out.text(event.instance);
   out.integer(event.zone);
   out.integer(event.offset);
   out.integer(event.end);
@@ -64,12 +76,13 @@ export function writeCatchUp(out: MessageWriter, shard: ShardId, event: CatchUp)
 /** @throws MessageFormatError */
 export function readCatchUp(params: MessageReader): { readonly shard: ShardId; readonly event: CatchUp } {
   const count = params.array();
-  if (count < 10) throw new MessageFormatError(`a catch-up has 10 members, got ${count}`, params.position);
+  if (count < 11) throw new MessageFormatError(`a catch-up has 11 members, got ${count}`, params.position);
   try {
     const shard = shardId(params.integer());
     const event: CatchUp = {
       event: 'catch-up',
       epoch: epoch(params.integer()),
+      instance: instanceId(params.text()),
       zone: zoneId(params.integer()),
       offset: params.integer(),
       end: params.integer(),

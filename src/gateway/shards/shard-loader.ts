@@ -78,7 +78,7 @@ export class ShardLoader {
     for (const shard of allShards(runner.shardCount)) {
       if (runner.shard(shard) !== undefined || this.#closed) continue;
       await this.#load(shard);
-      loggers.forEachUp((logger, alignment) => runner.dispatch(shard, { event: 'logger-up', logger, alignment }));
+      loggers.forEachUp((logger) => runner.dispatch(shard, { event: 'logger-up', ...logger }));
       runner.dispatch(shard, { event: 'metadata', metadata: store.shard(shard), loaded: false });
     }
   }

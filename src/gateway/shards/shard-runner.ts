@@ -8,6 +8,7 @@ import type { ShardId } from '../../base/ids.ts';
 import { shardId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
+import type { ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { CoordinatorError } from '../../coordinator/coordinator.ts';
 import type { Committed, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
@@ -125,11 +126,10 @@ export class ShardRunner {
     switch (effect.effect) {
       case 'append':
         for (const logger of effect.loggers)
-          loggers.of(logger).append(shard, effect.zone, effect.epoch, effect.offset, effect.bytes);
+          loggers.of(logger).append(refTo(shard, effect), effect.offset, effect.bytes);
         return;
       case 'confirm':
-        for (const logger of effect.loggers)
-          loggers.of(logger).confirm(shard, effect.zone, effect.epoch, effect.number);
+        for (const logger of effect.loggers) loggers.of(logger).confirm(refTo(shard, effect), effect.number);
         return;
       case 'committed':
         return this.#committed(shard, effect);
@@ -142,14 +142,9 @@ export class ShardRunner {
       case 'release':
         return effect.read.confirm();
       case 'seal':
-        for (const logger of effect.loggers) {
-          loggers
-            .of(logger)
-            .seal(shard, effect.zone, effect.epoch, (answer) =>
-              this.dispatch(shard, { event: 'sealed', logger, zone: effect.zone, epoch: effect.epoch, answer }),
-            );
-        }
-        return;
+        return this.#seal(shard, effect);
+      case 'fill':
+        return this.#fill(shard, effect);
       case 'finish':
         for (const logger of effect.loggers) loggers.of(logger).finish(shard, effect.zone, effect.length);
         return;
@@ -187,6 +182,24 @@ export class ShardRunner {
     if (peers.count > 0) peers.catchUp(shard, catchUpOf(effect));
   }
 
+  #seal(shard: ShardId, effect: Extract<ShardEffect, { effect: 'seal' }>): void {
+    const { zone, epoch } = effect;
+    for (const logger of effect.loggers)
+      this.#parts.loggers
+        .of(logger)
+        .seal(refTo(shard, effect), (answer) => this.dispatch(shard, { event: 'sealed', logger, zone, epoch, answer }));
+  }
+
+  #fill(
+    shard: ShardId,
+    { zone, epoch, instance, offset, bytes, logger }: Extract<ShardEffect, { effect: 'fill' }>,
+  ): void {
+    const item = { shard, zone, by: { epoch, instance }, offset, bytes };
+    this.#parts.loggers
+      .of(logger)
+      .fill(item, (answer) => this.dispatch(shard, { event: 'filled', logger, zone, epoch, answer }));
+  }
+
   #load(shard: ShardId): void {
     this.#parts.store.load(shard).then(
       (metadata) => this.dispatch(shard, { event: 'metadata', metadata, loaded: true }),
@@ -211,10 +224,16 @@ export class ShardRunner {
   /** An operating error is said; anything else is a bug and must not be swallowed. */
   #coordinatorFailed(shard: ShardId, what: string, error: unknown): void {
     if (!(error instanceof CoordinatorError) && !(error instanceof KvError)) throw error;
+    // Answers that come after the end concern nobody.
+    if (this.#closed) return;
     this.#parts.log('warn', 'coordinator failed', { shard, what, error: error.message });
   }
 }
 
 export function allShards(count: number): ShardId[] {
   return Array.from({ length: count }, (_, shard) => shardId(shard));
+}
+
+function refTo(shard: ShardId, { zone, epoch, instance }: Omit<ZoneRef, 'shard'>): ZoneRef {
+  return { shard, zone, epoch, instance };
 }

@@ -143,12 +143,15 @@ export class ValueFetcher {
     const { cluster } = this.#parts;
     const open = metadata.head?.openZone;
     if (open?.zone === zone)
-      return { seed: zoneSeed({ cluster, shard, zone, epoch: open.epoch }), holders: open.replicas };
+      return {
+        seed: zoneSeed({ cluster, shard, zone, epoch: open.epoch, instance: open.instance }),
+        holders: open.replicas,
+      };
     const sealed = metadata.zones.find((candidate) => candidate.zone === zone);
     if (sealed === undefined) return undefined;
     assert(sealed.replicas.length > 0, 'S10 a sealed zone has a holder');
     return {
-      seed: zoneSeed({ cluster, shard, zone, epoch: sealed.epoch }),
+      seed: zoneSeed({ cluster, shard, zone, epoch: sealed.epoch, instance: sealed.instance }),
       holders: [...sealed.replicas, ...sealed.former],
     };
   }

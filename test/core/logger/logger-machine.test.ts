@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { epoch, shardId, zoneId } from '../../../src/base/ids.ts';
-import { put } from '../../logger/zone-writer.ts';
+import { loggerRefusals } from '../../../src/codec/logger-protocol.ts';
+import { put, testWriter } from '../../logger/zone-writer.ts';
 import { Rig, sealAnswer, ZoneWriter } from './rig.ts';
 
 describe('S3 stable before answered', () => {
@@ -105,12 +106,13 @@ describe('S4 a fence is for ever', () => {
     assert.equal(rig.confirm(0, 99, 4), 'fenced');
     const low = rig.seal(0, 1, 4);
     assert.equal(rig.outcome(low), 'fenced');
+    const zones = [{ zone: zoneId(1), ...testWriter(3) }];
+    const refusal = { kind: 'refused', code: 'fenced', message: loggerRefusals.fenced, detail: 5 };
     assert.deepEqual(rig.answers.get(low), {
-      kind: 'refused',
-      code: 'fenced',
-      message: 'a higher epoch has sealed this shard here (S4); detail: that epoch',
-      detail: 5,
+      kind: 'sealed',
+      answer: { ...refusal, known: { fence: testWriter(5), zones } },
     });
+    assert.deepEqual(rig.answers.get(rig.append(writer.filled(10))), refusal);
     assert.equal(rig.zone(0, 1)?.state, 'fenced');
   });
 
@@ -127,7 +129,7 @@ describe('S4 a fence is for ever', () => {
   test('the fence is persisted also for shards and zones never seen, and survives a restart', () => {
     const rig = new Rig();
     const seal = rig.seal(7, 12, 3);
-    assert.deepEqual(rig.persisted, [{ kind: 'fence', shard: 7, epoch: 3 }]);
+    assert.deepEqual(rig.persisted, [{ kind: 'fence', shard: 7, ...testWriter(3) }]);
     rig.settle();
     assert.deepEqual(sealAnswer(rig, seal), { length: 0, seen: 0, doubtful: false, tail: 'clean' });
     const after = rig.restarted();
@@ -292,6 +294,18 @@ describe('finish and reset', () => {
     assert.equal(rig.outcome(late), 'sealed');
   });
 
+  test('S19 finish keeps what is intact past the length, and everything behind a tail that is not clean', () => {
+    const { rig, writer, middle } = sealed();
+    rig.finish(0, 1, middle);
+    assert.deepEqual(rig.finished, [{ deviceZone: 2, length: middle, keptTo: writer.offset }]);
+    const { rig: other } = sealed();
+    for (const tail of ['torn', 'damaged'] as const) {
+      const after = other.restarted({}, { '0/1': { length: middle, tail } });
+      after.finish(0, 1, middle);
+      assert.deepEqual(after.finished, [{ deviceZone: 2, length: middle, keptTo: 1024 * 1024 }], tail);
+    }
+  });
+
   test('S10 a late order to delete does not hit another copy', () => {
     const { rig } = sealed();
     const copyId = rig.zone(0, 1)?.copyId ?? '';
@@ -378,7 +392,7 @@ describe('the machine holds its caller to the rules', () => {
     const writer = new ZoneWriter();
     rig.append(writer.filled(10));
     const skipped = writer.filled(10);
-    const next = { ticket: 'x', item: skipped, deviceZone: 2, batches: 1, committed: 0 };
+    const next = { ticket: 'x', item: skipped, deviceZone: 2, batches: 1, committed: 0, fills: false };
     assert.throws(() => rig.step({ kind: 'written', write: { ...next, deviceZone: 3 } }), /S16/);
     assert.throws(() => rig.step({ kind: 'written', write: { ...next, item: writer.filled(10) } }), /S11/);
   });
@@ -388,7 +402,7 @@ describe('the machine holds its caller to the rules', () => {
     const writer = new ZoneWriter();
     const item = writer.filled(10);
     rig.append(item);
-    const next = { ticket: 'x', item: writer.filled(10), deviceZone: 2, batches: 1, committed: 0 };
+    const next = { ticket: 'x', item: writer.filled(10), deviceZone: 2, batches: 1, committed: 0, fills: false };
     rig.seal(0, 1, 2);
     assert.throws(() => rig.step({ kind: 'written', write: next }), /S4/);
     assert.throws(

@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { checksum } from '../../../src/base/checksum.ts';
-import { epoch, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { FrameHeader, MetadataEntry } from '../../../src/core/logger/metadata-format.ts';
-import { decodeFrame, encodeFrame, frameLength, readMetadataZone } from '../../../src/core/logger/metadata-format.ts';
+import {
+  decodeFrame,
+  encodeFrame,
+  entryBytes,
+  frameLength,
+  readMetadataZone,
+} from '../../../src/core/logger/metadata-format.ts';
 import { foldFrames } from '../../../src/core/logger/restored-state.ts';
 import { repositoryRoot } from '../../support/repository.ts';
 
@@ -23,25 +29,29 @@ const zone: MetadataEntry = {
   shard: shardId(3),
   zone: zoneId(2 ** 40),
   epoch: epoch(2 ** 33),
+  instance: instanceId('a1b2c3d4e5f60718'),
   deviceZone: 12,
   copyId: '0123456789abcdef',
   state: 'finished',
   length: 2 ** 31,
   batches: 17,
 };
+const [first, second] = [instanceId('1'.repeat(16)), instanceId('2'.repeat(16))];
 const checkpointEntries: readonly MetadataEntry[] = [
-  { kind: 'fence', shard: shardId(1), epoch: epoch(9) },
+  { kind: 'fence', shard: shardId(1), epoch: epoch(9), instance: first },
   { kind: 'zone-floor', shard: shardId(1), zone: zoneId(4) },
   zone,
 ];
 const changes: readonly (readonly MetadataEntry[])[] = [
-  [{ kind: 'fence', shard: shardId(1), epoch: epoch(10) }],
+  [{ kind: 'fence', shard: shardId(1), epoch: epoch(10), instance: second }],
   [
     { kind: 'removed', shard: shardId(3), zone: zoneId(2 ** 40) },
     { kind: 'zone-floor', shard: shardId(3), zone: zoneId(2 ** 40) },
   ],
-  [{ kind: 'fence', shard: shardId(2), epoch: epoch(1) }],
+  [{ kind: 'fence', shard: shardId(2), epoch: epoch(1), instance: first }],
 ];
+/** Bytes of the checkpoint without its padding. */
+const checkpointBytes = 80 + entryBytes.fence + entryBytes['zone-floor'] + entryBytes.zone;
 
 /** A metadata zone: a checkpoint and three frames of changes, each written when what lies before was stable. */
 function metadataZone(
@@ -79,8 +89,8 @@ describe('the metadata log', () => {
       assert.deepEqual(
         [...state.fences],
         [
-          [1, 10],
-          [2, 1],
+          [1, { epoch: 10, instance: second }],
+          [2, { epoch: 1, instance: first }],
         ],
       );
       assert.deepEqual(
@@ -109,12 +119,16 @@ describe('the metadata log', () => {
 
   test('S4 damage before something that was stable is an error at its offset, for every bit of every frame but the last', () => {
     const { bytes, ends } = metadataZone(1);
-    const covered = [ends[0], (ends[0] ?? 0) + 91, (ends[1] ?? 0) + 80 + 22];
+    // Padding belongs to nothing.
+    const covered = [
+      checkpointBytes,
+      (ends[0] ?? 0) + 80 + entryBytes.fence,
+      (ends[1] ?? 0) + 80 + 2 * entryBytes.removed,
+    ];
     for (let bit = 0; bit < (ends[2] ?? 0) * 8; bit += 1) {
       const at = Math.floor(bit / 8);
       const frame = ends.findIndex((end) => at < end);
-      // Padding belongs to nothing.
-      if (at >= (frame === 0 ? 80 + 11 + 11 + 38 : (covered[frame] ?? 0))) continue;
+      if (at >= (covered[frame] ?? 0)) continue;
       const changed = Buffer.from(bytes);
       changed[at] = (changed[at] ?? 0) ^ (1 << (bit % 8));
       assert.deepEqual(
@@ -148,7 +162,7 @@ describe('the metadata log', () => {
     bytes.writeUInt16LE(2, 8);
     assert.notEqual(readMetadataZone(bytes, 1).kind, 'newer-format');
     const place = checksum(Buffer.from(`${base.logger}/1/7`, 'latin1'));
-    bytes.writeUInt32LE(checksum(bytes.subarray(8, 80 + 11 + 11 + 38), place), 4);
+    bytes.writeUInt32LE(checksum(bytes.subarray(8, checkpointBytes), place), 4);
     assert.deepEqual(readMetadataZone(bytes, 1), { kind: 'newer-format', format: 2 });
   });
 

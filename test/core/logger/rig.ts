@@ -2,20 +2,26 @@
  * A machine with the smallest possible device: writes always succeed unless told otherwise, syncs return when the test
  * says so.
  */
-import type { AppendItem } from '../../../src/codec/logger-protocol.ts';
+import type { AppendItem, FillItem, ShardKnowledge } from '../../../src/codec/logger-protocol.ts';
 import type { MachineAnswer, MachineEffect, MachineEvent } from '../../../src/core/logger/machine-events.ts';
 import { LoggerMachine } from '../../../src/core/logger/logger-machine.ts';
 import type { MetadataEntry } from '../../../src/core/logger/metadata-format.ts';
 import type { RestoredState } from '../../../src/core/logger/restored-state.ts';
 import { emptyState, foldFrames } from '../../../src/core/logger/restored-state.ts';
-import { epoch, shardId, zoneId } from '../../../src/base/ids.ts';
-import { testCluster, ZoneWriter } from '../../logger/zone-writer.ts';
+import type { InstanceId } from '../../../src/base/ids.ts';
+import { instanceId, shardId, zoneId } from '../../../src/base/ids.ts';
+import { testCluster, testInstance, testWriter, ZoneWriter } from '../../logger/zone-writer.ts';
+
+/** Process of the logger, and that of one that was restarted. */
+export const firstProcess = instanceId('a'.repeat(16));
+export const secondProcess = instanceId('b'.repeat(16));
 
 export interface RigOptions {
   readonly alignment?: number;
   readonly zoneSize?: number;
   readonly deviceZones?: readonly number[];
   readonly restored?: RestoredState;
+  readonly process?: InstanceId;
 }
 
 export class Rig {
@@ -24,6 +30,8 @@ export class Rig {
   readonly answers = new Map<string, MachineAnswer>();
   readonly persisted: MetadataEntry[] = [];
   readonly data = new Map<number, Buffer>();
+  /** Orders to the device to finish a zone. */
+  readonly finished: Omit<Extract<MachineEffect<string>, { readonly kind: 'finish-zone' }>, 'kind'>[] = [];
   /** What the effects were, in order, in short. */
   readonly trace: string[] = [];
   syncs = 0;
@@ -38,6 +46,7 @@ export class Rig {
         zoneSize: options.zoneSize ?? 1024 * 1024,
         alignment: options.alignment ?? 1,
         deviceZones: options.deviceZones ?? [2, 3, 4, 5],
+        process: options.process ?? firstProcess,
         drawCopyId: () => (copies += 1).toString(16).padStart(16, '0'),
       },
       options.restored ?? emptyState,
@@ -48,13 +57,24 @@ export class Rig {
     return this.#ask((ticket) => ({ kind: 'append', ticket, item }));
   }
 
-  seal(shard: number, zone: number, at: number): string {
+  seal(shard: number, zone: number, at: number, instance = testInstance): string {
     return this.#ask((ticket) => ({
       kind: 'seal',
       ticket,
+      at: { shard: shardId(shard), zone: zoneId(zone), ...testWriter(at, instance) },
+    }));
+  }
+
+  fill(item: FillItem): string {
+    return this.#ask((ticket) => ({ kind: 'fill', ticket, item }));
+  }
+
+  ownerKnown(shard: number, at: number, instance = testInstance): string {
+    return this.#ask((ticket) => ({
+      kind: 'owner-known',
+      ticket,
       shard: shardId(shard),
-      zone: zoneId(zone),
-      epoch: epoch(at),
+      owner: testWriter(at, instance),
     }));
   }
 
@@ -66,8 +86,9 @@ export class Rig {
     return this.#ask((ticket) => ({ kind: 'reset', ticket, shard: shardId(shard), zone: zoneId(zone), copyId }));
   }
 
-  confirm(shard: number, zone: number, at: number): string {
-    return this.machine.confirm({ shard: shardId(shard), zone: zoneId(zone), epoch: epoch(at) }) ?? 'confirmed';
+  confirm(shard: number, zone: number, at: number, instance = testInstance): string {
+    const item = { shard: shardId(shard), zone: zoneId(zone), ...testWriter(at, instance) };
+    return this.machine.confirm(item) ?? 'confirmed';
   }
 
   endTurn(): void {
@@ -97,6 +118,7 @@ export class Rig {
   outcome(ticket: string): string {
     const answer = this.answers.get(ticket);
     if (answer === undefined) return 'waiting';
+    if (answer.kind === 'sealed') return 'code' in answer.answer ? answer.answer.code : 'ok';
     return answer.kind === 'refused' ? answer.code : 'ok';
   }
 
@@ -135,7 +157,11 @@ export class Rig {
       const length = finished ? zone.length : (scan?.length ?? 0);
       return [{ ...zone, finished, length, seen: scan?.seen ?? 0, tail: scan?.tail ?? ('clean' as const) }];
     });
-    return new Rig({ ...options, restored: { fences: recorded.fences, zoneFloors: recorded.zoneFloors, zones } });
+    const { fences, zoneFloors } = recorded;
+    const rig = new Rig({ process: secondProcess, ...options, restored: { fences, zoneFloors, zones } });
+    rig.persisted.push(...this.persisted);
+    for (const [deviceZone, bytes] of this.data) rig.data.set(deviceZone, bytes);
+    return rig;
   }
 
   #ask(event: (ticket: string) => MachineEvent<string>): string {
@@ -150,10 +176,9 @@ export class Rig {
       case 'write': {
         if (this.full) return this.step({ kind: 'write-refused', write: effect.write });
         const { deviceZone, item } = effect.write;
-        this.data.set(
-          deviceZone,
-          Buffer.concat([(this.data.get(deviceZone) ?? Buffer.alloc(0)).subarray(0, item.offset), item.bytes]),
-        );
+        const held = this.data.get(deviceZone) ?? Buffer.alloc(0);
+        const beyond = held.subarray(item.offset + item.bytes.length);
+        this.data.set(deviceZone, Buffer.concat([held.subarray(0, item.offset), item.bytes, beyond]));
         return this.step({ kind: 'written', write: effect.write });
       }
       case 'compare': {
@@ -168,6 +193,11 @@ export class Rig {
       case 'persist':
         this.persisted.push(...effect.entries);
         return;
+      case 'finish-zone': {
+        const { deviceZone, length, keptTo } = effect;
+        this.finished.push({ deviceZone, length, keptTo });
+        return;
+      }
       case 'sync':
         this.syncs += 1;
         return;
@@ -180,10 +210,19 @@ export class Rig {
   }
 }
 
-/** What a seal was answered with; the refusal if it was refused. */
+/** What a seal was answered of its zone, or the code of the refusal. */
 export function sealAnswer(rig: Rig, ticket: string): unknown {
   const answer = rig.answers.get(ticket);
-  return answer?.kind === 'sealed' ? answer.answer : answer;
+  if (answer?.kind !== 'sealed') return answer;
+  if ('code' in answer.answer) return answer.answer.code;
+  const { length, seen, doubtful, tail } = answer.answer;
+  return { length, seen, doubtful, tail };
+}
+
+/** What a seal was told of its shard, refused or not. */
+export function knownBy(rig: Rig, ticket: string): ShardKnowledge | undefined {
+  const answer = rig.answers.get(ticket);
+  return answer?.kind === 'sealed' ? answer.answer.known : undefined;
 }
 
 export { ZoneWriter };

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import { emptyState } from '../../../src/core/logger/restored-state.ts';
 import { SyncRounds } from '../../../src/core/logger/sync-rounds.ts';
 import type { HeldZone } from '../../../src/core/logger/zone-table.ts';
 import { ZoneTable } from '../../../src/core/logger/zone-table.ts';
+import { testWriter } from '../../logger/zone-writer.ts';
 
 function zone(): HeldZone {
   const table = new ZoneTable({ cluster: uuid('c'.repeat(32)), zoneSize: 4_096, deviceZones: [2] }, emptyState);
-  return table.create({ shard: shardId(0), zone: zoneId(1), epoch: epoch(1) }, 2, '0'.repeat(16));
+  return table.create({ shard: shardId(0), zone: zoneId(1), ...testWriter(1) }, 2, '0'.repeat(16));
 }
 
 test('S3 a round covers what was written and who waited before it began, nothing later', () => {

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { limits } from '../../../src/base/limits.ts';
+import type { ZoneRef } from '../../../src/codec/logger-protocol.ts';
 import type { RestoredState, RestoredZone } from '../../../src/core/logger/restored-state.ts';
 import { emptyState } from '../../../src/core/logger/restored-state.ts';
-import type { ZoneName } from '../../../src/core/logger/zone-table.ts';
 import { ZoneTable } from '../../../src/core/logger/zone-table.ts';
+import { testInstance, testWriter } from '../../logger/zone-writer.ts';
 
 const options = { cluster: uuid('c'.repeat(32)), zoneSize: 4_096, deviceZones: [2, 3] };
 const shard = shardId(7);
 
-function name(zone: number, of = shard): ZoneName {
-  return { shard: of, zone: zoneId(zone), epoch: epoch(1) };
+function name(zone: number, of = shard): ZoneRef {
+  return { shard: of, zone: zoneId(zone), ...testWriter(1) };
 }
 
 function create(table: ZoneTable, zone: number, of = shard): void {
@@ -36,15 +38,45 @@ function restored(...zones: readonly Partial<RestoredZone>[]): RestoredState {
 
 test('S4 fences only rise, by shard, and say so once', () => {
   const table = new ZoneTable(options, emptyState);
-  assert.equal(table.isFenced(shard, epoch(1)), false);
-  assert.deepEqual(table.raiseFence(shard, epoch(5)), [{ kind: 'fence', shard, epoch: 5 }]);
-  assert.deepEqual(table.raiseFence(shard, epoch(5)), []);
-  assert.deepEqual(table.raiseFence(shard, epoch(4)), []);
+  assert.equal(table.isFenced(shard, testWriter(1)), false);
+  assert.deepEqual(table.raiseFence(shard, testWriter(5)), [
+    { kind: 'fence', shard, epoch: 5, instance: testInstance },
+  ]);
+  assert.deepEqual(table.raiseFence(shard, testWriter(5)), []);
+  assert.deepEqual(table.raiseFence(shard, testWriter(4)), []);
   assert.deepEqual(
-    [4, 5, 6].map((at) => table.isFenced(shard, epoch(at))),
+    [4, 5, 6].map((at) => table.isFenced(shard, testWriter(at))),
     [true, false, false],
   );
-  assert.equal(table.isFenced(shardId(8), epoch(1)), false);
+  assert.equal(table.isFenced(shardId(8), testWriter(1)), false);
+});
+
+test('S4 another instance of the fenced epoch is refused, and never becomes the fence', () => {
+  const other = instanceId('2'.repeat(16));
+  const table = new ZoneTable(options, emptyState);
+  table.raiseFence(shard, testWriter(5));
+  assert.deepEqual(table.raiseFence(shard, testWriter(5, other)), []);
+  assert.deepEqual(table.fenceOf(shard), testWriter(5));
+  assert.deepEqual(
+    [4, 5, 6].map((at) => table.isFenced(shard, testWriter(at, other))),
+    [true, true, false],
+  );
+  assert.deepEqual(table.raiseFence(shard, testWriter(6, other)), [
+    { kind: 'fence', shard, epoch: 6, instance: other },
+  ]);
+  assert.deepEqual(table.fenceOf(shard), testWriter(6, other));
+});
+
+test('S20 a taker is told the fence that it is given and the newest zones, at most as many as the limit', () => {
+  const newest = limits.knownZonesMax + 5;
+  const deviceZones = Array.from({ length: newest }, (_, index) => index + 2);
+  const table = new ZoneTable({ ...options, deviceZones }, emptyState);
+  for (let zone = 1; zone <= newest; zone++) create(table, zone);
+  const { fence, zones } = table.knowledgeOf(shard, testWriter(3));
+  assert.deepEqual(fence, testWriter(3));
+  assert.equal(zones.length, limits.knownZonesMax);
+  assert.deepEqual([zones[0], zones.at(-1)?.zone], [{ zone: newest, ...testWriter(1) }, 6]);
+  assert.deepEqual(table.knowledgeOf(shardId(9), undefined), { fence: undefined, zones: [] });
 });
 
 test('S4 zone floors only rise, and say so once', () => {
@@ -90,7 +122,7 @@ test('S3 what a restart found open is restarted, what was finished stays so', ()
       [2, 'finished', 100],
     ],
   );
-  table.raiseFence(shard, epoch(2));
+  table.raiseFence(shard, testWriter(2));
   assert.deepEqual(
     table.report(undefined, () => 0).map((zone) => zone.state),
     ['fenced', 'finished'],
@@ -99,14 +131,14 @@ test('S3 what a restart found open is restarted, what was finished stays so', ()
 
 test('a checkpoint restores the table', () => {
   const table = new ZoneTable(options, restored({}, { finished: true }));
-  table.raiseFence(shard, epoch(2));
+  table.raiseFence(shard, testWriter(2));
   table.retire(shard, 1);
-  table.raiseFence(shardId(9), epoch(4));
+  table.raiseFence(shardId(9), testWriter(4));
   assert.deepEqual(table.snapshot(), [
-    { kind: 'fence', shard, epoch: 2 },
+    { kind: 'fence', shard, ...testWriter(2) },
     { kind: 'zone-floor', shard, zone: 1 },
     { kind: 'zone', ...name(1), deviceZone: 2, copyId: 'a'.repeat(16), state: 'open', length: 0, batches: 0 },
     { kind: 'zone', ...name(2), deviceZone: 3, copyId: 'a'.repeat(16), state: 'finished', length: 100, batches: 1 },
-    { kind: 'fence', shard: 9, epoch: 4 },
+    { kind: 'fence', shard: 9, ...testWriter(4) },
   ]);
 });

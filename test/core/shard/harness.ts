@@ -4,12 +4,9 @@
  * ones (S3, S4, S11), synced at once.
  */
 import assert from 'node:assert/strict';
-import type { Epoch, Uuid, ZoneId } from '../../../src/base/ids.ts';
-import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
+import type { Uuid } from '../../../src/base/ids.ts';
+import { clientId, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
 import { condition } from '../../../src/codec/client-requests.ts';
-import type { LoggerRefusalCode, SealAnswer } from '../../../src/codec/logger-protocol.ts';
-import { checkBatchBody, decodeBatchHeader } from '../../../src/codec/log-batch.ts';
-import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
@@ -22,72 +19,12 @@ import type { Failure, ReadReply, WriteReply, WriteResult } from '../../../src/c
 import { ShardRead, ShardWrite } from '../../../src/core/shard/requests.ts';
 import { Shard } from '../../../src/core/shard/shard.ts';
 import { catchUpOf } from '../../../src/gateway/peers/catch-up.ts';
+import { FakeLogger } from './fake-logger.ts';
 
 export const cluster = uuid('c'.repeat(32));
 export const shard = shardId(0);
 export const zoneSize = 64 * 1024;
 export const loggerName = (number: number): Uuid => uuid(String(number).padStart(32, '0'));
-
-interface Zone {
-  readonly epoch: Epoch;
-  bytes: Buffer;
-  restarted: boolean;
-}
-
-export class FakeLogger {
-  readonly name: Uuid;
-  readonly zones = new Map<ZoneId, Zone>();
-  fence = 0;
-  isUp = true;
-  isFull = false;
-
-  constructor(name: Uuid) {
-    this.name = name;
-  }
-
-  append(zone: ZoneId, owner: Epoch, offset: number, bytes: Uint8Array): number | LoggerRefusalCode {
-    if (owner < this.fence) return 'fenced';
-    if (this.isFull) return 'device-full';
-    const held = this.zones.get(zone) ?? { epoch: owner, bytes: Buffer.alloc(0), restarted: false };
-    if (held.restarted) return 'restarted';
-    if (held.epoch !== owner) return 'other-epoch';
-    if (offset !== held.bytes.length) return 'not-at-write-pointer';
-    held.bytes = Buffer.concat([held.bytes, bytes]);
-    this.zones.set(zone, held);
-    return offset + bytes.length;
-  }
-
-  seal(zone: ZoneId, sealing: Epoch): SealAnswer | LoggerRefusalCode {
-    if (sealing < this.fence) return 'fenced';
-    this.fence = sealing;
-    const held = this.zones.get(zone);
-    if (held === undefined) return { length: 0, seen: 0, doubtful: false, tail: 'clean' };
-    const { length, seen, damaged } = scan(held.bytes);
-    return { length, seen, doubtful: damaged, tail: damaged ? 'damaged' : 'clean' };
-  }
-
-  /** What kill -9 and a start do to it, when everything was synced. */
-  restart(): void {
-    for (const zone of this.zones.values()) zone.restarted = true;
-  }
-}
-
-/** The intact prefix, and the highest committed length it tells of. */
-function scan(bytes: Buffer): { readonly length: number; readonly seen: number; readonly damaged: boolean } {
-  const zone = decodeZoneHeader(bytes);
-  if (zone.kind !== 'zone') return { length: 0, seen: 0, damaged: bytes.length > 0 };
-  let at = zone.length;
-  let seen = 0;
-  while (at < bytes.length) {
-    const seed = zoneSeed(zone.header);
-    const batch = decodeBatchHeader(bytes, at, at, zone.header, seed);
-    if (batch.kind !== 'batch') return { length: at, seen, damaged: true };
-    seen = Math.max(seen, batch.header.committedLength);
-    if (checkBatchBody(bytes, at, batch.header, seed) !== 'good') return { length: at, seen, damaged: true };
-    at += batch.header.totalLength;
-  }
-  return { length: at, seen, damaged: false };
-}
 
 export interface Pending {
   readonly gateway: number;
@@ -158,8 +95,7 @@ export class Cluster {
     this.gateways[gateway] = machine;
     this.#queue = this.#queue.filter((pending) => pending.gateway !== gateway);
     this.held = this.held.filter((pending) => pending.gateway !== gateway);
-    for (const logger of this.loggers)
-      if (logger.isUp) this.event(gateway, { event: 'logger-up', logger: logger.name, alignment: 1 });
+    for (const logger of this.loggers) if (logger.isUp) this.event(gateway, this.loggerIsUp(logger));
     return machine;
   }
 
@@ -247,9 +183,12 @@ export class Cluster {
 
   loggerUp(number: number): void {
     this.logger(number).isUp = true;
-    for (const gateway of this.gateways.keys())
-      this.event(gateway, { event: 'logger-up', logger: loggerName(number), alignment: 1 });
+    for (const gateway of this.gateways.keys()) this.event(gateway, this.loggerIsUp(this.logger(number)));
     this.run();
+  }
+
+  loggerIsUp({ name: logger, process }: FakeLogger, alignment = 1): ShardEvent {
+    return { event: 'logger-up', logger, process, alignment };
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------
@@ -329,8 +268,10 @@ export class Cluster {
         for (const name of effect.loggers) this.#confirm(gateway, name, effect);
         return;
       case 'seal':
-        for (const name of effect.loggers) this.#seal(gateway, name, effect.zone, effect.epoch);
+        for (const name of effect.loggers) this.#seal(gateway, name, effect);
         return;
+      case 'fill':
+        return this.#fill(gateway, effect);
       case 'finish':
         for (const name of effect.loggers) {
           const held = this.#up(name)?.zones.get(effect.zone);
@@ -377,7 +318,7 @@ export class Cluster {
 
   #append(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'append' }>): void {
     const { zone } = effect;
-    const answer = this.#up(name)?.append(zone, effect.epoch, effect.offset, effect.bytes);
+    const answer = this.#up(name)?.append(zone, effect.epoch, effect.offset, effect.bytes, effect.instance);
     if (typeof answer === 'number') this.event(gateway, { event: 'appended', logger: name, zone, end: answer });
     else
       this.event(gateway, {
@@ -393,20 +334,26 @@ export class Cluster {
     const logger = this.#up(name);
     if (logger === undefined)
       this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'lost' } });
-    else if (effect.epoch < logger.fence)
+    else if (logger.isFenced(effect))
       this.event(gateway, { event: 'confirm-failed', logger: name, zone, reason: { kind: 'refused', code: 'fenced' } });
     else this.event(gateway, { event: 'confirmed', logger: name, zone, number });
   }
 
-  #seal(gateway: number, name: Uuid, zone: ZoneId, sealing: Epoch): void {
-    const answer = this.#up(name)?.seal(zone, sealing);
+  #seal(gateway: number, name: Uuid, { zone, epoch, instance }: Extract<ShardEffect, { effect: 'seal' }>): void {
+    const answer = this.#up(name)?.seal(zone, { epoch, instance }) ?? ({ kind: 'lost' } as const);
+    this.event(gateway, { event: 'sealed', logger: name, zone, epoch, answer });
+  }
+
+  #fill(gateway: number, effect: Extract<ShardEffect, { effect: 'fill' }>): void {
+    const { zone, epoch, logger, offset, bytes } = effect;
+    const answer = this.#up(logger)?.fill(zone, effect, offset, bytes);
     const told =
-      typeof answer === 'object'
-        ? answer
+      typeof answer === 'number'
+        ? ({ kind: 'filled', length: answer } as const)
         : answer === undefined
           ? ({ kind: 'lost' } as const)
           : ({ kind: 'refused', code: answer } as const);
-    this.event(gateway, { event: 'sealed', logger: name, zone, epoch: epoch(sealing), answer: told });
+    this.event(gateway, { event: 'filled', logger, zone, epoch, answer: told });
   }
 
   #committed(gateway: number, effect: Committed): void {

@@ -6,6 +6,8 @@ import { clientId, epoch, millis, requestNumber, version, zoneId } from '../../.
 import { encodeRecord, recordKind } from '../../../src/codec/log-format.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { CatchUp, LogPosition, LogRead } from '../../../src/core/shard/events.ts';
+import type { FakeLogger } from './fake-logger.ts';
+import { anyInstance } from './fake-logger.ts';
 import type { Hold } from './harness.ts';
 import { Cluster, loggerName, resultOf, zoneSize } from './harness.ts';
 
@@ -16,6 +18,9 @@ function keys(cluster: Cluster, gateway: number): string[] {
     .map((id) => Buffer.from(index.keyOf(id)).toString())
     .sort();
 }
+
+/** What an answer tells of the logger itself, when it knows nothing of the shard. */
+const says = ({ process }: FakeLogger) => ({ process, known: { fence: undefined, zones: [] } });
 
 /** Flips a bit in the last byte but `back` of a logger's copy of the open zone. */
 function rot(cluster: Cluster, logger: number, back: number): void {
@@ -89,14 +94,14 @@ test('S9 an answerer that turns out damaged counts as doubtful with what is inta
     logger: loggerName(0),
     zone,
     epoch: epoch(2),
-    answer: { length: ends[3] ?? 0, seen: ends[1] ?? 0, doubtful: false, tail: 'clean' },
+    answer: { length: ends[3] ?? 0, seen: ends[1] ?? 0, doubtful: false, tail: 'clean', ...says(cluster.logger(0)) },
   });
   cluster.event(0, {
     event: 'sealed',
     logger: loggerName(1),
     zone,
     epoch: epoch(2),
-    answer: { length: ends[1] ?? 0, seen: ends[1] ?? 0, doubtful: true, tail: 'damaged' },
+    answer: { length: ends[1] ?? 0, seen: ends[1] ?? 0, doubtful: true, tail: 'damaged', ...says(cluster.logger(1)) },
   });
   cluster.run();
   assert.deepEqual(keys(cluster, 0), ['a', 'b', 'c']);
@@ -142,17 +147,17 @@ test('S2 a taker that closed and was superseded while it read old zones does not
 
 test('a logger that is away when its zone is opened gets appends of its alignment all the same', () => {
   const cluster = new Cluster(1, 1);
-  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 4096 });
+  cluster.event(0, cluster.loggerIsUp(cluster.logger(0), 4096));
   cluster.claim(0);
   cluster.put(0, 'a', '1');
   cluster.hold = ({ effect }) => effect.effect === 'transact';
   cluster.event(0, { event: 'logger-down', logger: loggerName(0) });
-  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 4096 });
+  cluster.event(0, cluster.loggerIsUp(cluster.logger(0), 4096));
   cluster.pass(6_000);
   assert.equal(cluster.held.length, 1, 'the change of zones is under way');
   cluster.event(0, { event: 'logger-down', logger: loggerName(0) });
   cluster.release();
-  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 4096 });
+  cluster.event(0, cluster.loggerIsUp(cluster.logger(0), 4096));
   cluster.put(0, 'b', '2');
   assert.equal((cluster.committed.at(-1)?.end ?? 1) % 4096, 0);
 });
@@ -161,7 +166,7 @@ test('a record that just does not fit an empty zone is refused at once, one that
   for (const alignment of [1, 512, 4096]) {
     for (let length = zoneSize - 2 * alignment - 400; length <= zoneSize; length += 7) {
       const cluster = new Cluster(1, 1, { requestTimeoutMs: 1_000 });
-      cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment });
+      cluster.event(0, cluster.loggerIsUp(cluster.logger(0), alignment));
       cluster.claim(0);
       const outcome = cluster.write(0, 'put', 'k', 'x'.repeat(length - 1));
       cluster.run();
@@ -313,6 +318,7 @@ test('S14 a catch-up with impossible records ends no process; the log is read in
     const event: CatchUp = {
       event: 'catch-up',
       epoch: epoch(1),
+      instance: anyInstance,
       zone: zoneId(position.zone),
       offset: position.offset,
       end: position.offset + 1_000,
@@ -339,6 +345,7 @@ test('S14 metadata and words of commits that come late do not make a standby for
     const word = ({ zone, offset: end }: LogPosition): CatchUp => ({
       event: 'catch-up',
       epoch: epoch(1),
+      instance: anyInstance,
       zone: zoneId(zone),
       offset: end,
       end,
@@ -373,6 +380,7 @@ test('S14 a length that is no batch boundary does not make a reader ask for ever
     const event: CatchUp = {
       event: 'catch-up',
       epoch: epoch(1),
+      instance: anyInstance,
       zone: zoneId(position.zone),
       offset: position.offset + 1,
       end,

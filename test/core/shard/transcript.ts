@@ -47,6 +47,8 @@ export function effectIn(effect: ShardEffect): string | undefined {
       return `committed zone ${effect.zone} [${effect.offset}, ${effect.end}), ${effect.recordCount} ${effect.recordCount === 1 ? 'record' : 'records'}`;
     case 'seal':
       return `seal zone ${effect.zone} for epoch ${effect.epoch} at ${loggersIn(effect.loggers)}`;
+    case 'fill':
+      return `fill zone ${effect.zone} [${effect.offset}, ${effect.offset + effect.bytes.length}) at ${loggersIn([effect.logger])}`;
     case 'finish':
       return `finish zone ${effect.zone} at ${effect.length} on ${loggersIn(effect.loggers)}`;
     case 'load':
@@ -97,9 +99,15 @@ export function eventIn(event: ShardEvent): string | undefined {
       const said =
         'length' in answer
           ? `sealed at ${answer.length}, committed up to ${answer.seen} at least${answer.doubtful ? ', doubtful' : ''}`
-          : answer.kind === 'lost'
-            ? 'no answer'
-            : answer.code;
+          : 'code' in answer
+            ? answer.code
+            : 'no answer';
+      return `${loggersIn([event.logger])}: zone ${event.zone}: ${said}`;
+    }
+    case 'filled': {
+      const { answer } = event;
+      const said =
+        answer.kind === 'filled' ? `filled to ${answer.length}` : answer.kind === 'lost' ? 'no answer' : answer.code;
       return `${loggersIn([event.logger])}: zone ${event.zone}: ${said}`;
     }
     case 'transacted':

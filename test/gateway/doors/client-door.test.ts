@@ -36,7 +36,7 @@ const zone = zoneId(3);
 const head: Head = {
   epoch: epoch(7),
   owner,
-  openZone: { zone, epoch: epoch(7), replicas: [] },
+  openZone: { zone, epoch: epoch(7), instance: owner.instance, replicas: [], processes: [] },
   nextZone: zoneId(4),
   change: 9,
 };
@@ -47,6 +47,7 @@ const value = Buffer.from('value');
 const sealed = Array.from({ length: limits.zonesListedMax + 2 }, (_, index) => ({
   zone: zoneId(index + 1),
   epoch: epoch(1),
+  instance: owner.instance,
   length: 100,
   replicas: [owner.node],
   former: [],
@@ -266,7 +267,13 @@ test('S16 the peer port takes requests from gateways of this cluster only, after
 });
 
 test('S14 catch-up is believed from the owner of the shard in its epoch, and from nobody else', async () => {
-  const told = (shard: number, of: number) => [shard, of, zone, 64, 64, 64, -1, 0, 5, new Uint8Array(0)];
+  const told = (shard: number, of: number) => [
+    shard,
+    of,
+    owner.instance,
+    ...[zone, 64, 64, 64, -1, 0, 5],
+    new Uint8Array(0),
+  ];
   for (const [hello, shard, of, isBelieved] of [
     [peerHello, 0, 7, true],
     [undefined, 0, 7, false],

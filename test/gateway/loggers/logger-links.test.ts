@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { Uuid } from '../../../src/base/ids.ts';
 import { silent } from '../../../src/base/log.ts';
 import { writeStatus, writeWelcome } from '../../../src/codec/logger-reports.ts';
@@ -12,6 +12,7 @@ import { LoggerLinks } from '../../../src/gateway/loggers/logger-links.ts';
 import { openChannel } from '../../../src/rpc/channel.ts';
 import { serverOptions } from '../../../src/rpc/options.ts';
 import { MemoryNetwork } from '../../client/memory-network.ts';
+import { testWriter } from '../../logger/zone-writer.ts';
 
 const [x, y] = [uuid('1'.repeat(32)), uuid('2'.repeat(32))];
 const instance = instanceId('3'.repeat(16));
@@ -85,7 +86,7 @@ function room(): Room {
   const links = new LoggerLinks(world, 4_000, self);
   links.start({
     dispatch: (_, event) => void events.push(event),
-    loggerUp: (logger) => void up.add(logger),
+    loggerUp: ({ logger }) => void up.add(logger),
     loggerDown: (logger) => void up.delete(logger),
   });
   return { clock, network, links, events, up };
@@ -120,7 +121,7 @@ test('S16 two loggers that swap their numbers can both be asked, whatever is hea
   await clock.runUntil(10_000);
   assert.deepEqual([links.isUp(x), links.isUp(y)], [true, true]);
   assert.deepEqual([...up].sort(), [x, y]);
-  links.of(y).append(shardId(0), zoneId(1), epoch(1), 0, new Uint8Array(10));
+  links.of(y).append({ shard: shardId(0), zone: zoneId(1), ...testWriter(1) }, 0, new Uint8Array(10));
   assert.deepEqual(events, []);
   links.close();
 });

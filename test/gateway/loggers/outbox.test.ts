@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import { limits } from '../../../src/base/limits.ts';
 import { readAppend } from '../../../src/codec/logger-appends.ts';
 import { MessageReader } from '../../../src/codec/message-reader.ts';
@@ -9,6 +9,8 @@ import type { ShardEvent } from '../../../src/core/shard/events.ts';
 import { Outbox } from '../../../src/gateway/loggers/outbox.ts';
 import { LoggerClient } from '../../../src/rpc/logger-client.ts';
 import type { RpcChannel } from '../../../src/rpc/channel-types.ts';
+
+const instance = instanceId('1'.repeat(16));
 
 /** How many items each message had, and how long it was. */
 interface Sent {
@@ -37,7 +39,8 @@ function outbox(sent: Sent[], waiting = (): number => 0): Outbox {
 }
 
 function append(box: Outbox, shard: number, length: number): void {
-  box.append(shardId(shard), zoneId(1), epoch(1), 0, new Uint8Array(length));
+  const at = { shard: shardId(shard), zone: zoneId(1), epoch: epoch(1), instance };
+  box.append(at, 0, new Uint8Array(length));
 }
 
 test('appends that do not fit one message go out in several, in their order', () => {

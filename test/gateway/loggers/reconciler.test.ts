@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { epoch, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import type { Log } from '../../../src/base/log.ts';
 import type { ZoneStatus } from '../../../src/codec/logger-protocol.ts';
 import type { SealedZone, ShardMetadata } from '../../../src/core/shard/head/metadata.ts';
+import { SimulatedClock } from '../../../src/env/simulated/clock.ts';
 import type { LoggerLinks } from '../../../src/gateway/loggers/logger-links.ts';
 import { Reconciler } from '../../../src/gateway/loggers/reconciler.ts';
 import type { MetadataStore } from '../../../src/gateway/metadata-store.ts';
 
+const instance = instanceId('3'.repeat(16));
 const [x, y] = [uuid('1'.repeat(32)), uuid('2'.repeat(32))];
 
 const sealed = (zone: number, length: number, replicas = [x, y]): SealedZone => ({
   zone: zoneId(zone),
   epoch: epoch(1),
+  instance,
   length,
   replicas,
   former: [],
@@ -21,6 +25,7 @@ const held = (zone: number, length: number): ZoneStatus => ({
   shard: shardId(0),
   zone: zoneId(zone),
   epoch: epoch(1),
+  instance,
   state: 'finished',
   length,
   seen: length,
@@ -32,7 +37,12 @@ const held = (zone: number, length: number): ZoneStatus => ({
 });
 
 /** Lines about logger x when it connects and holds `zones`. `later`: what is listed when its answer comes. */
-function linesOf(listed: readonly SealedZone[], zones: readonly ZoneStatus[], later = listed): string[] {
+function linesOf(
+  listed: readonly SealedZone[],
+  zones: readonly ZoneStatus[],
+  later = listed,
+  isOwner = true,
+): string[] {
   const lines: string[] = [];
   let now = listed;
   const metadata = (): ShardMetadata => ({ head: undefined, headRevision: 1, zones: now });
@@ -45,9 +55,10 @@ function linesOf(listed: readonly SealedZone[], zones: readonly ZoneStatus[], la
   // Only these members are used.
   const store = { shardCount: 1, shard: metadata } as unknown as MetadataStore;
   const loggers = { of: () => port } as unknown as LoggerLinks;
-  new Reconciler(store, loggers, (level, event, fields) => {
+  const log: Log = (level, event, fields) => {
     lines.push(`${level} ${event}: ${String(fields?.['zones'])}, ${String(fields?.['example'])}`);
-  }).loggerUp(x);
+  };
+  new Reconciler(store, loggers, { clock: new SimulatedClock(), log }, () => isOwner).loggerUp(x);
   return lines;
 }
 
@@ -66,4 +77,8 @@ test('S10 a logger that connects and lacks zones, or their tails, that it is lis
 
 test('S10 what is listed while the answer is on its way need not be in it', () => {
   assert.deepEqual(linesOf([sealed(1, 100)], [held(1, 100)], [sealed(1, 100), sealed(2, 50)]), []);
+});
+
+test('S20 only the owner of a shard says so: its claim has shown that the metadata did not go back', () => {
+  assert.deepEqual(linesOf([sealed(1, 100)], [], undefined, false), []);
 });

@@ -37,18 +37,19 @@ test('catch-up carries the records of a batch without their values, and comes ba
 });
 
 test('a catch-up that makes no sense is malformed', () => {
-  const good = [0, 1, 1, 64, 200, 132, 0, 0, 5, new Uint8Array(0)];
+  const good = [0, 1, '1'.repeat(16), 1, 64, 200, 132, 0, 0, 5, new Uint8Array(0)];
   assert.equal(readCatchUp(written(good)).event.end, 200);
   for (const [at, value] of [
     [0, -1],
     [1, 0],
-    [2, 0],
-    [3, 300],
-    [4, 2 ** 40],
-    [5, 20],
-    [9, 7],
+    [2, 'nobody'],
+    [3, 0],
+    [4, 300],
+    [5, 2 ** 40],
+    [6, 20],
+    [10, 7],
   ] as const) {
     assert.throws(() => readCatchUp(written(good.with(at, value))), MessageFormatError);
   }
-  assert.throws(() => readCatchUp(written(good.slice(0, 9))), MessageFormatError);
+  assert.throws(() => readCatchUp(written(good.slice(0, 10))), MessageFormatError);
 });

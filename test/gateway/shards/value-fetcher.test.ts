@@ -12,11 +12,12 @@ import { ValueFetcher } from '../../../src/gateway/shards/value-fetcher.ts';
 
 const zoneSize = 64 * 1024;
 const loggers = ['1', '2'].map((digit) => uuid(digit.repeat(32)));
+const instance = instanceId('b'.repeat(16));
 const metadata: ShardMetadata = {
   head: {
     epoch: epoch(1),
-    owner: { gateway: 0, node: uuid('a'.repeat(32)), instance: instanceId('b'.repeat(16)) },
-    openZone: { zone: zoneId(1), epoch: epoch(1), replicas: loggers },
+    owner: { gateway: 0, node: uuid('a'.repeat(32)), instance },
+    openZone: { zone: zoneId(1), epoch: epoch(1), instance, replicas: loggers, processes: [instance, instance] },
     nextZone: zoneId(2),
     change: 1,
   },

@@ -8,6 +8,7 @@ import { encodeMetadata, type Head, headKey, type SealedZone, zoneKey } from '..
 
 const shard = shardId(3);
 const loggers = [1, 2, 3].map((digit) => uuid(String(digit).repeat(32)));
+const processes = [4, 5, 6].map((digit) => instanceId(String(digit).repeat(16)));
 const owner = (gateway: number, start: number): Head['owner'] => ({
   gateway,
   node: uuid(String(gateway).repeat(32)),
@@ -22,7 +23,7 @@ interface Step {
 const head = (change: number, of: number, zone: number, rest: Partial<Head> = {}): Head => ({
   epoch: epoch(of),
   owner: owner(of, 1),
-  openZone: { zone: zoneId(zone), epoch: epoch(of), replicas: loggers },
+  openZone: { zone: zoneId(zone), epoch: epoch(of), instance: owner(of, 1).instance, replicas: loggers, processes },
   nextZone: zoneId(zone + 1),
   change,
   ...rest,
@@ -30,6 +31,7 @@ const head = (change: number, of: number, zone: number, rest: Partial<Head> = {}
 const seal = (zone: number, of: number, replicas: readonly Uuid[] = loggers, length = 4096): SealedZone => ({
   zone: zoneId(zone),
   epoch: epoch(of),
+  instance: owner(of, 1).instance,
   length,
   replicas,
   former: [],
@@ -43,6 +45,7 @@ function watched(steps: readonly Step[]): readonly string[] {
     throw new Error('the watch only watches');
   };
   const coordinator: Coordinator = {
+    source: 'a test',
     get: refuse,
     list: refuse,
     transact: refuse,
@@ -112,7 +115,7 @@ const wrong: Readonly<Record<string, readonly [readonly Step[], RegExp]>> = {
     /lists loggers that never held it/,
   ],
   'S5 an open zone without replicas': [
-    [{ head: head(1, 1, 1, { openZone: { zone: zoneId(1), epoch: epoch(1), replicas: [] } }) }],
+    [{ head: head(1, 1, 1, { openZone: { ...head(1, 1, 1).openZone, replicas: [], processes: [] } }) }],
     /zone 1 has no replica/,
   ],
 };

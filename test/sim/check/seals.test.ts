@@ -2,14 +2,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SealWatch } from '../../../sim/check/seals.ts';
 import type { Violation } from '../../../sim/check/violation.ts';
-import { epoch, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
+import { epoch, instanceId, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { SealAnswer } from '../../../src/codec/logger-protocol.ts';
 import { encodeMetadata, type SealedZone, zoneKey } from '../../../src/core/shard/head/metadata.ts';
 
 const shard = shardId(3);
 const zone = zoneId(7);
 const [one, two, three] = [1, 2, 3].map((digit) => uuid(String(digit).repeat(32))) as [Uuid, Uuid, Uuid];
-const sound = (length: number): SealAnswer => ({ length, seen: 0, doubtful: false, tail: 'clean' });
+const instance = instanceId('9'.repeat(16));
+const sound = (length: number): SealAnswer => ({
+  length,
+  seen: 0,
+  doubtful: false,
+  tail: 'clean',
+  process: instance,
+  known: { fence: undefined, zones: [] },
+});
 
 /** A take-over whose seals are answered so, and which wants `length` and `replicas` recorded. */
 function takeOver(
@@ -21,11 +29,12 @@ function takeOver(
   const violations: Violation[] = [];
   const watched = { state: { shard }, status: { step: 'sealing' } };
   const watch = new SealWatch(watched, (violation) => violations.push(violation));
-  watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one, two, three] });
+  watch.after({ effect: 'seal', zone, epoch: epoch(5), instance, loggers: [one, two, three] });
   for (const [logger, answer] of answers) watch.before({ event: 'sealed', logger, zone, epoch: epoch(5), answer });
   between(watch);
   watched.status.step = 'closing';
-  const sealed: SealedZone = { zone, epoch: epoch(4), length, replicas, former: [] };
+  const former = [one, two, three].filter((logger) => !replicas.includes(logger));
+  const sealed: SealedZone = { zone, epoch: epoch(4), instance, length, replicas, former };
   watch.after({
     effect: 'transact',
     purpose: 'close',
@@ -35,21 +44,40 @@ function takeOver(
   return violations.map(({ message }) => message);
 }
 
-test('the smallest sound length, held by all who answered, is as it should be', () => {
-  const answers = [
-    [one, sound(4096)],
-    [two, sound(8192)],
-  ] as const;
-  assert.deepEqual(takeOver(answers, 4096, [one, two]), []);
+const lengths = [
+  [one, sound(4096)],
+  [two, sound(8192)],
+] as const;
+const filled =
+  (logger: Uuid, length: number) =>
+  (watch: SealWatch): void =>
+    watch.before({ event: 'filled', logger, zone, epoch: epoch(5), answer: { kind: 'filled', length } });
+
+test('the longest length, on who held it and who was completed, is as it should be', () => {
+  assert.deepEqual(takeOver(lengths, 8192, [two, one], filled(one, 8192)), []);
+  assert.deepEqual(takeOver(lengths, 8192, [two]), [], 'a Fill may be too slow');
 });
 
-test('S9 a longer length leaves out one who answered soundly', () => {
-  const answers = [
-    [one, sound(4096)],
+test('S9 a shorter length cuts what somebody holds', () => {
+  assert.deepEqual(takeOver(lengths, 4096, [one, two]), [
+    `shard 3 zone 7: S9 sealed at 4096, below the 8192 bytes that logger ${two} holds`,
+  ]);
+});
+
+test('S10 S19 who was not completed is not listed, nor who was completed to less', () => {
+  const expected = [`shard 3 zone 7: S10 sealed at 8192 on logger ${one}, which holds 4096 and was not completed`];
+  assert.deepEqual(takeOver(lengths, 8192, [two, one]), expected);
+  const [line] = takeOver(lengths, 8192, [two, one], filled(one, 6000));
+  assert.equal(line, `shard 3 zone 7: S10 sealed at 8192 on logger ${one}, which holds 6000 and was not completed`);
+});
+
+test('S9 who answered soundly that it holds all is listed', () => {
+  const both = [
+    [one, sound(8192)],
     [two, sound(8192)],
   ] as const;
-  assert.deepEqual(takeOver(answers, 8192, [two]), [
-    `S9 shard 3 zone 7: sealed at 8192 without logger ${one}, which answered soundly that it holds 4096`,
+  assert.deepEqual(takeOver(both, 8192, [two]), [
+    `shard 3 zone 7: S9 sealed at 8192 without logger ${one}, which answered soundly that it holds 8192`,
   ]);
 });
 
@@ -77,8 +105,10 @@ test('whoever is doubtful, lacks what was committed, or did not give the tail ne
 });
 
 test('answers of an earlier round do not count when all are asked again', () => {
-  const again = (watch: SealWatch): void =>
-    watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one, two, three] });
+  const again = (watch: SealWatch): void => {
+    watch.after({ effect: 'seal', zone, epoch: epoch(5), instance, loggers: [one, two, three] });
+    watch.before({ event: 'sealed', logger: two, zone, epoch: epoch(5), answer: sound(8192) });
+  };
   assert.deepEqual(takeOver([[one, sound(8192)]], 8192, [two], again), []);
 });
 
@@ -86,15 +116,15 @@ test('answers of an earlier round do not count when sealing begins anew, though 
   const status = { step: 'sealing' };
   const violations: Violation[] = [];
   const watch = new SealWatch({ state: { shard }, status }, (violation) => violations.push(violation));
-  watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [one] });
+  watch.after({ effect: 'seal', zone, epoch: epoch(5), instance, loggers: [one] });
   watch.before({ event: 'sealed', logger: one, zone, epoch: epoch(5), answer: sound(8192) });
   status.step = 'loading';
   watch.before({ event: 'metadata', metadata: { head: undefined, headRevision: 9, zones: [] }, loaded: true });
   status.step = 'sealing';
-  watch.after({ effect: 'seal', zone, epoch: epoch(5), loggers: [two] });
+  watch.after({ effect: 'seal', zone, epoch: epoch(5), instance, loggers: [two] });
   watch.before({ event: 'sealed', logger: two, zone, epoch: epoch(5), answer: sound(8192) });
   status.step = 'closing';
-  const sealed: SealedZone = { zone, epoch: epoch(4), length: 8192, replicas: [two], former: [] };
+  const sealed: SealedZone = { zone, epoch: epoch(4), instance, length: 8192, replicas: [two], former: [] };
   watch.after({
     effect: 'transact',
     purpose: 'close',

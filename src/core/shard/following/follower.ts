@@ -3,12 +3,11 @@
  * waits for it.
  */
 import { assert } from '../../../base/assert.ts';
-import type { Epoch, Millis, ZoneId } from '../../../base/ids.ts';
+import type { Millis, ZoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { DecodedRecord } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
-import { zoneSeed } from '../../../codec/log-format.ts';
 import type { ShardState } from './apply.ts';
 import { advance, applyDecoded, eachRecord, isApplicable } from './apply.ts';
 import type { CatchUp, LogRead, ShardEffect } from '../events.ts';
@@ -32,7 +31,6 @@ export class ShardFollower {
   #earlyBytes = 0;
   #retryAtMs = 0;
   #tail: ReadTail | undefined;
-  #told: { readonly zone: ZoneId; readonly epoch: Epoch; readonly seed: number } | undefined;
 
   constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
     this.#state = state;
@@ -81,8 +79,9 @@ export class ShardFollower {
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
     if (!this.#isKnown(event)) return this.#keepEarly(event);
     if (this.#follows(event) && this.#applyHeads(event)) return;
-    // The newest word counts, not the largest: a wrong one is forgotten with the next.
-    this.#target = { zone: event.zone, end: event.end };
+    const { zone, end } = event;
+    const isNewer = this.#target === undefined || zone > this.#target.zone;
+    if (isNewer || (zone === this.#target?.zone && end > this.#target.end)) this.#target = { zone, end };
     this.#heal();
   }
 
@@ -119,12 +118,12 @@ export class ShardFollower {
    */
   #applyHeads(event: CatchUp): boolean {
     const bytes = asBuffer(event.heads);
-    const seed = this.#seedOf(event);
     const records: DecodedRecord[] = [];
     const offsets: number[] = [];
     let sound = event.shardTimeMs >= this.#state.shardTimeMs && event.shardTimeMs < 2 ** 48;
     let end = event.recordsStart;
-    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, seed, true, (record, offset) => {
+    // Heads have no checksums: what a peer sends is checked by the connection and by `isApplicable`.
+    const bad = eachRecord(bytes, 0, bytes.length, event.recordsStart, 0, true, (record, offset) => {
       sound &&= isApplicable(this.#state, event.zone, offset, bytes, record);
       records.push(record);
       offsets.push(offset);
@@ -137,15 +136,6 @@ export class ShardFollower {
       applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);
     advance(this.#state, event.zone, event.end, event.shardTimeMs);
     return true;
-  }
-
-  /** Of the zone that the owner writes: the same for thousands of batches. */
-  #seedOf({ zone, epoch }: CatchUp): number {
-    if (this.#told?.zone !== zone || this.#told.epoch !== epoch) {
-      const { cluster, shard } = this.#state;
-      this.#told = { zone, epoch, seed: zoneSeed({ cluster, shard, zone, epoch }) };
-    }
-    return this.#told.seed;
   }
 
   #apply(batch: ReadBatch): void {
@@ -164,10 +154,17 @@ export class ShardFollower {
     const { zone: at, offset } = this.#state.position;
     const segments: Segment[] = [];
     let lastSealed = 0;
-    for (const { zone, epoch, length, replicas, former } of this.#metadata?.zones ?? []) {
+    for (const { zone, epoch, instance, length, replicas, former } of this.#metadata?.zones ?? []) {
       lastSealed = Math.max(lastSealed, zone);
       if (zone < at) continue;
-      segments.push({ zone, epoch, from: zone === at ? offset : 0, to: length, holders: [...replicas, ...former] });
+      segments.push({
+        zone,
+        epoch,
+        instance,
+        from: zone === at ? offset : 0,
+        to: length,
+        holders: [...replicas, ...former],
+      });
     }
     // Zones may be told before the head that opened the next one, which then still shows one of them as open (the watch
     // carries the newest state of a key only, in steps): a sealed zone is read once, to its sealed length.
@@ -176,6 +173,7 @@ export class ShardFollower {
       segments.push({
         zone: open.zone,
         epoch: open.epoch,
+        instance: open.instance,
         from: open.zone === at ? offset : 0,
         to: this.#target.end,
         holders: open.replicas,
@@ -210,7 +208,9 @@ export class ShardFollower {
   tick(nowMs: Millis): void {
     if (this.#reader.state !== 'stuck' || nowMs < this.#retryAtMs) return;
     this.#retryAtMs = nowMs + times.healRetryMs;
-    // The zones' lists may have changed since: begin again from the watermark.
+    // The zones' lists may have changed since: begin again from the watermark. What the owner said may have been wrong:
+    // it says it anew once a second.
+    this.#target = undefined;
     this.#reader.stop();
     this.#heal();
   }

@@ -3,10 +3,10 @@
  * (S9, S14). Pure: asks by `read-log` effects, one at a time.
  */
 import { assert } from '../../../base/assert.ts';
-import type { Epoch, Uuid, ZoneId } from '../../../base/ids.ts';
+import type { Uuid, ZoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { BatchHeader } from '../../../codec/log-batch.ts';
-import type { ZonePlace } from '../../../codec/log-format.ts';
+import type { Writer, ZonePlace } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../codec/log-batch.ts';
 import { decodeZoneHeader, samePlace, zoneSeed } from '../../../codec/log-format.ts';
@@ -14,9 +14,8 @@ import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from '../events.
 import type { Loggers } from '../loggers.ts';
 
 /** [from, to) of a zone; both are batch boundaries (or 0). */
-export interface Segment {
+export interface Segment extends Writer {
   readonly zone: ZoneId;
-  readonly epoch: Epoch;
   readonly from: number;
   readonly to: number;
   readonly holders: readonly Uuid[];
@@ -29,6 +28,8 @@ export interface ReadBatch {
   readonly header: BatchHeader;
   readonly bytes: Buffer;
   readonly start: number;
+  /** Bytes of the zone header, before `start`, when it is the zone's first batch; else 0. */
+  readonly lead: number;
 }
 
 /** All batches of [from, to) of a zone, in order. */
@@ -152,8 +153,10 @@ export class LogReader {
     if (segment === undefined) return;
     this.#at = segment.from;
     const { cluster, shard } = this.#identity;
-    this.#place = { cluster, shard, zone: segment.zone, epoch: segment.epoch };
-    this.#seed = zoneSeed(this.#place);
+    const { zone, epoch, instance } = segment;
+    const place = { cluster, shard, zone, epoch, instance };
+    this.#place = place;
+    this.#seed = zoneSeed(place);
   }
 
   #ask(): void {
@@ -189,11 +192,12 @@ export class LogReader {
     const place = this.#place;
     assert(place !== undefined, 'a segment was entered');
     let start = 0;
+    let lead = 0;
     if (this.#at === 0) {
       const header = decodeZoneHeader(bytes);
       if (header.kind !== 'zone') return `zone header: ${header.kind === 'damaged' ? header.reason : header.kind}`;
       if (!samePlace(header.header, place)) return 'zone header: of another zone';
-      start = this.#at = header.length;
+      start = lead = this.#at = header.length;
     }
     while (this.#at < segment.to) {
       const result = decodeBatchHeader(bytes, start, this.#at, place, this.#seed);
@@ -204,7 +208,8 @@ export class LogReader {
         return this.#more(segment, bytes.length - start, header.totalLength);
       if (this.#at + header.totalLength > segment.to) return crossing;
       if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
-      this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start });
+      this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start, lead });
+      lead = 0;
       start += header.totalLength;
       this.#at += header.totalLength;
       this.#failed.clear();

@@ -9,7 +9,7 @@
 import { assert } from '../../../base/assert.ts';
 import type { Uuid, ZoneId } from '../../../base/ids.ts';
 import { epoch, zoneId } from '../../../base/ids.ts';
-import type { Head, Owner, SealedZone } from './metadata.ts';
+import type { Head, Owner, ReplicaSet, SealedZone, ZoneDoubt } from './metadata.ts';
 import { sameOwner } from './metadata.ts';
 
 /** A head to be written, with the entries of zones that change together with it. */
@@ -19,9 +19,8 @@ export interface HeadEdit {
 }
 
 /** The first head of a shard: epoch 1 opens zone 1. */
-export function begun(owner: Owner, replicas: readonly Uuid[]): HeadEdit {
-  const first = zoneId(1);
-  const openZone = { zone: first, epoch: epoch(1), replicas };
+export function begun(owner: Owner, opened: ReplicaSet): HeadEdit {
+  const openZone = { zone: zoneId(1), epoch: epoch(1), instance: owner.instance, ...opened };
   return { head: { epoch: epoch(1), owner, openZone, nextZone: zoneId(2), change: 1 }, zones: [] };
 }
 
@@ -30,23 +29,32 @@ export function claimed(head: Head, owner: Owner): HeadEdit {
   return { head: { ...head, epoch: epoch(head.epoch + 1), owner, change: head.change + 1 }, zones: [] };
 }
 
-/** S6: the owner ends its open zone at `length`, which all its replicas hold, and opens the next on `replicas`. */
-export function zoneChanged(head: Head, length: number, replicas: readonly Uuid[]): HeadEdit {
+/** S6: the owner ends its open zone at `length`, which all its replicas hold, and opens the next. */
+export function zoneChanged(head: Head, length: number, opened: ReplicaSet): HeadEdit {
   assert(head.openZone.epoch === head.epoch, 'S6 an owner changes the zone that it writes');
-  return closed(head, length, head.openZone.replicas, replicas);
+  return closed(head, { length, holders: head.openZone.replicas, doubt: undefined }, opened);
+}
+
+/** What a take-over has decided of the open zone. */
+export interface ZoneEnd {
+  readonly length: number;
+  /** Hold all of it, stable. */
+  readonly holders: readonly Uuid[];
+  readonly doubt: ZoneDoubt | undefined;
 }
 
 /**
- * S8, S9: the open zone ends at `length`, which `holders` hold; the replicas that are not among them become former
- * holders. The next zone is opened on `replicas` for the head's epoch. A zone that ends empty leaves no entry.
+ * S8, S9: the open zone ends; the replicas that do not hold all of it become former holders. The next zone is opened
+ * for the head's owner. A zone that ends empty leaves no entry, unless something may have been cut.
  */
-export function closed(head: Head, length: number, holders: readonly Uuid[], replicas: readonly Uuid[]): HeadEdit {
-  const { zone, epoch: writer, replicas: listed } = head.openZone;
+export function closed(head: Head, { length, holders, doubt }: ZoneEnd, opened: ReplicaSet): HeadEdit {
+  const { zone, epoch: writer, instance, replicas: listed } = head.openZone;
   const former = listed.filter((logger) => !holders.includes(logger));
-  const sealed: SealedZone = { zone, epoch: writer, length, replicas: holders, former };
-  const openZone = { zone: head.nextZone, epoch: head.epoch, replicas };
+  const end = { length, replicas: holders, former, ...(doubt === undefined ? {} : { doubt }) };
+  const sealed: SealedZone = { zone, epoch: writer, instance, ...end };
+  const openZone = { zone: head.nextZone, epoch: head.epoch, instance: head.owner.instance, ...opened };
   const next: Head = { ...head, openZone, nextZone: zoneId(head.nextZone + 1), change: head.change + 1 };
-  return { head: next, zones: length > 0 ? [sealed] : [] };
+  return { head: next, zones: length > 0 || doubt === 'cut' ? [sealed] : [] };
 }
 
 /**
@@ -60,7 +68,8 @@ export function checkEdit(before: Head | undefined, edit: HeadEdit, sealed: (zon
   checkOpenZone(before, head);
   for (const zone of zones) {
     assert(!sealed(zone.zone), 'S2 a sealed zone is not sealed again');
-    assert(zone.length > 0 && zone.zone < head.openZone.zone, 'S2 the sealed zone lies before the open one');
+    assert(zone.length > 0 || zone.doubt === 'cut', 'S10 a zone that ends empty needs no holders');
+    assert(zone.zone < head.openZone.zone, 'S2 the sealed zone lies before the open one');
     const names = [...zone.replicas, ...zone.former];
     assert(zone.replicas.length > 0, 'S10 somebody holds a sealed zone');
     assert(new Set(names).size === names.length, 'S10 a list names each logger once');
@@ -80,10 +89,12 @@ function checkOpenZone(before: Head | undefined, head: Head): void {
     'S2 the open zone was opened by this epoch or before',
   );
   assert(openZone.replicas.length > 0, 'S10 somebody holds the open zone');
+  assert(openZone.processes.length === openZone.replicas.length, 'S9 the open zone names a process of each replica');
   if (before === undefined || openZone.zone === before.openZone.zone) return;
   assert(
     openZone.zone === before.nextZone && openZone.epoch === head.epoch,
     'S2 a zone id is opened once, by its epoch',
   );
+  assert(openZone.instance === head.owner.instance, 'S4 a zone belongs to the process that opened it');
   assert(nextZone === before.nextZone + 1, 'S2 zone ids only grow');
 }

@@ -80,6 +80,14 @@ export class HeadKeeper {
     });
   }
 
+  /**
+   * Gives the transaction under way up: the next proposal is made of the same head, so that one of the two is applied
+   * at most, and reading the head tells which.
+   */
+  supersede(): void {
+    if (this.#proposal?.step === 'transacting') this.#proposal.step = 'loaded';
+  }
+
   /** The transaction was answered, or will never be: the head is read. False: none was under way. */
   transacted(): boolean {
     if (this.#proposal?.step !== 'transacting') return false;

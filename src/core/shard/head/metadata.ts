@@ -4,6 +4,10 @@
  */
 import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../../base/ids.ts';
 import { epoch, instanceId, uuid, zoneId } from '../../../base/ids.ts';
+import { limits } from '../../../base/limits.ts';
+import type { Field } from '../../../codec/fields.ts';
+import { fieldOf } from '../../../codec/fields.ts';
+import type { Writer } from '../../../codec/log-format.ts';
 
 /** The process that orders a shard's writes. The instance counts, not the gateway's name (S1). */
 export interface Owner {
@@ -15,11 +19,16 @@ export interface Owner {
 
 type Unknown = Readonly<Record<string, unknown>>;
 
-export interface OpenZone {
-  readonly zone: ZoneId;
-  /** The epoch that writes it: the head's, except between a claim and its close. */
-  readonly epoch: Epoch;
+/** Loggers of a zone, and the processes of them that it was opened with: answers of others are not first-hand (S9). */
+export interface ReplicaSet {
   readonly replicas: readonly Uuid[];
+  /** In the order of the replicas. */
+  readonly processes: readonly InstanceId[];
+}
+
+/** Zone that its writer appends to: the head's owner, except between a claim and its close. */
+export interface OpenZone extends Writer, ReplicaSet {
+  readonly zone: ZoneId;
   /** Fields that this version does not know, kept when the zone's entry is written again (rolling upgrades). */
   readonly rest?: Unknown;
 }
@@ -34,10 +43,16 @@ export interface Head {
   readonly rest?: Unknown;
 }
 
+/**
+ * Reasons for which a zone's length is not proven (S9). `restarted`: it rests on copies of loggers that restarted since
+ * the zone was opened, while a replica was missing. `cut`: every copy was damaged behind it, where acknowledged records
+ * may have been.
+ */
+export type ZoneDoubt = 'restarted' | 'cut';
+
 /** A zone that ended. Bytes past `length` do not exist. */
-export interface SealedZone {
+export interface SealedZone extends Writer {
   readonly zone: ZoneId;
-  readonly epoch: Epoch;
   readonly length: number;
   /** Each of them holds all of [0, length), stable and verified (S10). */
   readonly replicas: readonly Uuid[];
@@ -46,6 +61,8 @@ export interface SealedZone {
    * (S9).
    */
   readonly former: readonly Uuid[];
+  /** Undefined: the length is proven. */
+  readonly doubt?: ZoneDoubt;
   readonly rest?: Unknown;
 }
 
@@ -78,65 +95,72 @@ function flatten<T extends { readonly rest?: Unknown }>({ rest, ...known }: T): 
 
 /** @throws RangeError, SyntaxError, TypeError when the bytes are no head: the caller reports which key. */
 export function decodeHead(bytes: Uint8Array): Head {
-  const { epoch: epochs, owner: owning, openZone, nextZone, change, ...rest } = parse(bytes);
-  const owner = object(owning);
+  const json = parse(bytes);
+  const head = fieldOf(json, 'head');
+  const owner = head.at('owner');
   return {
-    epoch: epoch(number(epochs)),
+    epoch: epoch(head.at('epoch').integer(1)),
     owner: {
-      gateway: number(owner['gateway']),
-      node: uuid(text(owner['node'])),
-      instance: instanceId(text(owner['instance'])),
+      gateway: owner.at('gateway').integer(),
+      node: owner.at('node').minted(uuid),
+      instance: owner.at('instance').minted(instanceId),
     },
-    openZone: decodeOpenZone(object(openZone)),
-    nextZone: zoneId(number(nextZone)),
-    change: number(change),
-    ...unknown(rest),
+    openZone: decodeOpenZone(head.at('openZone'), json),
+    nextZone: zoneId(head.at('nextZone').integer(1)),
+    change: head.at('change').integer(1),
+    ...unknown(json, ['epoch', 'owner', 'openZone', 'nextZone', 'change']),
   };
 }
 
-function decodeOpenZone({ zone, epoch: writer, replicas, ...rest }: Record<string, unknown>): OpenZone {
-  return { zone: zoneId(number(zone)), epoch: epoch(number(writer)), replicas: uuids(replicas), ...unknown(rest) };
+function decodeOpenZone(open: Field, head: unknown): OpenZone {
+  const replicas = open.at('replicas').list(limits.loggerCountMax);
+  const processes = open.at('processes').list(limits.loggerCountMax);
+  if (processes.length !== replicas.length) open.wrong(`${replicas.length} processes`);
+  return {
+    zone: zoneId(open.at('zone').integer(1)),
+    epoch: epoch(open.at('epoch').integer(1)),
+    instance: open.at('instance').minted(instanceId),
+    replicas: replicas.map((logger) => logger.minted(uuid)),
+    processes: processes.map((process) => process.minted(instanceId)),
+    ...unknown(memberOf(head, 'openZone'), ['zone', 'epoch', 'instance', 'replicas', 'processes']),
+  };
 }
 
 /** @throws like `decodeHead`. */
 export function decodeSealedZone(bytes: Uint8Array): SealedZone {
-  const { zone, epoch: writer, length, replicas, former, ...rest } = parse(bytes);
+  const json = parse(bytes);
+  const zone = fieldOf(json, 'zone');
+  const loggers = (name: string): Uuid[] =>
+    zone
+      .at(name)
+      .list(limits.loggerCountMax)
+      .map((logger) => logger.minted(uuid));
   return {
-    zone: zoneId(number(zone)),
-    epoch: epoch(number(writer)),
-    length: number(length),
-    replicas: uuids(replicas),
-    former: uuids(former),
-    ...unknown(rest),
+    zone: zoneId(zone.at('zone').integer(1)),
+    epoch: epoch(zone.at('epoch').integer(1)),
+    instance: zone.at('instance').minted(instanceId),
+    length: zone.at('length').integer(),
+    replicas: loggers('replicas'),
+    former: loggers('former'),
+    ...doubtIn(zone.optional('doubt')),
+    ...unknown(json, ['zone', 'epoch', 'instance', 'length', 'replicas', 'former', 'doubt']),
   };
 }
 
-function unknown(rest: Unknown): { readonly rest?: Unknown } {
-  return Object.keys(rest).length === 0 ? {} : { rest };
+function doubtIn(field: Field | undefined): { readonly doubt?: ZoneDoubt } {
+  return field === undefined ? {} : { doubt: field.oneOf(['restarted', 'cut']) };
 }
 
-function parse(bytes: Uint8Array): Record<string, unknown> {
-  return object(JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')));
+function parse(bytes: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
 }
 
-function object(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null)
-    throw new TypeError(`expected an object, found ${JSON.stringify(value)}`);
-  return Object.fromEntries(Object.entries(value));
+function memberOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Object.entries(value).find(([key]) => key === name)?.[1] : value;
 }
 
-function number(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value))
-    throw new TypeError(`expected an integer, found ${JSON.stringify(value)}`);
-  return value;
-}
-
-function text(value: unknown): string {
-  if (typeof value !== 'string') throw new TypeError(`expected a string, found ${JSON.stringify(value)}`);
-  return value;
-}
-
-function uuids(value: unknown): Uuid[] {
-  if (!Array.isArray(value)) throw new TypeError(`expected a list, found ${JSON.stringify(value)}`);
-  return value.map((member) => uuid(text(member)));
+/** Members that this version does not know. */
+function unknown(value: unknown, known: readonly string[]): { readonly rest?: Unknown } {
+  const rest = Object.entries(value ?? {}).filter(([name]) => !known.includes(name));
+  return rest.length === 0 ? {} : { rest: Object.fromEntries(rest) };
 }

@@ -110,7 +110,7 @@ export function buildBatch(context: BatchContext, input: BatchInput): Batch {
   bytes.fill(0, at);
   const shardTimeMs = shardTime(context);
   const recordCount = own.length + writes.length;
-  const place = { shard: state.shard, zone: zone.zone, epoch: zone.epoch, offset };
+  const place = { shard: state.shard, zone: zone.zone, epoch: zone.epoch, instance: zone.instance, offset };
   const lengths = { headerLength, recordsLength, totalLength, recordCount, committedLength: zone.committed };
   finishBatch(bytes, start, { ...place, ...lengths, shardTimeMs }, zone.seed);
   return {
@@ -130,8 +130,9 @@ export function buildBatch(context: BatchContext, input: BatchInput): Batch {
 
 function encodeZoneHead(bytes: Buffer, { state, zone, wallMs }: BatchContext): void {
   const { cluster, shard, zoneSize } = state;
-  const { epoch, alignment } = zone;
-  bytes.set(encodeZoneHeader({ cluster, shard, zone: zone.zone, epoch, alignment, zoneSize, createdMs: wallMs }), 0);
+  const { epoch, instance, alignment } = zone;
+  const place = { cluster, shard, zone: zone.zone, epoch, instance };
+  bytes.set(encodeZoneHeader({ ...place, alignment, zoneSize, createdMs: wallMs }), 0);
 }
 
 /** S18: the owner's clock, but never below what the log holds, batches in flight included. */

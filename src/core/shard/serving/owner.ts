@@ -98,8 +98,8 @@ export class ShardOwner {
 
   #openZone(head: Head): ZoneWriter {
     assert(head.openZone.epoch === head.epoch, 'S2 a zone is written by the epoch it belongs to');
-    const { zone, epoch, replicas } = head.openZone;
-    return new ZoneWriter(this.#parts.state, zone, epoch, replicas, this.#parts.loggers.alignmentOf(replicas));
+    const { state, loggers } = this.#parts;
+    return new ZoneWriter(state, head.openZone, loggers.alignmentOf(head.openZone.replicas));
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------
@@ -150,8 +150,9 @@ export class ShardOwner {
     const number = this.#reads.nextNumber();
     const batch = buildBatch({ state, zone: this.#zone, nowMs: this.#nowMs, wallMs, number }, { own, writes });
     this.#zone.sent(batch);
-    const { zone, epoch, replicas } = this.#zone;
-    effects.push({ effect: 'append', zone, epoch, offset: batch.appendOffset, bytes: batch.bytes, loggers: replicas });
+    const { zone, epoch, instance, replicas: loggers } = this.#zone;
+    const { appendOffset: at, bytes } = batch;
+    effects.push({ effect: 'append', zone, epoch, instance, offset: at, bytes, loggers });
     return true;
   }
 
@@ -203,14 +204,14 @@ export class ShardOwner {
   #commit(batch: Batch): void {
     assert(!this.#isFrozen, 'S6 nothing commits while frozen');
     const { state } = this.#parts;
-    const { zone, epoch } = this.#zone;
+    const { zone, epoch, instance } = this.#zone;
     const { offset, end, recordsStart, recordCount, bytes, shardTimeMs, own, writes } = batch;
     for (const { record, recordOffset, recordBytes } of own)
       applyRecord(state, zone, recordOffset, record.source, record, recordBytes, record.reply);
     const results = writes.map((write) => this.#commitWrite(write));
     advance(state, zone, end, shardTimeMs);
     const previous = batch.appendOffset === 0 ? this.#previous : { zone: -1, length: 0 };
-    const place = { zone, epoch, offset, end, recordsStart, recordCount };
+    const place = { zone, epoch, instance, offset, end, recordsStart, recordCount };
     const before = { previousZone: previous.zone, previousLength: previous.length };
     this.#out({ effect: 'committed', ...place, bytes, shardTimeMs, ...before, own, writes, results });
   }
@@ -353,10 +354,10 @@ export class ShardOwner {
   announcement(): CatchUp | undefined {
     const { position, shardTimeMs } = this.#parts.state;
     if (this.#zone.committed === 0) return undefined;
-    const { zone, epoch } = this.#zone;
+    const { zone, epoch, instance } = this.#zone;
     const { offset } = position;
     const nothing = { recordsStart: offset, previousZone: -1, previousLength: 0, heads: new Uint8Array(0) };
-    return { event: 'catch-up', epoch, zone, offset, end: offset, shardTimeMs, ...nothing };
+    return { event: 'catch-up', epoch, instance, zone, offset, end: offset, shardTimeMs, ...nothing };
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------

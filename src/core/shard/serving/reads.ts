@@ -85,7 +85,8 @@ export class OwnerReads {
 
   #confirm(zone: ZoneWriter): number {
     const number = this.nextNumber();
-    this.#effects.push({ effect: 'confirm', zone: zone.zone, epoch: zone.epoch, number, loggers: zone.replicas });
+    const { zone: id, epoch, instance, replicas } = zone;
+    this.#effects.push({ effect: 'confirm', zone: id, epoch, instance, number, loggers: replicas });
     return number;
   }
 

@@ -87,10 +87,10 @@ export class ZoneChange {
     const { head } = this.#keeper;
     assert(head !== undefined, 'S1 an owner knows its head');
     const { replicas: wanted, minReplicas } = this.#settings;
-    const replicas = this.#loggers.choose(this.#identity.shard, head.nextZone, wanted, minReplicas, nowMs);
-    if (replicas.length === 0) return this.retry(nowMs);
+    const opened = this.#loggers.choose(this.#identity.shard, head.nextZone, wanted, minReplicas, nowMs);
+    if (opened.replicas.length === 0) return this.retry(nowMs);
     phase.proposeAtMs = undefined;
-    this.#keeper.propose('zone-change', zoneChanged(head, phase.length, replicas));
+    this.#keeper.propose('zone-change', zoneChanged(head, phase.length, opened));
   }
 
   /** Not seen: it stays frozen, since the request may still arrive, and proposes again. */

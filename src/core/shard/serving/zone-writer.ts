@@ -4,10 +4,11 @@
  * replicas confirmed).
  */
 import { assert } from '../../../base/assert.ts';
-import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
+import type { Epoch, InstanceId, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { zoneSeed } from '../../../codec/log-format.ts';
 import type { OwnRecord, ShardWrite } from '../requests.ts';
 import type { ShardIdentity } from '../events.ts';
+import type { OpenZone } from '../head/metadata.ts';
 
 /** A batch that was sent and is not committed. */
 export interface Batch {
@@ -30,6 +31,7 @@ export interface Batch {
 export class ZoneWriter {
   readonly zone: ZoneId;
   readonly epoch: Epoch;
+  readonly instance: InstanceId;
   readonly replicas: readonly Uuid[];
   readonly alignment: number;
   readonly seed: number;
@@ -43,13 +45,15 @@ export class ZoneWriter {
   readonly #acknowledged: number[];
   readonly #confirmed: number[];
 
-  constructor(identity: ShardIdentity, zone: ZoneId, epoch: Epoch, replicas: readonly Uuid[], alignment: number) {
+  constructor({ cluster, shard }: ShardIdentity, open: OpenZone, alignment: number) {
+    const { zone, epoch, instance, replicas } = open;
     assert(replicas.length > 0, 'a zone has a replica');
     this.zone = zone;
     this.epoch = epoch;
+    this.instance = instance;
     this.replicas = replicas;
     this.alignment = alignment;
-    this.seed = zoneSeed({ ...identity, zone, epoch });
+    this.seed = zoneSeed({ cluster, shard, zone, epoch, instance });
     this.#acknowledged = replicas.map(() => 0);
     this.#confirmed = replicas.map(() => 0);
   }

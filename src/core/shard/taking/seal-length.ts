@@ -1,41 +1,70 @@
 /**
  * S9: which length a take-over records, from the answers to its seals. Pure arithmetic, so that the rule stands in one
- * place.
+ * place. Lengths are bytes of the zone.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
 import type { SealAnswer } from '../../../codec/logger-protocol.ts';
+import type { ReplicaSet } from '../head/metadata.ts';
 
-export type SealDecision =
-  | { readonly kind: 'length'; readonly length: number; readonly holders: readonly Uuid[] }
-  | { readonly kind: 'wait'; readonly reason: string };
-
-/**
- * `unsound`: answered, but turned out damaged below its own length. `watermark`: what the taker itself has applied of
- * this zone, which was committed. `complete`: every replica on the open zone's list has answered (or was declared
- * lost).
- */
-export function sealLength(
-  answers: ReadonlyMap<Uuid, SealAnswer>,
-  unsound: ReadonlySet<Uuid>,
-  watermark: number,
-  complete: boolean,
-): SealDecision {
-  const all = [...answers].filter(([logger]) => !unsound.has(logger));
-  const seen = [...answers.values()].reduce((most, answer) => Math.max(most, answer.seen), watermark);
-  const sound = all.filter(([, answer]) => !answer.doubtful && answer.length >= seen);
-  if (sound.length > 0) return decided(Math.min(...sound.map(([, answer]) => answer.length)), seen, all);
-  if (!complete) return { kind: 'wait', reason: 'every answer is doubtful and a replica has not answered' };
-  const longest = all.reduce((most, [, answer]) => Math.max(most, answer.length), 0);
-  // Never below what is known to be committed: it would skip an acknowledged write.
-  if (longest < seen || all.length === 0)
-    return { kind: 'wait', reason: `committed up to ${seen}, but the longest intact copy ends at ${longest}` };
-  return decided(longest, seen, all);
+/** What a taker has heard and knows when it decides. */
+export interface SealEvidence {
+  /** Answers of the zone's replicas, with what reading the tail has shown since; who was gone then gave none. */
+  readonly answers: ReadonlyMap<Uuid, SealAnswer>;
+  /** The open zone's list. */
+  readonly opened: ReplicaSet;
+  /** What the taker knows to be committed: its watermark, and the most that any answer under its claim told of. */
+  readonly committed: number;
+  /** End of the furthest Fill that this taker has sent; 0: none. */
+  readonly fillEnd: number;
+  /** Whether it is still worth to wait for a replica that has not answered, when no answer is first-hand. */
+  readonly waitsForFirstHand: boolean;
 }
 
-function decided(length: number, seen: number, all: readonly (readonly [Uuid, SealAnswer])[]): SealDecision {
-  assert(length >= seen, 'S9 the length is never below what was committed');
-  const holders = all.filter(([, answer]) => answer.length >= length).map(([logger]) => logger);
+/**
+ * What a decided length rests on. `sound`: an answer that is first-hand, or answers of all replicas, one of them not
+ * doubtful. `restarted`: a copy that is not doubtful, of a logger that restarted since, while a replica is missing.
+ * `cut`: every copy is doubtful, so that acknowledged records may lie behind the length.
+ */
+export type SealProof = 'sound' | 'restarted' | 'cut';
+
+export type SealDecision =
+  | {
+      readonly kind: 'length';
+      readonly length: number;
+      /** Hold all of it. */
+      readonly holders: readonly Uuid[];
+      readonly proof: SealProof;
+    }
+  | { readonly kind: 'wait'; readonly reason: string };
+
+export function sealLength(evidence: SealEvidence): SealDecision {
+  const answers = [...evidence.answers];
+  const { opened, fillEnd } = evidence;
+  const committed = answers.reduce((most, [, { seen }]) => Math.max(most, seen), evidence.committed);
+  const missing = opened.replicas.filter((logger) => !evidence.answers.has(logger));
+  const sound = answers.filter(([, { doubtful, length }]) => !doubtful && length >= committed);
+  if (sound.length === 0 && missing.length > 0)
+    return wait(`every answer is doubtful and ${missing.join(', ')} has not answered`);
+  const firstHand = sound.some(([logger, { process }]) => isFirstHand(opened, logger, process));
+  if (!firstHand && missing.length > 0 && evidence.waitsForFirstHand)
+    return wait(`no answer is first-hand and ${missing.join(', ')} has not answered`);
+  // The largest, doubtful ones counting with their intact prefix: a shorter copy never shortens the zone.
+  const length = answers.reduce((most, [, answer]) => Math.max(most, answer.length), 0);
+  const least = Math.max(committed, fillEnd);
+  // Never below what is known to be committed: it would skip an acknowledged write.
+  if (length < least) return wait(`committed up to ${least}, but the longest intact copy ends at ${length}`);
+  const holders = answers.filter(([, answer]) => answer.length >= length).map(([logger]) => logger);
   assert(holders.length > 0, 'S10 somebody holds the zone');
-  return { kind: 'length', length, holders };
+  const proof = sound.length === 0 ? 'cut' : firstHand || missing.length === 0 ? 'sound' : 'restarted';
+  return { kind: 'length', length, holders, proof };
+}
+
+function wait(reason: string): SealDecision {
+  return { kind: 'wait', reason };
+}
+
+/** Whether the logger's process that answers is the one that the zone was opened with. */
+export function isFirstHand({ replicas, processes }: ReplicaSet, logger: Uuid, process: string): boolean {
+  return processes[replicas.indexOf(logger)] === process;
 }

@@ -1,90 +1,76 @@
 /**
- * Taking a shard over (docs/design.md section 6): claim, seal, read the tail, close and open. Also how a shard begins,
- * and how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
+ * Taking a shard over (docs/design.md section 6): claim, seal, read the tail, fill, close and open. Also how a shard
+ * begins, and how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
  *
- *   loading -> claiming -> verifying the claim -> sealing -> reading the tail -> closing -> verifying the close -> done
+ *   loading -> claiming -> claim-check -> sealing -> reading -> filling -> closing -> close-check -> done
+ *      sealing -> testimony-check -> sealing, when an answer knows more than the metadata
  *      any of them, another owner of a higher epoch seen -> lost
+ *      any of them, the metadata went back -> stopped (S20)
  *
- * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S9 (whose answers count, which length), S5
- * (the second compare-and-set commits everything below the length it records).
+ * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S5 (the second compare-and-set commits
+ * everything below the length it records), S19 (who is listed on a Fill).
+ *
+ * It owns the steps. It does not own the answers and waits of the seals (seal-round.ts), the rule of the length
+ * (seal-length.ts), the reading and filling of the tail (tail.ts), nor the head (head-keeper.ts).
  */
 import { assert, unreachable } from '../../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { zoneId } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
-import type { SealAnswer } from '../../../codec/logger-protocol.ts';
-import type { ShardState } from '../following/apply.ts';
-import type { LogRead, Lost, Refused, ShardEffect, ShardSettings } from '../events.ts';
-import type { ReadBatch, ReadTail } from '../following/log-reader.ts';
-import { LogReader } from '../following/log-reader.ts';
-import type { Loggers } from '../loggers.ts';
+import type { SealResult } from '../../../codec/logger-seals.ts';
+import type { Filled, LogRead, Lost, Refused } from '../events.ts';
+import type { ReadTail } from '../following/log-reader.ts';
 import type { HeadEdit } from '../head/head-edits.ts';
 import { begun, claimed, closed } from '../head/head-edits.ts';
-import type { HeadKeeper } from '../head/head-keeper.ts';
-import type { Head, Owner } from '../head/metadata.ts';
+import type { Head, ReplicaSet, ZoneDoubt } from '../head/metadata.ts';
 import { sameOwner } from '../head/metadata.ts';
-import type { SealDecision } from './seal-length.ts';
-import { sealLength } from './seal-length.ts';
+import type { TakeoverParts } from './parts.ts';
+import type { SealDecision, SealProof } from './seal-length.ts';
+import { SealRound } from './seal-round.ts';
+import { Tail } from './tail.ts';
 
 type Step =
   | 'loading'
   | 'claiming'
   | 'claim-check'
   | 'sealing'
+  | 'testimony-check'
   | 'reading'
+  | 'filling'
   | 'closing'
   | 'close-check'
   | 'waiting'
   | 'done'
-  | 'lost';
+  | 'lost'
+  | 'stopped';
 
-/** What a take-over shares with the shard that it belongs to. */
-export interface TakeoverParts {
-  readonly state: ShardState;
-  readonly self: Owner;
-  readonly settings: ShardSettings;
-  readonly loggers: Loggers;
-  readonly keeper: HeadKeeper;
-  readonly effects: ShardEffect[];
-  /** Until then the process is starting and may not have met all loggers yet. */
-  readonly coldUntilMs: number;
-}
+type DecidedLength = Extract<SealDecision, { kind: 'length' }>;
 
 export class Takeover {
   readonly #parts: TakeoverParts;
-  readonly #tail: LogReader;
+  readonly #seals: SealRound;
+  readonly #tail: Tail;
+  readonly #startedMs: Millis;
   #step: Step = 'loading';
   /** The epoch claimed; 0 before. */
   #epoch = 0;
-  #answers = new Map<Uuid, SealAnswer>();
-  /** Answered, but was gone when the tail was read: as if it had not answered (S9). */
-  #gone = new Set<Uuid>();
-  /** Answered, but the tail that was read of it is intact only up to here: doubtful (S9). */
-  #damaged = new Map<Uuid, number>();
-  /** The highest committed length that any answer under this claim told of. */
-  #seen = 0;
+  #decision: DecidedLength | undefined;
+  /** End of the furthest Fill sent: what it brought may be whole somewhere, so that no length is below it (S9). */
+  #fillEnd = 0;
   #closedZone: { readonly zone: ZoneId; readonly loggers: readonly Uuid[] } | undefined;
-  #decision: Extract<SealDecision, { kind: 'length' }> | undefined;
-  /** The batches of the tail as they were read; undefined when they are too much to be kept. */
-  #kept: ReadTail | undefined;
-  #firstAnswerMs = 0;
-  #sealAgainMs = 0;
+  /** Zone of the watermark when the metadata was asked for, or later: what it must know (S20). */
+  #zoneBeforeLoad = 0;
   #retryAtMs = 0;
+  #fillUntilMs = 0;
   #nowMs: Millis;
   #saidWaiting = '';
 
   constructor(parts: TakeoverParts, nowMs: Millis) {
-    const { state, loggers, effects } = parts;
+    const { settings, loggers, effects } = parts;
     this.#parts = parts;
-    this.#tail = new LogReader(
-      'tail',
-      state,
-      loggers,
-      effects,
-      (batch) => this.#keep(batch),
-      () => undefined,
-    );
+    this.#seals = new SealRound(settings, loggers, effects, nowMs);
+    this.#tail = new Tail(parts);
+    this.#startedMs = nowMs;
     this.#nowMs = nowMs;
     this.#load();
   }
@@ -95,8 +81,18 @@ export class Takeover {
 
   /** The tail that was read, once its length has been decided: it need not be read again to be applied. */
   get tail(): ReadTail | undefined {
-    return this.#step === 'closing' || this.#step === 'close-check' || this.#step === 'done' ? this.#kept : undefined;
+    return this.#step === 'closing' || this.#step === 'close-check' || this.#step === 'done'
+      ? this.#tail.kept
+      : undefined;
   }
+
+  get #head(): Head {
+    const { head } = this.#parts.keeper;
+    assert(head !== undefined, 'a head was claimed');
+    return head;
+  }
+
+  // --- the head ------------------------------------------------------------------------------------------------------
 
   #load(): void {
     this.#step = 'loading';
@@ -115,59 +111,99 @@ export class Takeover {
    */
   news(): void {
     const { head, fate } = this.#parts.keeper;
-    if (head !== undefined && fate === 'lost') this.#loseTo(head);
+    if (head !== undefined && fate === 'lost' && this.#step !== 'stopped') this.#loseTo(head);
   }
 
   loadFailed(): void {
     this.#parts.keeper.loaded();
-    if (this.#step === 'loading' || this.#step === 'claim-check' || this.#step === 'close-check') this.#again();
+    if (this.#isLoading) this.#again();
+  }
+
+  get #isLoading(): boolean {
+    const step = this.#step;
+    return step === 'loading' || step === 'claim-check' || step === 'close-check' || step === 'testimony-check';
   }
 
   /** The keeper has read what decides how to go on: an answer of a transaction is never trusted alone (S1, S8). */
   loaded(): void {
-    const step = this.#step;
-    if (step !== 'loading' && step !== 'claim-check' && step !== 'close-check') return;
+    if (!this.#isLoading) return;
     const { keeper, self } = this.#parts;
     keeper.loaded();
     const { head, fate } = keeper;
+    if (this.#wentBack(head)) return;
     if (head === undefined) return this.#begin();
+    if (this.#step === 'testimony-check' && keeper.isOwnedBy(self, this.#epoch)) return this.#consider();
     switch (fate) {
       case 'lost':
         return this.#loseTo(head);
       case 'seen':
-        return head.openZone.epoch === this.#epoch ? this.#done() : this.#seal(head);
+        return head.openZone.epoch === this.#epoch ? this.#opened(head) : this.#seal(head);
       case 'unknown':
         if (!keeper.isOwnedBy(self, this.#epoch)) return this.#claim(head);
         // The close is not applied, or not yet: a second one against the same head makes the first impossible.
-        return step === 'close-check' ? this.#close() : this.#seal(head);
+        return this.#step === 'close-check' ? this.#close() : this.#seal(head);
       default:
         return unreachable(fate);
     }
   }
 
-  /** The close is seen: length and list come from the metadata, not from the own computation (S8). */
+  /** S20: whether the metadata, as it was just read, proves to have gone back, so that the shard stops. */
+  #wentBack(head: Head | undefined): boolean {
+    const { state, keeper } = this.#parts;
+    const next = head?.nextZone ?? 1;
+    const { zone } = state.position;
+    // What was applied before the metadata was read; a zone that was opened and told of meanwhile proves nothing.
+    const known = this.#zoneBeforeLoad;
+    this.#zoneBeforeLoad = zone;
+    if (known >= next) {
+      this.#stop(`this gateway has applied zone ${known}, and the metadata knows zones below ${next}`);
+      return true;
+    }
+    if (zone >= next) {
+      this.#load();
+      return true;
+    }
+    if (head === undefined || this.#step !== 'testimony-check' || keeper.fate === 'lost') return false;
+    const proof = this.#seals.regression(head, keeper.metadata);
+    if (proof !== undefined) this.#stop(`logger ${proof.logger}: ${proof.fact}`);
+    return proof !== undefined;
+  }
+
+  /** The own zone is open: length and list come from the metadata, not from the own computation (S8). */
+  #opened(head: Head): void {
+    // The first zone of a shard followed none. Its loggers are asked all the same: they may know of a shard before.
+    if (this.#closedZone === undefined && head.openZone.zone === 1 && this.#step === 'claim-check') {
+      this.#seal(head);
+      return;
+    }
+    this.#done();
+  }
+
   #done(): void {
     this.#step = 'done';
-    const { keeper, effects } = this.#parts;
+    const { keeper, effects, state } = this.#parts;
     const ended = this.#closedZone;
     if (ended === undefined) return;
     const length = keeper.sealedZone(ended.zone)?.length ?? 0;
     effects.push({ effect: 'finish', zone: ended.zone, length, loggers: ended.loggers });
+    const { zone, offset } = state.position;
+    if (zone === ended.zone && offset > length)
+      this.#note('error', 'zone ended below what was committed', { zone, length, committed: offset });
   }
 
-  #chooseReplicas(zone: ZoneId): Uuid[] {
+  #chooseReplicas(zone: ZoneId): ReplicaSet {
     const { state, settings, loggers } = this.#parts;
     return loggers.choose(state.shard, zone, settings.replicas, settings.minReplicas, this.#nowMs);
   }
 
   /** Step 1, for a shard that has no head: the first epoch opens the first zone. */
   #begin(): void {
-    const { settings, self, coldUntilMs } = this.#parts;
-    const replicas = this.#chooseReplicas(zoneId(1));
-    const scarce = replicas.length < settings.replicas && this.#nowMs < coldUntilMs;
-    if (replicas.length === 0 || scarce)
-      return this.#wait(`${replicas.length} of ${settings.replicas} loggers are connected`);
-    this.#propose('claiming', begun(self, replicas));
+    const { settings, self } = this.#parts;
+    const opened = this.#chooseReplicas(zoneId(1));
+    const count = opened.replicas.length;
+    const isScarce = count < settings.replicas && this.#nowMs < this.#startedMs + settings.coldSealWaitMs;
+    if (count === 0 || isScarce) return this.#wait(`${count} of ${settings.replicas} loggers are connected`);
+    this.#propose('claiming', begun(self, opened));
   }
 
   /**
@@ -182,6 +218,7 @@ export class Takeover {
   }
 
   #propose(step: 'claiming' | 'closing', edit: HeadEdit): void {
+    assert(this.#step !== 'stopped', 'S20 metadata that went back is never changed');
     this.#step = step;
     this.#epoch = edit.head.epoch;
     this.#parts.keeper.propose(step === 'claiming' ? 'claim' : 'close', edit);
@@ -191,125 +228,103 @@ export class Takeover {
     if (this.#parts.keeper.transacted()) this.#step = this.#step === 'claiming' ? 'claim-check' : 'close-check';
   }
 
+  // --- sealing -------------------------------------------------------------------------------------------------------
+
   /** Step 2: the claim is seen and the zones were read after it (S8). */
   #seal(head: Head): void {
     assert(head.epoch === this.#epoch && sameOwner(head.owner, this.#parts.self), 'S8 claim before seal');
     this.#step = 'sealing';
-    this.#answers.clear();
-    this.#gone.clear();
-    this.#damaged.clear();
-    this.#firstAnswerMs = 0;
-    this.#sendSeals(head);
+    this.#seals.begin(head, this.#nowMs);
   }
 
-  #sendSeals(head: Head): void {
-    this.#sealAgainMs = this.#nowMs + times.sealRetryMs;
-    const loggers = head.openZone.replicas.filter(
-      (logger) => this.#parts.loggers.isUp(logger) && !this.#answers.has(logger),
-    );
-    if (loggers.length > 0)
-      this.#parts.effects.push({ effect: 'seal', zone: head.openZone.zone, epoch: head.epoch, loggers });
-  }
-
-  sealed(logger: Uuid, zone: number, epoch: Epoch, answer: SealAnswer | Lost | Refused): void {
-    const head = this.#parts.keeper.head;
-    if (this.#step !== 'sealing' || head === undefined || head.openZone.zone !== zone || epoch !== this.#epoch) return;
-    if ('kind' in answer) {
-      if (answer.kind === 'refused' && answer.code === 'fenced') this.#lose('fenced by a later claim');
-      return;
-    }
-    this.#answers.set(logger, answer);
-    this.#seen = Math.max(this.#seen, answer.seen);
-    if (this.#firstAnswerMs === 0) this.#firstAnswerMs = this.#nowMs;
-    this.#consider();
+  /** Answers and refusals alike: both tell what the logger knows of the shard. */
+  sealed(logger: Uuid, zone: number, epoch: Epoch, answer: SealResult | Lost): void {
+    const { head, metadata } = this.#parts.keeper;
+    const isAsking = this.#step === 'sealing' || this.#step === 'testimony-check';
+    if (!isAsking || head?.openZone.zone !== zone || epoch !== this.#epoch || isLost(answer)) return;
+    this.#seals.add(logger, head, answer, this.#nowMs);
+    if (this.#step !== 'sealing') return;
+    if (this.#seals.regression(head, metadata) === undefined) return this.#consider();
+    // It knows more than what was read before it answered: what is read now decides.
+    this.#step = 'testimony-check';
+    this.#parts.keeper.load('claim');
   }
 
   /** Whether to wait for more answers, and if not, which length (S9). */
   #consider(): void {
-    const open = this.#parts.keeper.head?.openZone;
-    assert(open !== undefined, 'sealing follows loading');
-    if (this.#answers.size === 0) return;
-    const owing = open.replicas.filter((logger) => !this.#answers.has(logger));
-    const connected = owing.every((logger) => this.#parts.loggers.isUp(logger));
-    const waited =
-      this.#nowMs >= this.#firstAnswerMs + this.#parts.settings.sealWaitMs &&
-      (connected || this.#nowMs >= this.#parts.coldUntilMs);
-    if (owing.length > 0 && !waited) return;
-    const { position } = this.#parts.state;
-    const watermark = position.zone === open.zone ? position.offset : 0;
-    const decision = sealLength(
-      this.#asRead(),
-      this.#gone,
-      Math.max(watermark, this.#seen),
-      owing.length === 0 && this.#gone.size === 0,
-    );
+    this.#step = 'sealing';
+    const head = this.#head;
+    if (!this.#seals.isComplete(head, this.#nowMs)) return;
+    if (head.openZone.epoch === this.#epoch) return this.#done();
+    const decision = this.#seals.decide(head, this.#watermark, this.#fillEnd, this.#nowMs);
     switch (decision.kind) {
       case 'length':
         this.#decision = decision;
-        this.#readTail(watermark, decision);
-        return;
+        return this.#read(head, decision);
       case 'wait':
-        this.#sayWaiting(`zone ${open.zone}: ${decision.reason}`);
-        return;
+        return this.#sayWaiting(`zone ${head.openZone.zone}: ${decision.reason}`);
       default:
-        unreachable(decision);
+        return unreachable(decision);
     }
   }
 
-  /** The answers, with what reading the tail has shown since: what gave bad bytes is doubtful and ends there (S9). */
-  #asRead(): Map<Uuid, SealAnswer> {
-    const answers = new Map(this.#answers);
-    for (const [logger, answer] of answers) {
-      const intact = this.#damaged.get(logger);
-      if (intact !== undefined && intact < answer.length)
-        answers.set(logger, { ...answer, length: intact, doubtful: true, tail: 'damaged' });
-    }
-    return answers;
+  /** How far the zone that is being closed was applied. */
+  get #watermark(): number {
+    const { position } = this.#parts.state;
+    return position.zone === this.#head.openZone.zone ? position.offset : 0;
   }
+
+  // --- the tail ------------------------------------------------------------------------------------------------------
 
   /** Step 3: everything between the watermark and the length must be readable before the length is recorded. */
-  #readTail(watermark: number, decision: Extract<SealDecision, { kind: 'length' }>): void {
-    const open = this.#parts.keeper.head?.openZone;
-    assert(open !== undefined, 'reading follows sealing');
+  #read({ openZone }: Head, decision: DecidedLength): void {
     this.#step = 'reading';
-    this.#kept = { zone: open.zone, from: watermark, to: decision.length, batches: [] };
-    this.#tail.stop();
-    this.#tail.start([
-      { zone: open.zone, epoch: open.epoch, from: watermark, to: decision.length, holders: decision.holders },
-    ]);
+    this.#tail.begin(openZone, this.#watermark, decision, this.#seals.answers);
     this.#tailRead();
-  }
-
-  #keep(batch: ReadBatch): void {
-    const kept = this.#kept;
-    if (kept === undefined) return;
-    if (batch.header.offset + batch.header.totalLength - kept.from > limits.tailKeptBytesMax) this.#kept = undefined;
-    else kept.batches.push(batch);
   }
 
   logRead(request: LogRead, bytes: Uint8Array | undefined): void {
     if (this.#step !== 'reading') return;
     this.#tail.answer(request, bytes);
-    // S9: an answerer that turns out damaged there is a doubtful one; one that is gone is none.
-    if (this.#tail.failed.has(request.logger)) {
-      if (bytes === undefined) this.#gone.add(request.logger);
-      else this.#damaged.set(request.logger, this.#tail.position);
-    }
     this.#tailRead();
   }
 
   #tailRead(): void {
-    if (this.#tail.failed.size > 0) {
-      this.#step = 'sealing';
-      this.#tail.stop();
-      this.#consider();
-    } else if (this.#tail.state === 'done') {
-      this.#close();
-    } else if (this.#tail.state === 'stuck') {
-      this.#tail.stop();
-      this.#again();
+    switch (this.#tail.state) {
+      case 'reading':
+        return;
+      case 'shaken': // S9: an answerer that turns out damaged there is a doubtful one; one that is gone is none.
+        return this.#consider();
+      case 'stuck':
+        return this.#again();
+      case 'read':
+        return this.#fill();
+      default:
+        return unreachable(this.#tail.state);
     }
   }
+
+  /** S19: the shorter copies are completed, in one round; who is not in time is left out. */
+  #fill(): void {
+    const { effects, settings } = this.#parts;
+    const { openZone, epoch, owner } = this.#head;
+    const pieces = this.#tail.pieces();
+    for (const { logger, offset, bytes } of pieces) {
+      effects.push({ effect: 'fill', zone: openZone.zone, epoch, instance: owner.instance, offset, bytes, logger });
+      this.#fillEnd = Math.max(this.#fillEnd, offset + bytes.length);
+    }
+    if (pieces.length === 0) return this.#close();
+    this.#step = 'filling';
+    this.#fillUntilMs = this.#nowMs + settings.fillWaitMs;
+  }
+
+  filled(logger: Uuid, zone: number, epoch: Epoch, answer: Filled | Lost | Refused): void {
+    if (this.#step !== 'filling' || this.#head.openZone.zone !== zone || epoch !== this.#epoch) return;
+    this.#tail.filled(logger, answer);
+    if (this.#tail.isFilled) this.#close();
+  }
+
+  // --- closing -------------------------------------------------------------------------------------------------------
 
   /** Step 4: the second compare-and-set records length and list, and opens the own zone. */
   #close(): void {
@@ -319,11 +334,43 @@ export class Takeover {
       head !== undefined && decision !== undefined && head.epoch === this.#epoch,
       'S8 closing follows sealing under the own epoch',
     );
-    const replicas = this.#chooseReplicas(head.nextZone);
-    if (replicas.length === 0) return this.#wait('no logger is connected for a new zone');
-    this.#closedZone = { zone: head.openZone.zone, loggers: head.openZone.replicas };
-    this.#propose('closing', closed(head, decision.length, decision.holders, replicas));
+    if (this.#watermark > decision.length) return this.#step === 'close-check' ? this.#claim(head) : this.#consider();
+    const opened = this.#chooseReplicas(head.nextZone);
+    if (opened.replicas.length === 0) return this.#wait('no logger is connected for a new zone');
+    assert(decision.length >= this.#fillEnd, 'S9 no length lies below a Fill that was sent');
+    const { zone, replicas } = head.openZone;
+    const holders = [...decision.holders, ...this.#tail.filledCopies];
+    this.#closedZone = { zone, loggers: replicas };
+    this.#sayDoubt(zone, decision, holders, replicas);
+    this.#propose(
+      'closing',
+      closed(head, { length: decision.length, holders, doubt: doubtOf(decision.proof) }, opened),
+    );
   }
+
+  /**
+   * The watermark moved, by a late word of the owner before. Its length must not be recorded any more if it lies below:
+   * a claim against the same head makes that impossible, or finds it recorded.
+   */
+  caughtUp(): void {
+    const isClosing = this.#step === 'closing' || this.#step === 'close-check';
+    if (!isClosing || this.#watermark <= (this.#decision?.length ?? 0)) return;
+    if (this.#step === 'close-check') return; // What is read now decides; `#close` looks at the watermark again.
+    const { keeper, self } = this.#parts;
+    keeper.supersede();
+    this.#closedZone = undefined;
+    this.#propose('claiming', claimed(this.#head, self));
+  }
+
+  /** Lasting lines: what a zone's length rests on when it is not proven. */
+  #sayDoubt(zone: ZoneId, { length, proof }: DecidedLength, holders: readonly Uuid[], replicas: readonly Uuid[]): void {
+    const missing = replicas.filter((logger) => !holders.includes(logger));
+    const fields = { zone, length, copies: holders.join(' '), missing: missing.join(' ') };
+    if (proof === 'restarted') this.#note('error', 'zone ended by copies of restarted loggers alone', fields);
+    if (proof === 'cut') this.#note('error', 'zone cut: every copy is damaged behind its length', fields);
+  }
+
+  // --- ends ----------------------------------------------------------------------------------------------------------
 
   #wait(reason: string): void {
     this.#sayWaiting(reason);
@@ -337,36 +384,48 @@ export class Takeover {
   }
 
   #loseTo({ epoch, owner }: Head): void {
-    this.#lose(`epoch ${epoch} belongs to gateway ${owner.gateway}`);
-  }
-
-  #lose(reason: string): void {
     this.#step = 'lost';
     this.#parts.keeper.settle();
-    this.#note('warn', 'take-over lost', { reason });
+    this.#note('warn', 'take-over lost', { reason: `epoch ${epoch} belongs to gateway ${owner.gateway}` });
   }
 
-  #note(level: 'info' | 'warn', text: string, fields: Readonly<Record<string, string | number>>): void {
+  /** S20: nothing is claimed, finished or reset any more. */
+  #stop(fact: string): void {
+    this.#step = 'stopped';
+    const { metadataSource } = this.#parts.settings;
+    const wayOut = `put back the newest copy of ${metadataSource}, and start the nodes again`;
+    this.#note('error', 'metadata went back', { code: 'metadata-regressed', metadata: metadataSource, fact, wayOut });
+  }
+
+  #note(level: 'info' | 'warn' | 'error', text: string, fields: Readonly<Record<string, string | number>>): void {
     this.#parts.effects.push({ effect: 'note', level, text, fields: { shard: this.#parts.state.shard, ...fields } });
   }
+
+  // --- time ----------------------------------------------------------------------------------------------------------
 
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
     if (this.#step === 'waiting' && nowMs >= this.#retryAtMs) {
       this.#load();
     } else if (this.#step === 'sealing') {
-      const head = this.#parts.keeper.head;
-      if (head !== undefined && this.#gone.size + this.#damaged.size > 0 && nowMs >= this.#sealAgainMs)
-        this.#seal(head); // They may be sound again.
-      else if (head !== undefined && nowMs >= this.#sealAgainMs) this.#sendSeals(head);
+      this.#seals.tick(this.#head, nowMs);
       this.#consider();
+    } else if (this.#step === 'filling' && nowMs >= this.#fillUntilMs) {
+      this.#close();
     }
   }
 
   loggerUp(): void {
-    const head = this.#parts.keeper.head;
-    if (this.#step === 'sealing' && head !== undefined) this.#sendSeals(head);
+    if (this.#step === 'sealing') this.#seals.ask(this.#head, this.#nowMs);
     // Most waits are for a logger.
     else if (this.#step === 'waiting') this.#load();
   }
+}
+
+function isLost(answer: SealResult | Lost): answer is Lost {
+  return 'kind' in answer && answer.kind === 'lost';
+}
+
+function doubtOf(proof: SealProof): ZoneDoubt | undefined {
+  return proof === 'sound' ? undefined : proof;
 }

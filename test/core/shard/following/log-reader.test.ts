@@ -8,7 +8,7 @@ import type { LogRead, ShardEffect } from '../../../../src/core/shard/events.ts'
 import type { Segment } from '../../../../src/core/shard/following/log-reader.ts';
 import { LogReader } from '../../../../src/core/shard/following/log-reader.ts';
 import { Loggers } from '../../../../src/core/shard/loggers.ts';
-import { ZoneWriter } from '../../../logger/zone-writer.ts';
+import { testInstance, ZoneWriter } from '../../../logger/zone-writer.ts';
 import { loggerName } from '../harness.ts';
 
 /** A zone with batches of these sizes, as its holders have it. */
@@ -29,8 +29,8 @@ class Zone {
   }
 
   segment(holders: readonly Uuid[], from = 0, to = this.bytes.length): Segment {
-    const { zone, epoch } = this.writer;
-    return { zone, epoch, from, to, holders };
+    const { zone, epoch, instance } = this.writer.place;
+    return { zone, epoch, instance, from, to, holders };
   }
 }
 
@@ -87,7 +87,7 @@ class Reading {
 
 function upLoggers(count: number): Loggers {
   const loggers = new Loggers();
-  for (let number = 0; number < count; number++) loggers.up(loggerName(number), 1, millis(0));
+  for (let number = 0; number < count; number++) loggers.up(loggerName(number), testInstance, 1, millis(0));
   return loggers;
 }
 

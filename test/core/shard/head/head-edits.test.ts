@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AssertionFailure } from '../../../../src/base/assert.ts';
+import type { InstanceId, Uuid } from '../../../../src/base/ids.ts';
 import { epoch, instanceId, uuid, zoneId } from '../../../../src/base/ids.ts';
-import type { HeadEdit } from '../../../../src/core/shard/head/head-edits.ts';
+import type { HeadEdit, ZoneEnd } from '../../../../src/core/shard/head/head-edits.ts';
 import { begun, checkEdit, claimed, closed, zoneChanged } from '../../../../src/core/shard/head/head-edits.ts';
-import type { Head, Owner } from '../../../../src/core/shard/head/metadata.ts';
+import type { Head, OpenZone, Owner, ReplicaSet, SealedZone } from '../../../../src/core/shard/head/metadata.ts';
 
 const loggers = ['1', '2', '3', '4'].map((digit) => uuid(digit.repeat(32)));
 const [a, b, c, d] = loggers as [(typeof loggers)[0], (typeof loggers)[0], (typeof loggers)[0], (typeof loggers)[0]];
@@ -13,16 +14,20 @@ const owner = (digit: string): Owner => ({
   node: uuid('a'.repeat(32)),
   instance: instanceId(digit.repeat(16)),
 });
+/** Process of a logger: named by its digit. */
+const processOf = (logger: Uuid): InstanceId => instanceId(logger.slice(0, 16));
+const set = (...replicas: readonly Uuid[]): ReplicaSet => ({ replicas, processes: replicas.map(processOf) });
+const end = (length: number, ...holders: readonly Uuid[]): ZoneEnd => ({ length, holders, doubt: undefined });
 const noneSealed = (): boolean => false;
 const check = (before: Head | undefined, edit: HeadEdit): Head => {
   checkEdit(before, edit, noneSealed);
   return edit.head;
 };
 
-const first = check(undefined, begun(owner('1'), [a, b, c]));
+const first = check(undefined, begun(owner('1'), set(a, b, c)));
 
 test('a shard begins with epoch 1 and zone 1', () => {
-  assert.deepEqual(first.openZone, { zone: 1, epoch: 1, replicas: [a, b, c] });
+  assert.deepEqual(first.openZone, { zone: 1, epoch: 1, instance: '1'.repeat(16), ...set(a, b, c) });
   assert.deepEqual([first.epoch, first.nextZone, first.change], [1, 2, 1]);
 });
 
@@ -35,23 +40,24 @@ test('S8 a claim raises the epoch and leaves the open zone to the epoch that wri
 });
 
 test('S6 a zone change lists all replicas of the zone that ends; one that ends empty leaves no entry', () => {
-  const edit = zoneChanged(first, 4_096, [a, d]);
+  const edit = zoneChanged(first, 4_096, set(a, d));
   assert.deepEqual(
     edit.zones.map(({ zone, length, replicas, former }) => ({ zone, length, replicas, former })),
     [{ zone: 1, length: 4_096, replicas: [a, b, c], former: [] }],
   );
-  assert.deepEqual(check(first, edit).openZone, { zone: 2, epoch: 1, replicas: [a, d] });
-  assert.deepEqual(zoneChanged(first, 0, [a]).zones, []);
+  assert.deepEqual(check(first, edit).openZone, { zone: 2, epoch: 1, instance: '1'.repeat(16), ...set(a, d) });
+  assert.deepEqual(zoneChanged(first, 0, set(a)).zones, []);
 });
 
 test('S9 who did not answer a seal, or holds less, is a former holder', () => {
   const head = check(first, claimed(first, owner('2')));
-  const edit = closed(head, 4_096, [b], [b, c]);
+  const edit = closed(head, end(4_096, b), set(b, c));
   check(head, edit);
   assert.deepEqual(edit.zones[0]?.replicas, [b]);
   assert.deepEqual(edit.zones[0]?.former, [a, c]);
   assert.equal(edit.zones[0]?.epoch, 1, 'the zone keeps the epoch that wrote it');
-  assert.equal(edit.head.openZone.epoch, 2);
+  assert.equal(edit.zones[0]?.instance, '1'.repeat(16), 'and the process');
+  assert.deepEqual([edit.head.openZone.epoch, edit.head.openZone.instance], [2, '2'.repeat(16)]);
 });
 
 test('unknown fields of a head and of its open zone are kept by a claim', () => {
@@ -59,7 +65,7 @@ test('unknown fields of a head and of its open zone are kept by a claim', () => 
   const head = check(newer, claimed(newer, owner('2')));
   assert.deepEqual(head.rest, { layout: 7 });
   assert.deepEqual(head.openZone.rest, { tier: 'fast' });
-  assert.deepEqual(closed(head, 0, [], [a]).head.rest, { layout: 7 });
+  assert.deepEqual(closed(head, end(0), set(a)).head.rest, { layout: 7 });
 });
 
 const refused: readonly (readonly [name: string, before: Head | undefined, edit: HeadEdit])[] = [
@@ -81,14 +87,28 @@ const refused: readonly (readonly [name: string, before: Head | undefined, edit:
       zones: [],
     },
   ],
-  ['S10 an open zone is held', first, zoneChanged(first, 64, [])],
-  ['S10 a sealed zone is held', first, { ...closed(first, 64, [a], [a]), zones: [sealedBy([], [a])] }],
-  ['S10 nobody is listed twice', first, { ...closed(first, 64, [a], [a]), zones: [sealedBy([a], [a])] }],
+  ['S10 an open zone is held', first, zoneChanged(first, 64, set())],
+  ['S10 a sealed zone is held', first, { ...closed(first, end(64, a), set(a)), zones: [sealedBy([], [a])] }],
+  ['S10 nobody is listed twice', first, { ...closed(first, end(64, a), set(a)), zones: [sealedBy([a], [a])] }],
   ['S2 the open zone is not sealed', first, { ...claimed(first, owner('2')), zones: [sealedBy([a], [])] }],
+  [
+    'S4 a zone belongs to the process that opened it',
+    first,
+    withOpenZone(zoneChanged(first, 64, set(a)), { instance: instanceId('9'.repeat(16)) }),
+  ],
+  [
+    'S9 an open zone names a process of each replica',
+    first,
+    withOpenZone(zoneChanged(first, 64, set(a, b)), { processes: [processOf(a)] }),
+  ],
 ];
 
-function sealedBy(replicas: readonly (typeof a)[], former: readonly (typeof a)[]) {
-  return { zone: zoneId(1), epoch: epoch(1), length: 64, replicas, former };
+function withOpenZone(edit: HeadEdit, changed: Partial<OpenZone>): HeadEdit {
+  return { ...edit, head: { ...edit.head, openZone: { ...edit.head.openZone, ...changed } } };
+}
+
+function sealedBy(replicas: readonly (typeof a)[], former: readonly (typeof a)[]): SealedZone {
+  return { zone: zoneId(1), epoch: epoch(1), instance: owner('1').instance, length: 64, replicas, former };
 }
 
 for (const [name, before, edit] of refused)
@@ -97,5 +117,5 @@ for (const [name, before, edit] of refused)
   });
 
 test('refused: S2 a sealed zone is sealed again', () => {
-  assert.throws(() => checkEdit(first, zoneChanged(first, 64, [a]), () => true), AssertionFailure);
+  assert.throws(() => checkEdit(first, zoneChanged(first, 64, set(a)), () => true), AssertionFailure);
 });

@@ -5,7 +5,7 @@ import { instanceId, shardId, uuid } from '../../../../src/base/ids.ts';
 import type { ShardEffect } from '../../../../src/core/shard/events.ts';
 import { begun, claimed, zoneChanged } from '../../../../src/core/shard/head/head-edits.ts';
 import { HeadKeeper } from '../../../../src/core/shard/head/head-keeper.ts';
-import type { Head, Owner } from '../../../../src/core/shard/head/metadata.ts';
+import type { Head, Owner, ReplicaSet } from '../../../../src/core/shard/head/metadata.ts';
 import { decodeHead } from '../../../../src/core/shard/head/metadata.ts';
 
 const logger = uuid('1'.repeat(32));
@@ -14,7 +14,8 @@ const owner = (digit: string): Owner => ({
   node: uuid(digit.repeat(32)),
   instance: instanceId(digit.repeat(16)),
 });
-const first = begun(owner('a'), [logger]).head;
+const alone: ReplicaSet = { replicas: [logger], processes: [instanceId('1'.repeat(16))] };
+const first = begun(owner('a'), alone).head;
 
 class Kept {
   readonly effects: ShardEffect[] = [];
@@ -48,10 +49,10 @@ test('S1 whatever a transaction is answered, the head is read, and one is under 
   const kept = new Kept();
   const { keeper } = kept;
   keeper.propose('claim', claimed(first, owner('b')));
-  assert.throws(() => keeper.propose('zone-change', zoneChanged(first, 64, [logger])), AssertionFailure);
+  assert.throws(() => keeper.propose('zone-change', zoneChanged(first, 64, alone)), AssertionFailure);
   assert.ok(keeper.transacted());
   assert.deepEqual(kept.kinds, ['transact', 'load']);
-  assert.throws(() => keeper.propose('zone-change', zoneChanged(first, 64, [logger])), /one transaction at a time/);
+  assert.throws(() => keeper.propose('zone-change', zoneChanged(first, 64, alone)), /one transaction at a time/);
   assert.ok(keeper.loaded());
   keeper.propose('claim', claimed(first, owner('b')));
 });
@@ -81,12 +82,12 @@ describe('what became of a proposal', () => {
     ['the head holds it', claim, 'seen'],
     [
       'a later change of the same owner',
-      zoneChanged({ ...claim, openZone: { ...claim.openZone, epoch: claim.epoch } }, 64, [logger]).head,
+      zoneChanged({ ...claim, openZone: { ...claim.openZone, epoch: claim.epoch } }, 64, alone).head,
       'seen',
     ],
     ['another process claimed the epoch', rival, 'lost'],
     ['another process claimed a later epoch', claimed(claim, owner('c')).head, 'lost'],
-    ['the owner before changed its zone', zoneChanged(first, 64, [logger]).head, 'unknown'],
+    ['the owner before changed its zone', zoneChanged(first, 64, alone).head, 'unknown'],
   ];
   for (const [name, head, fate] of cases)
     test(`${name}: ${fate}`, () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../../../src/base/ids.ts';
-import type { Head, SealedZone } from '../../../../src/core/shard/head/metadata.ts';
+import type { Head, OpenZone, SealedZone } from '../../../../src/core/shard/head/metadata.ts';
 import {
   decodeHead,
   decodeSealedZone,
@@ -11,18 +11,29 @@ import {
 } from '../../../../src/core/shard/head/metadata.ts';
 
 const logger = uuid('1'.repeat(32));
+const writer = { epoch: epoch(3), instance: instanceId('b'.repeat(16)) };
+const open: OpenZone = {
+  zone: zoneId(9),
+  ...writer,
+  replicas: [logger],
+  processes: [instanceId('d'.repeat(16))],
+};
 const head: Head = {
   epoch: epoch(3),
-  owner: { gateway: 1, node: uuid('a'.repeat(32)), instance: instanceId('b'.repeat(16)) },
-  openZone: { zone: zoneId(9), epoch: epoch(3), replicas: [logger] },
+  owner: { gateway: 1, node: uuid('a'.repeat(32)), instance: writer.instance },
+  openZone: open,
   nextZone: zoneId(10),
   change: 17,
 };
-const sealed: SealedZone = { zone: zoneId(8), epoch: epoch(2), length: 4_096, replicas: [logger], former: [] };
+const sealed: SealedZone = { zone: zoneId(8), ...writer, length: 4_096, replicas: [logger], former: [] };
 
 test('heads and zones come back as they were written', () => {
   assert.deepEqual(decodeHead(encodeMetadata(head)), head);
   assert.deepEqual(decodeSealedZone(encodeMetadata(sealed)), sealed);
+  for (const doubt of ['restarted', 'cut'] as const) {
+    const doubtful = { ...sealed, doubt };
+    assert.deepEqual(decodeSealedZone(encodeMetadata(doubtful)), doubtful);
+  }
 });
 
 test('what is no head or zone is refused, never guessed', () => {
@@ -33,10 +44,13 @@ test('what is no head or zone is refused, never guessed', () => {
     '{"epoch": 0}',
     JSON.stringify({ ...head, epoch: 1.5 }),
     JSON.stringify({ ...head, owner: { ...head.owner, node: 'x' } }),
+    JSON.stringify({ ...head, openZone: { ...open, instance: 'x' } }),
+    JSON.stringify({ ...head, openZone: { ...open, processes: [] } }),
   ]) {
     assert.throws(() => decodeHead(Buffer.from(text)), text);
   }
   assert.throws(() => decodeSealedZone(Buffer.from(JSON.stringify({ ...sealed, replicas: 'all' }))), TypeError);
+  assert.throws(() => decodeSealedZone(Buffer.from(JSON.stringify({ ...sealed, doubt: 'some' }))), TypeError);
 });
 
 test('S1 an owner is a process: the same gateway started again is another', () => {

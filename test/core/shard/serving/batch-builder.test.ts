@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { ClientId } from '../../../../src/base/ids.ts';
-import { clientId, epoch, lbaOf, millis, requestNumber, version, zoneId } from '../../../../src/base/ids.ts';
+import {
+  clientId,
+  epoch,
+  instanceId,
+  lbaOf,
+  millis,
+  requestNumber,
+  version,
+  zoneId,
+} from '../../../../src/base/ids.ts';
 import { limits } from '../../../../src/base/limits.ts';
 import type { DecodedRecord } from '../../../../src/codec/log-format.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../../src/codec/log-batch.ts';
@@ -49,6 +58,8 @@ function write(operation: 'put' | 'delete', key: string, wanted: Wanted = {}): S
   return made;
 }
 
+const owner = { epoch: epoch(1), instance: instanceId('1'.repeat(16)) };
+
 /** An owner's open zone: decides writes, builds batches, and reads back what it has built. */
 class Zone {
   readonly state: ShardState = new Cluster(1, 1).emptyState();
@@ -58,7 +69,8 @@ class Zone {
   wallMs = 1_000;
 
   constructor(alignment = 1) {
-    this.writer = new ZoneWriter(this.state, zoneId(1), epoch(1), [loggerName(0)], alignment);
+    const replicas = { replicas: [loggerName(0)], processes: [instanceId('2'.repeat(16))] };
+    this.writer = new ZoneWriter(this.state, { zone: zoneId(1), ...owner, ...replicas }, alignment);
   }
 
   decide(...writes: readonly ShardWrite[]): ShardWrite[] {
@@ -74,7 +86,7 @@ class Zone {
 
   /** Its records, after its checksums and place were found good. */
   read(batch: Batch): { readonly record: DecodedRecord; readonly offset: number }[] {
-    const place = { cluster: this.state.cluster, shard: this.state.shard, zone: zoneId(1), epoch: epoch(1) };
+    const place = { cluster: this.state.cluster, shard: this.state.shard, zone: zoneId(1), ...owner };
     const start = batch.offset - batch.appendOffset;
     const { seed } = this.writer;
     const decoded = decodeBatchHeader(batch.bytes, start, batch.offset, place, seed);
@@ -132,6 +144,7 @@ describe('a batch', () => {
     const header = decodeZoneHeader(first.bytes);
     assert.ok(header.kind === 'zone');
     assert.deepEqual([header.header.zone, header.header.epoch, header.header.zoneSize], [1, 1, zoneSize]);
+    assert.equal(header.header.instance, owner.instance);
     assert.deepEqual([first.appendOffset, first.offset], [0, header.length]);
     const second = zone.send(zone.decide(write('put', 'b')));
     assert.equal(second.offset, second.appendOffset);
@@ -152,7 +165,7 @@ describe('a batch', () => {
     zone.writer.acknowledged(loggerName(0), batch.end);
     zone.writer.takeCommitted();
     const next = zone.send(zone.decide(write('put', 'b')));
-    const place = { ...zone.state, zone: zoneId(1), epoch: epoch(1) };
+    const place = { ...zone.state, zone: zoneId(1), ...owner };
     const decoded = decodeBatchHeader(next.bytes, 0, next.offset, place, zone.writer.seed);
     assert.equal(decoded.kind === 'batch' ? decoded.header.committedLength : -1, batch.end);
   });

@@ -64,7 +64,7 @@ test('a take-over that waits for a logger goes on as soon as one is there', () =
   cluster.event(0, { event: 'logger-down', logger: loggerName(0) });
   cluster.claim(0);
   assert.equal(cluster.gateway(0).status.step, 'waiting');
-  cluster.event(0, { event: 'logger-up', logger: loggerName(0), alignment: 512 });
+  cluster.event(0, cluster.loggerIsUp(cluster.logger(0), 512));
   cluster.run();
   assert.equal(cluster.gateway(0).role, 'owner');
 });
@@ -116,9 +116,9 @@ test('S8 seals are sent only after the claim is seen in the coordinator', () => 
   cluster.put(0, 'a', '1');
   cluster.hold = ({ effect }) => effect.effect === 'transact';
   cluster.claim(1);
-  assert.ok(cluster.loggers.every((logger) => logger.fence === 0));
+  assert.ok(cluster.loggers.every((logger) => logger.fencedBy === 1));
   cluster.release();
-  assert.ok(cluster.loggers.every((logger) => logger.fence === 2));
+  assert.ok(cluster.loggers.every((logger) => logger.fencedBy === 2));
 });
 
 test('S8 a close whose answer was lost is settled by reading, not repeated', () => {
@@ -167,7 +167,7 @@ test('a take-over with one of three loggers there: the list names only who answe
   assert.equal(keys(cluster, 0).length, 10);
 });
 
-test('S9 a batch that only some replicas have is committed by no one, unless the smallest sound length covers it', () => {
+test('S9 S19 a batch that only some replicas have is completed on the others, and committed by the close', () => {
   const cluster = new Cluster(1, 3);
   cluster.claim(0);
   cluster.put(0, 'a', '1');
@@ -180,8 +180,15 @@ test('S9 a batch that only some replicas have is committed by no one, unless the
   cluster.hold = () => false;
   cluster.startGateway(0);
   cluster.claim(0);
-  assert.deepEqual(keys(cluster, 0), ['a']);
-  assert.equal(cluster.zones.at(-1)?.length, append.offset);
+  assert.deepEqual(keys(cluster, 0), ['a', 'b']);
+  const sealed = cluster.zones.at(-1);
+  assert.equal(sealed?.length, append.offset + append.bytes.length);
+  assert.deepEqual(
+    [...sealed.replicas].sort(),
+    cluster.loggers.map(({ name }) => name),
+  );
+  const copies = cluster.loggers.map(({ zones }) => zones.get(append.zone)?.bytes);
+  for (const copy of copies) assert.deepEqual(copy, copies[0], 'S11 the same bytes everywhere');
 });
 
 test('a standby follows by catch-up, and reads from the log what it missed (S14)', () => {

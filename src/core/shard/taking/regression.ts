@@ -1,0 +1,34 @@
+/**
+ * S20: whether a logger knows more of a shard than its metadata does. Every fence was claimed, and every zone opened,
+ * in the coordinator first, so that what contradicts a head read *after* the logger has answered proves that the
+ * metadata went back: a file put back, or one that lost what it had acknowledged. Pure.
+ */
+import type { ShardKnowledge } from '../../../codec/logger-protocol.ts';
+import { sameWriter } from '../../../codec/log-format.ts';
+import type { Head, ShardMetadata } from '../head/metadata.ts';
+
+/** What a logger said of a shard when it was to seal a zone of it. */
+export interface Testimony {
+  readonly known: ShardKnowledge;
+  /** Zone that it refused to seal since its id was used there before; undefined: it did not. */
+  readonly retired: number | undefined;
+}
+
+/** What proves that the metadata went back; undefined: nothing does. REQUIRES: `head` is that of `metadata`. */
+export function regression({ known, retired }: Testimony, head: Head, metadata: ShardMetadata): string | undefined {
+  const { fence, zones } = known;
+  const { epoch, openZone, nextZone } = head;
+  if (fence !== undefined && fence.epoch > epoch)
+    return `it was sealed for epoch ${fence.epoch}, and the metadata knows epochs up to ${epoch}`;
+  if (fence !== undefined && fence.epoch === epoch && fence.instance !== head.owner.instance)
+    return `it was sealed for another owner of epoch ${epoch}`;
+  if (retired === openZone.zone) return `zone ${retired} ended there, and is open in the metadata`;
+  const listed = new Map([openZone, ...metadata.zones].map((zone) => [zone.zone, zone]));
+  for (const held of zones) {
+    if (held.zone >= nextZone) return `it holds zone ${held.zone}, and the metadata knows zones below ${nextZone}`;
+    const entry = listed.get(held.zone);
+    if (entry !== undefined && !sameWriter(entry, held))
+      return `it holds zone ${held.zone} of epoch ${held.epoch}, which the metadata gave to epoch ${entry.epoch}`;
+  }
+  return undefined;
+}

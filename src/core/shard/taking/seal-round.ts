@@ -1,0 +1,106 @@
+/**
+ * The seals of a take-over: whom to ask, how long to wait for whom, and what the answers allow (S9, S20). Seals go to
+ * every logger in reach: those that hold no copy of the zone may know that the metadata went back.
+ *
+ * It owns the answers and the waits. It does not own the steps of the take-over, nor the rule of the length
+ * (seal-length.ts).
+ */
+import type { Millis, Uuid } from '../../../base/ids.ts';
+import { times } from '../../../base/times.ts';
+import type { SealResult } from '../../../codec/logger-seals.ts';
+import type { ShardEffect, ShardSettings } from '../events.ts';
+import type { Head, ShardMetadata } from '../head/metadata.ts';
+import type { Loggers } from '../loggers.ts';
+import { regression } from './regression.ts';
+import { SealAnswers } from './seal-answers.ts';
+import type { SealDecision } from './seal-length.ts';
+import { sealLength } from './seal-length.ts';
+
+export class SealRound {
+  readonly answers = new SealAnswers();
+  readonly #settings: ShardSettings;
+  readonly #loggers: Loggers;
+  readonly #effects: ShardEffect[];
+  /** When the take-over began: long waits count from there, however often it seals. */
+  readonly #startedMs: number;
+  /** First answer of a replica; 0: none yet. */
+  #firstAnswerMs = 0;
+  #sealAgainMs = 0;
+
+  constructor(settings: ShardSettings, loggers: Loggers, effects: ShardEffect[], startedMs: number) {
+    this.#settings = settings;
+    this.#loggers = loggers;
+    this.#effects = effects;
+    this.#startedMs = startedMs;
+  }
+
+  /** Asks everybody, anew. */
+  begin(head: Head, nowMs: Millis): void {
+    this.answers.clear();
+    this.#firstAnswerMs = 0;
+    this.ask(head, nowMs);
+  }
+
+  /** Asks who is in reach and has not answered; a refusal may have had a reason that passes. */
+  ask(head: Head, nowMs: Millis): void {
+    this.#sealAgainMs = nowMs + times.sealRetryMs;
+    const { epoch, openZone, owner } = head;
+    const loggers = this.#loggers.all.filter((logger) => !this.answers.has(logger));
+    if (loggers.length === 0) return;
+    this.#effects.push({ effect: 'seal', zone: openZone.zone, epoch, instance: owner.instance, loggers });
+  }
+
+  /** Asks again, now and then: all of them when reading the tail has taken an answer back, which may be sound again. */
+  tick(head: Head, nowMs: Millis): void {
+    if (nowMs < this.#sealAgainMs) return;
+    if (this.answers.isShaken) this.begin(head, nowMs);
+    else this.ask(head, nowMs);
+  }
+
+  add(logger: Uuid, head: Head, result: SealResult, nowMs: Millis): void {
+    this.answers.add(logger, head.openZone.zone, result);
+    const isFirst = this.#firstAnswerMs === 0 && this.answers.has(logger) && head.openZone.replicas.includes(logger);
+    if (isFirst) this.#firstAnswerMs = nowMs;
+  }
+
+  /** S20: what proves that `metadata`, read after the answers, went back. */
+  regression(head: Head, metadata: ShardMetadata): { readonly logger: Uuid; readonly fact: string } | undefined {
+    for (const [logger, testimony] of this.answers.testimonies) {
+      const fact = regression(testimony, head, metadata);
+      if (fact !== undefined) return { logger, fact };
+    }
+    return undefined;
+  }
+
+  /** Whether all have been heard for whom it is worth to wait. */
+  isComplete({ openZone }: Head, nowMs: Millis): boolean {
+    if (this.#firstAnswerMs === 0) return false;
+    const isSlow = this.#loggers.all.some((logger) => !this.answers.hasHeard(logger));
+    if (isSlow && nowMs < this.#firstAnswerMs + this.#settings.sealWaitMs) return false;
+    return !openZone.replicas.some((logger) => this.#mayStillCome(logger, nowMs));
+  }
+
+  /** Not met yet, by a process that has hardly met any logger: it is likely to be starting, too. */
+  #mayStillCome(logger: Uuid, nowMs: Millis): boolean {
+    if (this.#loggers.hasMet(logger)) return false;
+    const { coldSealWaitMs } = this.#settings;
+    const { firstUpMs } = this.#loggers;
+    const isCold = firstUpMs === undefined || this.#startedMs < firstUpMs + coldTimes * coldSealWaitMs;
+    return isCold && nowMs < this.#startedMs + coldSealWaitMs;
+  }
+
+  /** S9. REQUIRES: complete. `watermark`: what the taker has applied of the zone. */
+  decide({ openZone }: Head, watermark: number, fillEnd: number, nowMs: Millis): SealDecision {
+    const { firstHandWaitMs } = this.#settings;
+    return sealLength({
+      answers: this.answers.of(openZone.replicas),
+      opened: openZone,
+      committed: Math.max(watermark, this.answers.seen),
+      fillEnd,
+      waitsForFirstHand: firstHandWaitMs === 0 || nowMs < this.#startedMs + firstHandWaitMs,
+    });
+  }
+}
+
+/** A process that has been connected for so many cold waits is not starting any more. */
+const coldTimes = 10;

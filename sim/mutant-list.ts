@@ -168,9 +168,9 @@ export const mutants: readonly Mutant[] = [
     name: 'commits go on while a zone is changed',
     rule: 'S6',
     file: owner,
-    find: '        if (zone !== this.#zone.zone || this.#isFrozen)\n            return; // S6\n        this.#zone.acknowledged',
+    find: '        if (zone !== this.#zone.zone || this.#isFrozen)\n            return; // S6\n        const tookMs = this.#zone.acknowledged',
     replace:
-      '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        this.#zone.acknowledged',
+      '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        const tookMs = this.#zone.acknowledged',
   },
   // Reads that were confirmed before the freeze may be released when the change is seen: it was applied after they were
   // called, so this was their owner then. Those that arrived during the freeze may not: the change may be seen long

@@ -5,6 +5,10 @@
  * request may succeed later, unchanged.
  */
 
+/**
+ * What became of a write that failed. `not-applied`: nothing was changed, and nothing will be. `unknown`: it may have
+ * been applied, or may still be; reading the key tells.
+ */
 export type Outcome = 'not-applied' | 'unknown';
 
 interface Row {
@@ -49,6 +53,7 @@ export const errorTable = {
   'unknown-id': { meaning: 'the configuration has no gateway or logger with this id', retryable: false },
   'port-in-use': { meaning: 'another process listens at the address', retryable: true },
   'address-invalid': { meaning: 'not a usable host:port', retryable: false },
+  'wrong-port': { meaning: 'what listens at the address is not the client port of a gateway', retryable: false },
   'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
   'logger-twice': {
     meaning: 'another process runs with the identity of this logger: its folder is a copy, or the other one is',
@@ -56,6 +61,10 @@ export const errorTable = {
   },
   'permission-denied': {
     meaning: 'this process may not read or write a file, make a folder, or listen at a port',
+    retryable: false,
+  },
+  'library-missing': {
+    meaning: 'the database library, or its part for this system, cannot be loaded',
     retryable: false,
   },
   'newer-format': { meaning: 'the data was written by a newer version of kv-filelog', retryable: false },
@@ -79,22 +88,39 @@ export const errorTable = {
   'verify-failed': { meaning: 'what was read is not what was written', retryable: false },
 } as const satisfies Readonly<Record<string, Row>>;
 
+/** Names of the reasons, for programs; docs/operating.md says of each what to do. */
 export type ErrorCode = keyof typeof errorTable;
 
+/** What a `KvError` has beside its code and its message. */
 export interface KvErrorOptions {
+  /** Default `not-applied`. */
   readonly outcome?: Outcome;
+  /** Error, or reason of an abort, that this one comes from. */
   readonly cause?: unknown;
   /** Version that the key has, 0 when it has none; with `condition-failed`. */
   readonly currentVersion?: number;
 }
 
+/**
+ * Every error that kv-filelog rejects or throws for a reason outside the program. `message` is for people and may
+ * change; programs look at `code`.
+ */
 export class KvError extends Error {
+  /** For those who can't use `instanceof`: of two copies of the package, say. */
   override readonly name = 'KvError';
+  /** Reason, for programs. */
   readonly code: ErrorCode;
+  /** What became of the write; `not-applied` for everything that changes nothing, like reads. */
   readonly outcome: Outcome;
+  /**
+   * The same call may succeed later, unchanged. The client has tried again until the request's time was over: who tries
+   * once more should wait. A write whose outcome is `unknown` may then be applied twice.
+   */
   readonly retryable: boolean;
+  /** With `condition-failed`: the version that the key has, 0 when it has none. Else undefined. */
   readonly currentVersion: number | undefined;
 
+  /** `message`: what, where, and what is allowed or to be done. */
   constructor(code: ErrorCode, message: string, options: KvErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;

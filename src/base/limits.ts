@@ -36,6 +36,16 @@ export const limits = {
   outputBytesPause: 32 * MIB,
   /** ... and before the connection is closed: a peer that reads nothing costs this much and no more. */
   outputBytesMax: 128 * MIB,
+  /** Values up to this size are small: they don't wait behind large ones. */
+  smallValueBytes: 64 * KIB,
+  /** Large values on their way to one connection, what it has not taken included, at which no other one begins. */
+  readLargeBytesPerConnection: 12 * MIB,
+  /** Values on their way to readers, of all connections. */
+  readBytesUnderWayMax: 128 * MIB,
+  /** What the first read that is forwarded for a connection is taken to fetch. */
+  forwardedReadBytes: 256 * KIB,
+  /** Writes of one connection that were forwarded and are not answered; one is always allowed. */
+  forwardedBytesPerConnection: 32 * MIB,
   /** Requests a shard holds that are not yet committed: beyond it the answer is `overloaded`. */
   shardQueueRecordsMax: 100_000,
   shardQueueBytesMax: 256 * MIB,
@@ -65,8 +75,11 @@ export const limits = {
 
   /** Items of one request to a logger. */
   appendItemsMax: 1_024,
+  confirmItemsMax: 1_024,
   readItemsMax: 4_096,
   readBytesMax: 18 * MIB,
+  /** Free space that a logger that failed must have to be given a zone again; less where zones are smaller. */
+  probeBytes: 32 * MIB,
   /** Log behind a taker's watermark that is kept between reading and applying it; a longer tail is read twice. */
   tailKeptBytesMax: 32 * MIB,
   /** What a shorter copy may lack to be completed before a zone's length is recorded (S19), and the pieces of it. */
@@ -88,5 +101,10 @@ assert(limits.readBytesMax + 64 * KIB < limits.frameBytesMax, 'the answer of a r
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.readBytesMax, 'a record fits a read');
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.fillBytesMax, 'a record fits what is filled');
 assert(limits.fillPieceBytes < limits.frameBytesMax, 'a piece of a Fill fits a frame');
+assert(limits.smallValueBytes < limits.readLargeBytesPerConnection, 'several small values are under way at once');
+assert(
+  limits.readLargeBytesPerConnection + limits.valueBytesMax < limits.outputBytesPause,
+  'large values leave room for small ones',
+);
 assert(limits.outputBytesPause < limits.outputBytesMax, 'pausing comes before closing');
 assert(limits.frameBytesMax < limits.outputBytesPause, 'one frame never closes a connection');

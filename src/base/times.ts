@@ -18,12 +18,36 @@ export const times = {
   zoneChangeRetryMs: 50,
   /** Pause of a follower before it reads again what it missed. */
   healRetryMs: 200,
-  /** Time for which a logger that refused or was slow gets no new zone; twice as long when it was full. */
+  /** Time for which a logger that refused or was slow gets no new zone; twice as long when it was full, ... */
   loggerAvoidedMs: 5_000,
+  /** ... less when it was merely away, ... */
+  lostLoggerAvoidedMs: 500,
+  /** ... and four times as long each time that it fails again, up to this, ... */
+  loggerAvoidedMsMax: 600_000,
+  /** ... unless it did well for so long, or for as long as it was avoided. */
+  loggerForgivenMs: 60_000,
+  /** Time for which the coordinator is taken to answer after it did, and the pause before it is asked again. */
+  coordinatorTrustedMs: 250,
+  coordinatorAskAgainMs: 1_000,
+  /** Time for which writers wait for it when their zone must be changed. */
+  coordinatorPatienceMs: 2_000,
   /** Time for which an owner refuses puts when no logger has space. */
   diskFullRetryMs: 1_000,
 
+  /** Replicas that usually need long may owe an answer for so many times `loggerTimeoutMs`. */
+  replicaPatienceFactor: 5,
+
   // ---- A gateway.
+  /** Time for which a connection's reads wait for room without progress, and the pause between two looks for it. */
+  readWaitMs: 10_000,
+  readBudgetTickMs: 5,
+  /** Bounds of the time after which another replica is asked for a record, too ... */
+  hedgeMinMs: 20,
+  hedgeMaxMs: 1_000,
+  /** ... and the pause between two looks at the clock for it. */
+  hedgeTickMs: 5,
+  /** Period in which what happens to many reads is one line of the log. */
+  readTroubleEveryMs: 60_000,
   /** Period in which an owner without writes tells the others how far its log is committed. */
   announceEveryMs: 1_000,
   /** Time that catch-up waits for more to send with it. */
@@ -44,6 +68,8 @@ export const times = {
   twinAnswerMs: 1_000,
   /** ... and of a client with a gateway, of which there may be another. */
   welcomeTimeoutMs: 2_500,
+  /** Time for which a logger that answers nothing but pings is waited for: a disk may take long to sync. */
+  loggerPatienceMs: 30_000,
   /** Pause before the first and before a late attempt to connect again. */
   reconnectMinMs: 20,
   reconnectMaxMs: 1_000,
@@ -66,6 +92,8 @@ export const times = {
   clientIdRetryMs: 100,
   /** Silence of a gateway that owes answers after which a client leaves it. */
   gatewayProgressMs: 4_000,
+  /** ... unless it answers pings, for so long: it may wait for loggers, or for the coordinator. */
+  gatewayPatienceMs: 30_000,
   /** Time that `close` waits for requests under way, and then for the gateways to close their side. */
   closeGraceMs: 5_000,
   closeChannelMs: 1_000,
@@ -87,6 +115,11 @@ assert(
   'a change is tried often before puts are taken again, and puts before a full logger gets a zone again',
 );
 assert(
+  times.lostLoggerAvoidedMs < times.loggerAvoidedMs && 2 * times.loggerAvoidedMs < times.loggerAvoidedMsMax,
+  'the time for which a logger is avoided grows',
+);
+assert(shardTickMs < times.coordinatorTrustedMs, 'an answer of the coordinator is trusted until the next tick');
+assert(
   sealRetryMs < nodeSettings['shard.coldSealWaitMs'].default,
   'a taker asks several times before it goes on without an answer',
 );
@@ -97,6 +130,10 @@ assert(
 assert(
   nodeSettings['shard.coldSealWaitMs'].default + loggerTimeoutMs.default < requestTimeoutMs,
   'requests that wait for a cold take-over, and for one slow logger, are answered',
+);
+assert(
+  times.replicaPatienceFactor * loggerTimeoutMs.default < times.loggerPatienceMs,
+  'a replica is left for its slowness before it is disconnected for it',
 );
 assert(times.catchupDelayMs < times.announceEveryMs, 'a write tells the others before the next announcement');
 assert(times.heldRetryMs < times.requestHeldMs, 'a held request is tried often');

@@ -8,9 +8,9 @@ import type { CliIo } from './io.ts';
 import { withClient, type RequestOptions } from './kv-commands.ts';
 import { Progress } from './progress.ts';
 import { verifyModel } from './replay.ts';
-import { openChunks } from './text-files.ts';
+import { notDecoded, openChunks } from './text-files.ts';
 import { linesOf, requestsOf, runBatch, runInteractive, type TextSink } from './testbed-client.ts';
-import { formatTraceRequest, generateTrace, type TraceOptions } from './trace.ts';
+import { formatTraceRequest, generateTrace, notText, type TraceLine, type TraceOptions } from './trace.ts';
 
 export interface ClientCommandOptions extends RequestOptions {
   readonly inFlight: number;
@@ -38,18 +38,18 @@ export async function client(
 }
 
 /** With a prompt and a history where a person types. */
-function interactiveLines(io: CliIo): AsyncIterable<string> {
+function interactiveLines(io: CliIo): AsyncIterable<TraceLine> {
   if (io.input.isTTY !== true || !io.out.isTerminal) return linesOf(io.input);
   io.err.write('PUT key value, GET key, DEL key; Ctrl-D ends\n');
   const reader = createInterface({ input: io.input, output: io.terminal, prompt: '> ', historySize: 1_000 });
   return promptedLines(reader);
 }
 
-async function* promptedLines(reader: ReturnType<typeof createInterface>): AsyncGenerator<string, void, undefined> {
+async function* promptedLines(reader: ReturnType<typeof createInterface>): AsyncGenerator<TraceLine, void, undefined> {
   reader.on('SIGINT', () => reader.close());
   reader.prompt();
   for await (const line of reader) {
-    yield line;
+    yield line.includes(notDecoded) ? notText : line;
     // Asked for the next line: the last one's answer is printed.
     reader.prompt();
   }

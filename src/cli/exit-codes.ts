@@ -23,6 +23,7 @@ const usageCodes: readonly ErrorCode[] = [
   'config-not-found',
   'unknown-id',
   'address-invalid',
+  'wrong-port',
   'settings-differ',
   'trace-invalid',
 ];

@@ -23,21 +23,40 @@ export async function withClient<T>(
   return await work(client);
 }
 
-export interface GetOptions extends RequestOptions {
+/** Options of the commands that take a key. */
+interface KeyOptions extends RequestOptions {
+  /** The key is given in hexadecimal. */
+  readonly hex?: boolean | undefined;
+}
+
+/** The key, and how `--json` shows it. @throws KvError `bad-argument` */
+function keyOf(text: string, { hex }: KeyOptions): { readonly key: string | Uint8Array; readonly shown: object } {
+  if (hex !== true) return { key: text, shown: { key: text } };
+  if (!/^([0-9a-fA-F]{2})*$/.test(text))
+    throw new KvError(
+      'bad-argument',
+      `--hex: found '${text}'; allowed: two hexadecimal digits for each byte of the key`,
+    );
+  const key = Buffer.from(text, 'hex');
+  return { key, shown: { keyHex: key.toString('hex') } };
+}
+
+export interface GetOptions extends KeyOptions {
   readonly stale?: boolean | undefined;
   readonly raw?: boolean | undefined;
 }
 
-export async function get(io: CliIo, key: string, options: GetOptions): Promise<ExitCode> {
+export async function get(io: CliIo, text: string, options: GetOptions): Promise<ExitCode> {
+  const { key, shown } = keyOf(text, options);
   return await withClient(io, options, async (client) => {
     const entry = await client.get(key, { consistency: options.stale === true ? 'stale' : 'linearizable' });
     if (entry === undefined) {
-      if (options.json === true) io.out.write(`${JSON.stringify({ key, found: false })}\n`);
-      else io.err.write(`kv-filelog: there is no key '${key}'\n`);
+      if (options.json === true) io.out.write(`${JSON.stringify({ ...shown, found: false })}\n`);
+      else io.err.write(`kv-filelog: there is no key '${text}'\n`);
       return exitCodes.absent;
     }
     if (options.json === true)
-      io.out.write(`${JSON.stringify({ key, found: true, version: entry.version, ...jsonValue(entry.value) })}\n`);
+      io.out.write(`${JSON.stringify({ ...shown, found: true, version: entry.version, ...jsonValue(entry.value) })}\n`);
     else io.out.writeBytes(options.raw === true ? entry.value : Buffer.concat([entry.value, Buffer.from('\n')]));
     return exitCodes.ok;
   });
@@ -52,13 +71,14 @@ function jsonValue(value: Uint8Array): { readonly value: string } | { readonly b
   }
 }
 
-export interface PutOptions extends RequestOptions {
+export interface PutOptions extends KeyOptions {
   readonly ifVersion?: number | undefined;
   readonly ifAbsent?: boolean | undefined;
 }
 
 /** `value` undefined or `-`: standard input, to its end. */
-export async function put(io: CliIo, key: string, value: string | undefined, options: PutOptions): Promise<ExitCode> {
+export async function put(io: CliIo, text: string, value: string | undefined, options: PutOptions): Promise<ExitCode> {
+  const { key, shown } = keyOf(text, options);
   const bytes = value === undefined || value === '-' ? await readInput(io) : Buffer.from(value, 'utf8');
   return await withClient(io, options, async (client) => {
     const condition = {
@@ -66,7 +86,9 @@ export async function put(io: CliIo, key: string, value: string | undefined, opt
       ...(options.ifAbsent === true ? { ifAbsent: true } : {}),
     };
     const { version } = await client.put(key, bytes, condition);
-    io.out.write(options.json === true ? `${JSON.stringify({ key, version })}\n` : `stored as version ${version}\n`);
+    io.out.write(
+      options.json === true ? `${JSON.stringify({ ...shown, version })}\n` : `stored as version ${version}\n`,
+    );
     return exitCodes.ok;
   });
 }
@@ -87,19 +109,20 @@ async function readInput(io: CliIo): Promise<Uint8Array> {
   return Buffer.concat(parts);
 }
 
-export interface DeleteOptions extends RequestOptions {
+export interface DeleteOptions extends KeyOptions {
   readonly ifVersion?: number | undefined;
 }
 
-export async function del(io: CliIo, key: string, options: DeleteOptions): Promise<ExitCode> {
+export async function del(io: CliIo, text: string, options: DeleteOptions): Promise<ExitCode> {
+  const { key, shown } = keyOf(text, options);
   return await withClient(io, options, async (client) => {
     const { existed, version } = await client.delete(
       key,
       options.ifVersion === undefined ? {} : { ifVersion: options.ifVersion },
     );
-    if (options.json === true) io.out.write(`${JSON.stringify({ key, existed, version })}\n`);
+    if (options.json === true) io.out.write(`${JSON.stringify({ ...shown, existed, version })}\n`);
     else if (existed) io.out.write(`deleted as version ${version}\n`);
-    else io.err.write(`kv-filelog: there is no key '${key}'\n`);
+    else io.err.write(`kv-filelog: there is no key '${text}'\n`);
     return existed ? exitCodes.ok : exitCodes.absent;
   });
 }

@@ -62,7 +62,7 @@ function asked<T>(
       (out) => out.value(params),
       (failure, result) => {
         try {
-          if (failure?.kind === 'error') reject(readError(failure.error));
+          if (failure?.kind === 'error') reject(refusalOf(address, readError(failure.error)));
           else if (failure !== undefined || result === undefined)
             reject(new KvError('connection-lost', `${address}: ${failure?.message ?? 'no answer'}`));
           else resolve(read(result));
@@ -73,6 +73,12 @@ function asked<T>(
       },
     );
   });
+}
+
+/** What does not refuse in a gateway's form is none: a logger, another program. */
+function refusalOf(address: Address, error: KvError): KvError {
+  if (error.code !== 'protocol-error') return error;
+  return new KvError('wrong-port', `${address} is not the client port of a gateway: ${error.message}`);
 }
 
 export interface LoggerView {

@@ -88,7 +88,9 @@ function startNode(kind: NodeKind, id: number, world: NodeWorld): Promise<Runnin
 async function gateway(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
   const { peerAddress, clientAddress } = portsOf(config.gateways, id);
   const folder = path.join(config.dir, `gateway-${id}`);
-  const { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs } = config;
+  const { minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs } = config;
+  // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
+  const replicas = Math.min(config.replicas, config.loggers.length);
   const node = await startGateway(
     {
       id,

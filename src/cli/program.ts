@@ -11,6 +11,7 @@ import { defaultFolder, endpointsVariable } from './find-cluster.ts';
 import { OutputFailure, programName, type CliIo } from './io.ts';
 import type { Spawn } from './supervisor.ts';
 import { formatBytes, parseBytes } from './table.ts';
+import { notDecoded } from './text-files.ts';
 
 export interface CliProgram {
   readonly io: CliIo;
@@ -47,6 +48,7 @@ export async function runCli(program: CliProgram, argv: readonly string[]): Prom
 }
 
 async function runCommand(run: Run, argv: readonly string[]): Promise<ExitCode> {
+  checkText(argv);
   try {
     await run.root().parseAsync([...argv], { from: 'user' });
     return run.exitCode;
@@ -54,6 +56,17 @@ async function runCommand(run: Run, argv: readonly string[]): Promise<ExitCode> 
     if (!(error instanceof CommanderError)) throw error;
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   }
+}
+
+/** Node has decoded the arguments already: two keys that are no UTF-8 can't be told apart. @throws KvError */
+function checkText(argv: readonly string[]): void {
+  const place = argv.findIndex((argument) => argument.includes(notDecoded));
+  if (place < 0) return;
+  throw new KvError(
+    'bad-argument',
+    `argument ${place + 1}: found bytes that are no UTF-8, or U+FFFD, which stands for them; allowed: UTF-8. ` +
+      'A key of any bytes goes by --hex, a value by standard input',
+  );
 }
 
 /** `outcome`: exit code of what was done all the same, if anything was. */
@@ -203,9 +216,10 @@ ${exitCodeHelp}`,
         name,
       ),
     )
+      .option(...hexOption)
       .option('--stale', 'answer from what the gateway asked knows, without confirmation')
       .option('--raw', 'the exact bytes, without a newline at the end');
-    this.#action<RequestFlags & { stale?: boolean; raw?: boolean }>(get, async (flags, [key]) =>
+    this.#action<RequestFlags & { hex?: boolean; stale?: boolean; raw?: boolean }>(get, async (flags, [key]) =>
       (await import('./kv-commands.ts')).get(io, key ?? '', flags),
     );
 
@@ -225,15 +239,19 @@ ${exitCodeHelp}`,
       .addOption(
         integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
       )
-      .option('--if-absent', 'only if there is no such key');
-    this.#effect<RequestFlags & { ifVersion?: number; ifAbsent?: boolean }>(put, async (flags, [key, value]) =>
-      (await import('./kv-commands.ts')).put(io, key ?? '', value, flags),
+      .option('--if-absent', 'only if there is no such key')
+      .option(...hexOption);
+    this.#effect<RequestFlags & { hex?: boolean; ifVersion?: number; ifAbsent?: boolean }>(
+      put,
+      async (flags, [key, value]) => (await import('./kv-commands.ts')).put(io, key ?? '', value, flags),
     );
 
-    const del = withCluster(command(root, 'del <key>', 'delete a key', [['del greeting', '']], name)).addOption(
-      integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
-    );
-    this.#effect<RequestFlags & { ifVersion?: number }>(del, async (flags, [key]) =>
+    const del = withCluster(command(root, 'del <key>', 'delete a key', [['del greeting', '']], name))
+      .addOption(
+        integerOption('--if-version <version>', 'only if the key has this version', 0, Number.MAX_SAFE_INTEGER),
+      )
+      .option(...hexOption);
+    this.#effect<RequestFlags & { hex?: boolean; ifVersion?: number }>(del, async (flags, [key]) =>
       (await import('./kv-commands.ts')).del(io, key ?? '', flags),
     );
   }
@@ -410,6 +428,8 @@ export interface RequestFlags {
   readonly timeout: number;
   readonly json?: boolean;
 }
+
+const hexOption = ['--hex', 'the key is given in hexadecimal: for keys that are no text'] as const;
 
 type Example = readonly [commandLine: string, what: string];
 

@@ -1,9 +1,11 @@
 /** `status`: the cluster as its gateways, loggers and `up` see it. */
 import { KvError } from '../base/errors.ts';
+import type { LoggerStatus } from '../codec/logger-protocol.ts';
 import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { Address } from '../env/network.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
+import type { ClusterConfig } from './config.ts';
 import { findCluster, type FoundCluster } from './find-cluster.ts';
 import type { CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
@@ -17,9 +19,15 @@ export type Asked<T> =
   | { readonly address: Address; readonly ok: true; readonly value: T }
   | { readonly address: Address; readonly ok: false; readonly reason: string };
 
+/** Number of a node in the config, as `up`, `inspect` and the folders have it; undefined: nobody knows it. */
+interface Numbered {
+  readonly number: number | undefined;
+}
+
 export interface ClusterView {
-  readonly gateways: readonly Asked<GatewayStatus>[];
-  readonly loggers: readonly Asked<LoggerView>[];
+  /** In the order of their numbers. */
+  readonly gateways: readonly (Asked<GatewayStatus> & Numbered)[];
+  readonly loggers: readonly (Asked<LoggerView> & { readonly number: number })[];
   readonly processes: readonly ProgramStatus[];
 }
 
@@ -52,17 +60,41 @@ export async function viewCluster(
       `no gateway answers: ${gateways.map((answer) => (answer.ok ? '' : answer.reason)).join('; ')}`,
     );
   }
-  const others = first.value.gateways
+  const known = first.value;
+  const others = known.gateways
     .map(({ clientAddress }) => clientAddress)
     .filter((address) => !endpoints.includes(address));
   const more = await Promise.all(others.map((address) => asked(address, askGateway(environment, address, timeoutMs))));
-  const readAddresses =
-    config?.loggers.map(({ readAddress }) => readAddress) ?? first.value.loggers.map(({ readAddress }) => readAddress);
+  const listed = config?.loggers.map(({ id, readAddress }) => ({ number: id, readAddress })) ?? known.loggers;
   const loggers = await Promise.all(
-    readAddresses.map((address) => asked(address, askLogger(environment, address, timeoutMs))),
+    listed.map(async ({ number, readAddress }) => ({
+      number,
+      ...(await asked(readAddress, askLogger(environment, readAddress, timeoutMs))),
+    })),
   );
   const processes = config === undefined ? undefined : await readProcesses(environment.files, config.dir);
-  return { gateways: [...gateways, ...more], loggers, processes: processes?.processes ?? [] };
+  return {
+    gateways: [...gateways, ...more]
+      .map((answer) => ({ number: gatewayNumber(answer, known, config), ...answer }))
+      .sort(byNumber),
+    loggers: loggers.sort(byNumber),
+    processes: processes?.processes ?? [],
+  };
+}
+
+/** As the gateway itself says; of one that does not answer as another one, or the config, has its address. */
+function gatewayNumber(
+  answer: Asked<GatewayStatus>,
+  known: GatewayStatus,
+  config: ClusterConfig | undefined,
+): number | undefined {
+  if (answer.ok) return answer.value.gateway;
+  const line = known.gateways.find(({ clientAddress }) => clientAddress === answer.address);
+  return line?.number ?? config?.gateways.find(({ clientAddress }) => clientAddress === answer.address)?.id;
+}
+
+function byNumber(a: Numbered, b: Numbered): number {
+  return (a.number ?? Number.MAX_SAFE_INTEGER) - (b.number ?? Number.MAX_SAFE_INTEGER);
 }
 
 async function asked<T>(address: Address, answer: Promise<T>): Promise<Asked<T>> {
@@ -103,7 +135,7 @@ function jsonOf(view: ClusterView, shards: readonly ShardLine[]): object {
         : answer,
     ),
     loggers: view.loggers.map((answer) =>
-      answer.ok ? { address: answer.address, ok: true, ...answer.value.status } : answer,
+      answer.ok ? { number: answer.number, address: answer.address, ok: true, ...answer.value.status } : answer,
     ),
     shards,
     processes: view.processes,
@@ -137,8 +169,8 @@ function gatewayTable(view: ClusterView): string {
     { title: 'connections', align: 'right' as const },
     { title: 'state' },
   ];
-  const rows = view.gateways.map((answer, index) => {
-    const number = answer.ok ? answer.value.gateway : index;
+  const rows = view.gateways.map((answer) => {
+    const number = answer.number ?? '?';
     const process = processOf(view, `gateway ${number}`);
     return [
       number,
@@ -163,13 +195,20 @@ function loggerTable(view: ClusterView): string {
     { title: 'capacity', align: right },
     { title: 'state' },
   ];
-  const rows = view.loggers.map((answer, index) => {
-    const process = processOf(view, `logger ${index}`);
-    if (!answer.ok) return [index, answer.address, ...process, '', '', '', answer.reason];
-    const { zones, deviceOccupied, deviceCapacity, state } = answer.value.status;
-    return [index, answer.address, ...process, zones, formatBytes(deviceOccupied), formatBytes(deviceCapacity), state];
+  const rows = view.loggers.map((answer) => {
+    const { number, address } = answer;
+    const process = processOf(view, `logger ${number}`);
+    if (!answer.ok) return [number, address, ...process, '', '', '', answer.reason];
+    const { zones, deviceOccupied, deviceCapacity } = answer.value.status;
+    const sizes = [formatBytes(deviceOccupied), formatBytes(deviceCapacity)];
+    return [number, address, ...process, zones, ...sizes, stateOf(answer.value.status)];
   });
   return formatTable(columns, rows);
+}
+
+/** A logger that takes nothing more still answers: for people it is not `ready`. */
+function stateOf({ state, full }: LoggerStatus): string {
+  return state === 'ready' && full ? 'full' : state;
 }
 
 function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
@@ -201,6 +240,6 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
 
 /** A logger's number, or the beginning of its UUID when it is none of those asked. */
 export function loggerName(view: Pick<ClusterView, 'loggers'>, uuid: string): string {
-  const index = view.loggers.findIndex((answer) => answer.ok && answer.value.status.logger === uuid);
-  return index < 0 ? uuid.slice(0, 8) : String(index);
+  const found = view.loggers.find((answer) => answer.ok && answer.value.status.logger === uuid);
+  return found === undefined ? uuid.slice(0, 8) : String(found.number);
 }

@@ -2,6 +2,7 @@
  * The testbed's client: `client <n> <trace>` replays a trace and appends its measurements to statistics files; `client
  * 0` takes commands from its input. The caller brings the client, the streams and the files.
  */
+import { isUtf8 } from 'node:buffer';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
 import type { Client } from '../client/index.ts';
@@ -10,8 +11,8 @@ import type { Files } from '../env/files.ts';
 import type { LatencySummary } from './latencies.ts';
 import type { ReplayOptions, ReplaySummary } from './replay.ts';
 import { replayTrace } from './replay.ts';
-import type { TraceRequest } from './trace.ts';
-import { parseTraceLine } from './trace.ts';
+import type { TraceLine, TraceRequest } from './trace.ts';
+import { notText, parseTraceLine } from './trace.ts';
 
 /** Where text goes: a process's stdout or stderr, or a test's array. */
 export interface TextSink {
@@ -26,10 +27,10 @@ export const statisticsFiles = { put: 'statistics-put.txt', get: 'statistics-get
 const statisticsHeader = 'time\tclient\ttrace\trequests\taverage-ms\tper-second\tp99-ms\n';
 
 /**
- * Lines of a stream of UTF-8 bytes, without their ends. @throws KvError `bad-argument` when one is longer than any
- * request can be
+ * Lines of a stream of bytes, without their ends; `notText` for each that is no UTF-8.
+ * @throws KvError `bad-argument` when one is longer than any request can be
  */
-export async function* linesOf(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<string, void, undefined> {
+export async function* linesOf(input: AsyncIterable<Uint8Array | string>): AsyncGenerator<TraceLine, void, undefined> {
   let parts: Buffer[] = [];
   let length = 0;
   for await (const chunk of input) {
@@ -38,7 +39,7 @@ export async function* linesOf(input: AsyncIterable<Uint8Array | string>): Async
     let start = 0;
     for (let end = bytes.indexOf(10); end !== -1; end = bytes.indexOf(10, start)) {
       parts.push(bytes.subarray(start, end));
-      yield Buffer.concat(parts).toString('utf8');
+      yield textOf(Buffer.concat(parts));
       parts = [];
       length = 0;
       start = end + 1;
@@ -49,11 +50,15 @@ export async function* linesOf(input: AsyncIterable<Uint8Array | string>): Async
     length += bytes.length - start;
     if (length > lineBytesMax) throw new KvError('bad-argument', `a line is longer than ${lineBytesMax} bytes`);
   }
-  if (length > 0) yield Buffer.concat(parts).toString('utf8');
+  if (length > 0) yield textOf(Buffer.concat(parts));
+}
+
+function textOf(line: Buffer): TraceLine {
+  return isUtf8(line) ? line.toString('utf8') : notText;
 }
 
 /** Requests of a trace that is read as it is replayed. @throws KvError `trace-invalid` */
-export async function* requestsOf(lines: AsyncIterable<string>): AsyncGenerator<TraceRequest, void, undefined> {
+export async function* requestsOf(lines: AsyncIterable<TraceLine>): AsyncGenerator<TraceRequest, void, undefined> {
   let lineNumber = 0;
   for await (const line of lines) {
     const request = parseTraceLine(line, ++lineNumber);
@@ -141,7 +146,7 @@ async function appendLine(files: Files, path: string, line: string): Promise<voi
  */
 export async function runInteractive(
   client: Client,
-  lines: AsyncIterable<string>,
+  lines: AsyncIterable<TraceLine>,
   output: TextSink,
   errors: TextSink,
 ): Promise<number> {

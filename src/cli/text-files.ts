@@ -1,4 +1,5 @@
 /** Small text files through the injected file system. */
+import { isUtf8 } from 'node:buffer';
 import { KvError } from '../base/errors.ts';
 import { asKvError } from '../env/as-kv-error.ts';
 import { FilesError, type File, type Files } from '../env/files.ts';
@@ -6,8 +7,14 @@ import { FilesError, type File, type Files } from '../env/files.ts';
 const textBytesMax = 1024 * 1024;
 
 /**
- * Undefined when there is no such file. @throws KvError `permission-denied`; `config-invalid` when it is too large or
- * can't be read for another reason
+ * Character that Node puts in the place of bytes that are no UTF-8, where it has decoded already (arguments, a
+ * terminal): texts that differ in such bytes look the same.
+ */
+export const notDecoded = '\ufffd';
+
+/**
+ * Undefined when there is no such file. @throws KvError `permission-denied`; `config-invalid` when it is too large, no
+ * UTF-8, or can't be read for another reason
  */
 export async function readText(files: Files, path: string): Promise<string | undefined> {
   try {
@@ -15,7 +22,9 @@ export async function readText(files: Files, path: string): Promise<string | und
     try {
       if (file.size() > textBytesMax)
         throw new KvError('config-invalid', `${path}: found ${file.size()} bytes; allowed: at most ${textBytesMax}`);
-      return Buffer.from(await file.read(0, file.size())).toString('utf8');
+      const bytes = Buffer.from(await file.read(0, file.size()));
+      if (!isUtf8(bytes)) throw new KvError('config-invalid', `${path}: found bytes that are no UTF-8; allowed: UTF-8`);
+      return bytes.toString('utf8');
     } finally {
       await file.close();
     }

@@ -6,7 +6,7 @@
  *   DEL <key>
  *
  * Commands in any case; fields are separated by spaces or tabs; a value is the rest of the line after the separator.
- * Empty lines are skipped. Keys are taken as text.
+ * Empty lines are skipped. Keys are taken as text; what is no UTF-8 is a mistake.
  */
 import { KvError } from '../base/errors.ts';
 import type { Random } from '../env/random.ts';
@@ -17,11 +17,17 @@ export type TraceRequest =
   | { readonly kind: 'get'; readonly key: string }
   | { readonly kind: 'del'; readonly key: string };
 
+/** A line whose bytes are no UTF-8: as text, different keys would become one. */
+export const notText = Symbol('no UTF-8');
+
+export type TraceLine = string | typeof notText;
+
 /**
  * One line; undefined for an empty one. `lineNumber` starts at 1 and is for the error.
  * @throws KvError `trace-invalid`
  */
-export function parseTraceLine(line: string, lineNumber: number): TraceRequest | undefined {
+export function parseTraceLine(line: TraceLine, lineNumber: number): TraceRequest | undefined {
+  if (line === notText) throw new KvError('trace-invalid', `line ${lineNumber}: found bytes that are no UTF-8`);
   const text = line.endsWith('\r') ? line.slice(0, -1) : line;
   if (text.trim() === '') return undefined;
   const match = /^[ \t]*(\S+)(?:[ \t]+(\S+)(?:[ \t](.*))?)?$/s.exec(text);

@@ -35,7 +35,7 @@ export async function zones(io: CliIo, options: ZonesOptions): Promise<ExitCode>
     );
   else io.out.write(`${tableOf(rows, options.digest === true)}\n`);
   for (const answer of view.loggers)
-    if (!answer.ok) io.err.write(`kv-filelog: a logger does not answer: ${answer.reason}\n`);
+    if (!answer.ok) io.err.write(`kv-filelog: logger ${answer.number} does not answer: ${answer.reason}\n`);
   for (const name of different) io.err.write(`kv-filelog: ${name}: the replicas hold different bytes\n`);
   for (const complaint of complaintsOf(view, missing)) io.err.write(`kv-filelog: ${complaint}\n`);
   if (different.length > 0 || missing.length > 0) return exitCodes.wrong;
@@ -43,8 +43,8 @@ export async function zones(io: CliIo, options: ZonesOptions): Promise<ExitCode>
 }
 
 function rowsOf(view: ClusterView): readonly ZoneRow[] {
-  const rows = view.loggers.flatMap((answer, logger) =>
-    answer.ok ? answer.value.zones.map((zone) => ({ logger, zone })) : [],
+  const rows = view.loggers.flatMap((answer) =>
+    answer.ok ? answer.value.zones.map((zone) => ({ logger: answer.number, zone })) : [],
   );
   return rows.sort((a, b) => a.zone.shard - b.zone.shard || a.zone.zone - b.zone.zone || a.logger - b.logger);
 }

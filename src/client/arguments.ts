@@ -1,9 +1,9 @@
 /** Checks what the caller passed and turns it into what requests are made of. Every error here is `not-applied`. */
 import { KvError } from '../base/errors.ts';
 import { clientSettings } from '../base/settings.ts';
-import { condition } from '../codec/client-requests.ts';
 import { referenceBytesMin } from '../codec/message-writer.ts';
-import type { Bytes, ClientOptions, PutOptions, RequestOptions } from './types.ts';
+import { Given, readSafely, wrong } from './options.ts';
+import type { Bytes, ClientOptions } from './types.ts';
 
 /** All options, with their defaults. */
 export interface Settings {
@@ -17,28 +17,29 @@ export interface Settings {
 
 /** @throws KvError `bad-argument` */
 export function settingsOf(options: ClientOptions): Settings {
-  if (typeof options !== 'object' || options === null) throw bad('options', 'an object', options);
-  const timeoutMs = inRange('timeoutMs', options.timeoutMs, clientSettings.timeoutMs.default);
+  const given = Given.of('connect', options);
+  const integer = (name: keyof typeof clientSettings): number | undefined => given?.integer(name, clientSettings[name]);
+  const timeoutMs = integer('timeoutMs') ?? clientSettings.timeoutMs.default;
   return {
     timeoutMs,
-    connectTimeoutMs: inRange('connectTimeoutMs', options.connectTimeoutMs, timeoutMs),
-    requestsMax: inRange('requestsMax', options.requestsMax, clientSettings.requestsMax.default),
-    bytesMax: inRange('bytesMax', options.bytesMax, clientSettings.bytesMax.default),
-    connectionsPerGateway: inRange(
-      'connectionsPerGateway',
-      options.connectionsPerGateway,
-      clientSettings.connectionsPerGateway.default,
-    ),
-    direct: options.direct ?? true,
+    connectTimeoutMs: integer('connectTimeoutMs') ?? timeoutMs,
+    requestsMax: integer('requestsMax') ?? clientSettings.requestsMax.default,
+    bytesMax: integer('bytesMax') ?? clientSettings.bytesMax.default,
+    connectionsPerGateway: integer('connectionsPerGateway') ?? clientSettings.connectionsPerGateway.default,
+    direct: given?.boolean('direct') ?? true,
   };
 }
 
 /** Splits, checks and tidies the endpoints. @throws KvError `bad-argument`, `address-invalid` */
 export function endpointsOf(endpoints: string | readonly string[]): string[] {
-  const parts: unknown[] =
-    typeof endpoints === 'string' ? endpoints.split(',') : Array.isArray(endpoints) ? endpoints : [endpoints];
+  const parts: readonly unknown[] =
+    typeof endpoints === 'string'
+      ? endpoints.split(',')
+      : Array.isArray(endpoints)
+        ? Array.from<unknown>(endpoints)
+        : [endpoints];
   const addresses = parts.map((part) => {
-    if (typeof part !== 'string') throw bad('an endpoint', "a string 'host:port'", part);
+    if (typeof part !== 'string') throw wrong('an endpoint', "a string 'host:port'", part);
     return checkAddress(part.trim());
   });
   if (addresses.length === 0)
@@ -47,12 +48,12 @@ export function endpointsOf(endpoints: string | readonly string[]): string[] {
 }
 
 function checkAddress(address: string): string {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):(\d{1,5})$/.exec(address);
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^\s:,[\]]+):(\d{1,5})$/.exec(address);
   const port = Number(match?.[2]);
   if (match === null || port < 1 || port > 65_535) {
     throw new KvError(
       'address-invalid',
-      `'${address}' is not an endpoint; one looks like 127.0.0.1:7101 or [::1]:7101`,
+      `'${address}' is not an endpoint; one looks like 127.0.0.1:7400 or [::1]:7400`,
     );
   }
   return address;
@@ -93,36 +94,38 @@ function toBytes(what: string, input: unknown): Uint8Array {
     }
     return bytes;
   }
-  if (input instanceof Uint8Array) return input;
-  throw bad(what, 'a string or a Uint8Array', input);
+  if (!isBytes(input)) throw wrong(what, 'a string or a Uint8Array', input);
+  // Memory that was given away (to a worker, say) looks empty.
+  if (input.length === 0 && isDetached(input))
+    throw new KvError('bad-argument', `${what} is an array whose memory was transferred elsewhere`);
+  return input;
 }
 
-/** The protocol's condition. @throws KvError `bad-argument` */
-export function conditionOf(options: PutOptions | undefined): number {
-  if (options === undefined) return condition.none;
-  const { ifVersion, ifAbsent } = options;
-  if (ifAbsent !== undefined && typeof ifAbsent !== 'boolean') throw bad('ifAbsent', 'a boolean', ifAbsent);
-  if (ifVersion === undefined) return ifAbsent === true ? condition.absent : condition.none;
-  if (ifAbsent === true) throw new KvError('bad-argument', 'ifVersion and ifAbsent exclude each other');
-  if (!Number.isSafeInteger(ifVersion) || ifVersion < 0) throw bad('ifVersion', 'a version, or 0 for none', ifVersion);
-  return ifVersion;
+/** Also one of another realm (a test runner's, say), which is no instance of this one's class. */
+function isBytes(input: unknown): input is Uint8Array {
+  if (!ArrayBuffer.isView(input)) return false;
+  return input instanceof Uint8Array || Object.prototype.toString.call(input) === '[object Uint8Array]';
 }
 
-/** @throws KvError `bad-argument` */
-export function timeoutOf(options: RequestOptions | undefined, fallback: number): number {
-  return options?.timeoutMs === undefined ? fallback : inRange('timeoutMs', options.timeoutMs, fallback);
+function isDetached(bytes: Uint8Array): boolean {
+  try {
+    return new Uint8Array(bytes.buffer).length < 0;
+  } catch {
+    return true;
+  }
 }
 
-function inRange(name: keyof typeof clientSettings, value: unknown, fallback: number): number {
-  if (value === undefined) return fallback;
-  const { min, max } = clientSettings[name];
-  if (typeof value !== 'number' || !(value >= min && value <= max))
-    throw bad(name, `a number from ${min} to ${max}`, value);
-  return value;
+/** Items of what `getMany` or `putMany` was given. @throws KvError `bad-argument` */
+export function itemsOf<T>(what: string, items: Iterable<T>): readonly T[] {
+  return readSafely(what, () => {
+    // Both can be iterated over: into letters and into numbers, which nobody means.
+    if (typeof items === 'string' || isBytes(items)) throw wrong(what, 'an array or another iterable', items);
+    return [...items];
+  });
 }
 
-function bad(what: string, wanted: string, got: unknown): KvError {
-  const shown =
-    typeof got === 'number' ? String(got) : got === null ? 'null' : Array.isArray(got) ? 'an array' : `a ${typeof got}`;
-  return new KvError('bad-argument', `${what} must be ${wanted}, got ${shown}`);
+/** @throws KvError `bad-argument`: what is no pair, and what has more in it, like options that would be ignored */
+export function pairOf(entry: readonly [key: Bytes, value: Bytes]): readonly [key: Bytes, value: Bytes] {
+  if (Array.isArray(entry) && entry.length === 2) return entry;
+  throw wrong('an entry', 'an array of a key and a value', entry);
 }

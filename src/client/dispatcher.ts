@@ -15,11 +15,13 @@
  * lifetime.ts, the choice of a link in gateways.ts.
  */
 import { KvError } from '../base/errors.ts';
+import { shardId } from '../base/ids.ts';
 import type { ShardMap, Welcome } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Clock } from '../env/clock.ts';
 import type { RpcFailure } from '../rpc/channel-types.ts';
+import { AbortSignals } from './abort-signals.ts';
 import type { Settings } from './arguments.ts';
 import { errorOf, malformed, mayPass, withOutcome } from './failures.ts';
 import { Gateways } from './gateways.ts';
@@ -27,12 +29,13 @@ import type { ProcessHold } from './lifetime.ts';
 import { Lifetime } from './lifetime.ts';
 import type { Link, LinkOwner, LinkWorld } from './link.ts';
 import { PendingRequests, WaitingQueue } from './pending.ts';
-import type { AbortListener, Request } from './request.ts';
+import type { Request } from './request.ts';
 import { Retries } from './retries.ts';
-import type { ClientStatus } from './types.ts';
+import type { AbortSignalLike, ClientStatus } from './types.ts';
+import { WaitingWrites } from './waiting-writes.ts';
 import { WriteIdentity } from './write-identity.ts';
 
-export class Dispatcher implements LinkOwner, AbortListener {
+export class Dispatcher implements LinkOwner {
   readonly #clock: Clock;
   readonly #connectTimeoutMs: number;
   readonly #gateways: Gateways;
@@ -40,13 +43,15 @@ export class Dispatcher implements LinkOwner, AbortListener {
   readonly #identity: WriteIdentity;
   readonly #retries: Retries;
   readonly #lifetime: Lifetime;
+  readonly #signals = new AbortSignals((request, reason) => this.#aborted(request, reason));
   readonly #waitingReads = new WaitingQueue();
-  readonly #waitingWrites = new WaitingQueue();
+  readonly #waitingWrites = new WaitingWrites();
   #welcome: Welcome | undefined = undefined;
   #resends = 0;
 
   /** The request that is being written: so that all share one function. */
   #writing: Request | undefined = undefined;
+  readonly #trySending = (request: Request): boolean => this.#trySend(request);
   readonly #write = (out: MessageWriter): void => this.#writing?.write(out);
 
   constructor(world: LinkWorld, endpoints: readonly string[], settings: Settings, processHold: ProcessHold) {
@@ -115,7 +120,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
   // --- the way of a request ------------------------------------------------------------------------------------------
 
   /** The request settles, whatever happens. */
-  submit(request: Request, timeoutMs: number, signal: AbortSignal | undefined): void {
+  submit(request: Request, timeoutMs: number, signal: AbortSignalLike | undefined): void {
     const refusal =
       this.#lifetime.state === 'open' ? this.#pending.refusal(request) : new KvError('closed', 'the client is closed');
     if (refusal !== undefined) {
@@ -127,7 +132,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
         request.reject(new KvError('aborted', 'the request was aborted before it was sent', { cause: signal.reason }));
         return;
       }
-      request.listen(signal, this);
+      this.#signals.watch(signal, request);
     }
     request.timeoutMs = timeoutMs;
     request.deadlineMs = this.#clock.now() + timeoutMs;
@@ -137,27 +142,30 @@ export class Dispatcher implements LinkOwner, AbortListener {
     this.#enqueue(request);
   }
 
-  aborted(request: Request): void {
+  #aborted(request: Request, reason: unknown): void {
     const sent = request.copiesOut > 0 ? 'after it was sent' : 'before it was sent';
-    this.#fail(
-      request,
-      new KvError('aborted', `the ${request.method} was aborted ${sent}`, { cause: request.abortReason }),
-    );
+    this.#fail(request, new KvError('aborted', `the ${request.method} was aborted ${sent}`, { cause: reason }));
   }
 
   #enqueue(request: Request): void {
     request.state = 'waiting';
-    const queue = request.isWrite ? this.#waitingWrites : this.#waitingReads;
-    if (queue.peek() === undefined && this.#trySend(request)) return;
-    queue.push(request);
+    const isFirst = request.isWrite
+      ? this.#waitingWrites.isEmpty(this.#gateways.shardOf(request.slot))
+      : this.#waitingReads.peek() === undefined;
+    if (!isFirst || !this.#trySend(request)) this.#queue(request);
+  }
+
+  #queue(request: Request): void {
+    if (request.isWrite) this.#waitingWrites.push(this.#gateways.shardOf(request.slot), request);
+    else this.#waitingReads.push(request);
   }
 
   /** Sends what waits, as far as it can be sent. */
   #pump(): void {
-    for (const queue of [this.#waitingReads, this.#waitingWrites]) {
-      for (let request = queue.peek(); request !== undefined && this.#trySend(request); request = queue.peek())
-        queue.shift();
-    }
+    const reads = this.#waitingReads;
+    for (let request = reads.peek(); request !== undefined && this.#trySend(request); request = reads.peek())
+      reads.shift();
+    this.#waitingWrites.pump(this.#trySending);
   }
 
   #trySend(request: Request): boolean {
@@ -229,7 +237,7 @@ export class Dispatcher implements LinkOwner, AbortListener {
     }
     // At once, but not on the link that is going down in this turn: `down`, or the next tick, sends what waits.
     request.state = 'waiting';
-    (request.isWrite ? this.#waitingWrites : this.#waitingReads).push(request);
+    this.#queue(request);
   }
 
   /** The only copy was refused because its shard has forgotten this client, so it may go out under another id (S15). */
@@ -252,11 +260,11 @@ export class Dispatcher implements LinkOwner, AbortListener {
 
   #settle(request: Request): void {
     request.state = 'settled';
-    request.unlisten();
+    this.#signals.forget(request);
     this.#pending.remove(request);
     if (request.window !== undefined) {
       request.window.end(request.number);
-      if (this.#waitingWrites.peek() !== undefined) this.#pump();
+      this.#waitingWrites.pumpShard(this.#gateways.shardOf(request.slot), this.#trySending);
     }
     if (this.#pending.count === 0) this.#lifetime.requestsEnded();
   }
@@ -313,7 +321,10 @@ export class Dispatcher implements LinkOwner, AbortListener {
   }
 
   #learn(map: ShardMap): void {
+    // Nobody knew the shards of the writes that wait: they stand in one line.
+    const waiting = this.#gateways.map === undefined ? this.#waitingWrites.takeAll(shardId(0)) : [];
     if (this.#gateways.learn(map)) this.#retries.mapChanged();
+    for (const request of waiting) this.#queue(request);
   }
 
   /** When there is none, or the cluster has forgotten it. */

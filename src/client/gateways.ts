@@ -5,7 +5,8 @@
  * to one process at two addresses the one that came first stays, and the other is idle until its gateway is not reached
  * any more. What goes over the links is the dispatcher's.
  */
-import type { SlotId } from '../base/ids.ts';
+import type { ShardId, SlotId } from '../base/ids.ts';
+import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import { shardOfSlot } from '../core/slots.ts';
 import type { LinkOwner, LinkWorld } from './link.ts';
@@ -98,6 +99,11 @@ export class Gateways {
     const { map } = this;
     if (map === undefined) return -1;
     return map.owners[shardOfSlot(slot, map.shards)] ?? -1;
+  }
+
+  /** Shard 0 while there is no map. */
+  shardOf(slot: SlotId): ShardId {
+    return this.map === undefined ? shardId(0) : shardOfSlot(slot, this.map.shards);
   }
 
   isReady(gateway: number): boolean {

@@ -16,11 +16,12 @@ import { protocolVersion } from '../codec/client-protocol.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 import type { Environment } from '../env/environment.ts';
-import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
+import { malformedInput, type RpcChannel, type RpcFailure } from '../rpc/channel-types.ts';
+import { KeepAlive } from '../rpc/keep-alive.ts';
 import { Link as RpcLink } from '../rpc/link.ts';
 import { clientOptions } from '../rpc/options.ts';
 import { malformed, refusalOf } from './failures.ts';
-import { shardMapOf, welcomeOf } from './welcome.ts';
+import { shardMapOf, welcomeOf, wrongPort } from './welcome.ts';
 
 /** A gateway that is silent for this long while requests wait is left: they go to another one within their time. */
 const channelOptions = clientOptions({ progressTimeoutMs: times.gatewayProgressMs });
@@ -68,6 +69,8 @@ export class Link {
   /** Why this side ended the attempt, or the connection, that is ending. */
   #cause: KvError | undefined = undefined;
   #whenClosed: (() => void) | undefined = undefined;
+  /** While the channel is up. */
+  #pings: KeepAlive | undefined = undefined;
 
   constructor(world: LinkWorld, owner: LinkOwner, address: string) {
     this.#world = world;
@@ -121,7 +124,9 @@ export class Link {
         });
       },
       onUp: (channel) => {
-        if (welcome !== undefined) this.#up(channel, welcome);
+        if (welcome === undefined) return;
+        this.#keepAlive();
+        this.#up(channel, welcome);
       },
       onDown: (reason) => this.#down(rpc, reason),
       onFailure: (reason) => this.#down(rpc, reason),
@@ -196,10 +201,10 @@ export class Link {
   }
 
   #greeting(failure: RpcFailure | undefined, result: MessageReader | undefined): Greeting {
-    if (failure?.kind === 'error') return { kind: 'refused', error: refusalOf(failure.error) };
+    if (failure?.kind === 'error') return { kind: 'refused', error: this.#refusal(refusalOf(failure.error)) };
     if (failure !== undefined || result === undefined) return { kind: 'lost' };
     try {
-      const welcome = welcomeOf(result.value());
+      const welcome = welcomeOf(result.value(), this.address);
       const { cluster } = this.#owner;
       if (cluster === '' || cluster === welcome.cluster) return { kind: 'welcome', welcome };
       const message = `${this.address} belongs to cluster ${welcome.cluster}, this client to ${cluster}`;
@@ -207,6 +212,23 @@ export class Link {
     } catch (error) {
       return { kind: 'refused', error: malformed(error) };
     }
+  }
+
+  /** A gateway refuses in a form of its own; what does otherwise is none. */
+  #refusal(error: KvError): KvError {
+    return error.code === 'protocol-error' ? wrongPort(this.address, error.message) : error;
+  }
+
+  /** A gateway that waits (for loggers, or for the coordinator) is alive: it says so, other than one that hangs. */
+  #keepAlive(): void {
+    this.#pings?.close();
+    this.#pings = new KeepAlive({
+      clock: this.#world.clock,
+      periodMs: times.gatewayProgressMs / 4,
+      patienceMs: times.gatewayPatienceMs,
+      channel: () => this.#channel,
+      ping: (done) => this.request('hello', (out) => this.#writeHello(out, false), done),
+    });
   }
 
   #up(channel: RpcChannel, welcome: Welcome): void {
@@ -220,13 +242,22 @@ export class Link {
 
   #down(rpc: RpcLink, reason: string): void {
     const cause = this.#cause;
+    const wasReady = this.#channel !== undefined;
     this.#cause = undefined;
     this.#channel = undefined;
+    this.#pings?.close();
+    this.#pings = undefined;
     this.#whenClosed?.();
     this.#whenClosed = undefined;
     if (this.#rpc !== rpc) return;
-    this.error = cause ?? new KvError('connection-lost', `${this.address}: ${reason}`);
+    this.error = cause ?? this.#lost(reason, wasReady);
     this.#owner.down(this, this.error);
+  }
+
+  #lost(reason: string, wasReady: boolean): KvError {
+    const isOtherProgram = !wasReady && reason.startsWith(malformedInput);
+    if (isOtherProgram) return wrongPort(this.address, `another program answers there (${reason})`);
+    return new KvError('connection-lost', `${this.address}: ${reason}`);
   }
 
   #notified(method: string, params: MessageReader): void {

@@ -21,7 +21,7 @@ import type { MessageWriter } from '../codec/message-writer.ts';
 import type { RequestWindow } from '../core/once/request-window.ts';
 import { slotOfKey } from '../core/slots.ts';
 import type { Link } from './link.ts';
-import type { DeleteResult, PutResult } from './types.ts';
+import type { AbortSignalLike, DeleteResult, PutResult } from './types.ts';
 import { Entry } from './types.ts';
 
 const noBytes = new Uint8Array(0);
@@ -30,11 +30,6 @@ export type Method = 'put' | 'delete' | 'get' | 'has';
 
 /** `waiting`: for a gateway, a client id or the window. `delayed`: until it is sent again. */
 export type RequestState = 'waiting' | 'sent' | 'delayed' | 'settled';
-
-/** Told when the caller's signal fires. */
-export interface AbortListener {
-  aborted(request: Request): void;
-}
 
 export abstract class Request {
   abstract readonly method: Method;
@@ -68,8 +63,8 @@ export abstract class Request {
   previous: Request | undefined = undefined;
   next: Request | undefined = undefined;
 
-  #signal: AbortSignal | undefined = undefined;
-  #abortListener: AbortListener | undefined = undefined;
+  /** Signal of its caller, while it is watched (abort-signals.ts). */
+  signal: AbortSignalLike | undefined = undefined;
 
   constructor(reject: (error: KvError) => void, key: Uint8Array, valueLength: number) {
     this.reject = reject;
@@ -89,28 +84,6 @@ export abstract class Request {
    * before then.
    */
   abstract resolveWith(result: MessageReader): void;
-
-  listen(signal: AbortSignal, listener: AbortListener): void {
-    this.#signal = signal;
-    this.#abortListener = listener;
-    signal.addEventListener('abort', this, { once: true });
-  }
-
-  unlisten(): void {
-    if (this.#signal === undefined) return;
-    this.#signal.removeEventListener('abort', this);
-    this.#signal = undefined;
-  }
-
-  get abortReason(): unknown {
-    const reason: unknown = this.#signal?.reason;
-    return reason;
-  }
-
-  /** Of an EventListenerObject: the signal fired. */
-  handleEvent(): void {
-    this.#abortListener?.aborted(this);
-  }
 }
 
 export class PutRequest extends Request implements WriteTerms {

@@ -9,9 +9,10 @@ import { protocolVersion } from '../codec/client-protocol.ts';
 import { fieldOf } from '../codec/fields.ts';
 import type { Field } from '../codec/fields.ts';
 
-/** @throws KvError `protocol-error`, `protocol-version` */
-export function welcomeOf(value: unknown): Welcome {
+/** @throws KvError `protocol-error`, `protocol-version`; `wrong-port` for the answer of a logger */
+export function welcomeOf(value: unknown, address: string): Welcome {
   const welcome = fieldOf(value, "the gateway's welcome", protocolError);
+  if (welcome.optional('logger') !== undefined) throw wrongPort(address, 'a logger listens there');
   const protocol = welcome.at('protocol').integer();
   if (protocol < protocolVersion.min || protocol > protocolVersion.max) {
     throw new KvError(
@@ -31,6 +32,11 @@ export function welcomeOf(value: unknown): Welcome {
     clientWindow: welcome.at('clientWindow').integer(1, 1_000_000),
     map: mapOf(welcome.at('map')),
   };
+}
+
+/** Error for an address at which no gateway takes clients. */
+export function wrongPort(address: string, why: string): KvError {
+  return new KvError('wrong-port', `${address} is not the client port of a gateway: ${why}`);
 }
 
 /** @throws KvError `protocol-error` */

@@ -1,5 +1,6 @@
 /**
- * Identity of this client's writes (S15): the client id that a gateway gave, and the window of numbers under it. A
+ * Identity of this client's writes (S15): the client id that a gateway gave, and the windows of numbers under it, one for
+ * each shard. A
  * write keeps what it was given through all its copies, also when the client gets another id meanwhile.
  *
  * At most one gateway is asked for an id at a time, and seldom. Sending and repeating writes is not done here.
@@ -9,7 +10,8 @@ import type { ClientId } from '../base/ids.ts';
 import { clientId } from '../base/ids.ts';
 import { times } from '../base/times.ts';
 import type { Welcome } from '../codec/client-protocol.ts';
-import { RequestWindow } from '../core/once/request-window.ts';
+import { RequestWindows } from '../core/once/request-windows.ts';
+import { shardOfSlot } from '../core/slots.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Link } from './link.ts';
 import type { Request } from './request.ts';
@@ -17,8 +19,9 @@ import type { Request } from './request.ts';
 export class WriteIdentity {
   readonly #clock: Clock;
   /** Undefined, and client 0, while there is none. */
-  #window: RequestWindow | undefined = undefined;
+  #windows: RequestWindows | undefined = undefined;
   #client: ClientId = clientId(0);
+  #shards = 1;
   /** Link that was asked for a client id and has not answered. */
   #asked: Link | undefined = undefined;
   #askAtMs = 0;
@@ -35,7 +38,7 @@ export class WriteIdentity {
   /** Whether `link` should ask for an id now; when it should, no other does until it has answered. */
   shouldAsk(link: Link): boolean {
     const nowMs = this.#clock.now();
-    if (this.#window !== undefined || this.#asked !== undefined || nowMs < this.#askAtMs) return false;
+    if (this.#windows !== undefined || this.#asked !== undefined || nowMs < this.#askAtMs) return false;
     this.#asked = link;
     this.#askAtMs = nowMs + times.clientIdRetryMs;
     return true;
@@ -44,8 +47,9 @@ export class WriteIdentity {
   /** The link was welcomed, perhaps with an id. */
   welcomed(link: Link, welcome: Welcome): void {
     this.answered(link);
-    if (welcome.client === 0 || this.#window !== undefined) return;
-    this.#window = new RequestWindow(welcome.clientWindow);
+    if (welcome.client === 0 || this.#windows !== undefined) return;
+    this.#windows = new RequestWindows(welcome.clientWindow);
+    this.#shards = welcome.map.shards;
     this.#client = clientId(welcome.client);
   }
 
@@ -54,9 +58,9 @@ export class WriteIdentity {
     if (this.#asked === link) this.#asked = undefined;
   }
 
-  /** Gives a write its number; false when there is no id, or the window is full. */
+  /** Gives a write its number; false when there is no id, or the window of its shard is full. */
   number(request: Request): boolean {
-    const window = this.#window;
+    const window = this.#windows?.of(shardOfSlot(request.slot, this.#shards));
     if (window === undefined || window.isFull) return false;
     request.window = window;
     request.client = this.#client;
@@ -66,16 +70,16 @@ export class WriteIdentity {
 
   /** Why `number` gave none. */
   get missing(): KvError {
-    return this.#window === undefined
+    return this.#windows === undefined
       ? new KvError('unavailable', 'no gateway has given this client an id yet')
-      : new KvError('window-exceeded', `${this.#window.size} writes of this client had to be settled first`);
+      : new KvError('window-exceeded', "earlier writes of this client to the key's shard had to be settled first");
   }
 
   /** The shard has forgotten the client of this write: the write has no number any more, and the client needs an id. */
   forgotten(request: Request): void {
     request.window?.end(request.number);
-    if (request.window === this.#window) {
-      this.#window = undefined;
+    if (request.client === this.#client) {
+      this.#windows = undefined;
       this.#client = clientId(0);
     }
     request.window = undefined;

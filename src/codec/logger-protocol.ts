@@ -1,9 +1,9 @@
 /**
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
  * that all requests share. Writers and readers: logger-appends.ts (Append, Confirm), logger-seals.ts (Seal, Fill,
- * Finish, Reset), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello). `Append`, `Confirm`, `Seal`,
- * `Fill`, `Finish` and `Reset` go to a logger's write port, `Read` and `ReportZones` to its read port; `Ping` and
- * `hello` work on both.
+ * Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello).
+ * `Append`, `Confirm`, `Seal`, `Fill`, `Finish`, `Reset` and `Probe` go to a logger's write port, `Read` and
+ * `ReportZones` to its read port; `Ping` and `hello` work on both.
  *
  *   writer = epoch, instance:str    two members: who writes a zone, or seals a shard
  *   known  = nil | [writer], [[zone, writer]*]    two members: the fence before, the newest zones (S20)
@@ -16,6 +16,7 @@
  *   Fill        [logger:str, shard, zone, writer, offset, bytes:bin]         -> length
  *   Finish      [logger:str, shard, zone, length]                            -> nil
  *   Reset       [logger:str, shard, zone, copy id:str]                       -> nil
+ *   Probe       [logger:str, bytes]                                          -> nil
  *   Read        [logger:str, [[shard, zone, offset, length]*]]               -> [bytes:bin | code:str]*
  *   ReportZones [logger:str, shard|nil, [[shard, zone, length]*] to digest]  -> [map (see ZoneStatus)*]
  *   Ping        []                                                           -> map (see LoggerStatus)
@@ -172,6 +173,8 @@ export interface LoggerStatus {
   readonly state: 'ready' | 'failed';
   readonly deviceCapacity: number;
   readonly deviceOccupied: number;
+  /** No space for another zone, or none was left for the newest write. */
+  readonly full: boolean;
   readonly zones: number;
   readonly alignment: number;
 }
@@ -185,6 +188,7 @@ export const loggerMethods = {
   fill: 'Fill',
   finish: 'Finish',
   reset: 'Reset',
+  probe: 'Probe',
   read: 'Read',
   reportZones: 'ReportZones',
   ping: 'Ping',

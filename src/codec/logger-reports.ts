@@ -88,6 +88,7 @@ export function readStatus(result: MessageReader): LoggerStatus {
     state: status.at('state').oneOf(['ready', 'failed']),
     deviceCapacity: status.at('deviceCapacity').integer(),
     deviceOccupied: status.at('deviceOccupied').integer(),
+    full: status.optional('full')?.boolean() ?? false,
     zones: status.at('zones').integer(),
     alignment: alignmentOf(status.at('alignment')),
   };

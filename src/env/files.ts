@@ -60,7 +60,7 @@ export interface Files {
   /**
    * Locks `folder` (which must exist) against every other process until the lock is released or this process dies,
    * however it dies.
-   * @throws FilesError `locked` at once when somebody holds it.
+   * @throws FilesError `locked` at once when somebody holds it; KvError `library-missing`.
    */
   lock(folder: string): Promise<FolderLock>;
 }

@@ -91,6 +91,8 @@ export interface LoggerDevice extends ZonedDevice {
   readonly capacityBytes: number;
   /** Bytes that zones occupy now. */
   readonly occupiedBytes: number;
+  /** Bytes that ordinary zones can still get. */
+  readonly freeBytes: number;
   /** @throws DeviceError `invalid` when there is no such zone */
   reportZone(zone: DeviceZone): ZoneReport;
   /** Lets `zone` take the reserve, until it is reset: the metadata log must go on when the device is full. */

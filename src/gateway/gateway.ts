@@ -5,6 +5,7 @@
  */
 import { instanceId } from '../base/ids.ts';
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';
 import { registerGateway } from '../coordinator/members.ts';
 import { homeShards } from '../core/ownership/ownership.ts';
@@ -32,6 +33,7 @@ import { ClientIds, Numbering } from './numbering.ts';
 import type { GatewayNode, GatewayOptions, GatewayWorld } from './options.ts';
 import { PeerLinks } from './peers/peer-links.ts';
 import { Router } from './router.ts';
+import { ReadBudget } from './shards/read-budget.ts';
 import { ShardLoader } from './shards/shard-loader.ts';
 import { allShards, ShardRunner } from './shards/shard-runner.ts';
 import { Snapshots } from './shards/snapshots.ts';
@@ -46,6 +48,8 @@ interface Inside {
   readonly peers: PeerLinks;
   readonly loggers: LoggerLinks;
   readonly cache: ValueCache;
+  readonly budget: ReadBudget;
+  readonly values: ValueFetcher;
   readonly runner: ShardRunner;
   readonly snapshots: Snapshots;
   readonly loader: ShardLoader;
@@ -82,18 +86,23 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const identity = { cluster: name, ...self };
   const peers = new PeerLinks(world, log, identity);
   const cache = new ValueCache(options.valueCacheBytes);
-  const loggers = new LoggerLinks(world, 2 * loggerTimeoutMs, identity);
-  const values = new ValueFetcher({ cluster: name, zoneSize, random, log, store, loggers, cache });
+  const loggers = new LoggerLinks(world, {
+    progressTimeoutMs: 2 * loggerTimeoutMs,
+    probeBytes: Math.min(zoneSize, limits.probeBytes),
+    self: identity,
+  });
+  const budget = new ReadBudget(clock);
+  const values = new ValueFetcher({ cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
-  const limits = { zoneSize, replicas, minReplicas, loggerTimeoutMs, firstHandWaitMs };
-  const settings = { ...shardDefaults, metadataSource: coordinator.source, ...limits, ...options.shardSettings };
+  const given = { zoneSize, replicas, minReplicas, loggerTimeoutMs, firstHandWaitMs };
+  const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
-  const router = new Router({ runner, store, peers, self: id, clock });
+  const router = new Router({ runner, store, peers, budget, self: id, clock });
   const reconciler = new Reconciler(store, loggers, { clock, log }, (shard) => runner.shard(shard)?.role === 'owner');
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
-  return { self, store, peers, loggers, cache, runner, snapshots, loader, router, reconciler, home };
+  return { self, store, peers, loggers, cache, budget, values, runner, snapshots, loader, router, reconciler, home };
 }
 
 /**
@@ -193,7 +202,7 @@ class Gateway implements GatewayNode {
     const { router, runner, store, self } = this.#inside;
     const { id, cluster, peerAddress, clientAddress } = this.#options;
     const clientIds = new ClientIds(this.#world.coordinator);
-    const numbering = new Numbering(await clientIds.take());
+    const numbering = new Numbering(await clientIds.take(), clientIds, runner.shardCount);
     const leased = new LeasedIds(this.#world.coordinator, store);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
@@ -241,12 +250,14 @@ class Gateway implements GatewayNode {
   }
 
   async #close(): Promise<void> {
-    const { router, reconciler, runner, store, loggers, peers, loader, snapshots } = this.#inside;
+    const { router, reconciler, budget, values, runner, store, loggers, peers, loader, snapshots } = this.#inside;
     await this.#listening.close();
     router.close();
     reconciler.close();
     for (const door of this.#doors) door.close();
     runner.close();
+    budget.close();
+    values.close();
     store.close();
     loggers.close();
     peers.close();

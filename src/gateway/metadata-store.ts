@@ -7,7 +7,7 @@ import { clientIdsKey, leasedEnd } from '../coordinator/client-ids.ts';
 import type { GatewayMember, LoggerMember, Numbered } from '../coordinator/members.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
 import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
-import { decodeHead, decodeSealedZone, headKey, shardPrefix } from '../core/shard/head/metadata.ts';
+import { decodeHead, decodeSealedZone, headKey, shardPrefix, zoneKey } from '../core/shard/head/metadata.ts';
 
 export interface MetadataListener {
   onShard(shard: ShardId): void;
@@ -109,6 +109,28 @@ export class MetadataStore {
     if ((headEntry?.revision ?? 0) >= record.headRevision) {
       record.zones.clear();
       for (const entry of entries) this.#set(entry.key, entry.value, entry.revision);
+    }
+    return this.shard(shard);
+  }
+
+  /**
+   * Reads what one change of the head that is known may have changed: the head, and the entry of the zone that was
+   * open. Where more has changed everything is read. So an owner that changes its zone, frozen meanwhile, does not wait
+   * for the entries of all zones. @throws like `load`
+   */
+  async loadChange(shard: ShardId): Promise<ShardMetadata> {
+    const record = this.#record(shard);
+    const before = record.head;
+    const entry = await this.#coordinator.get(headKey(shard));
+    if (entry === undefined || before === undefined) return this.load(shard);
+    const { change, openZone } = decodeHead(entry.value);
+    if (change < before.change || change > before.change + 1) return this.load(shard);
+    const isOther = openZone.zone !== before.openZone.zone;
+    const ended = isOther ? await this.#coordinator.get(zoneKey(shard, before.openZone.zone)) : undefined;
+    // The watch may be ahead of what was read: never go back.
+    if (entry.revision >= record.headRevision) {
+      if (ended !== undefined) this.#set(ended.key, ended.value, ended.revision);
+      this.#set(entry.key, entry.value, entry.revision);
     }
     return this.shard(shard);
   }

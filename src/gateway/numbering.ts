@@ -8,9 +8,13 @@ import type { ClientId } from '../base/ids.ts';
 import { clientId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
+import { CoordinatorError } from '../coordinator/coordinator.ts';
 import { leaseClientIds } from '../coordinator/client-ids.ts';
-import { RequestWindow } from '../core/once/request-window.ts';
-import type { ShardWrite, WriteReply, WriteResult } from '../core/shard/requests.ts';
+import type { RequestWindow } from '../core/once/request-window.ts';
+import { RequestWindows } from '../core/once/request-windows.ts';
+import type { Outlet, WriteReply, WriteResult } from '../core/shard/requests.ts';
+import { ShardWrite } from '../core/shard/requests.ts';
+import { shardOfKey } from '../core/slots.ts';
 
 /** Client ids, leased in blocks from the coordinator before they run out. */
 export class ClientIds {
@@ -42,41 +46,113 @@ export class ClientIds {
   }
 }
 
-/** Passes a result on and ends the number it was given. */
+/** Brings a write to its shard. */
+export type Send = (write: ShardWrite) => void;
+
+/** Ids under which one write is sent before it is given up. */
+const triesMax = 3;
+
+/** Passes a result on and ends the number it was given; under another number when its client is forgotten. */
 class NumberedReply implements WriteReply {
   readonly #inner: WriteReply;
   readonly #window: RequestWindow;
+  readonly #again: (write: ShardWrite) => void;
 
-  constructor(inner: WriteReply, window: RequestWindow) {
+  constructor(inner: WriteReply, window: RequestWindow, again: (write: ShardWrite) => void) {
     this.#inner = inner;
     this.#window = window;
+    this.#again = again;
+  }
+
+  get outlet(): Outlet | undefined {
+    return this.#inner.outlet;
   }
 
   written(write: ShardWrite, result: WriteResult): void {
     this.#window.end(write.number);
-    this.#inner.written(write, result);
+    if (result.kind === 'failed' && result.code === 'client-forgotten') this.#again(unnumbered(write, this.#inner));
+    else this.#inner.written(write, result);
   }
+}
+
+/** The write as it came. Its bytes are where they were: it was in no batch. */
+function unnumbered(write: ShardWrite, replyTo: WriteReply): ShardWrite {
+  const copy = new ShardWrite(replyTo, write.id, write.operation);
+  const { source, keyStart, keyLength, valueStart, wantedLength, condition } = write;
+  return Object.assign(copy, { source, keyStart, keyLength, valueStart, wantedLength, condition });
 }
 
 /** The gateway as a client of its own. */
 export class Numbering {
-  readonly #client: ClientId;
-  readonly #window = new RequestWindow();
+  readonly #shardCount: number;
+  readonly #ids: Pick<ClientIds, 'take'>;
+  #client: ClientId;
+  #windows = new RequestWindows();
+  #renewing: Promise<void> | undefined;
 
-  constructor(client: ClientId) {
+  constructor(client: ClientId, ids: Pick<ClientIds, 'take'>, shardCount: number) {
     this.#client = client;
+    this.#ids = ids;
+    this.#shardCount = shardCount;
   }
 
-  /** Numbers a write; its reply ends the number. @throws KvError `overloaded` when too many are under way. */
-  begin(write: ShardWrite): void {
-    if (this.#window.isFull)
+  /**
+   * Numbers a write and sends it; its reply ends the number. A shard that has forgotten this gateway (S15) is sent the
+   * write again under a new id: no other copy of it exists.
+   * @throws KvError `overloaded` when too many are under way to the key's shard
+   */
+  send(write: ShardWrite, send: Send): void {
+    this.#send(write, send, 1);
+  }
+
+  #send(write: ShardWrite, send: Send, tries: number): void {
+    const { source, keyStart, keyLength } = write;
+    const window = this.#windows.of(shardOfKey(source, keyStart, keyLength, this.#shardCount));
+    if (window.isFull)
       throw new KvError(
         'overloaded',
-        `${limits.clientWindow} writes of clients without numbers are under way at this gateway`,
+        `${limits.clientWindow} writes of clients without numbers are under way at this gateway to the key's shard`,
       );
-    write.client = this.#client;
-    write.number = this.#window.begin();
-    write.firstIncomplete = this.#window.firstIncomplete;
-    write.replyTo = new NumberedReply(write.replyTo, this.#window);
+    const client = this.#client;
+    write.client = client;
+    write.number = window.begin();
+    write.firstIncomplete = window.firstIncomplete;
+    write.replyTo = new NumberedReply(write.replyTo, window, (again) => this.#again(again, client, send, tries));
+    send(write);
+  }
+
+  #again(write: ShardWrite, forgotten: ClientId, send: Send, tries: number): void {
+    const refuse = (code: 'client-forgotten' | 'overloaded', message: string): void =>
+      write.replyTo.written(write, { kind: 'failed', code, message, outcome: 'not-applied' });
+    if (tries >= triesMax) return refuse('client-forgotten', 'the shard forgets each client id of this gateway');
+    this.#renewed(forgotten).then(
+      () => {
+        try {
+          this.#send(write, send, tries + 1);
+        } catch (error) {
+          if (!(error instanceof KvError)) throw error;
+          refuse('overloaded', error.message);
+        }
+      },
+      (error: unknown) => {
+        if (!(error instanceof CoordinatorError)) throw error;
+        refuse('client-forgotten', `the gateway needs a new client id, and has none: ${error.message}`);
+      },
+    );
+  }
+
+  /** Resolves when the gateway has another id than `forgotten`. */
+  #renewed(forgotten: ClientId): Promise<void> {
+    if (this.#client !== forgotten) return Promise.resolve();
+    this.#renewing ??= this.#ids
+      .take()
+      .then((client) => {
+        this.#client = client;
+        this.#windows = new RequestWindows();
+      })
+      .finally(() => {
+        this.#renewing = undefined;
+      });
+    return this.#renewing;
   }
 }

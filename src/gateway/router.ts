@@ -5,6 +5,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { ShardId } from '../base/ids.ts';
 import { version } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import { readError } from '../codec/client-protocol.ts';
 import {
   readDeleteAnswer,
@@ -24,9 +25,11 @@ import type { Shard } from '../core/shard/shard.ts';
 import { shardOfKey } from '../core/slots.ts';
 import type { Clock } from '../env/clock.ts';
 import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
+import { ForwardBudget } from './forward-budget.ts';
 import { HeldRequests } from './held-requests.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { PeerLinks } from './peers/peer-links.ts';
+import type { ReadBudget } from './shards/read-budget.ts';
 import type { ShardRunner } from './shards/shard-runner.ts';
 
 type ShardRequest = ShardWrite | ShardRead;
@@ -46,6 +49,7 @@ export interface RouterParts {
   };
   readonly store: Pick<MetadataStore, 'ownerOf'>;
   readonly peers: Pick<PeerLinks, 'channel'>;
+  readonly budget: ReadBudget;
   /** Number of this gateway. */
   readonly self: number;
   readonly clock: Clock;
@@ -54,6 +58,7 @@ export interface RouterParts {
 export class Router {
   readonly #parts: RouterParts;
   readonly #held: HeldRequests<ShardRequest>;
+  readonly #forwards = new ForwardBudget();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -91,14 +96,38 @@ export class Router {
         this.#parts.runner.dispatch(shard, request);
         return undefined;
       case 'at':
-        if (request.event === 'write') forwardWrite(route.channel, request);
-        else forwardRead(route.channel, request);
-        return undefined;
+        return request.event === 'write'
+          ? this.#forwardWrite(route.channel, request)
+          : this.#forwardRead(route.channel, request);
       case 'nowhere':
         return route.failure;
       default:
         return unreachable(route);
     }
+  }
+
+  /** Another gateway that takes nothing, or a connection that sends too much, must not use up this one's memory. */
+  #forwardWrite(channel: RpcChannel, write: ShardWrite): Failure | undefined {
+    const { outlet } = write.replyTo;
+    const bytes = write.keyLength + write.wantedLength;
+    if (channel.waitingBytes > limits.outputBytesPause)
+      return failed('overloaded', 'the gateway that owns the shard does not take what it is sent');
+    if (!this.#forwards.tryWrite(outlet, bytes))
+      return failed('overloaded', 'too many bytes of this connection are on their way to other gateways');
+    forwardWrite(channel, write, () => this.#forwards.written(outlet, bytes));
+    return undefined;
+  }
+
+  #forwardRead(channel: RpcChannel, read: ShardRead): undefined {
+    const { budget } = this.#parts;
+    const { outlet } = read.replyTo;
+    const forward = (): void => {
+      if (!channel.isOpen) return refuse(read, failed('connection-lost', "the owner's connection went down"));
+      forwardRead(channel, read, () => this.#forwards.read(outlet, read.value?.length ?? 0));
+    };
+    const bytes = read.wantsValue ? this.#forwards.usualReadBytes(outlet) : 0;
+    if (budget.tryBegin(read, bytes)) forward();
+    else budget.wait(read, bytes, forward);
   }
 
   #route(shard: ShardId, forward: boolean): Route {
@@ -125,7 +154,7 @@ function nowhere(failure: Failure): Route {
 
 function refuse(request: ShardRequest, failure: Failure): void {
   if (request.event === 'write') request.replyTo.written(request, failure);
-  else request.replyTo.failed(request, failure);
+  else request.fail(failure);
 }
 
 /** Also one that is being taken over: it queues what it is asked. */
@@ -137,7 +166,7 @@ function failed(code: Failure['code'], message: string, outcome: Failure['outcom
   return { kind: 'failed', code, message, outcome };
 }
 
-function forwardWrite(channel: RpcChannel, write: ShardWrite): void {
+function forwardWrite(channel: RpcChannel, write: ShardWrite, onAnswer: () => void): void {
   const { source, keyStart, keyLength, valueStart, wantedLength } = write;
   const keyEnd = keyStart + keyLength;
   const params =
@@ -145,9 +174,10 @@ function forwardWrite(channel: RpcChannel, write: ShardWrite): void {
       ? (out: MessageWriter): void =>
           writePut(out, write, source, source, keyStart, keyEnd, valueStart, valueStart + wantedLength)
       : (out: MessageWriter): void => writeDelete(out, write, source, keyStart, keyEnd);
-  channel.request(write.operation, params, (failure, result) =>
-    write.replyTo.written(write, writeAnswer(write.operation, failure, result)),
-  );
+  channel.request(write.operation, params, (failure, result) => {
+    onAnswer();
+    write.replyTo.written(write, writeAnswer(write.operation, failure, result));
+  });
 }
 
 function writeAnswer(
@@ -181,7 +211,7 @@ function writeFailure(failure: RpcFailure | undefined): WriteResult {
   );
 }
 
-function forwardRead(channel: RpcChannel, read: ShardRead): void {
+function forwardRead(channel: RpcChannel, read: ShardRead, onAnswer: () => void): void {
   const { source, keyStart, keyLength, wantsValue } = read;
   const keyEnd = keyStart + keyLength;
   const params = (out: MessageWriter): void => {
@@ -190,8 +220,9 @@ function forwardRead(channel: RpcChannel, read: ShardRead): void {
   };
   channel.request(wantsValue ? 'get' : 'has', params, (failure, result) => {
     const problem = readAnswer(read, failure, result);
-    if (problem === undefined) read.replyTo.found(read);
-    else read.replyTo.failed(read, problem);
+    onAnswer();
+    if (problem === undefined) read.pass();
+    else read.fail(problem);
   });
 }
 

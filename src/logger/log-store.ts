@@ -51,6 +51,8 @@ export class LogStore {
   #turnAsked = false;
   /** The sync under way; settled when there is none. */
   #syncing: Promise<void> = Promise.resolve();
+  /** The newest write of a batch found no space. */
+  #lacksSpace = false;
   readonly #endTurn = (): void => {
     this.#turnAsked = false;
     this.#step({ kind: 'turn-ended' });
@@ -66,6 +68,11 @@ export class LogStore {
     return this.#parts.machine.failed;
   }
 
+  /** No space for another zone, or none was left for the newest write (a full file system). */
+  get full(): boolean {
+    return this.#lacksSpace || this.#parts.device.freeBytes === 0;
+  }
+
   get zoneCount(): number {
     return this.#parts.machine.zoneCount;
   }
@@ -74,6 +81,11 @@ export class LogStore {
   request(event: StoreRequest): void {
     this.#step(event);
     this.#askForTurn();
+  }
+
+  /** Whether a zone could be opened here that takes `bytes`. */
+  probe(bytes: number, ticket: OnMachineAnswer): void {
+    this.request({ kind: 'probe', ticket, hasRoom: this.#parts.device.freeBytes >= bytes });
   }
 
   confirm(item: ConfirmItem): LoggerRefusalCode | undefined {
@@ -105,6 +117,7 @@ export class LogStore {
   /** Decides and carries out. */
   #step(event: MachineEvent<OnMachineAnswer>): void {
     const { machine, trace } = this.#parts;
+    if (event.kind === 'written' || event.kind === 'write-refused') this.#lacksSpace = event.kind === 'write-refused';
     this.#run(trace === undefined ? machine.step(event) : tracedStep(trace, machine, event));
   }
 

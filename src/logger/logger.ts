@@ -195,6 +195,7 @@ class RunningLogger implements LoggerNode {
       state: this.#open.store.failed ? 'failed' : 'ready',
       deviceCapacity: this.#device.capacityBytes,
       deviceOccupied: this.#device.occupiedBytes,
+      full: this.#open.store.full,
       zones: this.#open.store.zoneCount,
       alignment: this.#device.geometry.alignment,
     };

@@ -20,6 +20,7 @@ import {
   writeRefusal,
 } from '../codec/logger-protocol.ts';
 import { readFill, readFinish, readReset, readSeal, writeSealResult } from '../codec/logger-seals.ts';
+import { readProbe } from '../codec/logger-probes.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
 import { readMemberHello, strangeness } from '../codec/member-hello.ts';
@@ -122,6 +123,9 @@ class Requests {
       case loggerMethods.reset:
         this.#reset(channel, id, params);
         return true;
+      case loggerMethods.probe:
+        this.#probe(channel, id, params);
+        return true;
       default:
         return false;
     }
@@ -157,7 +161,7 @@ class Requests {
 
   #confirm(channel: RpcChannel, id: number, params: MessageReader): void {
     const { logger, number, items } = readConfirm(params);
-    if (!this.#accepts(channel, id, logger, items.length, limits.appendItemsMax)) return;
+    if (!this.#accepts(channel, id, logger, items.length, limits.confirmItemsMax)) return;
     const refusals = items.map((item) => this.#parts.store.confirm(item));
     writeConfirmAnswer(channel.beginAnswer(id), { number, refusals });
     channel.endAnswer();
@@ -185,6 +189,11 @@ class Requests {
     const { logger, shard, zone, copyId } = readReset(params);
     if (this.#accepts(channel, id, logger))
       this.#parts.store.request({ kind: 'reset', ticket: answerTo(channel, id), shard, zone, copyId });
+  }
+
+  #probe(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, bytes } = readProbe(params);
+    if (this.#accepts(channel, id, logger)) this.#parts.store.probe(bytes, answerTo(channel, id));
   }
 
   #readRanges(channel: RpcChannel, id: number, params: MessageReader): void {

@@ -6,6 +6,9 @@
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
 
+/** Beginning of the reason when what arrived is no MessagePack-RPC: something else listens there. */
+export const malformedInput = 'malformed input';
+
 /** An error the other side answered with, or the reason why there will be no answer. */
 export type RpcFailure =
   /** The other side refused: `error` reads its error object, whatever its form. */
@@ -34,6 +37,8 @@ export interface RpcChannel {
   readonly isOpen: boolean;
   /** Requests of ours that wait for an answer. */
   readonly requestsInFlight: number;
+  /** Answers to requests of ours that have come. */
+  readonly answersReceived: number;
   /** Requests of the other side that we have not answered. */
   readonly answersOwed: number;
   /** Output not yet taken by the network. */

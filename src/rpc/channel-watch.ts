@@ -1,7 +1,8 @@
 /**
  * Sees that a channel makes progress, with one timer for all there is to wait for:
  *
- *  - requests of ours wait and nothing at all was received for `progressTimeoutMs`;
+ *  - requests of ours wait, nothing at all was received for `progressTimeoutMs`, and none of what still waits to be
+ *    sent was taken: a large request over a slow network goes on;
  *  - no complete message came within `idleFrameTimeoutMs` of opening;
  *  - a message is unfinished and grew by less than `frameProgressBytes` in `idleFrameTimeoutMs`: a large one over a
  *    slow network goes on, one that trickles byte by byte ends in bounded time, as its length is bounded;
@@ -25,6 +26,8 @@ export interface Watched {
   inputPaused(): boolean;
   /** Bytes held of an unfinished message. */
   unfinishedBytes(): number;
+  /** Output was written that the network has not taken. */
+  outputWaiting(): boolean;
   /** Bytes of output that the network has taken, since the beginning. */
   outputTaken(): number;
   onStalled(reason: string): void;
@@ -43,8 +46,10 @@ export class ChannelWatch {
   #closeTimer: Timer | undefined;
   #stopped = false;
 
-  /** Time at which something was received last, or requests of ours began to wait. */
+  /** Time at which something was received last, or requests of ours began to wait, or went on to be sent. */
   #quietSince: number;
+  /** Bytes that the connection had taken when that was looked at last. */
+  #requestsTaken = 0;
   #firstMessageCame = false;
   /** Time since when a message is unfinished, or the first one awaited, and its bytes that were there then. */
   #frameSince: number;
@@ -149,7 +154,7 @@ export class ChannelWatch {
       this.#quietSince = now;
       if (this.#frameSince !== never) this.#frameSince = now;
     }
-    if (watched.requestsWaiting() && now >= this.#quietSince + this.#progressMs) {
+    if (watched.requestsWaiting() && now >= this.#quietSince + this.#progressMs && !this.#requestsGoOn(now)) {
       return `nothing was received for ${this.#progressMs} ms while requests waited`;
     }
     if (now >= this.#frameSince + this.#frameMs && !this.#frameGrew(now)) {
@@ -160,6 +165,16 @@ export class ChannelWatch {
       return `the other side took nothing of what it was sent for ${this.#outputMs} ms`;
     }
     return undefined;
+  }
+
+  /** What is taken without delay, by the memory of the systems between, is no sign of life: only what had to wait. */
+  #requestsGoOn(now: number): boolean {
+    const taken = this.#watched.outputTaken();
+    const grew = taken > this.#requestsTaken;
+    this.#requestsTaken = taken;
+    if (!grew || !this.#watched.outputWaiting()) return false;
+    this.#quietSince = now;
+    return true;
   }
 
   #frameGrew(now: number): boolean {

@@ -22,7 +22,7 @@ import { MessageScanner } from '../codec/message-scanner.ts';
 import { MessageWriter } from '../codec/message-writer.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Connection, NetworkError } from '../env/network.ts';
-import type { RpcChannel, RpcFailure, RpcHandler, RpcOptions } from './channel-types.ts';
+import { malformedInput, type RpcChannel, type RpcFailure, type RpcHandler, type RpcOptions } from './channel-types.ts';
 import { ChannelWatch } from './channel-watch.ts';
 import { messageType, readId, requestIdOf, requireParams } from './envelope.ts';
 import { MethodNames } from './method-names.ts';
@@ -68,6 +68,7 @@ class ConnectionChannel implements RpcChannel {
   readonly #waiting = new WaitingAnswers<OnAnswer>();
   /** Number of our newest requests that are not handed to the connection yet. */
   #unsent = 0;
+  #answersReceived = 0;
   /** Requests of the other side that are not answered. */
   #answersOwed = 0;
   /** Bytes handed to the connection so far. */
@@ -97,6 +98,7 @@ class ConnectionChannel implements RpcChannel {
       requestsWaiting: () => this.#waiting.count > 0,
       inputPaused: () => this.#paused,
       unfinishedBytes: () => this.#scanner.unfinishedBytes,
+      outputWaiting: () => connection.waitingBytes > 0,
       outputTaken: () => this.#bytesWritten - connection.waitingBytes,
       onStalled: (reason) => this.#abort(reason),
     });
@@ -118,6 +120,10 @@ class ConnectionChannel implements RpcChannel {
 
   get requestsInFlight(): number {
     return this.#waiting.count;
+  }
+
+  get answersReceived(): number {
+    return this.#answersReceived;
   }
 
   get answersOwed(): number {
@@ -309,7 +315,7 @@ class ConnectionChannel implements RpcChannel {
       if (!this.#paused) this.#inputHandled();
     } catch (error) {
       if (!(error instanceof MessageFormatError)) throw error;
-      this.#refuseStream(`malformed input: ${error.message}`);
+      this.#refuseStream(`${malformedInput}: ${error.message}`);
     } finally {
       this.#pumping = false;
     }
@@ -385,6 +391,7 @@ class ConnectionChannel implements RpcChannel {
   #dispatchResponse(message: MessageReader): void {
     const id = readId(message);
     const onAnswer = this.#waiting.remove(id);
+    this.#answersReceived++;
     if (onAnswer === undefined) return this.#abort(`an answer to request ${id}, which was not asked`);
     try {
       if (message.tryNil()) onAnswer(undefined, message);

@@ -31,6 +31,7 @@ import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '
 import { loggerMethods, readBytesCount, readRefusal } from '../codec/logger-protocol.ts';
 import type { SealResult } from '../codec/logger-seals.ts';
 import { readSealResult, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
+import { writeProbe } from '../codec/logger-probes.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
 import type { GatewayIdentity } from '../codec/member-hello.ts';
@@ -133,6 +134,12 @@ export class LoggerClient {
       readNothing,
       onAnswer,
     );
+  }
+
+  /** Asks whether a new zone would find `bytes` of room, on a device that writes and syncs. */
+  probe(bytes: number, onAnswer: OnAnswer<undefined>): void {
+    const write = (out: MessageWriter): void => writeProbe(out, this.logger, bytes);
+    call(this.#channels.write, loggerMethods.probe, write, readNothing, onAnswer);
   }
 
   /** One answer per item, in order. At most `limits.readItemsMax` items of `limits.readBytesMax` bytes together. */

@@ -1,7 +1,5 @@
 /** A whole cluster inside one process: for tests and for programs that bring their own store. */
 import * as path from 'node:path';
-import { KvError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
 import { silent, type Log } from '../base/log.ts';
 import { clusterSettings } from '../base/settings.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
@@ -14,6 +12,7 @@ import { realEnvironment } from '../env/real/environment.ts';
 import { startGateway } from '../gateway/gateway.ts';
 import type { GatewayNode } from '../gateway/options.ts';
 import { startLogger, type LoggerDeviceOptions, type LoggerNode } from '../logger/logger.ts';
+import { checkClusterOptions } from './options.ts';
 
 export interface ClusterOptions {
   /** Where everything is kept: `coordinator.sqlite`, `gateway-<id>`, `logger-<id>`. Made when missing. */
@@ -77,8 +76,7 @@ interface Parts {
  * `startGateway`
  */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  checkCount('gateways', options.gateways ?? 1, limits.gatewayCountMax);
-  checkCount('loggers', options.loggers ?? 1, limits.loggerCountMax);
+  checkClusterOptions(options);
   const environment = options.environment ?? realEnvironment();
   await environment.files.makeFolder(options.folder);
   const bounded = new BoundedLog(environment.clock, options.log ?? silent);
@@ -109,11 +107,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     await close();
     throw error;
   }
-}
-
-function checkCount(name: string, count: number, max: number): void {
-  if (!Number.isInteger(count) || count < 1 || count > max)
-    throw new KvError('bad-argument', `${name}: found ${count}; allowed: 1 to ${max}`);
 }
 
 async function startNodes(parts: Parts, record: ClusterRecord, options: ClusterOptions, world: World): Promise<void> {
@@ -153,7 +146,9 @@ function gatewaySettings(options: ClusterOptions) {
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
     firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
   } = options;
-  return { replicas, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs };
+  // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
+  const existing = Math.min(replicas, options.loggers ?? 1);
+  return { replicas: existing, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

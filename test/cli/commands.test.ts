@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
+import { connect } from '../../src/client/index.ts';
 import { exitCodes } from '../../src/cli/exit-codes.ts';
 import { startCluster, type Cluster } from '../../src/server/index.ts';
 import { complaintsOf, missingCopies } from '../../src/cli/listed-copies.ts';
@@ -98,6 +99,35 @@ describe('get, put, del', () => {
     assert.deepEqual([long.code, /1,?024.*\[key-too-long\]\n$/s.test(long.err)], [exitCodes.usage, true], long.err);
     const both = await run(['put', 'k', 'v', '--if-absent', '--if-version', '1']);
     assert.equal(both.code, exitCodes.usage, both.err);
+  });
+});
+
+describe('keys that are no text', () => {
+  test('arguments that are no UTF-8 are refused: Node has decoded them, and two keys would become one', async () => {
+    for (const argv of [
+      ['put', 'a\ufffd', 'x'],
+      ['get', 'a\ufffd'],
+      ['put', 'a', 'x\ufffd'],
+      ['del', '\ufffd'],
+    ]) {
+      const refused = await run(argv);
+      assert.equal(refused.code, exitCodes.usage);
+      assert.match(refused.err, /argument \d: found bytes that are no UTF-8.*--hex.*\[bad-argument\]\n$/);
+    }
+  });
+
+  test('--hex takes the bytes of a key', async () => {
+    assert.equal((await run(['put', '61ff', 'first', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['put', '61FE', 'second', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['get', '61FF', '--hex'])).out, 'first\n');
+    const found = json((await run(['get', '61fe', '--hex', '--json'])).out, z.looseObject({ keyHex: z.string() }));
+    assert.equal(found.keyHex, '61fe');
+    assert.equal((await run(['put', '6b6579', 'text', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['get', 'key'])).out, 'text\n');
+    assert.equal((await run(['del', '61ff', '--hex'])).code, exitCodes.ok);
+    assert.equal((await run(['get', '61ff', '--hex'])).code, exitCodes.absent);
+    for (const wrong of ['6', '6g', '0x61', ''])
+      assert.equal((await run(['get', wrong, '--hex'])).code, exitCodes.usage);
   });
 });
 
@@ -228,6 +258,31 @@ describe('views', () => {
     assert.equal(json((await run(['status', '--json'])).out, shape).cluster, cluster.record.cluster);
   });
 
+  test('loggers have the numbers of the config, whatever their UUIDs, and a full one is not shown as ready', async () => {
+    const data = path.join(folder, 'numbers');
+    const device = { capacityBytes: 8 * 1024 * 1024 };
+    await using many = await startCluster({ folder: data, loggers: 5, replicas: 1, zoneSize: 1024 * 1024, device });
+    await using client = await connect(many.endpoints);
+    const shape = z.object({
+      loggers: z.array(z.looseObject({ number: z.int(), address: z.string(), full: z.boolean() })),
+    });
+    const look = (...more: readonly string[]): Promise<CommandResult> =>
+      runCommand(folder, ['status', '--endpoints', many.endpoints.join(','), ...more]);
+    const { loggers } = json((await look('--json')).out, shape);
+    assert.deepEqual(
+      loggers.map(({ number, address }) => [number, address]),
+      many.loggers.map(({ readAddress }, number) => [number, readAddress]),
+    );
+    assert.ok(loggers.every(({ full }) => !full));
+    await assert.rejects(
+      async () => {
+        for (let index = 0; index < 200; index++) await client.put(`k${index}`, Buffer.alloc(500_000));
+      },
+      { code: 'disk-full' },
+    );
+    assert.match((await look()).out, /^\d +127.0.0.1:\d+ .* full$/m);
+  });
+
   test('one endpoint is enough to see all', async () => {
     const { out } = await runCommand(folder, ['status', '--endpoints', cluster.endpoints[1] ?? '']);
     assert.ok(out.includes(cluster.endpoints[0] ?? '?'), out);
@@ -321,6 +376,23 @@ test('inspect reads the devices of a stopped cluster, changes nothing, and finds
   await writeFile(device, bytes);
   const damaged = await here(['inspect', 'inspected/logger-0']);
   assert.equal(damaged.code, exitCodes.wrong, damaged.out);
+});
+
+test('a port that is not the client port of a gateway is named as such, at once', async () => {
+  const [gateway, logger] = [cluster.gateways[0], cluster.loggers[0]];
+  assert.ok(gateway !== undefined && logger !== undefined);
+  const at = (command: readonly string[], address: string): Promise<CommandResult> =>
+    runCommand(folder, [...command, '--endpoints', address]);
+  const peer = await at(['get', 'k'], gateway.peerAddress);
+  assert.equal(peer.code, exitCodes.usage);
+  const clients = `its client port is ${gateway.clientAddress} [wrong-port]`;
+  assert.equal(peer.err, `kv-filelog: this is the peer port of gateway 0; ${clients}\n`);
+  for (const address of [logger.readAddress, logger.writeAddress]) {
+    const put = await at(['put', 'k', 'v'], address);
+    const message = `${address} is not the client port of a gateway: a logger listens there [wrong-port]`;
+    assert.deepEqual([put.code, put.err], [exitCodes.usage, `kv-filelog: ${message}\n`]);
+    assert.match((await at(['status'], address)).err, new RegExp(`${address} is not the client port of a gateway`));
+  }
 });
 
 describe('a command without a cluster', () => {

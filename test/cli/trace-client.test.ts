@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TextSink } from '../../src/cli/testbed-client.ts';
 import { linesOf, requestsOf, runBatch, runInteractive, statisticsFiles } from '../../src/cli/testbed-client.ts';
+import type { TraceLine } from '../../src/cli/trace.ts';
 import { realFiles } from '../../src/env/real/files.ts';
 import { World } from '../client/world.ts';
 
@@ -15,15 +16,15 @@ class Sink implements TextSink {
   }
 }
 
-async function* chunks(...parts: readonly string[]): AsyncGenerator<Uint8Array, void, undefined> {
+async function* chunks(...parts: readonly (string | Uint8Array)[]): AsyncGenerator<Uint8Array, void, undefined> {
   for (const part of parts) {
     await Promise.resolve();
-    yield Buffer.from(part);
+    yield typeof part === 'string' ? Buffer.from(part) : part;
   }
 }
 
-async function collect(lines: AsyncIterable<string>): Promise<string[]> {
-  const result: string[] = [];
+async function collect(lines: AsyncIterable<TraceLine>): Promise<TraceLine[]> {
+  const result: TraceLine[] = [];
   for await (const line of lines) result.push(line);
   return result;
 }
@@ -65,6 +66,27 @@ test('client 0: commands in any case, GET prints the value alone, what goes wron
   ]);
   assert.equal(failures, 3);
 });
+
+test('lines that are no UTF-8 are refused one by one: as text, two keys would become one', async () => {
+  const world = await World.started();
+  const client = await world.client();
+  const [out, errors] = [new Sink(), new Sink()];
+  const bytes = Buffer.from(
+    'PUT c\xff first\nGET c\xfe\nPUT d \xc3\nPUT \xef\xbf\xbd real\nGET \xef\xbf\xbd\n',
+    'latin1',
+  );
+  assert.equal(await world.run(runInteractive(client, linesOf(chunks(bytes)), out, errors)), 3);
+  assert.equal(out.text, 'real\n', 'a U+FFFD that was sent as such is a key like others');
+  assert.match(errors.text, /^(trace-invalid: line [123]: found bytes that are no UTF-8\n){3}$/);
+  assert.equal(world.cluster.store.size, 1);
+  await assert.rejects(collectRequests(linesOf(chunks(bytes.subarray(0, 9)))), { code: 'trace-invalid' });
+});
+
+async function collectRequests(lines: AsyncIterable<TraceLine>): Promise<unknown[]> {
+  const result: unknown[] = [];
+  for await (const request of requestsOf(lines)) result.push(request);
+  return result;
+}
 
 test('client 0 says when a write may have been applied', async () => {
   const world = await World.started();

@@ -173,6 +173,42 @@ test('connect fails with what to do: nobody there, an address that is none, anot
   assert.equal(world.holds, 0);
 });
 
+test('a port of a logger, or of another program, is named as such, at once', async () => {
+  const world = await World.started(1);
+  const [address = ''] = world.cluster.gateways.map((gateway) => gateway.address);
+  const welcome = { cluster: 'c'.repeat(32), logger: 'd'.repeat(32), instance: 'e'.repeat(16), protocol: 1 };
+  world.cluster.script = () => ({ kind: 'answer', write: (out) => out.value(welcome) });
+  const logger = await world.failure(world.connecting());
+  assert.deepEqual([logger.code, logger.outcome], ['wrong-port', 'not-applied']);
+  assert.equal(logger.message, `${address} is not the client port of a gateway: a logger listens there`);
+  for (const greeting of ['HTTP/1.1 400 Bad Request\r\n\r\n', 'SSH-2.0-OpenSSH\r\n', '-ERR unknown command\r\n']) {
+    const port = `other:${greeting.length}`;
+    await world.network.listen(port, (connection) => {
+      connection.handle({
+        onOpen: () => undefined,
+        onDrain: () => undefined,
+        onClose: () => undefined,
+        onData: () => void connection.write([Buffer.from(greeting)]),
+      });
+    });
+    const other = await world.failure(world.connecting({}, port));
+    assert.equal(other.code, 'wrong-port');
+    assert.match(other.message, new RegExp(`^${port} is not the client port of a gateway: another program answers`));
+  }
+  assert.ok(world.clock.now() < 1_000);
+});
+
+test('one endpoint that is the wrong port does not keep connect from the others', async () => {
+  const world = await World.started(2);
+  world.cluster.script = (call) =>
+    call.method === 'hello' && call.gateway === 0
+      ? { kind: 'error', code: 'wrong-port', outcome: 'not-applied' }
+      : undefined;
+  const client = await world.client();
+  await world.run(client.put('a', '1'));
+  assert.match(client.status().gateways.find(({ connected }) => !connected)?.reason ?? '', /scripted/);
+});
+
 test('connect waits for a cluster that is starting', async () => {
   const world = new World();
   const connecting = world.connecting();

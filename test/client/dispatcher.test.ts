@@ -200,7 +200,7 @@ test('S15 the window: number - first stays below it, writes beyond wait, reads d
   let hung = true;
   world.cluster.script = (call) => (hung && call.number === 1 ? hang : undefined);
   const puts = Array.from({ length: 10 }, (_, index) =>
-    client.put(`k${index}`, 'v', { timeoutMs: index === 0 ? 300 : 900 }),
+    client.put(`{one shard}${index}`, 'v', { timeoutMs: index === 0 ? 300 : 900 }),
   );
   const failed = world.failing(puts[0] ?? Promise.reject(new Error()));
   await world.advance(50);
@@ -218,8 +218,8 @@ test('S15 the window: number - first stays below it, writes beyond wait, reads d
 test('S15 first grows as promises settle, over numbers that ended unknown too', async () => {
   const world = await World.started();
   const client = await world.client();
-  world.cluster.script = (call) => (call.key === 'stuck' ? hang : undefined);
-  const stuck = world.failing(client.put('stuck', 'v', { timeoutMs: 100 }));
+  world.cluster.script = (call) => (call.key === '{a}stuck' ? hang : undefined);
+  const stuck = world.failing(client.put('{a}stuck', 'v', { timeoutMs: 100 }));
   await world.run(client.put('a', '1'));
   await world.run(client.put('a', '2'));
   assert.equal(world.cluster.calls.at(-1)?.first, 1);
@@ -363,4 +363,17 @@ test('a gateway of another cluster at a known address is not spoken to', async (
   assert.deepEqual([error.code, error.outcome], ['timeout', 'not-applied']);
   assert.match(error.message, /wrong-cluster/);
   assert.equal(world.cluster.calls.length, 0);
+});
+
+test('a gateway that is alive but waits, for its loggers or the coordinator, is not taken for lost', async () => {
+  const world = await World.started();
+  const client = await world.client({ timeoutMs: 20_000 });
+  let waits = true;
+  world.cluster.script = (call) => (waits && call.method !== 'hello' ? hang : undefined);
+  const put = world.failing(client.put(keyOfShard(0), 'v'));
+  await world.advance(15_000);
+  assert.deepEqual([client.status().resends, world.cluster.calls.length], [0, 1]);
+  waits = false;
+  assert.equal((await world.run(put)).code, 'timeout');
+  await world.run(client.put(keyOfShard(0), 'w'));
 });

@@ -5,6 +5,7 @@ import { epoch, instanceId, lba, shardId, uuid, zoneId } from '../../src/base/id
 import * as appends from '../../src/codec/logger-appends.ts';
 import * as protocol from '../../src/codec/logger-protocol.ts';
 import type { LoggerStatus, ZoneStatus } from '../../src/codec/logger-protocol.ts';
+import { readProbe, writeProbe } from '../../src/codec/logger-probes.ts';
 import * as reads from '../../src/codec/logger-reads.ts';
 import * as reports from '../../src/codec/logger-reports.ts';
 import * as seals from '../../src/codec/logger-seals.ts';
@@ -28,6 +29,7 @@ const status: LoggerStatus = {
   state: 'ready',
   deviceCapacity: 2 ** 40,
   deviceOccupied: 5,
+  full: true,
   zones: 7,
   alignment: 512,
 };
@@ -128,6 +130,7 @@ const forms: readonly Form[] = [
     zone: place.zone,
     length: 77,
   }),
+  form('Probe', (out) => writeProbe(out, logger, 77), readProbe, { logger, bytes: 77 }),
   form('Reset', (out) => seals.writeReset(out, logger, place.shard, place.zone, 'ab'), seals.readReset, {
     logger,
     shard: place.shard,

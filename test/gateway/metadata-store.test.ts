@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../src/base/ids.ts';
 import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
 import type { Coordinator } from '../../src/coordinator/coordinator.ts';
-import { encodeMetadata, headKey } from '../../src/core/shard/head/metadata.ts';
+import type { HeadEdit } from '../../src/core/shard/head/head-edits.ts';
+import { begun, zoneChanged } from '../../src/core/shard/head/head-edits.ts';
+import { encodeMetadata, headKey, zoneKey } from '../../src/core/shard/head/metadata.ts';
 import { MetadataStore } from '../../src/gateway/metadata-store.ts';
 
 const node = uuid('a'.repeat(32));
@@ -56,4 +58,60 @@ test('the maps of two gateways can be compared: one that started later, with the
   assert.deepEqual(young.store.map, third.store.map);
   young.store.close();
   third.store.close();
+});
+
+/** A coordinator that says what it was asked to read. */
+function watched(inner: Coordinator, asked: string[]): Coordinator {
+  return {
+    source: inner.source,
+    get: (key) => {
+      asked.push(key);
+      return inner.get(key);
+    },
+    list: (prefix) => {
+      asked.push(`${prefix}*`);
+      return inner.list(prefix);
+    },
+    transact: (compares, writes) => inner.transact(compares, writes),
+    // News come too late here.
+    watch: () => ({ close: () => undefined }),
+    hint: () => inner.hint(),
+    close: () => inner.close(),
+  };
+}
+
+const opened = { replicas: [node], processes: [instanceId('2'.repeat(16))] };
+
+test('what one change of a zone may have changed is read without the entries of all zones', async () => {
+  const coordinator = new MemoryCoordinator().client();
+  const shard = shardId(0);
+  const owner = { gateway: 0, node, instance: instanceId('1'.repeat(16)) };
+  const first: HeadEdit = begun(owner, opened);
+  const write = async ({ head, zones }: HeadEdit): Promise<void> => {
+    const revision = (await coordinator.get(headKey(shard)))?.revision ?? 0;
+    const entries = zones.map((zone) => ({ key: zoneKey(shard, zone.zone), value: encodeMetadata(zone) }));
+    const writes = [{ key: headKey(shard), value: encodeMetadata(head) }, ...entries];
+    assert.equal((await coordinator.transact([{ key: headKey(shard), revision }], writes)).kind, 'applied');
+  };
+  await write(first);
+  const asked: string[] = [];
+  const store = new MetadataStore(watched(coordinator, asked), 1);
+  await store.open({ onShard: () => undefined, onMembers: () => undefined });
+  asked.length = 0;
+  const changed = zoneChanged(first.head, 100, opened);
+  await write(changed);
+  const known = await store.loadChange(shard);
+  assert.deepEqual([known.head?.openZone.zone, known.zones.map(({ zone, length }) => [zone, length])], [2, [[1, 100]]]);
+  assert.deepEqual(asked, [headKey(shard), zoneKey(shard, zoneId(1))]);
+  assert.deepEqual(known, await store.load(shard));
+  const empty = zoneChanged(changed.head, 0, opened);
+  await write(empty);
+  assert.equal((await store.loadChange(shard)).zones.length, 1, 'a zone that ended empty has no entry');
+  asked.length = 0;
+  await store.loadChange(shard);
+  assert.deepEqual(asked, [headKey(shard)], 'nothing has changed');
+  const third = zoneChanged(empty.head, 50, opened);
+  await write(third);
+  await write(zoneChanged(third.head, 60, opened));
+  assert.equal((await store.loadChange(shard)).zones.length, 3, 'more has changed: everything is read');
 });

@@ -6,6 +6,7 @@ import { writeError } from '../../src/codec/client-protocol.ts';
 import type { ShardRole } from '../../src/core/shard/events.ts';
 import type { Failure, ReadReply, WriteReply, WriteResult } from '../../src/core/shard/requests.ts';
 import { ShardRead, ShardWrite } from '../../src/core/shard/requests.ts';
+import { ReadBudget } from '../../src/gateway/shards/read-budget.ts';
 import { Router } from '../../src/gateway/router.ts';
 import type { RpcChannel } from '../../src/rpc/channel-types.ts';
 import type { RpcWorld } from '../support/rpc-world.ts';
@@ -39,6 +40,7 @@ class Gateways {
       },
       store: { ownerOf: () => this.owner },
       peers: { channel: (gateway) => (gateway === other && this.isConnected ? channel : undefined) },
+      budget: new ReadBudget(world.clock),
       self,
       clock: world.clock,
     });

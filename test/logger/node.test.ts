@@ -142,6 +142,9 @@ describe('a logger over TCP', () => {
             ),
           ),
           new Promise<string>((done) =>
+            other.probe(1, (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
+          ),
+          new Promise<string>((done) =>
             other.reportZones(undefined, [], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
           ),
         ]);

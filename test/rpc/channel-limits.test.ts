@@ -43,6 +43,19 @@ test('anything received is progress', async () => {
   assert.equal(outcomes.length, 1);
 });
 
+test('a large request over a slow network goes on while what waits is taken, and ends when nothing is', async () => {
+  const world = await rpcWorld({}, {}, { bytesPerMs: 1_000 });
+  const recorder = new Recorder();
+  const channel = openClient(world, recorder, { progressTimeoutMs: 1000 });
+  await world.run(10);
+  const outcomes: unknown[] = [];
+  ask(channel, outcomes, 'large', [new Uint8Array(5_000_000)]);
+  await world.run(4_500);
+  assert.deepEqual(outcomes, []);
+  await world.run(3_000);
+  assert.equal(outcomes.length, 1, 'it was taken, and nothing came back');
+});
+
 test('a new request has its whole time, whenever the last was answered', async () => {
   const answers: (() => void)[] = [];
   const world = await rpcWorld({ onRequest: (channel, id) => answers.push(() => channel.answerErrorText(id, 'done')) });

@@ -32,6 +32,7 @@ function answering(
     remote: 'test',
     isOpen,
     requestsInFlight: 0,
+    answersReceived: 0,
     answersOwed: 0,
     waitingBytes: 0,
     request: (method, write, onAnswer) => {
@@ -77,6 +78,7 @@ describe('a client of a logger', () => {
     each.fill({ ...place, by: writer, offset: 0, bytes: item.bytes }, ignore);
     each.finish(place.shard, place.zone, 0, ignore);
     each.reset(place.shard, place.zone, 'g', ignore);
+    each.probe(1, ignore);
     each.read([{ ...place, offset: 0, length: 1 }], ignore);
     each.reportZones(undefined, [], ignore);
     assert.deepEqual(

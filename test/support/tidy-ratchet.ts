@@ -53,8 +53,6 @@ export const ratchet: Ratchet = {
   },
   'first-word': {
     'src/client/dispatcher.ts': 1,
-    'src/client/request.ts': 1,
-    'src/client/types.ts': 2,
     'src/core/shard/events.ts': 1,
     'src/core/shard/following/log-reader.ts': 2,
     'src/core/shard/head/metadata.ts': 1,

@@ -47,6 +47,7 @@ export const exemptions: readonly Exemption[] = [
     why: 'simulated time lets the microtasks of a step run dry before the next',
   },
   { where: 'src/env/digest.ts', what: ['node:crypto'], why: 'a hash of bytes: neither time nor randomness' },
+  { where: 'src/env/libsql.ts', what: ['node:module'], why: 'loads a package when it is first needed' },
   {
     where: 'src/coordinator/sqlite/sqlite.ts',
     what: ['node:worker_threads'],

@@ -10,8 +10,10 @@
  * It owns the connection, the layout and its statements. It does not own waiting for the lock: `busy` is an answer here
  * (sqlite-worker.ts tries again).
  */
-import Database from 'libsql';
+import type Database from 'libsql';
 import { present } from '../../base/assert.ts';
+import { KvError } from '../../base/errors.ts';
+import { libsql } from '../../env/libsql.ts';
 import {
   coordinatorLimits,
   type Change,
@@ -78,7 +80,7 @@ function guarded<T>(file: string, outcome: 'not-applied' | 'unknown', action: ()
   try {
     return action();
   } catch (error) {
-    if (error instanceof DatabaseError) throw error;
+    if (error instanceof DatabaseError || error instanceof KvError) throw error;
     const raw = error instanceof Error && 'rawCode' in error && typeof error.rawCode === 'number' ? error.rawCode : 0;
     const message = `${file}: ${error instanceof Error ? error.message : String(error)} (SQLite code ${raw})`;
     throw new DatabaseError(errorCode(raw & 0xff), message, outcome, { cause: error });
@@ -94,7 +96,7 @@ function errorCode(primary: number): DatabaseErrorCode {
 /** Makes a complete, closed database at `file`, which must not be in use. */
 export function createDatabaseFile(file: string): void {
   guarded(file, 'not-applied', () => {
-    const database = new Database(file);
+    const database = new (libsql())(file);
     try {
       // `exec` alone: a prepared statement would keep the connection open, and the log beside the file, until it is
       // collected.
@@ -119,7 +121,7 @@ export class SqliteDatabase {
     this.#deletesKept = deletesKept;
     // Processes that never live long enough to trim would leave it to nobody: the first transaction does it.
     this.#deletesSinceTrim = deletesKept;
-    this.#database = guarded(file, 'not-applied', () => new Database(file, { timeout: 0 }));
+    this.#database = guarded(file, 'not-applied', () => new (libsql())(file, { timeout: 0 }));
   }
 
   /**

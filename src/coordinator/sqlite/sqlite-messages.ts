@@ -31,7 +31,7 @@ export type ToWorker =
   | { readonly kind: 'close' };
 
 /** Reasons why the file cannot be opened: codes of operating errors, and `unavailable` for all else. */
-export type OpenFailureCode = 'newer-format' | 'data-damaged' | 'permission-denied' | 'unavailable';
+export type OpenFailureCode = 'newer-format' | 'data-damaged' | 'permission-denied' | 'library-missing' | 'unavailable';
 
 export interface Listing {
   readonly entries: readonly Entry[];

@@ -12,6 +12,7 @@
  */
 import { parentPort, receiveMessageOnPort, threadId, workerData } from 'node:worker_threads';
 import { present, unreachable } from '../../base/assert.ts';
+import { KvError } from '../../base/errors.ts';
 import { alignMode, writeDenial } from '../../env/real/access.ts';
 import { realProcesses } from '../../env/real/processes.ts';
 import { fileExists, monotonicMs, publishFile, removeFile } from '../../env/real/thread.ts';
@@ -398,6 +399,7 @@ function open(): SqliteWorker | undefined {
 
 function openFailure(error: unknown, file: string): { readonly code: OpenFailureCode; readonly message: string } {
   const message = messageOf(error);
+  if (error instanceof KvError && error.code === 'library-missing') return { code: error.code, message };
   const code = error instanceof DatabaseError ? error.code : 'failed';
   if (code === 'damaged') return { code: 'data-damaged', message };
   if (code === 'newer-format') return { code: 'newer-format', message };

@@ -49,7 +49,7 @@ const requestsInFlightMax = 4_096;
 
 /**
  * @throws KvError `newer-format` when a newer version of kv-filelog made the file, `data-damaged` when it is not a
- * coordinator's database, `permission-denied` when this process may not write it or in its folder.
+ * coordinator's database, `permission-denied` when this process may not write it or in its folder, `library-missing`.
  * @throws CoordinatorError when it can't be opened otherwise (no folder, disk full, lock held all the time).
  */
 export async function openSqliteCoordinator(options: SqliteCoordinatorOptions): Promise<Coordinator> {

@@ -100,6 +100,8 @@ export class LoggerMachine<Ticket> {
         return this.#finish(event.ticket, event.shard, event.zone, event.length);
       case 'reset':
         return this.#reset(event.ticket, event.shard, event.zone, event.copyId);
+      case 'probe':
+        return this.#probe(event.ticket, event.hasRoom);
       case 'turn-ended':
         return this.#startSync();
       case 'synced':
@@ -337,6 +339,17 @@ export class LoggerMachine<Ticket> {
       { kind: 'persist', entries },
       { kind: 'reset-zone', deviceZone: zone.deviceZone },
     ];
+  }
+
+  // --- probe ---------------------------------------------------------------------------------------------------------
+
+  /** Says again what is recorded already, so that the device has something to write and to sync. */
+  #probe(ticket: Ticket, hasRoom: boolean): MachineEffect<Ticket>[] {
+    if (this.#failed) return [refuse(ticket, 'device-failed')];
+    if (!hasRoom || this.#table.nextDeviceZone === undefined) return [refuse(ticket, 'device-full')];
+    this.#rounds.wait({ kind: 'done', ticket });
+    const known = this.#table.snapshot().find(({ kind }) => kind === 'fence' || kind === 'zone-floor');
+    return known === undefined ? [] : [{ kind: 'persist', entries: [known] }];
   }
 
   // --- syncs ---------------------------------------------------------------------------------------------------------

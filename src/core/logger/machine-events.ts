@@ -33,6 +33,8 @@ export type MachineEvent<Ticket> =
       readonly zone: ZoneId;
       readonly copyId: string;
     }
+  /** Whether a zone could be opened; `hasRoom`: the device has space for it. */
+  | { readonly kind: 'probe'; readonly ticket: Ticket; readonly hasRoom: boolean }
   /** Everything that arrived in this turn of the event loop has been given. */
   | { readonly kind: 'turn-ended' }
   | { readonly kind: 'synced' }

@@ -32,6 +32,8 @@ export type ShardEvent =
   | { readonly event: 'announce' }
   | {
       readonly event: 'transacted';
+      /** Absent: a change of the head. */
+      readonly purpose?: HeadPurpose;
       readonly result: TransactionResult | { readonly kind: 'unknown' } | { readonly kind: 'not-applied' };
     }
   /** `process`: that of the logger which is connected. */
@@ -42,6 +44,8 @@ export type ShardEvent =
       readonly alignment: number;
     }
   | { readonly event: 'logger-down'; readonly logger: Uuid }
+  /** Answer to a probe; `ok`: its device takes writes and syncs. */
+  | { readonly event: 'probed'; readonly logger: Uuid; readonly answer: { readonly kind: 'ok' } | Lost | Refused }
   | { readonly event: 'appended'; readonly logger: Uuid; readonly zone: ZoneId; readonly end: number }
   | { readonly event: 'append-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
   | { readonly event: 'confirmed'; readonly logger: Uuid; readonly zone: ZoneId; readonly number: number }
@@ -122,7 +126,13 @@ export interface Committed {
 }
 
 /** What a load or a transaction of a shard's head is for. */
-export type HeadPurpose = 'follow' | 'claim' | 'close' | 'zone-change';
+export type HeadPurpose =
+  | 'follow'
+  | 'claim'
+  | 'close'
+  | 'zone-change'
+  /** To see that the coordinator answers. */
+  | 'look';
 
 export type ShardEffect =
   | {
@@ -167,6 +177,8 @@ export type ShardEffect =
       readonly bytes: Uint8Array;
       readonly logger: Uuid;
     }
+  /** Ask whether it can take a zone again. */
+  | { readonly effect: 'probe'; readonly logger: Uuid }
   | { readonly effect: 'finish'; readonly zone: ZoneId; readonly length: number; readonly loggers: readonly Uuid[] }
   | { readonly effect: 'load'; readonly purpose: HeadPurpose }
   | {

@@ -2,17 +2,20 @@
 import { present } from '../../base/assert.ts';
 import type { InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { rendezvousOrder } from '../rendezvous.ts';
+import type { Failing } from './logger-fitness.ts';
+import { LoggerFitness } from './logger-fitness.ts';
 import type { ReplicaSet } from './head/metadata.ts';
 
-interface Known {
+interface Connected {
   readonly process: InstanceId;
-  readonly upSinceMs: number;
-  /** It was slow, full or refused: others are preferred until then. */
-  avoidUntilMs: number;
+  readonly sinceMs: Millis;
 }
 
 export class Loggers {
-  readonly #up = new Map<Uuid, Known>();
+  /** Time since when each is connected. */
+  readonly #up = new Map<Uuid, Connected>();
+  /** Those that have failed once. Kept while they are away. */
+  readonly #fitness = new Map<Uuid, LoggerFitness>();
   /**
    * Also of loggers that are away: a zone may be opened on one that goes down meanwhile and is back before its first
    * append.
@@ -23,7 +26,7 @@ export class Loggers {
   up(logger: Uuid, process: InstanceId, alignment: number, nowMs: Millis): void {
     this.#alignments.set(logger, alignment);
     this.#firstUpMs ??= nowMs;
-    this.#up.set(logger, { process, upSinceMs: nowMs, avoidUntilMs: 0 });
+    this.#up.set(logger, { process, sinceMs: nowMs });
   }
 
   down(logger: Uuid): void {
@@ -34,9 +37,11 @@ export class Loggers {
     return this.#up.has(logger);
   }
 
-  avoid(logger: Uuid, untilMs: number): void {
-    const known = this.#up.get(logger);
-    if (known !== undefined) known.avoidUntilMs = untilMs;
+  /** It failed as a replica: others are preferred for a while. */
+  failed(logger: Uuid, how: Failing, nowMs: Millis): void {
+    let fitness = this.#fitness.get(logger);
+    if (fitness === undefined) this.#fitness.set(logger, (fitness = new LoggerFitness()));
+    fitness.failed(how, nowMs);
   }
 
   /** Whether it was connected once. */
@@ -54,16 +59,30 @@ export class Loggers {
     return [...this.#up.keys()];
   }
 
-  /** Loggers that could hold a new zone and have been fit for it for `stableMs`. */
+  /** Loggers that are to be probed now, each named once. */
+  takeProbes(nowMs: Millis): Uuid[] {
+    return [...this.#fitness]
+      .filter(([logger, one]) => this.isUp(logger) && one.takeProbe(nowMs))
+      .map(([name]) => name);
+  }
+
+  /** A probe was answered; `how` it failed, if it did. */
+  probed(logger: Uuid, how: Failing | undefined, nowMs: Millis): void {
+    const fitness = this.#fitness.get(logger);
+    if (how === undefined) fitness?.passed(nowMs);
+    else fitness?.refusedProbe(how, nowMs);
+  }
+
+  /** Loggers that could hold a new zone and have been connected for `stableMs`. */
   usable(nowMs: Millis, stableMs = 0): Uuid[] {
     return [...this.#up]
-      .filter(([, known]) => known.avoidUntilMs <= nowMs && known.upSinceMs + stableMs <= nowMs)
+      .filter(([logger, { sinceMs }]) => this.#fitness.get(logger)?.isFit !== false && sinceMs + stableMs <= nowMs)
       .map(([logger]) => logger);
   }
 
   /**
-   * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When none
-   * is usable, those that are merely avoided. Empty when fewer than `least` can be had.
+   * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When too
+   * few are usable, those that are merely avoided, too. Empty when fewer than `least` can be had.
    */
   choose(shard: ShardId, zone: ZoneId, count: number, least: number, nowMs: Millis): ReplicaSet {
     const usable = this.usable(nowMs);

@@ -25,16 +25,33 @@ export interface Failure {
   readonly owner?: number;
 }
 
+/** A connection that answers go to. What is under way for one connection is bounded together. */
+export interface Outlet {
+  readonly isOpen: boolean;
+  /** Bytes of answers that the network has not taken. */
+  readonly waitingBytes: number;
+}
+
 /** Where a write's result goes. The shard only carries it. */
 export interface WriteReply {
+  /** Absent: nothing is bounded. */
+  readonly outlet?: Outlet | undefined;
   written(write: ShardWrite, result: WriteResult): void;
 }
 
 /** Where a read's result goes. */
 export interface ReadReply {
+  /** Absent: nothing is bounded. */
+  readonly outlet?: Outlet | undefined;
   /** `version` 0: there is no such key. */
   found(read: ShardRead): void;
   failed(read: ShardRead, failure: Failure): void;
+}
+
+/** Whoever counts reads that are under way. */
+export interface ReadCount {
+  /** The read's answer was given to its outlet. */
+  answered(read: ShardRead): void;
 }
 
 export type WriteOperation = 'put' | 'delete';
@@ -90,12 +107,24 @@ export class ShardWrite implements RecordInput {
   currentVersion: Version = version(0);
   /** Repetitions that arrived while this was in flight: they get the same result. */
   repetitions: ShardWrite[] | undefined = undefined;
+  #answered = false;
 
   /** `id` names the caller's request in the answer, which goes to `replyTo`. */
   constructor(replyTo: WriteReply, id: number, operation: WriteOperation) {
     this.replyTo = replyTo;
     this.id = id;
     this.operation = operation;
+  }
+
+  get isAnswered(): boolean {
+    return this.#answered;
+  }
+
+  /** Nothing is answered twice: a result that comes after the caller was told `unknown` is ignored. */
+  answer(result: WriteResult): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.replyTo.written(this, result);
   }
 }
 
@@ -123,6 +152,9 @@ export class ShardRead {
   expiresAt = 0;
   /** The bytes of the value, once they are fetched. */
   value: Uint8Array | undefined = undefined;
+  /** Counted there with so many bytes until it is answered. */
+  count: ReadCount | undefined = undefined;
+  chargedBytes = 0;
   #confirmed = false;
   #answered = false;
 
@@ -149,19 +181,36 @@ export class ShardRead {
     this.#answer();
   }
 
+  /** Another gateway answered it, and what it found was assigned. */
+  pass(): void {
+    this.#confirmed = true;
+    this.#finish();
+  }
+
   /** Nothing is answered twice: a confirmation or value that comes later is ignored. */
   fail(failure: Failure): void {
     if (this.#answered) return;
     this.#answered = true;
     this.replyTo.failed(this, failure);
+    this.count?.answered(this);
+  }
+
+  get isAnswered(): boolean {
+    return this.#answered;
   }
 
   /** Both must be there before the reply: the confirmation and, where there is one and it is wanted, the value. */
   #answer(): void {
     const needsValue = this.wantsValue && this.version !== 0;
-    if (this.#answered || !this.#confirmed || (needsValue && this.value === undefined)) return;
+    if (!this.#confirmed || (needsValue && this.value === undefined)) return;
+    this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#answered) return;
     this.#answered = true;
     this.replyTo.found(this);
+    this.count?.answered(this);
   }
 }
 

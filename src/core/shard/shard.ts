@@ -6,13 +6,14 @@
  *                         '----------lost----------> follower
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Millis } from '../../base/ids.ts';
+import type { Millis, Uuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import type { ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
+import type { Lost, Refused, ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
 import type { ShardState } from './following/apply.ts';
 import { ShardFollower } from './following/follower.ts';
 import { HeadKeeper } from './head/head-keeper.ts';
 import type { Owner, ShardMetadata } from './head/metadata.ts';
+import { failingOf } from './logger-fitness.ts';
 import { Loggers } from './loggers.ts';
 import { lookUp } from './look-up.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
@@ -108,14 +109,17 @@ export class Shard {
         this.#takeover?.loadFailed();
         return this.#owner?.loadFailed();
       case 'transacted':
+        if (event.purpose === 'look') return this.#owner?.looked(event.result.kind);
         this.#takeover?.transacted();
-        return this.#owner?.transacted();
+        return this.#owner?.transacted(event.result.kind);
       case 'logger-up':
         this.#loggers.up(event.logger, event.process, event.alignment, this.#nowMs);
         return this.#takeover?.loggerUp();
       case 'logger-down':
         this.#loggers.down(event.logger);
         return this.#owner?.loggerDown(event.logger);
+      case 'probed':
+        return this.#probed(event.logger, event.answer);
       case 'appended':
         return this.#owner?.appended(event.logger, event.zone, event.end);
       case 'confirmed':
@@ -237,6 +241,11 @@ export class Shard {
     this.#takeover?.news();
     if (this.#takeover?.tail !== undefined) this.#follower.offer(this.#takeover.tail);
     this.#follower.metadata(metadata);
+  }
+
+  #probed(logger: Uuid, answer: { readonly kind: 'ok' } | Lost | Refused): void {
+    const how = answer.kind === 'ok' ? undefined : failingOf(answer.kind === 'lost' ? answer.kind : answer.code);
+    this.#loggers.probed(logger, how, this.#nowMs);
   }
 
   #announce(): void {

@@ -6,10 +6,11 @@
  */
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import Database from 'libsql';
+import type Database from 'libsql';
 import { FilesError, filesErrorOf, systemCodeOf } from '../files.ts';
 import type { File, Files, FolderLock } from '../files.ts';
 import { writeDenial } from './access.ts';
+import { libsql } from '../libsql.ts';
 
 /**
  * Name of the lock's file. Nobody else opens it: closing any descriptor of it would drop this process's lock (POSIX).
@@ -84,9 +85,10 @@ class RealFiles implements Files {
   async lock(folder: string): Promise<FolderLock> {
     const name = path.join(folder, lockName);
     if (!fs.existsSync(folder)) throw new FilesError('not-found', `lock ${folder}: no such folder`);
+    const Lock = libsql();
     let database: Database.Database | undefined;
     try {
-      database = new Database(name, { timeout: 0 });
+      database = new Lock(name, { timeout: 0 });
       database.exec('BEGIN EXCLUSIVE');
       return new RealLock(database, this.#locks);
     } catch (cause) {

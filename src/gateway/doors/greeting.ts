@@ -63,6 +63,14 @@ export class Greeting {
     session.channel.endAnswer();
   }
 
+  /** On the port for gateways: nothing that a client sends there would be forwarded, or be served for long. */
+  refuseClient(session: Session, id: number): void {
+    const { gateway, map } = this.#parts;
+    const address = map().gateways[gateway] ?? '';
+    const message = `this is the peer port of gateway ${gateway}; its client port is ${address}`;
+    session.fail(id, 'wrong-port', message);
+  }
+
   #hello(session: Session, id: number, params: MessageReader): void {
     arrayOf(params, 1, 'hello');
     const hello = fieldOf(params.value(), 'hello', (message) => new KvError('bad-argument', message));

@@ -83,7 +83,10 @@ export class PeerDoor implements GatewayDoor {
 
   #handle(session: Session, id: number, method: string, params: MessageReader): void {
     const { requests, greeting } = this.#parts;
-    if (method === 'hello' && this.#hello(session, id, params)) return;
+    if (method === 'hello') {
+      if (!this.#hello(session, id, params)) greeting.refuseClient(session, id);
+      return;
+    }
     if (forwarded.has(method) && !this.#peers.has(session.channel))
       return session.fail(id, 'protocol-error', 'the peer port is for gateways that said hello');
     if (requests.handle(session, id, method, params) || greeting.handle(session, id, method, params)) return;

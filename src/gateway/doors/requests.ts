@@ -18,6 +18,7 @@ export class Requests {
   readonly #numbering: Numbering;
   readonly #leased: LeasedIds;
   readonly #forward: boolean;
+  readonly #send = (write: ShardWrite): void => this.#router.write(write, this.#forward);
 
   /** `forward`: whether another gateway may be asked. */
   constructor(router: Router, numbering: Numbering, leased: LeasedIds, forward: boolean) {
@@ -62,9 +63,9 @@ export class Requests {
   #write(write: ShardWrite): void {
     checkKey(write.keyLength);
     checkValue(write.wantedLength);
-    if (write.client === 0) this.#numbering.begin(write);
-    else if (!this.#leased.has(write.client)) return this.#checkClient(write);
-    this.#router.write(write, this.#forward);
+    if (write.client === 0) this.#numbering.send(write, this.#send);
+    else if (this.#leased.has(write.client)) this.#send(write);
+    else this.#checkClient(write);
   }
 
   #checkClient(write: ShardWrite): void {

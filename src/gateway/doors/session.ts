@@ -1,6 +1,7 @@
 /**
  * One connected client (or gateway that forwards): answers its requests on its channel. The reply of a PUT leaves here.
  */
+import { limits } from '../../base/limits.ts';
 import type { ErrorCode, Outcome } from '../../base/errors.ts';
 import type { KvError } from '../../base/errors.ts';
 import { writeError } from '../../codec/client-protocol.ts';
@@ -11,8 +12,19 @@ import {
   writeHasAnswer,
   writePutAnswer,
 } from '../../codec/client-requests.ts';
-import type { Failure, ReadReply, ShardRead, ShardWrite, WriteReply, WriteResult } from '../../core/shard/requests.ts';
+import type {
+  Failure,
+  Outlet,
+  ReadReply,
+  ShardRead,
+  ShardWrite,
+  WriteReply,
+  WriteResult,
+} from '../../core/shard/requests.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
+
+/** Unsent output with which a value still goes out: more would close the connection. */
+const answerBytesMax = limits.outputBytesMax - limits.outputBytesPause;
 
 export class Session implements WriteReply, ReadReply {
   readonly channel: RpcChannel;
@@ -21,6 +33,10 @@ export class Session implements WriteReply, ReadReply {
 
   constructor(channel: RpcChannel) {
     this.channel = channel;
+  }
+
+  get outlet(): Outlet {
+    return this.channel;
   }
 
   written(write: ShardWrite, result: WriteResult): void {
@@ -54,6 +70,8 @@ export class Session implements WriteReply, ReadReply {
 
   found(read: ShardRead): void {
     const { version, expiresAt, value, valueLength } = read;
+    if (value !== undefined && this.channel.waitingBytes + value.length > answerBytesMax)
+      return this.fail(read.id, 'overloaded', 'this connection does not take the values that it asked for');
     const out = this.channel.beginAnswer(read.id);
     if (version === 0) writeAbsent(out);
     else if (value === undefined) writeHasAnswer(out, version, expiresAt, valueLength);

@@ -15,7 +15,7 @@ import {
   writeTestbedMissing,
   writeTestbedSuccess,
 } from '../../codec/testbed-protocol.ts';
-import type { Failure, ReadReply, WriteReply, WriteResult } from '../../core/shard/requests.ts';
+import type { Failure, Outlet, ReadReply, WriteReply, WriteResult } from '../../core/shard/requests.ts';
 import { ShardRead, ShardWrite } from '../../core/shard/requests.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
 import type { Numbering } from '../numbering.ts';
@@ -29,6 +29,10 @@ class TestbedReply implements WriteReply, ReadReply {
   constructor(channel: RpcChannel, key: number) {
     this.#channel = channel;
     this.#key = key;
+  }
+
+  get outlet(): Outlet {
+    return this.#channel;
   }
 
   written(write: ShardWrite, result: WriteResult): void {
@@ -104,8 +108,7 @@ export class TestbedDoor {
 
   #write(channel: RpcChannel, write: ShardWrite): void {
     try {
-      this.#numbering.begin(write);
-      this.#router.write(write, true);
+      this.#numbering.send(write, (numbered) => this.#router.write(numbered, true));
     } catch (error) {
       if (!(error instanceof KvError)) throw error;
       channel.answerErrorText(write.id, `kv-filelog: ${error.code}: ${error.message}`);

@@ -5,6 +5,7 @@
 import { present } from '../../base/assert.ts';
 import type { InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
 import type {
   FillItem,
   LoggerAnswer,
@@ -19,10 +20,11 @@ import type { LoggerMember } from '../../coordinator/members.ts';
 import type { Filled, Lost, Refused } from '../../core/shard/events.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
+import { KeepAlive } from '../../rpc/keep-alive.ts';
 import { Link } from '../../rpc/link.ts';
 import { LoggerClient } from '../../rpc/logger-client.ts';
 import { clientOptions } from '../../rpc/options.ts';
-import type { Dispatch, LoggerPort } from './logger-port.ts';
+import type { Dispatch, LoggerPort, ProbeAnswer } from './logger-port.ts';
 import { lost } from './logger-port.ts';
 import { Outbox } from './outbox.ts';
 
@@ -33,12 +35,17 @@ export interface ConnectedLogger {
   readonly alignment: number;
 }
 
-export interface LoggerLinkParts {
-  readonly world: Environment & { readonly log: Log };
+export interface LinkSettings {
   /** A logger that owes answers and says nothing for this long is disconnected. Milliseconds. */
   readonly progressTimeoutMs: number;
+  /** Room on its device that a logger should have to be taken back, bytes. */
+  readonly probeBytes: number;
   /** Gateway whose links these are, as it names itself. */
   readonly self: GatewayIdentity;
+}
+
+export interface LoggerLinkParts extends LinkSettings {
+  readonly world: Environment & { readonly log: Log };
   readonly dispatch: Dispatch;
   readonly onUp: (logger: ConnectedLogger) => void;
   readonly onDown: (logger: Uuid) => void;
@@ -52,7 +59,9 @@ export class LoggerLink implements LoggerPort {
   readonly #write: Link;
   readonly #read: Link;
   readonly #outbox: Outbox;
+  readonly #keepAlive: readonly KeepAlive[];
   #connected: ConnectedLogger | undefined;
+  #probing: ((answer: ProbeAnswer) => void)[] = [];
   #isUp = false;
   #closed = false;
 
@@ -70,7 +79,21 @@ export class LoggerLink implements LoggerPort {
         return links.read.channel;
       },
     };
-    this.#outbox = new Outbox(new LoggerClient(member.uuid, channels), parts.dispatch);
+    const client = new LoggerClient(member.uuid, channels);
+    this.#outbox = new Outbox(client, parts.dispatch);
+    this.#keepAlive = [this.#pings('write', links.write, client), this.#pings('read', links.read, client)];
+  }
+
+  /** A logger whose disk takes long to sync answers them, one that hangs does not. */
+  #pings(port: 'read' | 'write', link: Link, client: LoggerClient): KeepAlive {
+    const { world, progressTimeoutMs } = this.#parts;
+    return new KeepAlive({
+      clock: world.clock,
+      periodMs: progressTimeoutMs / 4,
+      patienceMs: times.loggerPatienceMs,
+      channel: () => link.channel,
+      ping: (done) => client.ping(port, done),
+    });
   }
 
   #link(address: string, port: 'read' | 'write'): Link {
@@ -170,6 +193,17 @@ export class LoggerLink implements LoggerPort {
     });
   }
 
+  /** One probe answers all shards that ask while it is under way. */
+  probe(onAnswer: (answer: ProbeAnswer) => void): void {
+    this.#probing.push(onAnswer);
+    if (this.#probing.length > 1) return;
+    this.#outbox.client.probe(this.#parts.probeBytes, (answer) => {
+      const result: ProbeAnswer =
+        answer.kind === 'ok' ? answer : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost;
+      for (const waiting of this.#probing.splice(0)) waiting(result);
+    });
+  }
+
   finish(shard: ShardId, zone: ZoneId, length: number): void {
     const { logger } = this;
     this.#outbox.client.finish(shard, zone, length, (answer) => {
@@ -194,6 +228,7 @@ export class LoggerLink implements LoggerPort {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const one of this.#keepAlive) one.close();
     this.#write.close();
     this.#read.close();
     this.#changed();

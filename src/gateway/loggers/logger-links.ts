@@ -5,10 +5,9 @@
 import { present } from '../../base/assert.ts';
 import type { Uuid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
-import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { LoggerMember, Numbered } from '../../coordinator/members.ts';
 import type { Environment } from '../../env/environment.ts';
-import type { ConnectedLogger } from './logger-link.ts';
+import type { ConnectedLogger, LinkSettings } from './logger-link.ts';
 import { LoggerLink } from './logger-link.ts';
 import type { Dispatch, LoggerPort } from './logger-port.ts';
 import { AbsentLogger } from './logger-port.ts';
@@ -22,18 +21,15 @@ export interface LoggerListener {
 
 export class LoggerLinks {
   readonly #world: Environment & { readonly log: Log };
-  readonly #progressTimeoutMs: number;
-  readonly #self: GatewayIdentity;
+  readonly #settings: LinkSettings;
   /** A logger is its UUID, not its number (S16): two that swap numbers keep their links. */
   readonly #links = new Map<Uuid, LoggerLink>();
   #listener: LoggerListener | undefined;
   #sendScheduled = false;
 
-  /** `progressTimeoutMs`: a logger that owes answers and says nothing for this long is disconnected. */
-  constructor(world: Environment & { readonly log: Log }, progressTimeoutMs: number, self: GatewayIdentity) {
-    this.#self = self;
+  constructor(world: Environment & { readonly log: Log }, settings: LinkSettings) {
     this.#world = world;
-    this.#progressTimeoutMs = progressTimeoutMs;
+    this.#settings = settings;
   }
 
   /** REQUIRES: called once, before any other method. */
@@ -65,8 +61,7 @@ export class LoggerLinks {
     const listener = this.#told;
     return new LoggerLink(member, {
       world: this.#world,
-      progressTimeoutMs: this.#progressTimeoutMs,
-      self: this.#self,
+      ...this.#settings,
       dispatch: listener.dispatch,
       onUp: (logger) => listener.loggerUp(logger),
       onDown: (logger) => listener.loggerDown(logger),

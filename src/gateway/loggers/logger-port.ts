@@ -7,6 +7,8 @@ import type { FillItem, ReadAnswer, ZoneRef, ZoneStatus } from '../../codec/logg
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Filled, Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
 
+export type ProbeAnswer = { readonly kind: 'ok' } | Lost | Refused;
+
 export type Dispatch = (shard: ShardId, event: ShardEvent) => void;
 
 export interface LoggerPort {
@@ -17,6 +19,8 @@ export interface LoggerPort {
   read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void;
   seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void;
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
+  /** Whether it can take a new zone: answered behind a write and a sync of its device. */
+  probe(onAnswer: (answer: ProbeAnswer) => void): void;
   /** Best effort: what a logger misses it is told when it connects again (reconciler.ts). */
   finish(shard: ShardId, zone: ZoneId, length: number): void;
   /** Not called when there is no answer. */
@@ -53,6 +57,10 @@ export class AbsentLogger implements LoggerPort {
   }
 
   fill(...[, onAnswer]: Parameters<LoggerPort['fill']>): void {
+    onAnswer(lost);
+  }
+
+  probe(onAnswer: (answer: ProbeAnswer) => void): void {
     onAnswer(lost);
   }
 

@@ -67,7 +67,7 @@ export class Outbox {
 
   /** Sends what has gathered. Answers come as events of the shards. */
   send(): void {
-    if (this.#confirms.length > 0) this.#sendConfirms();
+    while (this.#confirms.length > 0) this.#sendConfirms();
     // What the logger has not taken yet must not close its connection: the rest waits for a later turn, a tick's at the
     // latest.
     while (this.#appends.length > 0 && this.#client.waitingBytes <= limits.outputBytesPause) this.#sendAppends();
@@ -99,8 +99,7 @@ export class Outbox {
   }
 
   #sendConfirms(): void {
-    const items = this.#confirms;
-    this.#confirms = [];
+    const items = this.#confirms.splice(0, limits.confirmItemsMax);
     this.#client.confirm(++this.#confirmNumber, items, (answer) => {
       for (const [at, { shard, zone, number }] of items.entries()) {
         const refusal = answer.kind === 'ok' ? answer.value.refusals[at] : undefined;

@@ -11,7 +11,7 @@ import { times } from '../../base/times.ts';
 import type { ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { CoordinatorError } from '../../coordinator/coordinator.ts';
-import type { Committed, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
+import type { Committed, HeadPurpose, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
 import type { Shard } from '../../core/shard/shard.ts';
 import type { ShardTrace } from '../../core/shard/trace.ts';
 import { tracedStep } from '../../core/shard/trace.ts';
@@ -134,7 +134,7 @@ export class ShardRunner {
       case 'committed':
         return this.#committed(shard, effect);
       case 'answer-write':
-        return effect.write.replyTo.written(effect.write, effect.result);
+        return effect.write.answer(effect.result);
       case 'fail-read':
         return effect.read.fail(effect.failure);
       case 'fetch':
@@ -145,11 +145,15 @@ export class ShardRunner {
         return this.#seal(shard, effect);
       case 'fill':
         return this.#fill(shard, effect);
+      case 'probe':
+        return loggers
+          .of(effect.logger)
+          .probe((answer) => this.dispatch(shard, { event: 'probed', logger: effect.logger, answer }));
       case 'finish':
         for (const logger of effect.loggers) loggers.of(logger).finish(shard, effect.zone, effect.length);
         return;
       case 'load':
-        return this.#load(shard);
+        return this.#load(shard, effect.purpose);
       case 'transact':
         return this.#transact(shard, effect);
       case 'announce':
@@ -176,8 +180,8 @@ export class ShardRunner {
     const { writes, results } = effect;
     for (const [at, write] of writes.entries()) {
       const result = present(results[at], 'a result for each write');
-      write.replyTo.written(write, result);
-      for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
+      write.answer(result);
+      for (const repetition of write.repetitions ?? []) repetition.answer(result);
     }
     if (peers.count > 0) peers.catchUp(shard, catchUpOf(effect));
   }
@@ -200,8 +204,9 @@ export class ShardRunner {
       .fill(item, (answer) => this.dispatch(shard, { event: 'filled', logger, zone, epoch, answer }));
   }
 
-  #load(shard: ShardId): void {
-    this.#parts.store.load(shard).then(
+  #load(shard: ShardId, purpose: HeadPurpose): void {
+    const { store } = this.#parts;
+    (purpose === 'zone-change' ? store.loadChange(shard) : store.load(shard)).then(
       (metadata) => this.dispatch(shard, { event: 'metadata', metadata, loaded: true }),
       (error: unknown) => {
         this.#coordinatorFailed(shard, 'load', error);
@@ -211,12 +216,13 @@ export class ShardRunner {
   }
 
   #transact(shard: ShardId, effect: Extract<ShardEffect, { effect: 'transact' }>): void {
+    const { purpose } = effect;
     this.#parts.coordinator.transact(effect.compares, effect.writes).then(
-      (result) => this.dispatch(shard, { event: 'transacted', result }),
+      (result) => this.dispatch(shard, { event: 'transacted', purpose, result }),
       (error: unknown) => {
         this.#coordinatorFailed(shard, 'transact', error);
         const kind = error instanceof CoordinatorError ? error.outcome : 'unknown';
-        this.dispatch(shard, { event: 'transacted', result: { kind } });
+        this.dispatch(shard, { event: 'transacted', purpose, result: { kind } });
       },
     );
   }

@@ -1,7 +1,9 @@
 /**
- * Gets the bytes of values for reads: from the cache, or from a replica chosen at random, the next one on failure or
- * damage. Never a wrong byte: checksum, place and key are checked (S16). The confirmation of the read goes on meanwhile
- * (S7) and both must be there for the reply.
+ * Gets the bytes of values for reads: from the cache, or from a replica chosen at random, the next one on failure,
+ * damage or delay (replica-search.ts). Never a wrong byte: checksum, place and key are checked (S16). The confirmation
+ * of the read goes on meanwhile (S7) and both must be there for the reply.
+ *
+ * Reads of one record are one search, and what is under way for a connection is bounded (read-budget.ts).
  */
 import { assert } from '../../base/assert.ts';
 import { asBuffer } from '../../base/bytes.ts';
@@ -13,11 +15,15 @@ import type { ReadAnswer } from '../../codec/logger-protocol.ts';
 import type { Lost } from '../../core/shard/events.ts';
 import type { ShardMetadata } from '../../core/shard/head/metadata.ts';
 import type { ShardRead } from '../../core/shard/requests.ts';
+import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
 import { below } from '../../env/random.ts';
 import type { LoggerLinks } from '../loggers/logger-links.ts';
 import type { LoggerPort } from '../loggers/logger-port.ts';
 import type { MetadataStore } from '../metadata-store.ts';
+import type { ReadBudget } from './read-budget.ts';
+import { ReadTroubles } from './read-troubles.ts';
+import { ReplicaSearches } from './replica-search.ts';
 import type { ValueCache } from './value-cache.ts';
 
 interface ZoneInfo {
@@ -25,22 +31,23 @@ interface ZoneInfo {
   readonly holders: readonly Uuid[];
 }
 
-/** One value's way from replica to replica. */
+/** Reads of one record that wait for it. */
 interface Search {
   readonly shard: ShardId;
-  readonly read: ShardRead;
+  readonly lba: number;
+  readonly recordBytes: number;
   readonly zone: ZoneId;
   readonly info: ZoneInfo;
-  readonly order: readonly Uuid[];
-  /** Holders that were not connected or did not answer. */
-  silent: number;
+  readonly reads: ShardRead[];
 }
 
 export interface FetcherParts {
   readonly cluster: Uuid;
   readonly zoneSize: number;
+  readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly budget: ReadBudget;
   readonly store: Pick<MetadataStore, 'shard'>;
   readonly loggers: Pick<LoggerLinks, 'isUp'> & { of(logger: Uuid): Pick<LoggerPort, 'read'> };
   readonly cache: ValueCache;
@@ -51,72 +58,100 @@ export class ValueFetcher {
   /** By shard: what is known of its zones, for one state of the metadata. */
   readonly #zones = new Map<ShardId, { readonly metadata: ShardMetadata; readonly zones: Map<ZoneId, ZoneInfo> }>();
 
+  /** By shard and LBA. */
+  readonly #searches: Map<number, Search>[] = [];
+  readonly #replicas: ReplicaSearches;
+  readonly #troubles: ReadTroubles;
+
   constructor(parts: FetcherParts) {
     this.#parts = parts;
+    this.#replicas = new ReplicaSearches(parts.clock, parts.loggers);
+    this.#troubles = new ReadTroubles(parts.clock, parts.log);
   }
 
-  /** Completes the read with its value, or fails it when no replica has it intact. */
+  /** Completes the read with its value when there is room for it, or fails it when no replica has it intact. */
   fetch(shard: ShardId, read: ShardRead): void {
+    const { budget } = this.#parts;
+    if (budget.tryBegin(read, read.recordBytes)) this.#begin(shard, read);
+    else budget.wait(read, read.recordBytes, () => this.#begin(shard, read));
+  }
+
+  close(): void {
+    this.#replicas.close();
+    this.#troubles.close();
+  }
+
+  #begin(shard: ShardId, read: ShardRead): void {
+    if (read.isAnswered) return;
     const cached = this.#parts.cache.get(shard, read.lba);
-    if (cached !== undefined) {
-      read.complete(cached);
-      return;
-    }
-    const zone = zoneOfLba(read.lba, this.#parts.zoneSize);
+    if (cached !== undefined) return read.complete(cached);
+    const searches = this.#searchesOf(shard);
+    const search = searches.get(read.lba);
+    if (search !== undefined) search.reads.push(read);
+    else this.#search(searches, shard, read);
+  }
+
+  #searchesOf(shard: ShardId): Map<number, Search> {
+    let searches = this.#searches[shard];
+    if (searches === undefined) this.#searches[shard] = searches = new Map<number, Search>();
+    return searches;
+  }
+
+  #search(searches: Map<number, Search>, shard: ShardId, read: ShardRead): void {
+    const { lba, recordBytes } = read;
+    const { random, zoneSize, loggers } = this.#parts;
+    const zone = zoneOfLba(lba, zoneSize);
     const info = this.#zone(shard, zone);
-    const up = info?.holders.filter((logger) => this.#parts.loggers.isUp(logger)) ?? [];
-    if (info === undefined || up.length === 0) {
-      this.#fail(read, 'unavailable', `no replica of zone ${zone} of shard ${shard} is connected`);
-      return;
-    }
-    const first = below(this.#parts.random, up.length);
-    this.#ask(
+    const up = info?.holders.filter((logger) => loggers.isUp(logger)) ?? [];
+    if (info === undefined || up.length === 0)
+      return this.#fail(read, 'unavailable', `no replica of zone ${zone} of shard ${shard} is connected`);
+    const search: Search = { shard, lba, recordBytes, zone, info, reads: [read] };
+    searches.set(lba, search);
+    const first = below(random, up.length);
+    const offset = offsetOfLba(lba, zoneSize);
+    const away = info.holders.length - up.length;
+    this.#replicas.begin(
       {
         shard,
-        read,
         zone,
-        info,
-        order: [...up.slice(first), ...up.slice(0, first)],
-        silent: info.holders.length - up.length,
+        offset,
+        bytes: recordBytes,
+        take: (logger, answer) => {
+          const problem = this.#take(search, offset, answer);
+          if (problem !== undefined) this.#troubles.note({ shard, zone, offset, logger, problem });
+          return problem;
+        },
+        missing: (silent) => this.#notFound(search, silent + away),
       },
-      0,
+      [...up.slice(first), ...up.slice(0, first)],
     );
   }
 
-  #ask(search: Search, attempt: number): void {
-    const { shard, read, zone, info } = search;
-    const logger = search.order[attempt];
-    if (logger === undefined) return this.#notFound(search);
-    const offset = offsetOfLba(read.lba, this.#parts.zoneSize);
-    this.#parts.loggers.of(logger).read(shard, zone, offset, read.recordBytes, (answer) => {
-      const problem = this.#take(shard, read, info.seed, offset, answer);
-      if (problem === undefined) return;
-      if (answer.kind === 'lost') search.silent += 1;
-      this.#parts.log('warn', 'read failed on a replica', { shard, zone, offset, logger, problem });
-      this.#ask(search, attempt + 1);
-    });
-  }
-
   /** Only who answered can be damaged: a replica that could not be asked may well have the record. */
-  #notFound({ shard, read, zone, silent }: Search): void {
-    const where = `no replica of shard ${shard}, zone ${zone} has an intact record at LBA ${read.lba}`;
-    if (silent > 0) this.#fail(read, 'unavailable', `${where}, and ${silent} did not answer`);
-    else this.#fail(read, 'damaged', where);
+  #notFound({ shard, zone, lba, reads }: Search, silent: number): void {
+    this.#searchesOf(shard).delete(lba);
+    const where = `no replica of shard ${shard}, zone ${zone} has an intact record at LBA ${lba}`;
+    for (const read of reads) {
+      if (silent > 0) this.#fail(read, 'unavailable', `${where}, and ${silent} did not answer`);
+      else this.#fail(read, 'damaged', where);
+    }
   }
 
-  /** Checks what a logger gave and completes the read with it, or says what is wrong. */
-  #take(shard: ShardId, read: ShardRead, seed: number, offset: number, answer: ReadAnswer | Lost): string | undefined {
+  /** Checks what a logger gave and completes the reads with it, or says what is wrong. */
+  #take(search: Search, offset: number, answer: ReadAnswer | Lost): string | undefined {
     if (answer.kind !== 'ok') return answer.kind === 'refused' ? answer.code : 'no answer';
+    const { shard, lba, recordBytes, info, reads } = search;
     const bytes = asBuffer(answer.value);
-    const result = decodeRecord(bytes, 0, seed, offset);
+    const result = decodeRecord(bytes, 0, info.seed, offset);
     if (result.kind !== 'record') return result.kind === 'damaged' ? result.reason : result.kind;
     const { record } = result;
-    if (record.kind !== recordKind.put || record.length !== read.recordBytes) return 'another record';
-    if (Buffer.compare(bytes.subarray(record.keyStart, record.keyStart + record.keyLength), read.key) !== 0)
-      return 'a record of another key';
+    if (record.kind !== recordKind.put || record.length !== recordBytes) return 'another record';
+    const key = bytes.subarray(record.keyStart, record.keyStart + record.keyLength);
+    if (reads.some((read) => Buffer.compare(key, read.key) !== 0)) return 'a record of another key';
     const value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
-    this.#parts.cache.set(shard, read.lba, value);
-    read.complete(value);
+    this.#searchesOf(shard).delete(lba);
+    this.#parts.cache.set(shard, lba, value);
+    for (const read of reads) read.complete(value);
     return undefined;
   }
 

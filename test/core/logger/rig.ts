@@ -86,6 +86,10 @@ export class Rig {
     return this.#ask((ticket) => ({ kind: 'reset', ticket, shard: shardId(shard), zone: zoneId(zone), copyId }));
   }
 
+  probe(hasRoom = true): string {
+    return this.#ask((ticket) => ({ kind: 'probe', ticket, hasRoom }));
+  }
+
   confirm(shard: number, zone: number, at: number, instance = testInstance): string {
     const item = { shard: shardId(shard), zone: zoneId(zone), ...testWriter(at, instance) };
     return this.machine.confirm(item) ?? 'confirmed';

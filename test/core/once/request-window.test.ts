@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RequestNumber } from '../../../src/base/ids.ts';
-import { requestNumber } from '../../../src/base/ids.ts';
+import { requestNumber, shardId } from '../../../src/base/ids.ts';
 import { RequestWindow } from '../../../src/core/once/request-window.ts';
+import { RequestWindows } from '../../../src/core/once/request-windows.ts';
 import { SimulatedRandom } from '../../../src/env/simulated/random.ts';
 
 test('S15 numbers begin in order and the first incomplete one is the smallest that has not ended', () => {
@@ -62,4 +63,19 @@ test('S15 a number ends once, and a full window gives none', () => {
   window.end(requestNumber(2));
   assert.throws(() => window.end(requestNumber(2)), /S15/);
   assert.throws(() => window.end(requestNumber(3)), /S15/);
+});
+
+test('S15 windows of one client draw from one counter, and a write that hangs fills only its own', () => {
+  const windows = new RequestWindows(8);
+  const [hung, other] = [windows.of(shardId(0)), windows.of(shardId(1))];
+  const first = hung.begin();
+  for (let number = 2; number < 1_000; number += 1) {
+    assert.equal(other.begin(), number);
+    assert.equal(other.firstIncomplete, number);
+    other.end(requestNumber(number));
+  }
+  assert.deepEqual([hung.firstIncomplete, hung.isFull, other.isFull], [1, true, false]);
+  hung.end(first);
+  assert.deepEqual([hung.firstIncomplete, hung.isFull], [1_000, false]);
+  assert.equal(hung.begin(), 1_000);
 });

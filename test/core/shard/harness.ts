@@ -7,7 +7,6 @@ import assert from 'node:assert/strict';
 import type { Uuid } from '../../../src/base/ids.ts';
 import { clientId, instanceId, millis, requestNumber, shardId, uuid } from '../../../src/base/ids.ts';
 import { condition } from '../../../src/codec/client-requests.ts';
-import type { Compare, Write } from '../../../src/coordinator/coordinator.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { ShardState } from '../../../src/core/shard/following/apply.ts';
@@ -272,6 +271,8 @@ export class Cluster {
         return;
       case 'fill':
         return this.#fill(gateway, effect);
+      case 'probe':
+        return this.#probe(gateway, effect.logger);
       case 'finish':
         for (const name of effect.loggers) {
           const held = this.#up(name)?.zones.get(effect.zone);
@@ -281,7 +282,7 @@ export class Cluster {
       case 'committed':
         return this.#committed(gateway, effect);
       case 'answer-write':
-        return effect.write.replyTo.written(effect.write, effect.result);
+        return effect.write.answer(effect.result);
       case 'fail-read':
         return effect.read.fail(effect.failure);
       case 'release':
@@ -291,7 +292,7 @@ export class Cluster {
       case 'load':
         return this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: true });
       case 'transact':
-        return this.#transact(gateway, effect.compares, effect.writes);
+        return this.#transact(gateway, effect);
       case 'read-log': {
         const { request } = effect;
         const bytes = this.#up(request.logger)
@@ -329,6 +330,17 @@ export class Cluster {
       });
   }
 
+  #probe(gateway: number, name: Uuid): void {
+    const logger = this.#up(name);
+    const answer =
+      logger === undefined
+        ? ({ kind: 'lost' } as const)
+        : logger.isFull
+          ? ({ kind: 'refused', code: 'device-full' } as const)
+          : ({ kind: 'ok' } as const);
+    this.event(gateway, { event: 'probed', logger: name, answer });
+  }
+
   #confirm(gateway: number, name: Uuid, effect: Extract<ShardEffect, { effect: 'confirm' }>): void {
     const { zone, number } = effect;
     const logger = this.#up(name);
@@ -361,8 +373,8 @@ export class Cluster {
     for (const [at, write] of effect.writes.entries()) {
       const result = effect.results[at];
       assert.ok(result);
-      write.replyTo.written(write, result);
-      for (const repetition of write.repetitions ?? []) repetition.replyTo.written(repetition, result);
+      write.answer(result);
+      for (const repetition of write.repetitions ?? []) repetition.answer(result);
     }
     for (const other of this.gateways.keys()) {
       if (other !== gateway && !this.catchUpLost) this.event(other, catchUpOf(effect));
@@ -372,7 +384,7 @@ export class Cluster {
   /** Standbys hear nothing: what they need they read from the log. */
   catchUpLost = false;
 
-  #transact(gateway: number, compares: readonly Compare[], writes: readonly Write[]): void {
+  #transact(gateway: number, { purpose, compares, writes }: Extract<ShardEffect, { effect: 'transact' }>): void {
     const apply = (): boolean => {
       if (!compares.every(({ key, revision }) => (this.store.get(key)?.revision ?? 0) === revision)) return false;
       this.#revision += 1;
@@ -386,7 +398,7 @@ export class Cluster {
         apply();
         this.news();
       });
-      this.event(gateway, { event: 'transacted', result: { kind: 'unknown' } });
+      this.event(gateway, { event: 'transacted', purpose, result: { kind: 'unknown' } });
       return;
     }
     const applied = apply();
@@ -394,6 +406,7 @@ export class Cluster {
     this.loseAnswer = false;
     this.event(gateway, {
       event: 'transacted',
+      purpose,
       result: lost
         ? { kind: 'unknown' }
         : applied

@@ -51,9 +51,12 @@ export function effectIn(effect: ShardEffect): string | undefined {
       return `fill zone ${effect.zone} [${effect.offset}, ${effect.offset + effect.bytes.length}) at ${loggersIn([effect.logger])}`;
     case 'finish':
       return `finish zone ${effect.zone} at ${effect.length} on ${loggersIn(effect.loggers)}`;
+    case 'probe':
+      return `probe ${loggersIn([effect.logger])}`;
     case 'load':
       return 'load';
     case 'transact':
+      if (effect.purpose === 'look') return 'look whether the coordinator answers';
       return `transact: ${effect.writes.map(writtenIn).join('; ')}`;
     case 'read-log': {
       const { zone, offset, length, logger } = effect.request;
@@ -93,6 +96,11 @@ export function eventIn(event: ShardEvent): string | undefined {
       const what = event.event === 'append-failed' ? 'append' : 'confirm';
       const reason = event.reason.kind === 'lost' ? 'no answer' : event.reason.code;
       return `${loggersIn([event.logger])}: ${what} zone ${event.zone}: ${reason}`;
+    }
+    case 'probed': {
+      const { answer } = event;
+      const said = answer.kind === 'ok' ? 'takes zones again' : answer.kind === 'lost' ? 'no answer' : answer.code;
+      return `${loggersIn([event.logger])}: probe: ${said}`;
     }
     case 'sealed': {
       const { answer } = event;

@@ -15,6 +15,7 @@ import { Requests } from '../../../src/gateway/doors/requests.ts';
 import { Sessions } from '../../../src/gateway/doors/sessions.ts';
 import { LeasedIds } from '../../../src/gateway/leased-ids.ts';
 import { ClientIds, Numbering } from '../../../src/gateway/numbering.ts';
+import { ReadBudget } from '../../../src/gateway/shards/read-budget.ts';
 import { Router } from '../../../src/gateway/router.ts';
 import { TestbedDoor } from '../../../src/gateway/doors/testbed-door.ts';
 import { silent } from '../../../src/base/log.ts';
@@ -78,10 +79,11 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
     runner,
     store: { ownerOf: () => 0 },
     peers: { channel: () => undefined },
+    budget: new ReadBudget(world.clock),
     self: 0,
     clock: world.clock,
   });
-  const numbering = new Numbering(clientId(gatewayClient));
+  const numbering = new Numbering(clientId(gatewayClient), { take: () => assert.fail('nobody is forgotten') }, 1);
   const map = () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] });
   const store = { shardCount: 1, shard: () => ({ head, headRevision: 1, zones: sealed }) };
   const greeting = new Greeting({

@@ -44,6 +44,7 @@ async function listen(
             instance,
             cluster: hostCluster,
             state: 'ready',
+            full: false,
             deviceCapacity: 1,
             deviceOccupied: 0,
             zones: 0,
@@ -83,7 +84,7 @@ function room(): Room {
   const world = { clock, network, random: new SimulatedRandom(1), log: silent } as unknown as ConstructorParameters<
     typeof LoggerLinks
   >[0];
-  const links = new LoggerLinks(world, 4_000, self);
+  const links = new LoggerLinks(world, { progressTimeoutMs: 4_000, probeBytes: 1, self });
   links.start({
     dispatch: (_, event) => void events.push(event),
     loggerUp: ({ logger }) => void up.add(logger),

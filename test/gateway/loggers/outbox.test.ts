@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import { limits } from '../../../src/base/limits.ts';
-import { readAppend } from '../../../src/codec/logger-appends.ts';
+import { readAppend, readConfirm } from '../../../src/codec/logger-appends.ts';
 import { MessageReader } from '../../../src/codec/message-reader.ts';
 import { MessageWriter } from '../../../src/codec/message-writer.ts';
 import type { ShardEvent } from '../../../src/core/shard/events.ts';
@@ -92,4 +92,27 @@ test('a logger that takes nothing is not sent more and more until its connection
   waiting = -8 * limits.frameBytesMax;
   box.send();
   assert.equal(sent.length, 8);
+});
+
+test('confirmations of more shards, and twice in one turn, than a message has room for go out in several', () => {
+  const sent: number[] = [];
+  const channel: Pick<RpcChannel, 'isOpen' | 'request' | 'waitingBytes'> = {
+    isOpen: true,
+    waitingBytes: 0,
+    request: (_method, write) => {
+      const out = new MessageWriter();
+      out.mark(1);
+      write(out);
+      const bytes = Buffer.concat(out.take());
+      sent.push(readConfirm(new MessageReader(bytes, 0, bytes.length)).items.length);
+    },
+  };
+  // Only these members are used to confirm.
+  const client = new LoggerClient(uuid('1'.repeat(32)), { write: channel as RpcChannel, read: undefined });
+  const box = new Outbox(client, () => undefined);
+  for (let round = 1; round <= 2; round++)
+    for (let shard = 0; shard < limits.shardCountMax; shard++)
+      box.confirm({ shard: shardId(shard), zone: zoneId(1), epoch: epoch(1), instance }, round);
+  box.send();
+  assert.deepEqual(sent, [limits.confirmItemsMax, 2 * limits.shardCountMax - limits.confirmItemsMax]);
 });

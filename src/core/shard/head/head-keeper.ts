@@ -62,6 +62,12 @@ export class HeadKeeper {
     this.#effects.push({ effect: 'load', purpose });
   }
 
+  /** Asks for a transaction that changes nothing, to see that the coordinator takes one. */
+  look(): void {
+    const compares = [{ key: headKey(this.#shard), revision: this.#metadata.headRevision }];
+    this.#effects.push({ effect: 'transact', purpose: 'look', compares, writes: [] });
+  }
+
   /** REQUIRES: `edit` was made of the head that is known, and no other transaction is under way. */
   propose(purpose: HeadPurpose, edit: HeadEdit): void {
     const { head, headRevision, zones } = this.#metadata;
@@ -93,6 +99,13 @@ export class HeadKeeper {
     if (this.#proposal?.step !== 'transacting') return false;
     this.#proposal.step = 'loading';
     this.load(this.#proposal.purpose);
+    return true;
+  }
+
+  /** The transaction was certainly not applied and never will be. False: none was under way. */
+  failed(): boolean {
+    if (this.#proposal?.step !== 'transacting') return false;
+    this.#proposal = undefined;
     return true;
   }
 

@@ -16,16 +16,19 @@ import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
-import type { CatchUp, ShardEffect, ShardSettings } from '../events.ts';
+import type { CatchUp, ShardEffect, ShardEvent, ShardSettings } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
 import { advance, applyRecord } from '../following/apply.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 import type { Head, Owner } from '../head/metadata.ts';
+import { failingOf } from '../logger-fitness.ts';
 import type { Loggers } from '../loggers.ts';
 import type { Failure, ShardRead, ShardWrite, WriteResult } from '../requests.ts';
 import { resultOfRecord } from '../requests.ts';
 import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from './batch-builder.ts';
+import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
+import { Pace } from './pace.ts';
 import { OwnerReads } from './reads.ts';
 import type { WriteQueue } from './write-queue.ts';
 import { ZoneChange } from './zone-change.ts';
@@ -53,13 +56,22 @@ export interface OwnerParts {
   readonly effects: ShardEffect[];
 }
 
+type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
+
+/** Share of a zone from which on the coordinator is looked for. */
+const lookAheadShare = 7 / 8;
+
 export class ShardOwner {
   readonly #parts: OwnerParts;
   readonly #epoch: Epoch;
   readonly #decider: Decider;
   readonly #reads: OwnerReads;
   readonly #change: ZoneChange;
+  readonly #coordinator: CoordinatorCheck;
+  readonly #pace: Pace;
   #zone: ZoneWriter;
+  /** Time since when the zone waits for nothing but the coordinator. */
+  #awaitedSinceMs: Millis | undefined;
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
   #nowMs: Millis;
@@ -74,6 +86,8 @@ export class ShardOwner {
     this.#decider = new Decider(state);
     this.#reads = new OwnerReads(state, effects);
     this.#change = new ZoneChange(state, settings, loggers, keeper);
+    this.#coordinator = new CoordinatorCheck(keeper);
+    this.#pace = new Pace(settings.loggerTimeoutMs);
     this.#nowMs = nowMs;
     this.#previous = { zone: state.position.zone, length: state.position.offset };
     this.#zone = this.#openZone(head);
@@ -133,7 +147,15 @@ export class ShardOwner {
     ) {
       if (!this.#formBatch(wallMs)) break;
     }
-    if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, nowMs);
+    // Seen to answer ahead of need, it does not keep writes waiting when the zone is full.
+    if (this.#zone.length > lookAheadShare * this.#parts.state.zoneSize) this.#coordinator.isAnswering(nowMs);
+    this.#endZone();
+  }
+
+  /** Freezes a zone that is to end, when nothing is in flight and the coordinator answers. */
+  #endZone(): void {
+    if (!this.#change.isClosing || this.#zone.inFlight.length > 0) return;
+    if (this.#coordinator.isAnswering(this.#nowMs)) this.#change.closed(this.#zone.committed, this.#nowMs);
   }
 
   get #isFrozen(): boolean {
@@ -188,7 +210,8 @@ export class ShardOwner {
 
   appended(logger: Uuid, zone: number, end: number): void {
     if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
-    this.#zone.acknowledged(logger, end);
+    const tookMs = this.#zone.acknowledged(logger, end, this.#nowMs);
+    if (tookMs !== undefined) this.#pace.firstAnswered(tookMs);
     for (let batch = this.#zone.takeCommitted(); batch !== undefined; batch = this.#zone.takeCommitted())
       this.#commit(batch);
     this.#reads.release(this.#zone);
@@ -196,7 +219,7 @@ export class ShardOwner {
 
   confirmed(logger: Uuid, zone: number, number: number): void {
     if (zone !== this.#zone.zone || this.#isFrozen) return; // S6
-    this.#zone.confirmed(logger, number);
+    this.#zone.confirmed(logger, number, this.#nowMs);
     this.#reads.release(this.#zone);
   }
 
@@ -232,7 +255,7 @@ export class ShardOwner {
     if (this.#deposed || zone !== this.#zone.zone || !this.#zone.replicas.includes(logger)) return;
     if (reason === 'fenced') return this.depose('fenced by a logger');
     const { loggers } = this.#parts;
-    loggers.avoid(logger, this.#nowMs + (reason === 'device-full' ? 2 * times.loggerAvoidedMs : times.loggerAvoidedMs));
+    loggers.failed(logger, failingOf(reason), this.#nowMs);
     if (reason === 'device-full' && loggers.usable(this.#nowMs).length === 0)
       this.#fullUntilMs = this.#nowMs + times.diskFullRetryMs;
     // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
@@ -247,13 +270,30 @@ export class ShardOwner {
 
   // --- the head ------------------------------------------------------------------------------------------------------
 
-  /** The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). */
-  transacted(): void {
-    this.#parts.keeper.transacted();
+  /**
+   * The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). But for one: what was
+   * certainly not applied is none, and where the zone could be left for no other reason reads go on.
+   */
+  transacted(kind: TransactionKind): void {
+    const { keeper } = this.#parts;
+    if (kind !== 'not-applied' || this.#deposed) return void keeper.transacted();
+    this.#coordinator.failed(this.#nowMs);
+    if (!keeper.failed()) return;
+    if (this.#change.failed()) this.#reads.again(this.#zone, this.#nowMs);
+    else this.#change.retry(this.#nowMs);
+  }
+
+  /** Answer of the coordinator to the question whether it answers. */
+  looked(kind: TransactionKind): void {
+    const answered = kind === 'applied' || kind === 'refused';
+    this.#coordinator.looked(answered, this.#nowMs);
+    if (this.#deposed) return;
+    if (!answered) this.#change.reopen();
+    this.#endZone();
   }
 
   loadFailed(): void {
-    if (this.#parts.keeper.loaded()) this.#change.retry(this.#nowMs);
+    if (this.#parts.keeper.loaded()) this.#change.notSeen(this.#nowMs);
   }
 
   /** The keeper has learnt something. `loaded`: it was read after the transaction was answered. */
@@ -266,7 +306,7 @@ export class ShardOwner {
       return this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
     if (fate === 'seen') return this.#adopt(head);
     assert(head.openZone.zone === this.#zone.zone, 'S6 a zone changes only by a change of its owner');
-    if (wasWaitedFor) this.#change.retry(this.#nowMs);
+    if (wasWaitedFor) this.#change.notSeen(this.#nowMs);
   }
 
   /**
@@ -299,32 +339,57 @@ export class ShardOwner {
     this.#nowMs = nowMs;
     if (this.#deposed) return;
     this.#refuseLate();
+    this.#probe();
     if (this.#change.isFrozen) this.#change.propose(this.#zone.committed, nowMs);
     else if (!this.#leaveSlow()) this.#regrow();
+    this.#endZone();
+    this.#seeCoordinator();
   }
 
-  /** Whether a replica owed an answer for too long, so that the zone is left. */
+  /** Whether the zone waits for nothing but the coordinator, and for how long: writers are not kept waiting then. */
+  #seeCoordinator(): void {
+    const isAwaited = this.#change.isProposed || (this.#change.isClosing && this.#zone.inFlight.length === 0);
+    if (!isAwaited) this.#awaitedSinceMs = undefined;
+    else this.#awaitedSinceMs ??= this.#nowMs;
+    if (!this.#isCoordinatorAway) return;
+    this.#change.reopen();
+    const message = 'the zone must be changed, and the coordinator does not answer';
+    for (const write of this.#parts.queue.takeOlder(this.#nowMs - times.coordinatorPatienceMs))
+      this.#refuse(write, 'coordinator-unavailable', message);
+  }
+
+  get #isCoordinatorAway(): boolean {
+    return this.#awaitedSinceMs !== undefined && this.#nowMs - this.#awaitedSinceMs >= times.coordinatorPatienceMs;
+  }
+
+  /**
+   * Whether a replica owed an answer for too long, so that the zone is left. Only for better ones: where all are slow a
+   * change would cure nothing, and what is on its way would never arrive.
+   */
   #leaveSlow(): boolean {
     const { loggers, settings } = this.#parts;
-    const batch = this.#zone.inFlight[0];
     const group = this.#reads.oldest;
-    const late = this.#nowMs - settings.loggerTimeoutMs;
-    let slow: readonly Uuid[];
-    if (batch !== undefined && batch.sentMs < late) slow = this.#zone.missing(batch.end, 0);
-    else if (group !== undefined && group.sentMs < late) slow = this.#zone.missing(0, group.number);
-    else return false;
-    for (const logger of slow) loggers.avoid(logger, this.#nowMs + times.loggerAvoidedMs);
+    let slow = this.#zone.slowToAppend(this.#pace, this.#nowMs);
+    if (slow.length === 0 && group !== undefined) slow = this.#zone.slowToConfirm(group, this.#pace, this.#nowMs);
+    if (slow.length === 0) return false;
+    const better = loggers.usable(this.#nowMs).filter((logger) => !slow.includes(logger));
+    if (better.length < settings.minReplicas || !this.#coordinator.isAnswering(this.#nowMs)) return false;
+    for (const logger of slow) loggers.failed(logger, 'slow', this.#nowMs);
     const reason = `no answer for ${settings.loggerTimeoutMs} ms from ${slow.join(', ')}`;
     this.#change.freeze(reason, this.#zone.committed, this.#nowMs);
     return true;
   }
 
+  /** Loggers that failed are asked whether they can take a zone again. */
+  #probe(): void {
+    for (const logger of this.#parts.loggers.takeProbes(this.#nowMs)) this.#out({ effect: 'probe', logger });
+  }
+
   /** Too few replicas, and a logger is back for good: new zones use it again. */
   #regrow(): void {
     const fresh = this.#change.missing(this.#zone.replicas, this.#nowMs);
-    if (fresh.length === 0) return;
-    this.#change.close(`replica ${fresh.join(', ')} is back`);
-    if (this.#zone.inFlight.length === 0) this.#change.closed(this.#zone.committed, this.#nowMs);
+    if (fresh.length === 0 || !this.#coordinator.isAnswering(this.#nowMs)) return;
+    this.#change.close(`replica ${fresh.join(', ')} is back`, true);
   }
 
   #refuseLate(): void {
@@ -333,8 +398,25 @@ export class ShardOwner {
     const before = this.#nowMs - requestTimeoutMs;
     for (const write of queue.takeOlder(before))
       this.#refuse(write, 'unavailable', `the shard could not take the write for ${requestTimeoutMs} ms`);
-    this.#reads.refuseLate(before, () => failed('unavailable', 'the shard could not confirm the read', 'not-applied'));
+    const code = this.#isCoordinatorAway ? 'coordinator-unavailable' : 'unavailable';
+    this.#reads.refuseLate(before, () => failed(code, 'the shard could not confirm the read', 'not-applied'));
     if (this.#change.isFrozen) this.#giveUpSent(before);
+    else this.#giveUpWaiting(before);
+  }
+
+  /**
+   * Sent, and owed by all replicas for so long that nobody should wait any more. It stays in flight: it may commit yet,
+   * and a repetition finds it (S15).
+   */
+  #giveUpWaiting(before: number): void {
+    const { loggerTimeoutMs, requestTimeoutMs } = this.#parts.settings;
+    const [oldest] = this.#zone.inFlight;
+    if (oldest === undefined || this.#nowMs - oldest.sentMs < loggerTimeoutMs) return;
+    const message = `the shard's replicas did not answer for ${requestTimeoutMs} ms`;
+    const late = this.#zone.inFlight
+      .flatMap(({ writes }) => writes.flatMap((write) => [write, ...(write.repetitions ?? [])]))
+      .filter((write) => write.arrivedMs < before && !write.isAnswered);
+    for (const write of late) this.#refuse(write, 'unavailable', message, 'unknown');
   }
 
   /**
@@ -346,8 +428,9 @@ export class ShardOwner {
     const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
     if (oldest === undefined || oldest.arrivedMs >= before) return;
     const message = `the shard's zone could not be changed for ${this.#parts.settings.requestTimeoutMs} ms`;
+    const code = this.#isCoordinatorAway ? 'coordinator-unavailable' : 'unavailable';
     for (const write of this.#decider.takeBack(this.#zone.inFlight.splice(0)))
-      this.#refuse(write, 'unavailable', message, 'unknown');
+      this.#refuse(write, code, message, 'unknown');
   }
 
   /** What the log holds, for standbys that missed the last batch of a burst; undefined when there is nothing to say. */

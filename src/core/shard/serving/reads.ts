@@ -17,7 +17,7 @@ import type { ShardState } from '../following/apply.ts';
 import type { ShardEffect } from '../events.ts';
 import { lookUp } from '../look-up.ts';
 import type { Failure, ShardRead } from '../requests.ts';
-import type { ZoneWriter } from './zone-writer.ts';
+import type { Confirmation, ZoneWriter } from './zone-writer.ts';
 
 /** Reads of one turn. */
 interface Group {
@@ -52,7 +52,7 @@ export class OwnerReads {
   }
 
   /** The confirmation that has waited longest. */
-  get oldest(): { readonly number: number; readonly sentMs: Millis } | undefined {
+  get oldest(): Confirmation | undefined {
     return this.#groups[0];
   }
 

@@ -6,6 +6,9 @@
  *      |                                                                                 |
  *      '------------------------------ the own change is seen ---------------------------'
  *
+ * From `closing` the zone is frozen when the coordinator is seen to answer; a change that certainly failed (the
+ * transaction was never begun) goes back to where it came from, so that reads go on.
+ *
  *   frozen:  waiting --loggers for the next zone--> proposed --unknown--> waiting ...
  *
  * While frozen nothing commits and nothing is confirmed: the coordinator may already hold that the zone ended. It owns
@@ -21,10 +24,15 @@ import type { Loggers } from '../loggers.ts';
 
 type Phase =
   | { readonly kind: 'serving' }
-  | { readonly kind: 'closing'; readonly reason: string }
+  /** `isOptional`: the zone could be written on. */
+  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean }
   | {
       readonly kind: 'frozen';
       readonly reason: string;
+      /** Phase to go back to when the change certainly failed; undefined: a replica failed, there is no way back. */
+      readonly before: Phase | undefined;
+      /** A proposal may still arrive. */
+      isUncertain: boolean;
       /** What all replicas have acknowledged: where the zone ends. */
       readonly length: number;
       /** When to propose; undefined: a proposal is under way. */
@@ -60,22 +68,46 @@ export class ZoneChange {
     return this.#phase.kind === 'frozen' ? this.#phase.reason : undefined;
   }
 
-  /** The zone ends when what is in flight has committed. */
-  close(reason: string): void {
-    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason };
+  /** The zone ends when what is in flight has committed. `isOptional`: it could be written on. */
+  close(reason: string, isOptional = false): void {
+    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason, isOptional };
+  }
+
+  /** The coordinator does not answer: what could be left undone is. */
+  reopen(): void {
+    if (this.#phase.kind === 'closing' && this.#phase.isOptional) this.#phase = serving;
   }
 
   /** What a closing zone had in flight has committed: freezes it. */
   closed(length: number, nowMs: Millis): void {
-    if (this.#phase.kind === 'closing') this.freeze(this.#phase.reason, length, nowMs);
+    if (this.#phase.kind === 'closing') this.#freeze(this.#phase.reason, length, nowMs, 0, this.#phase);
+  }
+
+  /** The transaction was certainly not applied. True: the zone is not frozen any more. */
+  failed(): boolean {
+    const phase = this.#phase;
+    if (phase.kind !== 'frozen' || phase.before === undefined || phase.isUncertain) return false;
+    this.#phase = phase.before;
+    this.reopen();
+    return true;
+  }
+
+  /** Whether the coordinator has a proposal and has not answered. */
+  get isProposed(): boolean {
+    return this.#phase.kind === 'frozen' && this.#phase.proposeAtMs === undefined;
   }
 
   /**
    * S6: from now on nothing commits in the zone, which ends at `length`. `delayMs`: the change itself waits so long.
    */
   freeze(reason: string, length: number, nowMs: Millis, delayMs = 0): void {
+    this.#freeze(reason, length, nowMs, delayMs, undefined);
+  }
+
+  #freeze(reason: string, length: number, nowMs: Millis, delayMs: number, before: Phase | undefined): void {
     if (this.#phase.kind === 'frozen') return;
-    this.#phase = { kind: 'frozen', reason, length, proposeAtMs: nowMs + delayMs };
+    const proposeAtMs = nowMs + delayMs;
+    this.#phase = { kind: 'frozen', reason, length, proposeAtMs, before, isUncertain: false };
     if (delayMs === 0) this.propose(length, nowMs);
   }
 
@@ -93,9 +125,15 @@ export class ZoneChange {
     this.#keeper.propose('zone-change', zoneChanged(head, phase.length, opened));
   }
 
-  /** Not seen: it stays frozen, since the request may still arrive, and proposes again. */
+  /** Proposes again later. */
   retry(nowMs: Millis): void {
     if (this.#phase.kind === 'frozen') this.#phase.proposeAtMs = nowMs + times.zoneChangeRetryMs;
+  }
+
+  /** Not seen: it stays frozen, since the request may still arrive, and proposes again. */
+  notSeen(nowMs: Millis): void {
+    if (this.#phase.kind === 'frozen') this.#phase.isUncertain = true;
+    this.retry(nowMs);
   }
 
   /** The change is seen: gives why it was made. */

@@ -1,6 +1,6 @@
 /**
- * The open zone at its owner: what was appended, which replica acknowledged how much, which confirmed what. Pure
- * bookkeeping; the rules it keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all
+ * The open zone at its owner: what was appended, which replica acknowledged how much, which confirmed what, and when.
+ * Pure bookkeeping; the rules it keeps: S5 (committed is what all replicas acknowledged) and S7 (confirmed is what all
  * replicas confirmed).
  */
 import { assert } from '../../../base/assert.ts';
@@ -9,6 +9,7 @@ import { zoneSeed } from '../../../codec/log-format.ts';
 import type { OwnRecord, ShardWrite } from '../requests.ts';
 import type { ShardIdentity } from '../events.ts';
 import type { OpenZone } from '../head/metadata.ts';
+import type { Pace } from './pace.ts';
 
 /** A batch that was sent and is not committed. */
 export interface Batch {
@@ -28,6 +29,12 @@ export interface Batch {
   readonly writes: readonly ShardWrite[];
 }
 
+/** A confirmation that was asked for. */
+export interface Confirmation {
+  readonly number: number;
+  readonly sentMs: Millis;
+}
+
 export class ZoneWriter {
   readonly zone: ZoneId;
   readonly epoch: Epoch;
@@ -44,6 +51,11 @@ export class ZoneWriter {
   sentTimeMs = 0;
   readonly #acknowledged: number[];
   readonly #confirmed: number[];
+  /** Times at which each replica answered an append, or a confirmation, last. */
+  readonly #acknowledgedMs: number[];
+  readonly #confirmedMs: number[];
+  /** Time that the first replica needed for the batch that ends at `end`, of those in flight the oldest or the last. */
+  #first: { readonly end: number; readonly tookMs: number } | undefined;
 
   constructor({ cluster, shard }: ShardIdentity, open: OpenZone, alignment: number) {
     const { zone, epoch, instance, replicas } = open;
@@ -56,6 +68,8 @@ export class ZoneWriter {
     this.seed = zoneSeed({ cluster, shard, zone, epoch, instance });
     this.#acknowledged = replicas.map(() => 0);
     this.#confirmed = replicas.map(() => 0);
+    this.#acknowledgedMs = replicas.map(() => 0);
+    this.#confirmedMs = replicas.map(() => 0);
   }
 
   sent(batch: Batch): void {
@@ -66,16 +80,25 @@ export class ZoneWriter {
     this.sentTimeMs = batch.shardTimeMs;
   }
 
-  acknowledged(logger: Uuid, end: number): void {
+  /** Gives the time that it took when this replica is the first to have the oldest batch in flight. */
+  acknowledged(logger: Uuid, end: number, nowMs: Millis): number | undefined {
     const at = this.replicas.indexOf(logger);
-    if (at === -1) return;
+    if (at === -1) return undefined;
     assert(end <= this.length, 'S11 nobody acknowledges what was not sent');
+    const [batch] = this.inFlight;
+    const sinceMs = Math.max(batch?.sentMs ?? 0, this.#acknowledgedMs[at] ?? 0);
+    this.#acknowledgedMs[at] = nowMs;
     if (end > (this.#acknowledged[at] ?? 0)) this.#acknowledged[at] = end;
+    if (batch === undefined || end < batch.end || this.#first?.end === batch.end) return undefined;
+    this.#first = { end: batch.end, tookMs: nowMs - sinceMs };
+    return this.#first.tookMs;
   }
 
-  confirmed(logger: Uuid, number: number): void {
+  confirmed(logger: Uuid, number: number, nowMs: Millis): void {
     const at = this.replicas.indexOf(logger);
-    if (at !== -1 && number > (this.#confirmed[at] ?? 0)) this.#confirmed[at] = number;
+    if (at === -1) return;
+    this.#confirmedMs[at] = nowMs;
+    if (number > (this.#confirmed[at] ?? 0)) this.#confirmed[at] = number;
   }
 
   /** S5: the oldest batch in flight if all replicas have it; it is not in flight any more. */
@@ -96,6 +119,24 @@ export class ZoneWriter {
   /** S7: every confirmation up to this number has been given by all replicas. */
   get confirmedByAll(): number {
     return Math.min(...this.#confirmed);
+  }
+
+  /** Replicas that owe the oldest batch in flight for longer than `pace` allows; time counts from their last answer. */
+  slowToAppend(pace: Pace, nowMs: Millis): Uuid[] {
+    const [batch] = this.inFlight;
+    if (batch === undefined) return [];
+    const lateMs = nowMs - pace.patienceMs(this.#first?.end === batch.end ? this.#first.tookMs : undefined);
+    return this.missing(batch.end, 0).filter(
+      (logger) => Math.max(batch.sentMs, this.#acknowledgedMs[this.replicas.indexOf(logger)] ?? 0) < lateMs,
+    );
+  }
+
+  /** Replicas that owe a confirmation for longer than `pace` allows. */
+  slowToConfirm({ number, sentMs }: Confirmation, pace: Pace, nowMs: Millis): Uuid[] {
+    const lateMs = nowMs - pace.patienceMs(undefined);
+    return this.missing(0, number).filter(
+      (logger) => Math.max(sentMs, this.#confirmedMs[this.replicas.indexOf(logger)] ?? 0) < lateMs,
+    );
   }
 
   /** Replicas that owe an answer: to `end` bytes, or to confirmation `number`. */

@@ -162,7 +162,7 @@ describe('a batch', () => {
   test('S9 tells how much is committed', () => {
     const zone = new Zone();
     const batch = zone.send(zone.decide(write('put', 'a')));
-    zone.writer.acknowledged(loggerName(0), batch.end);
+    zone.writer.acknowledged(loggerName(0), batch.end, millis(0));
     zone.writer.takeCommitted();
     const next = zone.send(zone.decide(write('put', 'b')));
     const place = { ...zone.state, zone: zoneId(1), ...owner };

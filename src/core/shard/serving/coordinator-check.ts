@@ -1,0 +1,42 @@
+/**
+ * Changes of a zone freeze the shard until the coordinator answers (S6). So those that could be left undone (replicas
+ * that are back, a replica that is slow but may answer yet), or that can wait (the zone is full: reads go on), wait
+ * until it has just been seen to take a transaction: without the coordinator a shard goes on with what it has.
+ */
+import type { Millis } from '../../../base/ids.ts';
+import { times } from '../../../base/times.ts';
+import type { HeadKeeper } from '../head/head-keeper.ts';
+
+export class CoordinatorCheck {
+  readonly #keeper: HeadKeeper;
+  #isAsked = false;
+  #answeredMs = Number.NEGATIVE_INFINITY;
+  #askAgainMs = 0;
+
+  constructor(keeper: HeadKeeper) {
+    this.#keeper = keeper;
+  }
+
+  /** Whether it has answered just now; if not it is asked, and the caller looks again when `looked`, or later. */
+  isAnswering(nowMs: Millis): boolean {
+    if (nowMs - this.#answeredMs <= times.coordinatorTrustedMs) return true;
+    if (this.#isAsked || nowMs < this.#askAgainMs) return false;
+    this.#isAsked = true;
+    this.#keeper.look();
+    return false;
+  }
+
+  /** What was asked for was answered, or failed. */
+  looked(answered: boolean, nowMs: Millis): void {
+    if (!this.#isAsked) return;
+    this.#isAsked = false;
+    if (answered) this.#answeredMs = nowMs;
+    else this.failed(nowMs);
+  }
+
+  /** A transaction failed: it does not answer now. */
+  failed(nowMs: Millis): void {
+    this.#answeredMs = Number.NEGATIVE_INFINITY;
+    this.#askAgainMs = nowMs + times.coordinatorAskAgainMs;
+  }
+}

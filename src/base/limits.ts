@@ -68,6 +68,8 @@ export const limits = {
   clientIdMax: 2 ** 48 - 1,
   requestNumberMax: 2 ** 48 - 1,
 
+  /** Zones in one answer of a gateway. */
+  zonesListedMax: 4_096,
   /** Zones of a shard that the answer to a seal tells of, the newest ones (S20). */
   knownZonesMax: 512,
 

@@ -1,11 +1,13 @@
 /** One question to one node: connects, asks, closes. For commands that look at a cluster; the SDK is for data. */
 import { KvError } from '../base/errors.ts';
 import { uuid } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
 import { readError } from '../codec/client-protocol.ts';
 import type { DigestItem, LoggerAnswer, LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
-import type { GatewayStatus } from '../codec/node-status.ts';
-import { readGatewayStatus } from '../codec/node-status.ts';
+import type { MessageReader } from '../codec/message-reader.ts';
+import type { GatewayStatus, ListedZone } from '../codec/node-status.ts';
+import { readGatewayStatus, readListedZones } from '../codec/node-status.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
 import { openChannel } from '../rpc/channel.ts';
@@ -17,24 +19,59 @@ type World = Pick<Environment, 'clock' | 'network'>;
 
 /** @throws KvError `connection-lost`, `timeout`, `protocol-error` */
 export async function askGateway(world: World, address: Address, timeoutMs: number): Promise<GatewayStatus> {
-  return await withChannel(world, address, timeoutMs, (channel) => {
-    return new Promise((resolve, reject) => {
-      channel.request(
-        'status',
-        (out) => out.array(0),
-        (failure, result) => {
-          try {
-            if (failure?.kind === 'error') reject(refusalOf(address, readError(failure.error)));
-            else if (failure !== undefined || result === undefined)
-              reject(new KvError('connection-lost', `${address}: ${failure?.message ?? 'no answer'}`));
-            else resolve(readGatewayStatus(result));
-          } catch (error) {
-            if (!(error instanceof MessageFormatError)) throw error;
-            reject(new KvError('protocol-error', `${address}: the answer has an unknown form: ${error.message}`));
-          }
-        },
-      );
-    });
+  return await withChannel(world, address, timeoutMs, (channel) =>
+    asked(channel, address, 'status', [], readGatewayStatus),
+  );
+}
+
+/**
+ * All sealed zones of shards 0 to `shardCount` - 1, as the gateway knows them from the coordinator.
+ * @throws KvError like `askGateway`
+ */
+export async function askListedZones(
+  world: World,
+  address: Address,
+  shardCount: number,
+  timeoutMs: number,
+): Promise<readonly (readonly ListedZone[])[]> {
+  return await withChannel(world, address, timeoutMs, async (channel) => {
+    const shards: ListedZone[][] = [];
+    for (let shard = 0; shard < shardCount; shard += 1) {
+      const zones: ListedZone[] = [];
+      let page: readonly ListedZone[];
+      do {
+        page = await asked(channel, address, 'zones', [shard, (zones.at(-1)?.zone ?? 0) + 1], readListedZones);
+        zones.push(...page);
+      } while (page.length === limits.zonesListedMax);
+      shards.push(zones);
+    }
+    return shards;
+  });
+}
+
+function asked<T>(
+  channel: RpcChannel,
+  address: Address,
+  method: string,
+  params: readonly number[],
+  read: (result: MessageReader) => T,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    channel.request(
+      method,
+      (out) => out.value(params),
+      (failure, result) => {
+        try {
+          if (failure?.kind === 'error') reject(refusalOf(address, readError(failure.error)));
+          else if (failure !== undefined || result === undefined)
+            reject(new KvError('connection-lost', `${address}: ${failure?.message ?? 'no answer'}`));
+          else resolve(read(result));
+        } catch (error) {
+          if (!(error instanceof MessageFormatError)) throw error;
+          reject(new KvError('protocol-error', `${address}: the answer has an unknown form: ${error.message}`));
+        }
+      },
+    );
   });
 }
 

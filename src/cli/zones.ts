@@ -4,6 +4,7 @@ import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { findCluster } from './find-cluster.ts';
 import type { CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
+import { complaintsOf, missingCopies } from './listed-copies.ts';
 import { askLogger } from './node-calls.ts';
 import { viewCluster, type ClusterView } from './status.ts';
 import { formatBytes, formatTable } from './table.ts';
@@ -17,20 +18,27 @@ interface ZoneRow {
   readonly zone: ZoneStatus;
 }
 
-/** Exit code 4 when digests of one zone differ, 1 when a logger does not answer. @throws KvError `unavailable` */
+/**
+ * Exit code 4 when digests of one zone differ or a listed replica lacks a zone or its tail, 1 when a logger does not
+ * answer. @throws KvError `unavailable`, `connection-lost`, `timeout`, `protocol-error`
+ */
 export async function zones(io: CliIo, options: ZonesOptions): Promise<ExitCode> {
-  const view = await viewCluster(io, await findCluster(io, options), options.timeout);
+  const found = await findCluster(io, options);
+  const look = (): Promise<ClusterView> => viewCluster(io, found, options.timeout);
+  const view = await look();
+  const missing = await missingCopies(io, view, options.timeout, look);
   const rows = options.digest === true ? await digested(io, view, options.timeout) : rowsOf(view);
   const different = differing(rows);
   if (options.json === true)
     io.out.write(
-      `${JSON.stringify({ zones: rows.map(({ logger, zone }) => ({ logger, ...zone })), differing: different })}\n`,
+      `${JSON.stringify({ zones: rows.map(({ logger, zone }) => ({ logger, ...zone })), differing: different, missing })}\n`,
     );
   else io.out.write(`${tableOf(rows, options.digest === true)}\n`);
   for (const answer of view.loggers)
     if (!answer.ok) io.err.write(`kv-filelog: logger ${answer.number} does not answer: ${answer.reason}\n`);
   for (const name of different) io.err.write(`kv-filelog: ${name}: the replicas hold different bytes\n`);
-  if (different.length > 0) return exitCodes.wrong;
+  for (const complaint of complaintsOf(view, missing)) io.err.write(`kv-filelog: ${complaint}\n`);
+  if (different.length > 0 || missing.length > 0) return exitCodes.wrong;
   return view.loggers.every(({ ok }) => ok) ? exitCodes.ok : exitCodes.failed;
 }
 

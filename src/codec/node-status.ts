@@ -74,6 +74,31 @@ export interface ShardLine {
   readonly snapshot: { readonly zone: number; readonly offset: number };
 }
 
+/** A sealed zone as the coordinator lists it: each of the replicas holds [0, length) (S10). */
+export interface ListedZone {
+  readonly zone: number;
+  readonly length: number;
+  /** UUIDs of loggers. */
+  readonly replicas: readonly string[];
+}
+
+export function writeListedZones(out: MessageWriter, zones: readonly ListedZone[]): void {
+  out.value(zones.map(({ zone, length, replicas }) => ({ zone, length, replicas })));
+}
+
+/** @throws MessageFormatError */
+export function readListedZones(result: MessageReader): ListedZone[] {
+  const zones = fieldOf(result.value(), 'zones', (message) => new MessageFormatError(message, result.position));
+  return zones.list(limits.zonesListedMax).map((zone) => ({
+    zone: zone.at('zone').integer(1),
+    length: zone.at('length').integer(),
+    replicas: zone
+      .at('replicas')
+      .list(limits.loggerCountMax)
+      .map((logger) => logger.text()),
+  }));
+}
+
 export function writeGatewayStatus(out: MessageWriter, status: GatewayStatus): void {
   out.value(status);
 }

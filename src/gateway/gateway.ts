@@ -99,7 +99,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
   const router = new Router({ runner, store, peers, budget, self: id, clock });
-  const reconciler = new Reconciler(store, loggers, clock, (shard) => runner.shard(shard)?.role === 'owner');
+  const reconciler = new Reconciler(store, loggers, { clock, log }, (shard) => runner.shard(shard)?.role === 'owner');
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
   return { self, store, peers, loggers, cache, budget, values, runner, snapshots, loader, router, reconciler, home };
@@ -206,7 +206,7 @@ class Gateway implements GatewayNode {
     const leased = new LeasedIds(this.#world.coordinator, store);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
-    const greeting = new Greeting({ ...place, clientIds, map, status: () => this.status() });
+    const greeting = new Greeting({ ...place, clientIds, map, store, status: () => this.status() });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
     const peers = { ...own, greeting, runner, store, self: { cluster: cluster.cluster, ...self } };
     this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));

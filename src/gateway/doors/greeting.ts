@@ -1,13 +1,15 @@
 /** `hello` and the other questions about the gateway itself that every door answers. */
 import { KvError } from '../../base/errors.ts';
+import { shardId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { ShardMap, Welcome } from '../../codec/client-protocol.ts';
 import { protocolVersion } from '../../codec/client-protocol.ts';
 import { fieldOf } from '../../codec/fields.ts';
-import { arrayOf } from '../../codec/message-parts.ts';
+import { arrayOf, natural } from '../../codec/message-parts.ts';
 import type { MessageReader } from '../../codec/message-reader.ts';
 import type { GatewayStatus } from '../../codec/node-status.ts';
-import { writeGatewayStatus } from '../../codec/node-status.ts';
+import { writeGatewayStatus, writeListedZones } from '../../codec/node-status.ts';
+import type { MetadataStore } from '../metadata-store.ts';
 import type { ClientIds } from '../numbering.ts';
 import type { Session } from './session.ts';
 
@@ -19,6 +21,7 @@ export interface GreetingParts {
   readonly clientIds: ClientIds;
   readonly map: () => ShardMap;
   readonly status: () => GatewayStatus;
+  readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
 }
 
 export class Greeting {
@@ -41,9 +44,23 @@ export class Greeting {
         writeGatewayStatus(session.channel.beginAnswer(id), this.#parts.status());
         session.channel.endAnswer();
         return true;
+      case 'zones':
+        this.#zones(session, id, params);
+        return true;
       default:
         return false;
     }
+  }
+
+  /** Sealed zones of a shard from a zone id on, as many as one answer takes. @throws MessageFormatError */
+  #zones(session: Session, id: number, params: MessageReader): void {
+    const { store } = this.#parts;
+    arrayOf(params, 2, 'zones');
+    const shard = shardId(natural(params, 0, store.shardCount - 1, 'shard'));
+    const from = params.integer();
+    const listed = store.shard(shard).zones.filter(({ zone }) => zone >= from);
+    writeListedZones(session.channel.beginAnswer(id), listed.slice(0, limits.zonesListedMax));
+    session.channel.endAnswer();
   }
 
   /** On the port for gateways: nothing that a client sends there would be forwarded, or be served for long. */

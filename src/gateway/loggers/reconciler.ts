@@ -1,23 +1,42 @@
 /**
- * Tells loggers what they missed: zones that they still think open and that the metadata says are sealed are finished,
- * so that they give back what lies behind their end and are not scanned at the next start. Only a shard's owner does
- * so: its claim has shown that the metadata did not go back (S20).
+ * Looks at what loggers hold, for the shards that are owned here: only an owner's claim has shown that the metadata did
+ * not go back (S20). It says when a logger lacks zones that it is listed for (S10): its folder is older than the
+ * cluster, or its disk lost what it said was stable. And it tells loggers what they missed: zones that they still think
+ * open and that the metadata says are sealed are finished, so that they give back what lies behind their end and are
+ * not scanned at the next start.
  */
 import type { ShardId, Uuid } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
 import type { ZoneStatus } from '../../codec/logger-protocol.ts';
 import type { Clock, Timer } from '../../env/clock.ts';
 import type { LoggerLinks } from './logger-links.ts';
 import type { MetadataStore } from '../metadata-store.ts';
+import { allShards } from '../shards/shard-runner.ts';
+
+/** Zone that a logger should hold up to `length`. */
+interface Listed {
+  readonly name: string;
+  readonly length: number;
+}
+
+const nameOf = (shard: number, zone: number): string => `shard ${shard}, zone ${zone}`;
 
 export class Reconciler {
   readonly #store: MetadataStore;
   readonly #loggers: LoggerLinks;
+  readonly #log: Log;
   readonly #clock: Clock;
   readonly #owns: (shard: ShardId) => boolean;
   #timer: Timer | undefined;
 
-  constructor(store: MetadataStore, loggers: LoggerLinks, clock: Clock, owns: (shard: ShardId) => boolean) {
+  constructor(
+    store: MetadataStore,
+    loggers: LoggerLinks,
+    { clock, log }: { readonly clock: Clock; readonly log: Log },
+    owns: (shard: ShardId) => boolean,
+  ) {
+    this.#log = log;
     this.#store = store;
     this.#loggers = loggers;
     this.#clock = clock;
@@ -37,11 +56,33 @@ export class Reconciler {
   }
 
   loggerUp(logger: Uuid): void {
+    // Before it is asked: zones that are listed later need not be in its answer.
+    const listed = this.#listedFor(logger);
     this.#loggers.of(logger).reportZones((zones) => {
+      this.#compare(logger, listed, zones);
       for (const zone of zones)
         if (zone.state !== 'finished' && zone.shard < this.#store.shardCount && this.#owns(zone.shard))
           this.#consider(logger, zone);
     });
+  }
+
+  #listedFor(logger: Uuid): Listed[] {
+    const owned = allShards(this.#store.shardCount).filter((shard) => this.#owns(shard));
+    return owned.flatMap((shard) =>
+      this.#store
+        .shard(shard)
+        .zones.filter(({ length, replicas }) => length > 0 && replicas.includes(logger))
+        .map(({ zone, length }) => ({ name: nameOf(shard, zone), length })),
+    );
+  }
+
+  #compare(logger: Uuid, listed: readonly Listed[], zones: readonly ZoneStatus[]): void {
+    const held = new Map(zones.map(({ shard, zone, length }) => [nameOf(shard, zone), length]));
+    const lacking = listed.filter(({ name, length }) => (held.get(name) ?? 0) < length);
+    const [first] = lacking;
+    if (first === undefined) return;
+    const example = `${first.name}: ${held.get(first.name) ?? 0} of ${first.length} bytes`;
+    this.#log('error', 'logger lacks zones that it is listed for', { logger, zones: lacking.length, example });
   }
 
   #consider(logger: Uuid, status: ZoneStatus): void {

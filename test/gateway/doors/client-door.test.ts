@@ -44,6 +44,16 @@ const head: Head = {
 const key = Buffer.from('key');
 const value = Buffer.from('value');
 
+/** More than one answer takes. */
+const sealed = Array.from({ length: limits.zonesListedMax + 2 }, (_, index) => ({
+  zone: zoneId(index + 1),
+  epoch: epoch(1),
+  instance: owner.instance,
+  length: 100,
+  replicas: [owner.node],
+  former: [],
+}));
+
 const peerHello = { role: 'gateway', protocolMin: 1, protocolMax: 1, cluster, ...owner };
 
 interface Opened {
@@ -75,6 +85,7 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   });
   const numbering = new Numbering(clientId(gatewayClient), { take: () => assert.fail('nobody is forgotten') }, 1);
   const map = () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] });
+  const store = { shardCount: 1, shard: () => ({ head, headRevision: 1, zones: sealed }) };
   const greeting = new Greeting({
     cluster,
     gateway: 0,
@@ -83,6 +94,7 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
     clientIds: new ClientIds(new MemoryCoordinator().client()),
     map,
     status: () => gatewayStatus,
+    store,
   });
   const coordinator = new MemoryCoordinator().client();
   await leaseClientIds(coordinator, leasedCount);
@@ -90,7 +102,6 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   const leased = new LeasedIds(coordinator, { clientIdsEnd: gatewayClient });
   const requests = new Requests(router, numbering, leased, !isPeer);
   const common = { sessions: new Sessions(map), requests, greeting };
-  const store = { shardCount: 1, shard: () => ({ head, headRevision: 1, zones: [] }) };
   const door = isPeer
     ? new PeerDoor({ ...common, runner, store, self })
     : new ClientDoor({ ...common, testbed: new TestbedDoor(router, numbering) });
@@ -279,5 +290,24 @@ test('S14 catch-up is believed from the owner of the shard in its epoch, and fro
     channel.notify('HandleCatchup', (out) => out.value(told(shard, of)));
     await world.run(10);
     assert.deepEqual(given, isBelieved ? ['catch-up'] : []);
+  }
+});
+
+test('sealed zones are listed in pages, on both ports', async () => {
+  for (const isPeer of [false, true]) {
+    const { asked } = await openDoor(isPeer);
+    const page = async (from: number): Promise<unknown[]> => {
+      const zones: unknown = await asked('zones', [0, from]);
+      assert.ok(Array.isArray(zones));
+      return Array.from<unknown>(zones);
+    };
+    const first = await page(0);
+    assert.deepEqual(first[0], { zone: 1, length: 100, replicas: [owner.node] });
+    assert.deepEqual(
+      [first.length, (await page(first.length + 1)).length, (await page(2 ** 50)).length],
+      [4_096, 2, 0],
+    );
+    for (const params of [[1, 0], [-1, 0], [0], [2 ** 50, 0]])
+      assert.equal(errorOf(await asked('zones', params)), 'bad-argument');
   }
 });

@@ -79,8 +79,9 @@ export class ShardFollower {
     if (event.zone < position.zone || (event.zone === position.zone && event.end <= position.offset)) return;
     if (!this.#isKnown(event)) return this.#keepEarly(event);
     if (this.#follows(event) && this.#applyHeads(event)) return;
-    // The newest word counts, not the largest: a wrong one is forgotten with the next.
-    this.#target = { zone: event.zone, end: event.end };
+    const { zone, end } = event;
+    const isNewer = this.#target === undefined || zone > this.#target.zone;
+    if (isNewer || (zone === this.#target?.zone && end > this.#target.end)) this.#target = { zone, end };
     this.#heal();
   }
 
@@ -207,7 +208,9 @@ export class ShardFollower {
   tick(nowMs: Millis): void {
     if (this.#reader.state !== 'stuck' || nowMs < this.#retryAtMs) return;
     this.#retryAtMs = nowMs + times.healRetryMs;
-    // The zones' lists may have changed since: begin again from the watermark.
+    // The zones' lists may have changed since: begin again from the watermark. What the owner said may have been wrong:
+    // it says it anew once a second.
+    this.#target = undefined;
     this.#reader.stop();
     this.#heal();
   }

@@ -403,7 +403,8 @@ export class Cluster {
       this.event(gateway, { event: 'transacted', purpose, result: { kind: 'unknown' } });
       return;
     }
-    if (this.coordinatorIsFull) return this.event(gateway, { event: 'transacted', result: { kind: 'not-applied' } });
+    if (this.coordinatorIsFull)
+      return this.event(gateway, { event: 'transacted', purpose, result: { kind: 'not-applied' } });
     const applied = apply();
     const lost = this.loseAnswer;
     this.loseAnswer = false;

@@ -84,7 +84,7 @@ export class ShardOwner {
       committed: this.#zone.committed,
       queued: this.#parts.queue.count,
       changing: this.#change.reason,
-      full: this.#space.isFullFor('put', this.#nowMs),
+      full: this.#isFullFor('put'),
     };
   }
 
@@ -98,13 +98,17 @@ export class ShardOwner {
 
   write(write: ShardWrite): void {
     const { queue, state } = this.#parts;
-    if (this.#space.isFullFor(write.operation, this.#nowMs)) {
+    if (this.#isFullFor(write.operation)) {
       this.#out(refusedFull(write));
     } else if (!fitsEmptyZone(recordBytesMax(write), this.#zone.alignment, state.zoneSize)) {
       this.#out(refusedTooLarge(write, state.zoneSize));
     } else if (!queue.push(write, this.#nowMs)) {
       this.#refuse(write, 'overloaded', `shard ${state.shard} has ${queue.count} writes waiting`);
     }
+  }
+
+  #isFullFor(operation: WriteOperation): boolean {
+    return this.#change.isForcedForSpace || this.#space.isFullFor(operation, this.#nowMs);
   }
 
   read(read: ShardRead): void {
@@ -307,7 +311,7 @@ export class ShardOwner {
     if (kind !== 'not-applied' || this.#deposed) return void keeper.transacted();
     this.#coordinator.failed(this.#nowMs);
     if (!keeper.failed()) return;
-    if (this.#change.failed()) this.#goOn();
+    if (this.#change.failed(this.#nowMs)) this.#goOn();
     else this.#change.retry(this.#nowMs);
   }
 

@@ -6,8 +6,9 @@
  *      |                                                                                 |
  *      '------------------------------ the own change is seen ---------------------------'
  *
- * From `closing` the zone is frozen when the coordinator is seen to answer; a change that certainly failed (the
- * transaction was never begun) goes back to where it came from, so that reads go on.
+ * From `closing` the zone is frozen when the coordinator is seen to answer. A change that certainly failed (the
+ * transaction was never begun) goes back to where it came from, so that reads go on; where the zone must be left it is
+ * `forced` then: nothing new is appended, what is in flight may commit, and the change is tried again.
  *
  *   frozen:  waiting --loggers for the next zone--> proposed --unknown--> waiting ...
  *
@@ -22,15 +23,25 @@ import { zoneChanged } from '../head/head-edits.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 import type { Loggers } from '../loggers.ts';
 
+/** The zone must be left, and the coordinator can't take the change: what it still can do goes on. */
+interface Forced {
+  readonly kind: 'forced';
+  readonly reason: string;
+  readonly forSpace: boolean;
+  /** Not tried again before. */
+  readonly againAtMs: number;
+}
+
 type Phase =
   | { readonly kind: 'serving' }
-  /** `isOptional`: the zone could be written on. `isForced`: what is in flight may never commit. */
-  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean; readonly isForced: boolean }
+  /** `isOptional`: the zone could be written on. */
+  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean }
+  | Forced
   | {
       readonly kind: 'frozen';
       readonly reason: string;
-      /** Phase to go back to when the change certainly failed; undefined: a replica failed, there is no way back. */
-      readonly before: Phase | undefined;
+      /** Phase to go back to when the change certainly failed. */
+      readonly before: Phase;
       /** A proposal may still arrive. */
       isUncertain: boolean;
       /** What all replicas have acknowledged: where the zone ends. */
@@ -56,12 +67,17 @@ export class ZoneChange {
 
   /** Nothing new is appended to the zone. */
   get isClosing(): boolean {
-    return this.#phase.kind === 'closing';
+    return this.#phase.kind === 'closing' || this.#phase.kind === 'forced';
   }
 
   /** What is in flight is not waited for. */
   get isForced(): boolean {
-    return this.#phase.kind === 'closing' && this.#phase.isForced;
+    return this.#phase.kind === 'forced';
+  }
+
+  /** ... and no space is the reason. */
+  get isForcedForSpace(): boolean {
+    return this.#phase.kind === 'forced' && this.#phase.forSpace;
   }
 
   get isFrozen(): boolean {
@@ -75,7 +91,7 @@ export class ZoneChange {
 
   /** The zone ends when what is in flight has committed. `isOptional`: it could be written on. */
   close(reason: string, isOptional = false): void {
-    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason, isOptional, isForced: false };
+    if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason, isOptional };
   }
 
   /** The coordinator does not answer: what could be left undone is. */
@@ -85,14 +101,17 @@ export class ZoneChange {
 
   /** What a closing zone had in flight has committed: freezes it. */
   closed(length: number, nowMs: Millis): void {
-    if (this.#phase.kind === 'closing') this.#freeze(this.#phase.reason, length, nowMs, 0, this.#phase);
+    const phase = this.#phase;
+    if (phase.kind === 'closing') this.#freeze(phase.reason, length, nowMs, 0, phase);
+    else if (phase.kind === 'forced' && nowMs >= phase.againAtMs) this.#freeze(phase.reason, length, nowMs, 0, phase);
   }
 
   /** The transaction was certainly not applied. True: the zone is not frozen any more. */
-  failed(): boolean {
+  failed(nowMs: Millis): boolean {
     const phase = this.#phase;
-    if (phase.kind !== 'frozen' || phase.before === undefined || phase.isUncertain) return false;
-    this.#phase = phase.before;
+    if (phase.kind !== 'frozen' || phase.isUncertain) return false;
+    const { before } = phase;
+    this.#phase = before.kind === 'forced' ? { ...before, againAtMs: nowMs + times.coordinatorAskAgainMs } : before;
     this.reopen();
     return true;
   }
@@ -106,15 +125,20 @@ export class ZoneChange {
    * S6: from now on nothing commits in the zone, which ends at `length`. `delayMs`: the change itself waits so long.
    */
   freeze(reason: string, length: number, nowMs: Millis, delayMs = 0): void {
-    this.#freeze(reason, length, nowMs, delayMs, undefined);
+    this.#leave(reason, length, nowMs, delayMs, false);
   }
 
-  /** The same for want of space: as long as the coordinator can't take the change, reads go on in the zone. */
+  /** The same, for want of space. */
   leave(reason: string, length: number, nowMs: Millis, delayMs: number): void {
-    this.#freeze(reason, length, nowMs, delayMs, { kind: 'closing', reason, isOptional: false, isForced: true });
+    this.#leave(reason, length, nowMs, delayMs, true);
   }
 
-  #freeze(reason: string, length: number, nowMs: Millis, delayMs: number, before: Phase | undefined): void {
+  #leave(reason: string, length: number, nowMs: Millis, delayMs: number, forSpace: boolean): void {
+    if (this.#phase.kind === 'forced' && nowMs < this.#phase.againAtMs) return;
+    this.#freeze(reason, length, nowMs, delayMs, { kind: 'forced', reason, forSpace, againAtMs: nowMs });
+  }
+
+  #freeze(reason: string, length: number, nowMs: Millis, delayMs: number, before: Phase): void {
     if (this.#phase.kind === 'frozen') return;
     const proposeAtMs = nowMs + delayMs;
     this.#phase = { kind: 'frozen', reason, length, proposeAtMs, before, isUncertain: false };

@@ -8,9 +8,7 @@ import { z } from 'zod';
 import { connect } from '../../src/client/index.ts';
 import { exitCodes } from '../../src/cli/exit-codes.ts';
 import { startCluster, type Cluster } from '../../src/server/index.ts';
-import { complaintsOf, missingCopies } from '../../src/cli/listed-copies.ts';
-import { viewCluster, type ClusterView } from '../../src/cli/status.ts';
-import { fakeIo, runCommand, type CommandResult, type FakeOptions } from './fake-io.ts';
+import { runCommand, type CommandResult, type FakeOptions } from './fake-io.ts';
 
 let folder = '';
 let cluster: Cluster;
@@ -38,19 +36,6 @@ function run(argv: readonly string[], input?: string | Uint8Array): Promise<Comm
     variables: { KV_FILELOG_ENDPOINTS: endpoints },
     ...(input === undefined ? {} : { input }),
   });
-}
-
-function viewOf(): Promise<ClusterView> {
-  const found = { endpoints: cluster.endpoints, config: undefined };
-  return viewCluster(fakeIo(folder), found, 5_000);
-}
-
-/** The same, with a logger 1 that holds nothing. */
-function without(view: ClusterView): ClusterView {
-  const loggers = view.loggers.map((answer, number) =>
-    answer.ok && number === 1 ? { ...answer, value: { ...answer.value, zones: [] } } : answer,
-  );
-  return { ...view, loggers };
 }
 
 function json<T>(text: string, shape: z.ZodType<T>): T {
@@ -303,27 +288,6 @@ describe('views', () => {
     assert.ok([...byZone.values()].some((digests) => digests.length === 2));
     for (const digests of byZone.values()) assert.equal(new Set(digests).size, 1);
     assert.match((await run(['zones', '--digest'])).out, /SHA-256 of the committed bytes\n.*[0-9a-f]{64}\n/);
-  });
-
-  test('a copy that is listed and not there is exit code 4, and named', async () => {
-    for (let index = 0; index < 8; index++) await run(['put', `listed-${index}`, 'x'.repeat(300)]);
-    const view = await viewOf();
-    const owner = view.gateways.find((answer) => answer.ok);
-    assert.ok(owner?.ok);
-    const again = (): Promise<ClusterView> => Promise.resolve(without(view));
-    const io = fakeIo(folder);
-    assert.deepEqual(await missingCopies(io, view, 5_000, again), []);
-    const missing = await missingCopies(io, without(view), 5_000, again);
-    assert.ok(missing.length > 0 && missing.every(({ held, length, isGone }) => held < length && !isGone));
-    assert.match(
-      complaintsOf(view, missing)[0] ?? '',
-      /^logger 1 lacks \d+ of the zones .* \(shard \d+, zone \d+: 0 of \d+ bytes\)$/,
-    );
-    assert.deepEqual(
-      await missingCopies(io, without(view), 5_000, () => Promise.resolve(view)),
-      [],
-      'it came meanwhile',
-    );
   });
 
   test('bench prints puts and gets per second', async () => {

@@ -12,6 +12,8 @@ export class CoordinatorCheck {
   #isAsked = false;
   #answeredMs = Number.NEGATIVE_INFINITY;
   #askAgainMs = 0;
+  #awaitedSinceMs: Millis | undefined;
+  #isAway = false;
 
   constructor(keeper: HeadKeeper) {
     this.#keeper = keeper;
@@ -32,6 +34,18 @@ export class CoordinatorCheck {
     this.#isAsked = false;
     if (answered) this.#answeredMs = nowMs;
     else this.failed(nowMs);
+  }
+
+  /** Whether the zone waits for nothing else now. */
+  awaited(isAwaited: boolean, nowMs: Millis): void {
+    if (!isAwaited) this.#awaitedSinceMs = undefined;
+    else this.#awaitedSinceMs ??= nowMs;
+    this.#isAway = this.#awaitedSinceMs !== undefined && nowMs - this.#awaitedSinceMs >= times.coordinatorPatienceMs;
+  }
+
+  /** It was awaited for so long that writers are not kept waiting. */
+  get isAway(): boolean {
+    return this.#isAway;
   }
 
   /** A transaction failed: it does not answer now. */

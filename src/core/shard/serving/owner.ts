@@ -32,7 +32,7 @@ import { failed, refused, refusedFull, refusedRead, refusedTooLarge } from './re
 import { Space } from './space.ts';
 import { ZoneChange } from './zone-change.ts';
 import type { Batch } from './zone-writer.ts';
-import { ZoneWriter } from './zone-writer.ts';
+import { wordOf, ZoneWriter } from './zone-writer.ts';
 
 type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
@@ -48,8 +48,6 @@ export class ShardOwner {
   readonly #coordinator: CoordinatorCheck;
   readonly #pace: Pace;
   #zone: ZoneWriter;
-  /** Time since when the zone waits for nothing but the coordinator. */
-  #awaitedSinceMs: Millis | undefined;
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
   #nowMs: Millis;
@@ -317,6 +315,7 @@ export class ShardOwner {
 
   /** The change can't come any more: what was acknowledged meanwhile is committed, and reads go on. */
   #goOn(): void {
+    this.#parts.keeper.settle();
     this.#commitAcknowledged();
     this.#reads.again(this.#zone, this.#nowMs);
     // Without another zone nothing finds space.
@@ -390,17 +389,12 @@ export class ShardOwner {
   /** Whether the zone waits for nothing but the coordinator, and for how long: writers are not kept waiting then. */
   #seeCoordinator(): void {
     const isAwaited = this.#change.isProposed || (this.#change.isClosing && this.#zone.inFlight.length === 0);
-    if (!isAwaited) this.#awaitedSinceMs = undefined;
-    else this.#awaitedSinceMs ??= this.#nowMs;
-    if (!this.#isCoordinatorAway) return;
+    this.#coordinator.awaited(isAwaited, this.#nowMs);
+    if (!this.#coordinator.isAway) return;
     this.#change.reopen();
     const message = 'the zone must be changed, and the coordinator does not answer';
     for (const write of this.#parts.queue.takeOlder(this.#nowMs - times.coordinatorPatienceMs))
       this.#refuse(write, 'coordinator-unavailable', message);
-  }
-
-  get #isCoordinatorAway(): boolean {
-    return this.#awaitedSinceMs !== undefined && this.#nowMs - this.#awaitedSinceMs >= times.coordinatorPatienceMs;
   }
 
   /**
@@ -439,7 +433,7 @@ export class ShardOwner {
     const before = this.#nowMs - requestTimeoutMs;
     for (const write of queue.takeOlder(before))
       this.#refuse(write, 'unavailable', `the shard could not take the write for ${requestTimeoutMs} ms`);
-    const code = this.#isCoordinatorAway ? 'coordinator-unavailable' : 'unavailable';
+    const code = this.#coordinator.isAway ? 'coordinator-unavailable' : 'unavailable';
     this.#reads.refuseLate(before, () => failed(code, 'the shard could not confirm the read', 'not-applied'));
     if (this.#change.isFrozen) this.#giveUpSent(before);
     else this.#giveUpWaiting(before);
@@ -466,19 +460,14 @@ export class ShardOwner {
     const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
     if (oldest === undefined || oldest.arrivedMs >= before) return;
     const message = `the shard's zone could not be changed for ${this.#parts.settings.requestTimeoutMs} ms`;
-    const code = this.#isCoordinatorAway ? 'coordinator-unavailable' : 'unavailable';
+    const code = this.#coordinator.isAway ? 'coordinator-unavailable' : 'unavailable';
     for (const write of this.#decider.takeBack(this.#zone.inFlight.splice(0)))
       this.#refuse(write, code, message, 'unknown');
   }
 
   /** What the log holds, for standbys that missed the last batch of a burst; undefined when there is nothing to say. */
   announcement(): CatchUp | undefined {
-    const { position, shardTimeMs } = this.#parts.state;
-    if (this.#zone.committed === 0) return undefined;
-    const { zone, epoch, instance } = this.#zone;
-    const { offset } = position;
-    const nothing = { recordsStart: offset, previousZone: -1, previousLength: 0, heads: new Uint8Array(0) };
-    return { event: 'catch-up', epoch, instance, zone, offset, end: offset, shardTimeMs, ...nothing };
+    return this.#zone.committed === 0 ? undefined : wordOf(this.#zone, this.#parts.state);
   }
 
   // --- the end -------------------------------------------------------------------------------------------------------

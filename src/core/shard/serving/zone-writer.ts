@@ -7,7 +7,8 @@ import { assert } from '../../../base/assert.ts';
 import type { Epoch, InstanceId, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { zoneSeed } from '../../../codec/log-format.ts';
 import type { OwnRecord, ShardWrite } from '../requests.ts';
-import type { ShardIdentity } from '../events.ts';
+import type { CatchUp, ShardIdentity } from '../events.ts';
+import type { ShardState } from '../following/apply.ts';
 import type { OpenZone } from '../head/metadata.ts';
 import type { Pace } from './pace.ts';
 
@@ -166,4 +167,11 @@ export class ZoneWriter {
   missing(end: number, number: number): Uuid[] {
     return this.replicas.filter((_, at) => (this.#acknowledged[at] ?? 0) < end || (this.#confirmed[at] ?? 0) < number);
   }
+}
+
+/** Word of an owner on how far its log is committed, without records: for standbys that missed the last batch. */
+export function wordOf({ zone, epoch, instance }: ZoneWriter, { position, shardTimeMs }: ShardState): CatchUp {
+  const { offset } = position;
+  const nothing = { recordsStart: offset, previousZone: -1, previousLength: 0, heads: new Uint8Array(0) };
+  return { event: 'catch-up', epoch, instance, zone, offset, end: offset, shardTimeMs, ...nothing };
 }

@@ -125,3 +125,20 @@ test('S6 acknowledgements that come while a change is under way count when it wa
   cluster.release();
   assert.equal(resultOf(write)?.kind, 'put');
 });
+
+test('S1 S6 a change of unknown outcome may arrive after one that was certainly not applied', () => {
+  const cluster = new Cluster(1, 2);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  const { zone } = cluster.head.openZone;
+  cluster.delayTransaction = true;
+  cluster.loggerDown(1);
+  assert.equal(cluster.delayed.length, 1, 'a change whose outcome is unknown');
+  cluster.coordinatorIsFull = true;
+  cluster.pass(500);
+  assert.equal(cluster.head.openZone.zone, zone, 'the next ones were certainly not applied');
+  for (const arrive of cluster.delayed.splice(0)) arrive();
+  cluster.run();
+  assert.equal(cluster.head.openZone.zone, zone + 1);
+  assert.equal(cluster.put(0, 'b', '2')?.kind, 'put');
+});

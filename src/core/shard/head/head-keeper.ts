@@ -103,8 +103,8 @@ export class HeadKeeper {
   }
 
   /**
-   * The transaction was certainly not applied and never will be. An earlier one of unknown outcome, of the same head, may
-   * be: whoever has sent none settles. False: none was under way.
+   * The transaction was certainly not applied and never will be. An earlier one of unknown outcome, of the same head,
+   * may be: whoever has sent none settles. False: none was under way.
    */
   failed(): boolean {
     if (this.#proposal?.step !== 'transacting') return false;

@@ -7,6 +7,9 @@ import type { Millis } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 
+/** Share of a zone from which on the coordinator is looked for. */
+const lookAheadShare = 7 / 8;
+
 export class CoordinatorCheck {
   readonly #keeper: HeadKeeper;
   #isAsked = false;
@@ -26,6 +29,13 @@ export class CoordinatorCheck {
     this.#isAsked = true;
     this.#keeper.look();
     return false;
+  }
+
+  /**
+   * Seen to answer ahead of need, it does not keep writes waiting when the zone is full. `share`: of it that is used.
+   */
+  lookAhead(share: number, nowMs: Millis): void {
+    if (share > lookAheadShare) this.isAnswering(nowMs);
   }
 
   /** What was asked for was answered, or failed. */

@@ -36,9 +36,6 @@ import { wordOf, ZoneWriter } from './zone-writer.ts';
 
 type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
-/** Share of a zone from which on the coordinator is looked for. */
-const lookAheadShare = 7 / 8;
-
 export class ShardOwner {
   readonly #parts: OwnerParts;
   readonly #epoch: Epoch;
@@ -128,8 +125,7 @@ export class ShardOwner {
     ) {
       if (!this.#formBatch(wallMs)) break;
     }
-    // Seen to answer ahead of need, it does not keep writes waiting when the zone is full.
-    if (this.#zone.length > lookAheadShare * this.#parts.state.zoneSize) this.#coordinator.isAnswering(nowMs);
+    this.#coordinator.lookAhead(this.#zone.length / this.#parts.state.zoneSize, nowMs);
     this.#endZone();
   }
 

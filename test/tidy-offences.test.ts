@@ -15,6 +15,7 @@ import {
   type Complaint,
   type SourceText,
 } from './support/tidy-rules.ts';
+import { checkWalks } from './support/tidy-walks.ts';
 import { checkProseWidth, checkSourceWidth } from './support/tidy-width.ts';
 
 function none(complaints: readonly Complaint[]): void {
@@ -299,4 +300,27 @@ test('a ratchet: one more and one less than listed are told', () => {
   assert.deepEqual(beyondRatchet(complaints, { r: { 'a.ts': 1 } }), ['a.ts:1 [r] m', 'a.ts:2 [r] m']);
   assert.equal(beyondRatchet(complaints, { r: { 'a.ts': 3 } }).length, 1);
   assert.equal(beyondRatchet([], { r: { 'gone.ts': 1 } }).length, 1);
+});
+
+test('walks: a step without its marker, a marker without its step, a walk that is missing or too long', () => {
+  const line = (at: number): string => `${at}. [\`src/a${at}.ts\`](src/a${at}.ts): what happens.`;
+  const walk = (title: string, steps: number): string =>
+    `## ${title} through files\n\n${Array.from({ length: steps }, (_, at) => line(at + 1)).join('\n')}\n`;
+  const document = walk('A PUT', 2) + walk('A GET', 1) + walk('A zone change', 8);
+  const head = (marks: string): string => `/** Walk: ${marks}. */`;
+  const sources = [
+    source(head('PUT 1/2, GET 1/1, ZONE CHANGE 1/8'), 'src/a1.ts'),
+    source(head('PUT 3/2'), 'src/a2.ts'),
+    ...[3, 4, 5, 6, 7, 8].map((at) => source(head(`ZONE CHANGE ${at}/8`), `src/a${at}.ts`)),
+  ];
+  assert.deepEqual(
+    checkWalks(document, sources).map(({ place, message }) => `${place}: ${message}`),
+    [
+      'ARCHITECTURE.md: ZONE CHANGE is walked in 8 files; allowed: 1 to 7',
+      'ARCHITECTURE.md: TAKE-OVER is walked in 0 files; allowed: 1 to 7',
+      'src/a2.ts: no walk has PUT 3/2 here',
+      'src/a2.ts: its head does not say PUT 2/2',
+      'src/a2.ts: its head does not say ZONE CHANGE 2/8',
+    ],
+  );
 });

@@ -29,6 +29,7 @@ import {
   type Complaint,
   type SourceText,
 } from './support/tidy-rules.ts';
+import { checkWalks } from './support/tidy-walks.ts';
 import { checkProseWidth, checkSourceWidth } from './support/tidy-width.ts';
 
 function read(name: string): string {
@@ -92,6 +93,10 @@ test('sources keep to layers, bans, sizes, widths and the forms that STYLE.md as
 
 test('the prose of documents is wrapped at 120 columns (`node scripts/wrap-prose.mjs FILE`)', () => {
   none(documents().flatMap(checkProseWidth));
+});
+
+test('each step of the walks in ARCHITECTURE.md is marked in its file', () => {
+  none(checkWalks(read('ARCHITECTURE.md'), sources(['src'])));
 });
 
 test('every file that a comment or a document names is there', () => {

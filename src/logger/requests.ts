@@ -5,6 +5,7 @@
  *
  * It owns the form of requests and answers, and whom they are for (S16). It does not own what is refused behind that
  * (the machine's), nor connections (rpc/listen.ts).
+ * Walk: GET 4/5.
  */
 import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';

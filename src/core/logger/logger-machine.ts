@@ -18,6 +18,7 @@
  * own the zones, fences and zone floors (zone-table.ts), what is stable when (sync-rounds.ts), the form of appended
  * bytes (append-check.ts), nor anything of the device: effects name device zones, the shell knows what they hold.
  * Large because every request that a logger takes is decided here, in few lines each.
+ * Walk: ZONE CHANGE 5/5, TAKE-OVER 3/7.
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { InstanceId, Lba, ShardId, Uuid, ZoneId } from '../../base/ids.ts';

@@ -2,6 +2,7 @@
  * put, delete, get and has, as clients and gateways that forward send them: decoded where they lie in the socket's
  * memory, checked, and brought to their shard. Forms stand in codec/client-requests.ts, the way to a shard in
  * router.ts.
+ * Walk: GET 1/5.
  */
 import { KvError } from '../../base/errors.ts';
 import { limits } from '../../base/limits.ts';

@@ -1,6 +1,7 @@
 /**
  * What this gateway says to loggers in one turn of the event loop: all shards' appends to one logger in one message,
  * all confirmations in one, all reads in one (docs/design.md sections 4 and 5).
+ * Walk: GET 3/5.
  */
 import type { ShardId, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';

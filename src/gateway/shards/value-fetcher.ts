@@ -4,6 +4,7 @@
  * of the read goes on meanwhile (S7) and both must be there for the reply.
  *
  * Reads of one record are one search, and what is under way for a connection is bounded (read-budget.ts).
+ * Walk: GET 5/5.
  */
 import { assert } from '../../base/assert.ts';
 import { asBuffer } from '../../base/bytes.ts';

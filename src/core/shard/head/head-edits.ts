@@ -5,6 +5,7 @@
  *   S1   one change more than the head that it rewrites, which is compared as a whole
  *   S2   epochs and zone ids only grow, a zone id is opened once, a zone belongs to the epoch that opened it
  *   S10  the list of a sealed zone names somebody, nobody twice, and nobody as both holder and former holder
+ * Walk: ZONE CHANGE 3/5, TAKE-OVER 7/7.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Uuid, ZoneId } from '../../../base/ids.ts';

@@ -13,6 +13,7 @@
  *
  * It owns the newest metadata known, the transaction under way, and S1. It does not own when to repeat (the roles do),
  * nor what an edit says (head-edits.ts).
+ * Walk: ZONE CHANGE 4/5.
  */
 import { assert } from '../../../base/assert.ts';
 import type { ShardId } from '../../../base/ids.ts';

@@ -9,6 +9,7 @@
  * It owns the order of writes, the open zone's batches, and commit (S5). It does not own reads and their confirmation
  * (reads.ts, S7), the steps of a zone change (zone-change.ts, S6), what a write is decided to be (decider.ts, S15), nor
  * the head (head-keeper.ts, S1).
+ * Walk: ZONE CHANGE 1/5.
  */
 import { assert } from '../../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../../base/errors.ts';

@@ -9,6 +9,7 @@
  * Numbers of confirmations and batches come from one counter, so that a commit confirms what was called before its
  * batch was sent. It owns the reads until they are released or failed. It does not own which replica said what (the
  * zone's writer does), nor the value's way from a replica (the shell does).
+ * Walk: GET 2/5.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Millis } from '../../../base/ids.ts';

@@ -14,6 +14,7 @@
  *
  * While frozen nothing commits and nothing is confirmed: the coordinator may already hold that the zone ended. It owns
  * this state. It does not own the zone's records: owner.ts has them appended again when the change is seen.
+ * Walk: ZONE CHANGE 2/5.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Millis, Uuid } from '../../../base/ids.ts';

@@ -1,6 +1,7 @@
 /**
  * S19: completes the shorter copies of a zone before its length is recorded, from the tail that the taker has read and
  * checked. One round: each copy gets all that it lacks at once, in pieces; who has not answered in time is left out.
+ * Walk: TAKE-OVER 6/7.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';

@@ -1,6 +1,7 @@
 /**
  * S9: which length a take-over records, from the answers to its seals. Pure arithmetic, so that the rule stands in one
  * place. Lengths are bytes of the zone.
+ * Walk: TAKE-OVER 4/7.
  */
 import { assert } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';

@@ -4,6 +4,7 @@
  *
  * It owns the answers and the waits. It does not own the steps of the take-over, nor the rule of the length
  * (seal-length.ts).
+ * Walk: TAKE-OVER 2/7.
  */
 import type { Millis, Uuid } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';

@@ -3,6 +3,7 @@
  * that will apply it, and for the copies that lack a part of it (S9, S19).
  *
  * It owns what was read and who was filled. It does not own the decision on the length, nor how long a Fill may take.
+ * Walk: TAKE-OVER 5/7.
  */
 import { present } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';

@@ -12,6 +12,7 @@
  *
  * It owns the steps. It does not own the answers and waits of the seals (seal-round.ts), the rule of the length
  * (seal-length.ts), the reading and filling of the tail (tail.ts), nor the head (head-keeper.ts).
+ * Walk: TAKE-OVER 1/7.
  */
 import { assert, unreachable } from '../../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';

@@ -16,6 +16,7 @@ import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
 import { watchSeals } from './check/seals.ts';
+import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -24,6 +25,7 @@ import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
 import { Recorder, WrongAnswer } from './recorder.ts';
+import { Reversals } from './reversals.ts';
 import { Transcript } from './transcript.ts';
 import { connectClient, Workload } from './workload.ts';
 import { countLoggers, countShards } from './watches.ts';
@@ -90,13 +92,16 @@ class Life {
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
     const fail = (error: unknown): void => this.#fail(error);
+    const promises = new LoggerPromises(fail);
+    const reversals = new Reversals((copies) => promises.forget(copies));
     this.#cluster = new SimulatedCluster({
       plan,
       transcript: (now) => new Transcript(now, print),
       coverage: this.#coverage,
+      reversals,
       traces: {
-        shards: [watchSeals(fail), countShards(this.#coverage)],
-        loggers: [witness(new LoggerPromises(fail)), countLoggers(this.#coverage)],
+        shards: [watchSeals(fail), watchRegressedShards(reversals, fail), countShards(this.#coverage)],
+        loggers: [witness(promises), watchRegressedLoggers(reversals, fail), countLoggers(this.#coverage)],
       },
       onFailure: fail,
     });
@@ -110,6 +115,7 @@ class Life {
         if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
         if (error.code === 'condition-failed') this.#coverage.count('condition failed');
       },
+      this.#cluster.planned.has('metadata-back') ? ['metadata-regressed'] : [],
     );
     this.#workload = new Workload(this.#cluster, new SimulatedRandom(plan.seed).fork('workload'), this.#recorder);
     this.#inspection = new Inspection(this.#cluster, fail);

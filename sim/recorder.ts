@@ -43,10 +43,18 @@ export class Recorder {
   readonly #history: History;
   readonly #now: () => number;
   readonly #onOutcome: (error: KvError) => void;
+  readonly #explained: ReadonlySet<string>;
   #processes = 0;
   #values = 0;
 
-  constructor(history: History, now: () => number, onOutcome: (error: KvError) => void) {
+  /** `alsoExplained`: errors that the faults of this life explain beside those of any. */
+  constructor(
+    history: History,
+    now: () => number,
+    onOutcome: (error: KvError) => void,
+    alsoExplained: readonly string[] = [],
+  ) {
+    this.#explained = new Set([...explained, ...alsoExplained]);
     this.#history = history;
     this.#now = now;
     this.#onOutcome = onOutcome;
@@ -139,7 +147,7 @@ export class Recorder {
 
   #failed(call: Call, error: unknown): number {
     if (error instanceof WrongAnswer) throw error;
-    if (!(error instanceof KvError) || !explained.has(error.code)) throw unexplained(call, error);
+    if (!(error instanceof KvError) || !this.#explained.has(error.code)) throw unexplained(call, error);
     this.#onOutcome(error);
     if (error.code === 'condition-failed') this.#record(call, 'fail', { currentVersion: error.currentVersion ?? 0 });
     else if (call.f !== 'get' && error.outcome === 'unknown') this.#record(call, 'info');

@@ -60,6 +60,7 @@ export const situations = [
   'metadata found put back',
   'shard stopped again by a claim of the older metadata',
   'copy filled',
+  'standby compared with its owner',
 ] as const;
 export type Situation = (typeof situations)[number] | (typeof guards)[number];
 

@@ -17,6 +17,7 @@ import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
 import { watchSeals } from './check/seals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
+import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -68,6 +69,8 @@ class Unjudged extends Error {
 const turnsMax = 3_000_000;
 /** Time until all is gone: a connection whose other side vanished without a word is given up after 30 s. */
 const endMs = 65_000;
+/** Time within which every shard that lives is told the time. */
+const stepMs = 300;
 /** Time after which the workload ends in any case. */
 const workloadMs = 30_000;
 
@@ -85,6 +88,7 @@ class Life {
   readonly #cluster: SimulatedCluster;
   readonly #inspection: Inspection;
   readonly #workload: Workload;
+  readonly #standbys = new Standbys();
   readonly #faults: Record<string, number> = {};
   #failure: { readonly error: unknown } | undefined;
   #turns = 0;
@@ -100,7 +104,12 @@ class Life {
       coverage: this.#coverage,
       reversals,
       traces: {
-        shards: [watchSeals(fail), watchRegressedShards(reversals, fail), countShards(this.#coverage)],
+        shards: [
+          watchSeals(fail),
+          watchRegressedShards(reversals, fail),
+          this.#standbys.trace,
+          countShards(this.#coverage),
+        ],
         loggers: [witness(promises), watchRegressedLoggers(reversals, fail), countLoggers(this.#coverage)],
       },
       onFailure: fail,
@@ -166,6 +175,7 @@ class Life {
     await this.#readAll();
     if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs)))
       throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
+    await this.#compareStandbys();
     await this.#during(this.#inspection.checkLogs(this.#history.events));
     await this.#end();
     checkVersions(this.#history.events);
@@ -175,6 +185,13 @@ class Life {
   }
 
   #healed = false;
+
+  async #compareStandbys(): Promise<void> {
+    this.#standbys.forget();
+    const until = this.#clock.now() + stepMs;
+    await this.#until(() => this.#clock.now() >= until, stepMs);
+    this.#coverage.count('standby compared with its owner', this.#standbys.compare());
+  }
 
   async #readAll(): Promise<void> {
     const process = this.#cluster.clientProcess(0, 'check-client');

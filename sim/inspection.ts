@@ -111,6 +111,7 @@ export class Inspection {
       await log.read(sound, (logger, zone) => readZone(readers.get(logger), logger, zone));
     }
     log.checkAcknowledged(events);
+    log.checkRefused(events);
   }
 
   async #openReaders(process: SimulatedProcess): Promise<Map<Uuid, LoggerClient>> {

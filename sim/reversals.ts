@@ -25,6 +25,8 @@ export class Reversals {
   readonly #onCopiesLost: (copyIds: readonly string[]) => void;
   readonly #loggers: LoggerReversal[] = [];
   readonly #metadata: MetadataReversal[] = [];
+  /** Lengths to which copies were completed since, by logger, shard and zone. */
+  readonly #filled = new Map<string, number>();
 
   /** `onCopiesLost` is told which copies are not what they were. */
   constructor(onCopiesLost: (copyIds: readonly string[]) => void = () => undefined) {
@@ -33,20 +35,27 @@ export class Reversals {
 
   loggerBack(reversal: LoggerReversal, copyIds: readonly string[]): void {
     this.#loggers.push(reversal);
+    for (const copy of this.#filled.keys()) if (copy.startsWith(reversal.logger)) this.#filled.delete(copy);
     this.#onCopiesLost(copyIds);
   }
 
   /** Replicas of a zone that must hold all of it. What nobody else holds, one that went back must hold as well. */
   soundCopies(
     shard: number,
-    { zone, replicas }: { readonly zone: number; readonly replicas: readonly Uuid[] },
+    { zone, length, replicas }: { readonly zone: number; readonly length: number; readonly replicas: readonly Uuid[] },
   ): readonly Uuid[] {
-    const sound = replicas.filter((logger) => !this.#wentBack(logger, shard, zone));
+    const isComplete = (logger: Uuid): boolean => length <= (this.#filled.get(copyOf(logger, shard, zone)) ?? 0);
+    const sound = replicas.filter((logger) => isComplete(logger) || !this.#wentBack(logger, shard, zone));
     return sound.length === 0 ? replicas : sound;
   }
 
   #wentBack(logger: Uuid, shard: number, zone: number): boolean {
     return this.#loggers.some((back) => back.logger === logger && zone <= (back.newestZones.get(shard) ?? 0));
+  }
+
+  /** The logger has answered a Fill: up to `length` its copy is as good as any (S19). */
+  filled(logger: Uuid, shard: number, zone: number, length: number): void {
+    this.#filled.set(copyOf(logger, shard, zone), length);
   }
 
   metadataBack(shards: Iterable<number>, revision: number): void {
@@ -72,4 +81,8 @@ export class Reversals {
     }
     return 'usual';
   }
+}
+
+function copyOf(logger: Uuid, shard: number, zone: number): string {
+  return `${logger}/${shard}/${zone}`;
 }

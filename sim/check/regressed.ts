@@ -8,10 +8,13 @@ import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import type { Reversals } from '../reversals.ts';
 import { Violation } from './violation.ts';
 
-/** Judges what gateways do. */
+/** Judges what gateways do, and notes which copies they have completed. */
 export function watchRegressedShards(reversals: Reversals, onViolation: (violation: Violation) => void): ShardTrace {
   return {
-    before: () => undefined,
+    before({ state: { shard } }, event) {
+      if (event.event === 'filled' && event.answer.kind === 'filled')
+        reversals.filled(event.logger, shard, event.zone, event.answer.length);
+    },
     after({ state: { shard } }, _event, effects) {
       if (!reversals.isBack(shard)) return;
       for (const effect of effects) {

@@ -9,6 +9,7 @@
  *   busy usurper     a gateway is replaced while it goes on writing: seals find appends in the queue
  *   late appends     a logger restarts, and what was sent to it before arrives afterwards
  *   lost tail        everything loses power, and one logger comes back without its last sync
+ *   torn fill        as `lost tail`, and the logger loses power once more while its copies are completed
  *   older metadata   gateways restart, and then everything does, with the metadata of before
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
  */
@@ -99,6 +100,8 @@ const sequences: readonly Sequence[] = [
   lostTail,
   lostTail,
   olderMetadata,
+  tornFill,
+  tornFill,
 ];
 
 function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
@@ -209,4 +212,14 @@ function olderMetadata(random: SimulatedRandom, { gateways }: Cast, atMs: number
   const afterMs = 600 + below(random, 600);
   const forMs = 500 + below(random, 1_000);
   return [{ kind: 'metadata-back', atMs, afterMs, forMs, downMs: 1 + below(random, 100) }, ...kills];
+}
+
+/** Sequence whose second loss of power comes at one of the first syncs: of the start, of the fence, of the Fill. */
+function tornFill(random: SimulatedRandom, cast: Cast, atMs: number): Fault[] {
+  return lostTail(random, cast, atMs).flatMap((first): Fault[] => {
+    if (first.kind !== 'put-back') return [first];
+    const { node, forMs, downMs } = first;
+    const again = { atMs: atMs + forMs + 1, node, how: 'power', downMs, site: 'sync', others: [] } as const;
+    return [first, { kind: 'kill-at', ...again, count: 1 + below(random, 8) }];
+  });
 }

@@ -10,10 +10,13 @@ test('a logger that went back is forgiven its copies of the zones there were, wh
   const reversals = new Reversals((copies) => lost.push(...copies));
   reversals.loggerBack({ logger: a, newestZones: new Map([[3, 5]]) }, ['copy']);
   assert.deepEqual(lost, ['copy']);
-  assert.deepEqual(reversals.soundCopies(3, { zone: 5, replicas: [a, b] }), [b]);
-  assert.deepEqual(reversals.soundCopies(3, { zone: 6, replicas: [a, b] }), [a, b], 'a later zone');
-  assert.deepEqual(reversals.soundCopies(2, { zone: 5, replicas: [a, b] }), [a, b], 'another shard');
-  assert.deepEqual(reversals.soundCopies(3, { zone: 5, replicas: [a] }), [a], 'listed alone');
+  assert.deepEqual(reversals.soundCopies(3, { zone: 5, length: 100, replicas: [a, b] }), [b]);
+  assert.deepEqual(reversals.soundCopies(3, { zone: 6, length: 100, replicas: [a, b] }), [a, b], 'a later zone');
+  assert.deepEqual(reversals.soundCopies(2, { zone: 5, length: 100, replicas: [a, b] }), [a, b], 'another shard');
+  assert.deepEqual(reversals.soundCopies(3, { zone: 5, length: 100, replicas: [a] }), [a], 'listed alone');
+  reversals.filled(a, 3, 5, 100);
+  assert.deepEqual(reversals.soundCopies(3, { zone: 5, length: 100, replicas: [a, b] }), [a, b], 'completed since');
+  assert.deepEqual(reversals.soundCopies(3, { zone: 5, length: 101, replicas: [a, b] }), [b], 'not up to there');
 });
 
 test('changes of a shard are told apart by revision: exchanged, of the older content, usual', () => {

@@ -214,12 +214,13 @@ function olderMetadata(random: SimulatedRandom, { gateways }: Cast, atMs: number
   return [{ kind: 'metadata-back', atMs, afterMs, forMs, downMs: 1 + below(random, 100) }, ...kills];
 }
 
-/** Sequence whose second loss of power comes at one of the first syncs: of the start, of the fence, of the Fill. */
+/** Sequence whose second loss of power comes when a copy was completed, or at one of the syncs before that. */
 function tornFill(random: SimulatedRandom, cast: Cast, atMs: number): Fault[] {
   return lostTail(random, cast, atMs).flatMap((first): Fault[] => {
     if (first.kind !== 'put-back') return [first];
     const { node, forMs, downMs } = first;
-    const again = { atMs: atMs + forMs + 1, node, how: 'power', downMs, site: 'sync', others: [] } as const;
-    return [first, { kind: 'kill-at', ...again, count: 1 + below(random, 8) }];
+    const again = { atMs: atMs + forMs + 1, node, how: 'power', downMs, others: [] } as const;
+    const site = pick(random, ['filled', 'filled', 'sync'] as const);
+    return [first, { kind: 'kill-at', ...again, site, count: site === 'filled' ? 1 : 1 + below(random, 8) }];
   });
 }

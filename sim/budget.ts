@@ -1,7 +1,9 @@
 /**
  * Limits of what may go wrong in one life, so that what was promised can still be demanded at its end. A fault of
  * faults/table.ts is one that the system must survive with every promise kept; every fault ends, and then it must serve
- * again.
+ * again. Two faults break what the promises rest on, and happen only where these still hold: one logger of a life is
+ * put back to an older disk, where others hold what it holds; and the shards' metadata is put back to what it was,
+ * where the loggers can know it, and restored by an operator (reversals.ts).
  */
 
 /**

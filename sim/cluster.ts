@@ -29,6 +29,7 @@ import { gatewayOptions, loggerOptions, ports } from './node-options.ts';
 import type { NodeKind } from './node.ts';
 import { SimulatedNode } from './node.ts';
 import type { Plan } from './plan.ts';
+import type { Reversals } from './reversals.ts';
 import { loggerTraces, shardTraces } from './traces.ts';
 import type { Transcript } from './transcript.ts';
 import type { ClockFault } from './world.ts';
@@ -44,6 +45,7 @@ export interface ClusterParts {
   readonly plan: Plan;
   readonly transcript: (now: () => number) => Transcript;
   readonly coverage: Coverage;
+  readonly reversals: Reversals;
   /** Traces of all gateways and all loggers. */
   readonly traces: { readonly shards: readonly ShardTrace[]; readonly loggers: readonly LoggerTrace[] };
   /** Called with what kept a node from starting when no fault explains it. */
@@ -58,6 +60,7 @@ export class SimulatedCluster implements Stage {
   readonly nodes: readonly SimulatedNode[];
   readonly transcript: Transcript;
   readonly coverage: Coverage;
+  readonly reversals: Reversals;
   readonly random: SimulatedRandom;
   readonly faults: FaultActors;
   readonly #coordinatorRandom: SimulatedRandom;
@@ -68,8 +71,9 @@ export class SimulatedCluster implements Stage {
   #record: ClusterRecord | undefined;
   #healing = false;
 
-  constructor({ plan, transcript, coverage, traces, onFailure }: ClusterParts) {
+  constructor({ plan, transcript, coverage, reversals, traces, onFailure }: ClusterParts) {
     this.plan = plan;
+    this.reversals = reversals;
     this.coverage = coverage;
     this.#onFailure = onFailure;
     this.transcript = transcript(() => this.clock.now());
@@ -121,9 +125,13 @@ export class SimulatedCluster implements Stage {
     return new Set(this.plan.faults.map(({ kind }) => kind));
   }
 
+  get everyNode(): readonly SimulatedNode[] {
+    return [...this.nodes, ...this.#replacements];
+  }
+
   get hosts(): readonly string[] {
     return [
-      ...[...this.nodes, ...this.#replacements].map(({ host }) => host),
+      ...this.everyNode.map(({ host }) => host),
       ...Array.from({ length: this.plan.workload.clients }, (_, id) => clientHost(id)),
     ];
   }

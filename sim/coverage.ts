@@ -54,6 +54,14 @@ export const situations = [
   'append after a restart refused',
   'append to a sealed zone refused',
   'duplicate append',
+  'logger put back',
+  'logger could not be put back',
+  'metadata put back',
+  'metadata could not be put back',
+  'metadata found put back',
+  'shard stopped again by a claim of the older metadata',
+  'copy filled',
+  'standby compared with its owner',
 ] as const;
 export type Situation = (typeof situations)[number] | (typeof guards)[number];
 

@@ -1,9 +1,11 @@
 /** The plan of a seed: which theme, and what is drawn for it. */
 import { SimulatedRandom } from '../src/env/simulated/random.ts';
+import type { FaultRow } from './faults/actor.ts';
 import { drawFaults } from './faults/draw.ts';
+import { faultTable } from './faults/table.ts';
 import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 import { pick } from './pick.ts';
-import type { Plan, Theme } from './plan.ts';
+import type { Fault, Plan, Theme } from './plan.ts';
 import { anything, drawCluster, drawWorkload, drawWorld } from './themes/anything.ts';
 import { blackout } from './themes/blackout.ts';
 import { rivals } from './themes/rivals.ts';
@@ -34,7 +36,13 @@ export function drawPlan(seed: number): Plan {
   };
   const draw = theme.drawFaults ?? drawFaults;
   const faults = parts.faults ?? draw(random.fork('faults'), cast, workload.durationMs + faultsAfterMs);
-  return { seed, theme: theme.name, cluster, world, workload, faults };
+  return withSettings({ seed, theme: theme.name, cluster, world, workload, faults });
+}
+
+/** The plan with the settings without which its faults could not be survived. */
+export function withSettings(plan: Plan): Plan {
+  const rows: readonly FaultRow<Fault>[] = plan.faults.map(({ kind }) => faultTable[kind]);
+  return { ...plan, cluster: rows.reduce((cluster, { settings }) => ({ ...cluster, ...settings }), plan.cluster) };
 }
 
 function drawTheme(random: SimulatedRandom): Theme {

@@ -25,7 +25,7 @@ export class Inspection {
   constructor(cluster: SimulatedCluster, onViolation: (violation: Violation) => void) {
     this.#cluster = cluster;
     this.#coordinator = cluster.coordinator.client('check');
-    this.#metadata = new MetadataWatch(this.#coordinator, onViolation, (shard, head, sealed) => {
+    this.#metadata = new MetadataWatch(this.#coordinator, cluster.reversals, onViolation, (shard, head, sealed) => {
       const closed = sealed.map(({ zone, length, replicas }) => `${zone}@${length}x${replicas.length}`).join();
       cluster.transcript.note('metadata', `shard ${shard}`, {
         epoch: head.epoch,
@@ -78,7 +78,7 @@ export class Inspection {
 
   /** @throws Violation */
   async checkLogs(events: readonly HistoryEvent[]): Promise<void> {
-    const { record, plan } = this.#cluster;
+    const { record, plan, reversals } = this.#cluster;
     const log = new CommittedLog(plan.cluster.zoneSize, plan.cluster.shards);
     this.#process = this.#cluster.clientProcess(0, 'check-logs');
     const readers = await this.#openReaders(this.#process);
@@ -107,9 +107,11 @@ export class Inspection {
           isOpen: true,
         });
       }
-      await log.read(zones, (logger, zone) => readZone(readers.get(logger), logger, zone));
+      const sound = zones.map((zone) => ({ ...zone, replicas: reversals.soundCopies(shard, zone) }));
+      await log.read(sound, (logger, zone) => readZone(readers.get(logger), logger, zone));
     }
     log.checkAcknowledged(events);
+    log.checkRefused(events);
   }
 
   async #openReaders(process: SimulatedProcess): Promise<Map<Uuid, LoggerClient>> {

@@ -16,6 +16,8 @@ import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
 import { watchSeals } from './check/seals.ts';
+import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
+import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
@@ -24,6 +26,7 @@ import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
 import { Recorder, WrongAnswer } from './recorder.ts';
+import { Reversals } from './reversals.ts';
 import { Transcript } from './transcript.ts';
 import { connectClient, Workload } from './workload.ts';
 import { countLoggers, countShards } from './watches.ts';
@@ -66,6 +69,8 @@ class Unjudged extends Error {
 const turnsMax = 3_000_000;
 /** Time until all is gone: a connection whose other side vanished without a word is given up after 30 s. */
 const endMs = 65_000;
+/** Time within which every shard that lives is told the time. */
+const stepMs = 300;
 /** Time after which the workload ends in any case. */
 const workloadMs = 30_000;
 
@@ -73,6 +78,12 @@ const workloadMs = 30_000;
 export async function runLife(plan: Plan, print?: (line: string) => void): Promise<LifeResult> {
   const life = new Life(plan, print);
   return life.run();
+}
+
+/** Errors that faults of these kinds explain, beside those of any life. */
+function errorsOf(planned: ReadonlySet<string>): readonly string[] {
+  const isFull = planned.has('full-disk') || planned.has('scarce-space');
+  return [...(isFull ? ['disk-full'] : []), ...(planned.has('metadata-back') ? ['metadata-regressed'] : [])];
 }
 
 class Life {
@@ -83,6 +94,7 @@ class Life {
   readonly #cluster: SimulatedCluster;
   readonly #inspection: Inspection;
   readonly #workload: Workload;
+  readonly #standbys = new Standbys();
   readonly #faults: Record<string, number> = {};
   #failure: { readonly error: unknown } | undefined;
   #turns = 0;
@@ -90,13 +102,21 @@ class Life {
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
     const fail = (error: unknown): void => this.#fail(error);
+    const promises = new LoggerPromises(fail);
+    const reversals = new Reversals((copies) => promises.forget(copies));
     this.#cluster = new SimulatedCluster({
       plan,
       transcript: (now) => new Transcript(now, print),
       coverage: this.#coverage,
+      reversals,
       traces: {
-        shards: [watchSeals(fail), countShards(this.#coverage)],
-        loggers: [witness(new LoggerPromises(fail)), countLoggers(this.#coverage)],
+        shards: [
+          watchSeals(fail),
+          watchRegressedShards(reversals, fail),
+          this.#standbys.trace,
+          countShards(this.#coverage),
+        ],
+        loggers: [witness(promises), watchRegressedLoggers(reversals, fail), countLoggers(this.#coverage)],
       },
       onFailure: fail,
     });
@@ -111,7 +131,7 @@ class Life {
         if (error.code === 'condition-failed') this.#coverage.count('condition failed');
         if (error.code === 'disk-full') this.#coverage.count('disk full told to a client');
       },
-      plan.faults.some(({ kind }) => kind === 'full-disk' || kind === 'scarce-space'),
+      errorsOf(this.#cluster.planned),
     );
     this.#workload = new Workload(this.#cluster, new SimulatedRandom(plan.seed).fork('workload'), this.#recorder);
     this.#inspection = new Inspection(this.#cluster, fail);
@@ -162,6 +182,7 @@ class Life {
     await this.#readAll();
     if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs)))
       throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
+    await this.#compareStandbys();
     await this.#during(this.#inspection.checkLogs(this.#history.events));
     await this.#end();
     checkVersions(this.#history.events);
@@ -171,6 +192,13 @@ class Life {
   }
 
   #healed = false;
+
+  async #compareStandbys(): Promise<void> {
+    this.#standbys.forget();
+    const until = this.#clock.now() + stepMs;
+    await this.#until(() => this.#clock.now() >= until, stepMs);
+    this.#coverage.count('standby compared with its owner', this.#standbys.compare());
+  }
 
   async #readAll(): Promise<void> {
     const process = this.#cluster.clientProcess(0, 'check-client');

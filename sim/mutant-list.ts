@@ -25,6 +25,7 @@ const owner = 'src/core/shard/serving/owner.js';
 const takeover = 'src/core/shard/taking/takeover.js';
 const decider = 'src/core/shard/serving/decider.js';
 const reads = 'src/core/shard/serving/reads.js';
+const follower = 'src/core/shard/following/follower.js';
 const keeper = 'src/core/shard/head/head-keeper.js';
 
 export const mutants: readonly Mutant[] = [
@@ -360,5 +361,84 @@ export const mutants: readonly Mutant[] = [
     find: "        request.state = 'delayed';",
     replace:
       "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
+  },
+  // Faults of a review that read the code for what the list above does not break.
+  {
+    name: 'once-only results left out of snapshots',
+    rule: 'S15',
+    file: 'src/core/index/index-snapshot.js',
+    find: '        const end = this.#fillOnce(out);',
+    replace: '        const end = 0;',
+  },
+  {
+    name: 'catch-up does not feed the once-only table',
+    rule: 'S15',
+    file: follower,
+    find: '            applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);',
+    replace: '            applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, { ...record, client: 0 });',
+  },
+  {
+    name: 'standby indexes another address than the one it was told',
+    rule: 'S14',
+    file: follower,
+    find: '            applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);',
+    replace: '            applyDecoded(this.#state, event.zone, (offsets[at] ?? 0) + 1, bytes, record);',
+  },
+  {
+    name: 'acknowledgement of an earlier zone counts for the new one',
+    rule: 'S5',
+    file: owner,
+    find: '        if (zone !== this.#zone.zone || this.#isFrozen)\n            return; // S6\n        this.#zone.acknowledged(logger, end);',
+    replace: '        if (this.#isFrozen)\n            return;\n        this.#zone.acknowledged(logger, end);',
+  },
+  {
+    name: 'any answer confirms what was sent last',
+    rule: 'S7',
+    file: owner,
+    find: '        this.#zone.confirmed(logger, number);',
+    replace: '        this.#zone.confirmed(logger, this.#reads.newest);',
+    also: [
+      {
+        file: reads,
+        find: '    #number = 0;',
+        replace: '    #number = 0;\n    get newest() { return this.#number; }',
+      },
+    ],
+  },
+  {
+    name: 'in flight at an owner that is deposed: told not applied',
+    rule: 'promise 4',
+    file: owner,
+    find: "            this.#refuse(write, 'not-owner', message, 'unknown');",
+    replace: "            this.#refuse(write, 'not-owner', message, 'not-applied');",
+  },
+  {
+    name: 'values cached by address alone',
+    rule: 'S16',
+    file: 'src/gateway/shards/value-fetcher.js',
+    find: '        const cached = this.#parts.cache.get(shard, read.lba);',
+    replace: '        const cached = this.#parts.cache.get(0, read.lba);',
+    also: [
+      {
+        file: 'src/gateway/shards/value-fetcher.js',
+        find: '        this.#parts.cache.set(shard, read.lba, value);',
+        replace: '        this.#parts.cache.set(0, read.lba, value);',
+      },
+    ],
+  },
+  {
+    name: 'evidence behind the intact prefix dropped at a restart',
+    rule: 'S9',
+    file: 'src/logger/recovery.js',
+    find: "scan.length, scan.tail !== 'clean');",
+    replace: 'scan.length, false);',
+  },
+  {
+    name: 'fence is checked by confirmations of known zones only',
+    rule: 'S4',
+    file: machine,
+    find: "        if (this.#table.isFenced(item.shard, item))\n            return 'fenced';\n        const zone = this.#table.find(item.shard, item.zone);",
+    replace:
+      "        const zone = this.#table.find(item.shard, item.zone);\n        if (zone !== undefined && this.#table.isFenced(item.shard, item))\n            return 'fenced';",
   },
 ];

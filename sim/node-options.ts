@@ -26,6 +26,7 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     valueCacheBytes: plan.valueCacheBytes,
     snapshotEveryBytes: plan.snapshotEveryBytes,
     loggerTimeoutMs: plan.loggerTimeoutMs,
+    firstHandWaitMs: plan.firstHandWaitMs,
     shardSettings: {
       sealWaitMs: plan.sealWaitMs,
       coldSealWaitMs: plan.coldSealWaitMs,

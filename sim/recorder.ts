@@ -43,14 +43,19 @@ export class Recorder {
   readonly #history: History;
   readonly #now: () => number;
   readonly #onOutcome: (error: KvError) => void;
-  readonly #disksFill: boolean;
+  readonly #explained: ReadonlySet<string>;
   #processes = 0;
   #values = 0;
 
-  /** `disksFill`: faults of the life explain `disk-full`. */
-  constructor(history: History, now: () => number, onOutcome: (error: KvError) => void, disksFill: boolean) {
+  /** `alsoExplained`: errors that the faults of this life explain beside those of any. */
+  constructor(
+    history: History,
+    now: () => number,
+    onOutcome: (error: KvError) => void,
+    alsoExplained: readonly string[] = [],
+  ) {
+    this.#explained = new Set([...explained, ...alsoExplained]);
     this.#history = history;
-    this.#disksFill = disksFill;
     this.#now = now;
     this.#onOutcome = onOutcome;
   }
@@ -140,13 +145,9 @@ export class Recorder {
     }
   }
 
-  #isExplained({ code }: KvError): boolean {
-    return explained.has(code) || (code === 'disk-full' && this.#disksFill);
-  }
-
   #failed(call: Call, error: unknown): number {
     if (error instanceof WrongAnswer) throw error;
-    if (!(error instanceof KvError) || !this.#isExplained(error)) throw unexplained(call, error);
+    if (!(error instanceof KvError) || !this.#explained.has(error.code)) throw unexplained(call, error);
     this.#onOutcome(error);
     if (error.code === 'condition-failed') this.#record(call, 'fail', { currentVersion: error.currentVersion ?? 0 });
     else if (call.f !== 'get' && error.outcome === 'unknown') this.#record(call, 'info');

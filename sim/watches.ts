@@ -80,6 +80,9 @@ class ShardWatch {
       case 'catch-up':
         if (shard.role === 'follower' && event.heads.length > 0) count('catch-up applied');
         break;
+      case 'filled':
+        if (event.answer.kind === 'filled') count('copy filled');
+        break;
       case 'sealed':
         if ('length' in event.answer) this.#sealed(event.answer);
         break;

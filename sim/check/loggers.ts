@@ -51,6 +51,11 @@ export class LoggerPromises {
     return this.#copies.get(copyId);
   }
 
+  /** The disk that held the copies was put back: nothing is left of what was promised for them. */
+  forget(copyIds: Iterable<string>): void {
+    for (const copyId of copyIds) this.#copies.delete(copyId);
+  }
+
   /** `isOwn`: the process that answers is the one that created the copy. */
   appended(copy: ZoneCopy, end: number, isOwn: boolean): void {
     if (!isOwn)

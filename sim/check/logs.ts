@@ -150,6 +150,16 @@ export class CommittedLog {
     this.newest.set(record.key, record);
   }
 
+  /** What clients were told is not applied is not in the log, whether or not anybody has read it. @throws Violation */
+  checkRefused(events: readonly HistoryEvent[]): void {
+    for (const event of events) {
+      if (event.type !== 'fail' || event.value === null) continue;
+      const record = this.#names.get(event.value);
+      if (record === undefined) continue;
+      throw new Violation(`${event.f} of ${event.key} = ${event.value} was told not applied, and is at ${record.lba}`);
+    }
+  }
+
   /**
    * Every write that a client was told of is at the version it was told; reads give what the log says. @throws
    * Violation

@@ -1,10 +1,12 @@
 /**
  * Watches every change of the shards' metadata in the coordinator, the truth and not what anybody was told: one owner
- * per epoch, one epoch per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10).
+ * per epoch, one epoch per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10). While a
+ * shard's metadata is an older one, it may be claimed and no more (S20).
  */
 import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { Head, SealedZone } from '../../src/core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone } from '../../src/core/shard/head/metadata.ts';
+import type { Reversals } from '../reversals.ts';
 import { Violation } from './violation.ts';
 
 interface ShardRecord {
@@ -14,16 +16,26 @@ interface ShardRecord {
   readonly zoneEpochs: Map<number, number>;
 }
 
+/** Part of a transaction that concerns one shard. */
+interface Part {
+  readonly isOlder: boolean;
+  head: Head | undefined;
+  readonly sealed: SealedZone[];
+}
+
 export class MetadataWatch {
   readonly #shards = new Map<number, ShardRecord>();
+  readonly #reversals: Reversals;
   readonly #onViolation: (violation: Violation) => void;
   readonly #onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void;
 
   constructor(
     coordinator: Coordinator,
+    reversals: Reversals,
     onViolation: (violation: Violation) => void,
     onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void,
   ) {
+    this.#reversals = reversals;
     this.#onViolation = onViolation;
     this.#onChange = onChange;
     coordinator.watch('shard/', 0, (changes) => {
@@ -61,24 +73,38 @@ export class MetadataWatch {
   }
 
   #transaction(changes: readonly Change[]): void {
-    const byShard = new Map<number, { head: Head | undefined; sealed: SealedZone[] }>();
-    for (const { key, value } of changes) {
-      const match = /^shard\/(\d+)\/(head|zone\/(\d+))$/.exec(key);
+    const byShard = new Map<number, Part>();
+    for (const change of changes) {
+      const match = /^shard\/(\d+)\/(head|zone\/(\d+))$/.exec(change.key);
+      const shard = Number(match?.[1]);
+      const kind = this.#reversals.kindOf(shard, change.revision);
+      if (kind === 'exchanged') continue;
+      const { key, value } = change;
       must(
         match !== null && value !== undefined,
         `S1 ${key} is ${value === undefined ? 'deleted' : 'nothing that is known'}`,
       );
-      const shard = Number(match[1]);
       let part = byShard.get(shard);
-      if (part === undefined) byShard.set(shard, (part = { head: undefined, sealed: [] }));
+      if (part === undefined) byShard.set(shard, (part = { isOlder: kind === 'older', head: undefined, sealed: [] }));
       if (match[2] === 'head') part.head = decodeHead(value);
       else part.sealed.push(decodeSealedZone(value));
     }
-    for (const [shard, { head, sealed }] of byShard) {
-      must(head !== undefined, `S1 a transaction on shard ${shard} did not rewrite the head`);
-      this.#check(shard, head, sealed);
-      this.#onChange(shard, head, sealed);
-    }
+    for (const [shard, part] of byShard) this.#judge(shard, part);
+  }
+
+  #judge(shard: number, { isOlder, head, sealed }: Part): void {
+    must(head !== undefined, `S1 a transaction on shard ${shard} did not rewrite the head`);
+    if (isOlder) return this.#checkOlder(shard, head, sealed);
+    this.#check(shard, head, sealed);
+    this.#onChange(shard, head, sealed);
+  }
+
+  /** A claim comes before the seals whose answers tell: it leaves the open zone, and those that ended, as they were. */
+  #checkOlder(shard: number, head: Head, sealed: readonly SealedZone[]): void {
+    const ended = sealed.map(({ zone }) => zone);
+    must(ended.length === 0, `S20 shard ${shard}: zone ${ended.join()} ended, though the metadata went back`);
+    const { zone, epoch } = head.openZone;
+    must(epoch < head.epoch, `S20 shard ${shard}: zone ${zone} was opened, though the metadata went back`);
   }
 
   #check(shard: number, head: Head, sealed: readonly SealedZone[]): void {

@@ -32,7 +32,10 @@ export function watchSeals(onViolation: (violation: Violation) => void): ShardTr
 
 /** Part of a shard that a watch needs: `step` is the take-over's. */
 export interface Watched {
-  readonly state: { readonly shard: ShardId };
+  readonly state: {
+    readonly shard: ShardId;
+    readonly position: { readonly zone: number; readonly offset: number };
+  };
   readonly status: { readonly step: string };
 }
 
@@ -46,6 +49,8 @@ export class SealWatch {
   readonly #filled = new Map<Uuid, number>();
   /** Loggers that answered, but did not give the tail when it was read. */
   readonly #unsound = new Set<string>();
+  /** Whether the event under way brings a part of the tail: standbys read the log, too. */
+  #readsTail = false;
 
   constructor(shard: Watched, onViolation: (violation: Violation) => void) {
     this.#shard = shard;
@@ -53,6 +58,7 @@ export class SealWatch {
   }
 
   before(event: ShardEvent): void {
+    this.#readsTail = event.event === 'log-read' && event.request.reader === 'tail';
     if (this.#mayBeginAnew(event)) this.#forget();
     if (event.event === 'filled') {
       if (event.zone !== this.#zone || event.epoch !== this.#epoch || event.answer.kind !== 'filled') return;
@@ -86,9 +92,15 @@ export class SealWatch {
 
   after(effect: ShardEffect): void {
     if (effect.effect === 'seal') this.#sealing(effect);
-    else if (effect.effect === 'note' && effect.text === 'log not read')
-      this.#unsound.add(String(effect.fields['logger']));
+    else if (effect.effect === 'note' && effect.text === 'log not read') this.#notRead(effect.fields);
     else if (effect.effect === 'transact' && this.#shard.status.step === 'closing') this.#closing(effect);
+  }
+
+  /** Below the watermark the tail is read for other copies only: it says nothing about who did not give it. */
+  #notRead(fields: Readonly<Record<string, string | number>>): void {
+    const { zone, offset } = this.#shard.state.position;
+    const watermark = zone === this.#zone ? offset : 0;
+    if (this.#readsTail && Number(fields['offset']) >= watermark) this.#unsound.add(String(fields['logger']));
   }
 
   /** Notes whom a seal goes to: who answered is asked again only when all begins anew. */

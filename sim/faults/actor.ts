@@ -9,6 +9,7 @@ import type { SimulatedNetwork } from '../../src/env/simulated/network.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { Coverage } from '../coverage.ts';
 import type { SimulatedNode } from '../node.ts';
+import type { Reversals } from '../reversals.ts';
 import type { Transcript } from '../transcript.ts';
 import type { SimulatedProcess } from '../world.ts';
 
@@ -56,6 +57,8 @@ export interface FaultRow<F extends FaultPlan> {
    * which there is no such fault.
    */
   without?(fault: F, host: string): F;
+  /** Settings that a cluster must have to survive it. */
+  readonly settings?: { readonly firstHandWaitMs: number };
 }
 
 export type ActorClass<F extends FaultPlan> = new (stage: Stage) => FaultActor<F>;
@@ -103,6 +106,10 @@ export interface Stage {
   readonly planned: ReadonlySet<string>;
   /** Hosts of all that have a part in the life now: nodes, replacements, clients. */
   readonly hosts: readonly string[];
+  /** All nodes, with those that stand in for others. */
+  readonly everyNode: readonly SimulatedNode[];
+  /** What was put back, for checkers. */
+  readonly reversals: Reversals;
   /** @throws Error when there is no such node */
   node(host: string): SimulatedNode;
   /** Calls back after `forMs`, unless everything is healed before. */

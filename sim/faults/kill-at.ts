@@ -1,17 +1,21 @@
-/** Nodes that die in the middle of what matters: at the transaction or the sync that a plan counts. */
+/**
+ * Nodes that die in the middle of what matters: at the transaction or the sync that a plan counts, or when their answer
+ * to a Fill has arrived (S19).
+ */
+import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import { below } from '../../src/env/random.ts';
 import type { SimulatedNode } from '../node.ts';
 import { pick } from '../pick.ts';
 import type { FaultActor, FaultRow, HowKilled, Site, Stage } from './actor.ts';
 
-/** The node dies at its `count`th transaction or sync from then on. */
+/** The node dies at its `count`th transaction or sync from then on, or answered Fill. */
 export interface KillAtPlan {
   readonly kind: 'kill-at';
   readonly atMs: number;
   readonly node: string;
   readonly how: HowKilled;
   readonly downMs: number;
-  readonly site: Site;
+  readonly site: Site | 'filled';
   readonly count: number;
   /** Hosts that lose power with it. */
   readonly others: readonly string[];
@@ -28,11 +32,23 @@ class Dooms implements FaultActor<KillAtPlan> {
     this.#stage = stage;
   }
 
+  /** Tells when a logger's answer to a Fill has arrived. */
+  get trace(): ShardTrace {
+    return {
+      before: (_shard, event) => {
+        if (event.event !== 'filled' || event.answer.kind !== 'filled') return;
+        const node = this.#stage.everyNode.find(({ logger }) => logger?.uuid === event.logger);
+        if (node !== undefined) this.reached(node, 'filled');
+      },
+      after: () => undefined,
+    };
+  }
+
   inject(fault: KillAtPlan): void {
     this.#dooms.set(this.#stage.node(fault.node), { fault, left: fault.count });
   }
 
-  reached(node: SimulatedNode, site: Site): void {
+  reached(node: SimulatedNode, site: KillAtPlan['site']): void {
     const doom = this.#dooms.get(node);
     if (doom === undefined || doom.fault.site !== site) return;
     doom.left -= 1;

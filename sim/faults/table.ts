@@ -10,8 +10,10 @@ import { isolate, refuse } from './isolate.ts';
 import { killAt } from './kill-at.ts';
 import { blackout, kill } from './kill.ts';
 import { lateAppends } from './late-appends.ts';
+import { metadataBack } from './metadata-back.ts';
 import { block, cut, partition } from './paths.ts';
 import { pause } from './pause.ts';
+import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
 import { failSync, hangSyncs, slowSyncs } from './syncs.ts';
 
@@ -36,6 +38,8 @@ export const faultTable = {
   'coordinator-late': coordinatorLate,
   replace,
   'clock-jump': clockJump,
+  'put-back': putBack,
+  'metadata-back': metadataBack,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

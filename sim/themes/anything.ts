@@ -33,6 +33,7 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     regrowDelayMs: pick(random, [20, 300, 1_000]),
     batchesInFlightMax: pick(random, [1, 2, 2]),
     batchBytesTarget: pick(random, [4 * KIB, 16 * KIB, 1024 * KIB]),
+    firstHandWaitMs: pick(random, [1_000, 30_000]),
   };
 }
 

@@ -8,6 +8,9 @@
  *   failed sync      a sync fails, and the machine loses power before the process has come back
  *   busy usurper     a gateway is replaced while it goes on writing: seals find appends in the queue
  *   late appends     a logger restarts, and what was sent to it before arrives afterwards
+ *   lost tail        everything loses power, and one logger comes back without its last sync
+ *   torn fill        as `lost tail`, and the logger loses power once more while its copies are completed
+ *   older metadata   gateways restart, and then everything does, with the metadata of before
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
  */
 import { below } from '../../src/env/random.ts';
@@ -94,6 +97,11 @@ const sequences: readonly Sequence[] = [
   busyUsurper,
   lateAppends,
   unknownOutcome,
+  lostTail,
+  lostTail,
+  olderMetadata,
+  tornFill,
+  tornFill,
 ];
 
 function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
@@ -181,4 +189,38 @@ function unknownOutcome(random: SimulatedRandom, { gateways }: Cast, atMs: numbe
     everyMs: 0,
   };
   return [...kills, weather];
+}
+
+function lostTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const others = pick(random, [loggers, [...loggers, ...gateways]]);
+  const node = pick(random, loggers);
+  // Longer than one sync takes, shorter than a few.
+  return [{ kind: 'put-back', atMs, node, forMs: 5 + below(random, 15), downMs: 1 + below(random, 200), others }];
+}
+
+/** Sequence whose gateways claim their shards again before the metadata of before that comes back. */
+function olderMetadata(random: SimulatedRandom, { gateways }: Cast, atMs: number): Fault[] {
+  const kills = gateways.map(
+    (node): Fault => ({
+      kind: 'kill',
+      atMs: atMs + below(random, 50),
+      node,
+      how: 'process',
+      downMs: 1 + below(random, 20),
+    }),
+  );
+  const afterMs = 600 + below(random, 600);
+  const forMs = 500 + below(random, 1_000);
+  return [{ kind: 'metadata-back', atMs, afterMs, forMs, downMs: 1 + below(random, 100) }, ...kills];
+}
+
+/** Sequence whose second loss of power comes when a copy was completed, or at one of the syncs before that. */
+function tornFill(random: SimulatedRandom, cast: Cast, atMs: number): Fault[] {
+  return lostTail(random, cast, atMs).flatMap((first): Fault[] => {
+    if (first.kind !== 'put-back') return [first];
+    const { node, forMs, downMs } = first;
+    const again = { atMs: atMs + forMs + 1, node, how: 'power', downMs, others: [] } as const;
+    const site = pick(random, ['filled', 'filled', 'sync'] as const);
+    return [first, { kind: 'kill-at', ...again, site, count: site === 'filled' ? 1 : 1 + below(random, 8) }];
+  });
 }

@@ -194,3 +194,24 @@ void test('simulated: held syncs wait, slow ones take their time, rot flips one 
   disk.wipe('/data');
   assert.deepEqual(await files.list('/data'), []);
 });
+
+void test('simulated: a disk that is put back has what was stable when its copy was taken, and no more', async () => {
+  const disk = newDisk(5);
+  const files = disk.process();
+  await files.makeFolder('/data');
+  const file = await files.open('/data/a', { create: true });
+  file.write(0, block(1));
+  await file.sync();
+  file.write(4096, block(2));
+  const image = disk.stableImage();
+  file.write(0, block(3));
+  await file.sync();
+  await files.open('/data/b', { create: true });
+  files.kill();
+  disk.putBack(image);
+  const later = disk.process();
+  assert.deepEqual(await later.list('/data'), ['a']);
+  const older = await later.open('/data/a', {});
+  assert.equal(older.size(), 4096);
+  assert.deepEqual(older.readNow(0, 4096), block(1));
+});

@@ -159,6 +159,15 @@ export class FileImage {
     this.#dropPagesBeyond(this.#size);
   }
 
+  /** Copy of what is stable, as a file of its own. */
+  stableCopy(): FileImage {
+    const copy = new FileImage();
+    for (const [page, bytes] of this.#stable) copy.#stable.set(page, bytes === zeroPage ? bytes : bytes.slice());
+    copy.#stableSize = this.#stableSize;
+    copy.#size = this.#stableSize;
+    return copy;
+  }
+
   /** Flips the bits of `mask` at `offset`, on the medium and in the cache. */
   rot(offset: number, mask: number): void {
     const within = offset % pageBytes;

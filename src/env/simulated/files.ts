@@ -7,6 +7,7 @@
  * loss: all processes are killed and unsynced writes are kept, dropped or torn. Calls under way in a process that died
  * never settle.
  */
+import { assert } from '../../base/assert.ts';
 import type { Clock } from '../clock.ts';
 import type { File, Files, FolderLock } from '../files.ts';
 import { FilesError } from '../files.ts';
@@ -32,6 +33,12 @@ export interface DiskFaults {
   fullWritesPerMille: number;
   /** Share of the reads, out of 1,000, that fail. */
   failedReadsPerMille: number;
+}
+
+/** Copy of all files of a disk at one moment. */
+export interface DiskImage {
+  readonly images: readonly (readonly [string, FileImage])[];
+  readonly folders: readonly string[];
 }
 
 export interface SimulatedDiskOptions {
@@ -90,6 +97,23 @@ export class SimulatedDisk {
   crash(): void {
     for (const files of [...this.#processes]) files.kill();
     for (const image of this.#images.values()) image.crash(this.#random);
+  }
+
+  /** Files as a power loss would leave them now at the least: nothing that is not stable is among them. */
+  stableImage(): DiskImage {
+    return {
+      images: [...this.#images].map(([name, image]) => [name, image.stableCopy()]),
+      folders: [...this.#folders],
+    };
+  }
+
+  /** The disk was put back to an older copy, or never held what it said was stable. REQUIRES: no process runs. */
+  putBack({ images, folders }: DiskImage): void {
+    assert(this.#processes.size === 0, 'a disk is put back while nobody uses it');
+    this.#images.clear();
+    this.#folders.clear();
+    for (const [name, image] of images) this.#images.set(name, image.stableCopy());
+    for (const folder of folders) this.#folders.add(folder);
   }
 
   /** Syncs that would finish from now on don't, until `releaseSyncs`. */

@@ -74,3 +74,15 @@ test('S4: the fence of an answered seal stands after a restart', () => {
     'S3 shard 0 zone 7, copy a1: the fence is 2 after a restart, though a seal of epoch 3 was answered',
   ]);
 });
+
+test('S3: a copy on a disk that was put back may be shorter; what is promised from then on counts again', () => {
+  const found = violations((promises, copy) => {
+    promises.appended(copy, 200, true);
+    promises.forget(['a1']);
+    assert.equal(promises.find('a1'), undefined);
+    const again = promises.created(0, 7, 'a1');
+    promises.sealed(again, 100, 2);
+    promises.sealed(again, 50, 2);
+  });
+  assert.deepEqual(found, ['S3 shard 0 zone 7, copy a1: seals were answered with 100 and with 50']);
+});

@@ -50,6 +50,11 @@ test('equal replicas of a whole zone are right, and its records are known by the
   assert.throws(() => log.checkAcknowledged(lost), isViolation(/^S5 put of a = p0-9/));
   const elsewhere = history(put(1, 'p0-3', version + 1)).map((event) => ({ ...event, key: 'a' }));
   assert.throws(() => log.checkAcknowledged(elsewhere), isViolation(/where the log holds nothing/));
+  const refused = history(put(1, 'p0-3', version)).map((event) =>
+    event.type === 'ok' ? { ...event, type: 'fail' as const } : event,
+  );
+  assert.throws(() => log.checkRefused(refused), isViolation(/p0-3 was told not applied, and is at/));
+  log.checkRefused(lost);
 });
 
 test('S11 one byte that differs on one replica is found, wherever it is', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MetadataWatch } from '../../../sim/check/metadata.ts';
+import { Reversals } from '../../../sim/reversals.ts';
 import type { Violation } from '../../../sim/check/violation.ts';
 import { epoch, instanceId, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { Change, Coordinator } from '../../../src/coordinator/coordinator.ts';
@@ -38,7 +39,7 @@ const seal = (zone: number, of: number, replicas: readonly Uuid[] = loggers, len
 });
 
 /** What the watch says of the transactions, each at a revision of its own, in one call. */
-function watched(steps: readonly Step[]): readonly string[] {
+function watched(steps: readonly Step[], reversals = new Reversals()): readonly string[] {
   const violations: Violation[] = [];
   let send: ((changes: readonly Change[]) => void) | undefined;
   const refuse = (): never => {
@@ -58,6 +59,7 @@ function watched(steps: readonly Step[]): readonly string[] {
   };
   new MetadataWatch(
     coordinator,
+    reversals,
     (violation) => violations.push(violation),
     () => undefined,
   );
@@ -126,3 +128,18 @@ for (const [name, [steps, message]] of Object.entries(wrong)) {
     assert.match(found, message);
   });
 }
+
+test('S20: older metadata may be claimed, and no zone of it ends; the exchange itself is no transaction', () => {
+  const back = (to?: number): Reversals => {
+    const reversals = new Reversals();
+    reversals.metadataBack([shard], 3);
+    if (to !== undefined) reversals.metadataRestored(to);
+    return reversals;
+  };
+  const newest = { head: head(2, 1, 2), sealed: [seal(1, 1)] };
+  const before = [{ head: head(1, 1, 1) }, newest, { head: head(1, 1, 1) }];
+  const claim = { head: head(2, 1, 1, { epoch: epoch(2), owner: owner(2, 1) }) };
+  assert.deepEqual(watched([...before, claim, newest, { head: head(3, 1, 3), sealed: [seal(2, 1)] }], back(5)), []);
+  assert.match(watched([...before, newest], back()).join(), /S20 shard 3: zone 1 ended, though the metadata went back/);
+  assert.match(watched([...before, { head: head(2, 2, 2) }], back()).join(), /S20 shard 3: zone 2 was opened/);
+});

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SealWatch } from '../../../sim/check/seals.ts';
 import type { Violation } from '../../../sim/check/violation.ts';
-import { epoch, instanceId, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
+import { epoch, instanceId, millis, shardId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
 import type { SealAnswer } from '../../../src/codec/logger-protocol.ts';
+import type { LogRead } from '../../../src/core/shard/events.ts';
 import { encodeMetadata, type SealedZone, zoneKey } from '../../../src/core/shard/head/metadata.ts';
 
 const shard = shardId(3);
@@ -27,7 +28,7 @@ function takeOver(
   between: (watch: SealWatch) => void = () => undefined,
 ): readonly string[] {
   const violations: Violation[] = [];
-  const watched = { state: { shard }, status: { step: 'sealing' } };
+  const watched = { state: { shard, position: { zone: 0, offset: 0 } }, status: { step: 'sealing' } };
   const watch = new SealWatch(watched, (violation) => violations.push(violation));
   watch.after({ effect: 'seal', zone, epoch: epoch(5), instance, loggers: [one, two, three] });
   for (const [logger, answer] of answers) watch.before({ event: 'sealed', logger, zone, epoch: epoch(5), answer });
@@ -52,6 +53,23 @@ const filled =
   (logger: Uuid, length: number) =>
   (watch: SealWatch): void =>
     watch.before({ event: 'filled', logger, zone, epoch: epoch(5), answer: { kind: 'filled', length } });
+
+/** Logger `one` does not give a part of the log. */
+const notRead =
+  (reader: LogRead['reader']) =>
+  (watch: SealWatch): void => {
+    const request: LogRead = { reader, number: 1, zone, epoch: epoch(4), offset: 0, length: 100, logger: one };
+    watch.before({ event: 'log-read', request, bytes: undefined });
+    watch.after({ effect: 'note', level: 'warn', text: 'log not read', fields: { shard, logger: one, offset: 0 } });
+  };
+
+test('what a standby could not read of a logger says nothing about its answer', () => {
+  const between = (watch: SealWatch): void => {
+    notRead('heal')(watch);
+    watch.before({ event: 'tick', nowMs: millis(1) });
+  };
+  assert.deepEqual(takeOver([[one, sound(8192)]], 8192, [one], between), []);
+});
 
 test('the longest length, on who held it and who was completed, is as it should be', () => {
   assert.deepEqual(takeOver(lengths, 8192, [two, one], filled(one, 8192)), []);
@@ -88,8 +106,7 @@ test('whoever is doubtful, lacks what was committed, or did not give the tail ne
     [three, { ...sound(8192), seen: 8192 }],
   ] as const;
   assert.deepEqual(takeOver(answers, 8192, [three]), []);
-  const failed = (watch: SealWatch): void =>
-    watch.after({ effect: 'note', level: 'warn', text: 'log not read', fields: { shard, logger: one } });
+  const failed = notRead('tail');
   assert.deepEqual(
     takeOver(
       [
@@ -115,7 +132,9 @@ test('answers of an earlier round do not count when all are asked again', () => 
 test('answers of an earlier round do not count when sealing begins anew, though who gave them cannot be asked again', () => {
   const status = { step: 'sealing' };
   const violations: Violation[] = [];
-  const watch = new SealWatch({ state: { shard }, status }, (violation) => violations.push(violation));
+  const watch = new SealWatch({ state: { shard, position: { zone: 0, offset: 0 } }, status }, (violation) =>
+    violations.push(violation),
+  );
   watch.after({ effect: 'seal', zone, epoch: epoch(5), instance, loggers: [one] });
   watch.before({ event: 'sealed', logger: one, zone, epoch: epoch(5), answer: sound(8192) });
   status.step = 'loading';

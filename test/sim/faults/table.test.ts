@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { budget } from '../../../sim/budget.ts';
-import { drawPlan, themes } from '../../../sim/draw-plan.ts';
+import { drawPlan, themes, withSettings } from '../../../sim/draw-plan.ts';
 import { drawFault } from '../../../sim/faults/draw.ts';
 import type { FaultKind } from '../../../sim/faults/table.ts';
 import { faultTable } from '../../../sim/faults/table.ts';
@@ -45,7 +45,7 @@ describe('every kind of fault', () => {
           .slice(0, 4)
           .map((fault, index) => ({ ...fault, atMs: 100 + 150 * index })),
       };
-      const { verdict, faults } = await runLife(plan);
+      const { verdict, faults } = await runLife(withSettings(plan));
       assert.equal(verdict.kind, 'ok', verdict.kind === 'ok' ? '' : verdict.reason);
       assert.ok((faults[kind] ?? 0) > 0);
     });

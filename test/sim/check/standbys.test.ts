@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Compared } from '../../../sim/check/standbys.ts';
+import { Standbys } from '../../../sim/check/standbys.ts';
+import { clientId, requestNumber, shardId, uuid, version, zoneId } from '../../../src/base/ids.ts';
+import { recordKind } from '../../../src/codec/log-format.ts';
+import { KeyIndex } from '../../../src/core/index/key-index.ts';
+import { OnceTable } from '../../../src/core/once/once-table.ts';
+
+const client = clientId(5);
+
+/** A shard that has put `a` at 100, as request 2 of a client. */
+function shardOf(role: string, offset = 200): Compared {
+  const state: Compared['state'] = {
+    cluster: uuid('c'.repeat(32)),
+    shard: shardId(0),
+    position: { zone: zoneId(1), offset },
+    index: new KeyIndex({ low: 1, high: 2 }),
+    once: new OnceTable(),
+  };
+  const result = { kind: recordKind.put, version: version(100), reply: undefined };
+  state.once.complete(client, requestNumber(2), requestNumber(1), result);
+  return { role, state };
+}
+
+/** What is said of an owner and a standby that `change` made another. */
+function compared(change: (standby: Compared['state']) => void, standby = shardOf('follower')): string | number {
+  const standbys = new Standbys();
+  change(standby.state);
+  const trace = standbys.trace as unknown as { before(shard: Compared): void }; // A test's shard has no machine.
+  for (const shard of [shardOf('owner'), standby]) trace.before(shard);
+  try {
+    return standbys.compare();
+  } catch (error) {
+    return error instanceof Error ? error.message : 'no error';
+  }
+}
+
+test('S14, S15: a standby that holds the same is fine; at another watermark it is not compared', () => {
+  assert.equal(
+    compared(() => undefined),
+    1,
+  );
+  assert.equal(
+    compared(({ once }) => once.applyFloor(clientId(9)), shardOf('follower', 199)),
+    0,
+  );
+});
+
+test('S15: a standby with another floor, or without a result', () => {
+  assert.match(
+    String(compared(({ once }) => once.applyFloor(clientId(3)))),
+    /^S15 shard 0 at 200 of zone 1: the floor is 0 at the owner and 3 at a standby/,
+  );
+  assert.match(
+    String(
+      compared(({ once }) => {
+        const result = { kind: recordKind.put, version: version(150), reply: undefined };
+        once.complete(client, requestNumber(3), requestNumber(1), result);
+      }),
+    ),
+    /differ in what they know of client 5: 2=1@100 and 2=1@100,3=1@150/,
+  );
+});
+
+test('S15: numbers that one of them has forgotten by what it began later are no difference', () => {
+  assert.equal(
+    compared(({ once }) => {
+      once.begin(client, requestNumber(4), requestNumber(3), {});
+      once.abandon(client, requestNumber(4));
+      const result = { kind: recordKind.put, version: version(100), reply: undefined };
+      once.complete(client, requestNumber(2), requestNumber(1), result);
+    }),
+    1,
+  );
+});

@@ -1,8 +1,9 @@
 /**
- * Runs every script of a folder of reproductions against this project, one after another, and says which behave rightly.
+ * Runs every script of a folder of reproductions against this project, one after another, and says which behave
+ * rightly.
  *   node scripts/repros.mjs [--folder PATH] [NAME-PART...]
- * A script gets the project and a free folder, and exits 0 when the product behaves rightly, 77 where it can't be tried.
- * Default folder: `../shared/repros` beside the project. Ports: `KV_BASE_PORT` or from 27000 on.
+ * A script gets the project and a free folder, and exits 0 when the product behaves rightly, 77 where it can't be
+ * tried. Default folder: `../shared/repros` beside the project. Ports: `KV_BASE_PORT` or from 27000 on.
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';

@@ -388,15 +388,15 @@ export const mutants: readonly Mutant[] = [
     name: 'acknowledgement of an earlier zone counts for the new one',
     rule: 'S5',
     file: owner,
-    find: '        if (zone !== this.#zone.zone || this.#isFrozen)\n            return; // S6\n        this.#zone.acknowledged(logger, end);',
-    replace: '        if (this.#isFrozen)\n            return;\n        this.#zone.acknowledged(logger, end);',
+    find: '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        // While frozen it is noted only: the change may turn out not to come.',
+    replace: '        if (this.#deposed)\n            return;',
   },
   {
     name: 'any answer confirms what was sent last',
     rule: 'S7',
     file: owner,
-    find: '        this.#zone.confirmed(logger, number);',
-    replace: '        this.#zone.confirmed(logger, this.#reads.newest);',
+    find: '        this.#zone.confirmed(logger, number, this.#nowMs);',
+    replace: '        this.#zone.confirmed(logger, this.#reads.newest, this.#nowMs);',
     also: [
       {
         file: reads,
@@ -421,8 +421,8 @@ export const mutants: readonly Mutant[] = [
     also: [
       {
         file: 'src/gateway/shards/value-fetcher.js',
-        find: '        this.#parts.cache.set(shard, read.lba, value);',
-        replace: '        this.#parts.cache.set(0, read.lba, value);',
+        find: '        this.#parts.cache.set(shard, lba, value);',
+        replace: '        this.#parts.cache.set(0, lba, value);',
       },
     ],
   },

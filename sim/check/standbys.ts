@@ -58,10 +58,15 @@ export function differenceOf(owner: Compared['state'], standby: Compared['state'
   const where = `shard ${owner.shard} at ${offset} of zone ${zone}`;
   const key = firstDifference(entriesOf(owner.index), entriesOf(standby.index));
   if (key !== undefined) return `S14 ${where}: owner and standby differ in the key ${key}`;
-  if (owner.once.floor !== standby.once.floor)
-    return `S15 ${where}: the floor is ${owner.once.floor} at the owner and ${standby.once.floor} at a standby`;
+  const [forgotten, others] = [forgottenBy(owner.once), forgottenBy(standby.once)];
+  if (forgotten !== others) return `S15 ${where}: the owner has forgotten clients ${forgotten} and a standby ${others}`;
   const client = firstDifference(...resultsOf(owner.once, standby.once));
   return client === undefined ? undefined : `S15 ${where}: owner and standby differ in what they know of ${client}`;
+}
+
+/** Floor and ranges above it. */
+function forgottenBy({ floor, forgottenRanges }: OnceTable): string {
+  return [`0-${floor}`, ...forgottenRanges.map(({ first, last }) => `${first}-${last}`)].join(' ');
 }
 
 /** Name with what they say of it. */

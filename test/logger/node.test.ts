@@ -148,7 +148,7 @@ describe('a logger over TCP', () => {
             other.reportZones(undefined, [], (answer) => done(answer.kind === 'refused' ? answer.code : answer.kind)),
           ),
         ]);
-        assert.deepEqual(codes, Array(8).fill('wrong-logger'));
+        assert.deepEqual(codes, Array(9).fill('wrong-logger'));
         assert.deepEqual(value(await client.confirm(1, writer.place)).refusals, [undefined], 'no fence was set');
       });
     });

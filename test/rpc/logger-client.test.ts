@@ -83,11 +83,11 @@ describe('a client of a logger', () => {
     each.reportZones(undefined, [], ignore);
     assert.deepEqual(
       params.map((param) => (param as [string, string[]])[1][0]),
-      Array(8).fill(logger),
+      Array(9).fill(logger),
     );
     each.ping('read', ignore);
     each.hello('write', undefined, ignore);
-    assert.deepEqual(params.slice(8), [
+    assert.deepEqual(params.slice(9), [
       ['Ping', []],
       ['hello', [{}]],
     ]);

@@ -1,6 +1,6 @@
 /**
- * Walks through the code: ARCHITECTURE.md lists the files of a PUT, a GET, a zone change and a take-over in their order,
- * and each of these files says at its head which step it is.
+ * Walks through the code: ARCHITECTURE.md lists the files of a PUT, a GET, a zone change and a take-over in their
+ * order, and each of these files says at its head which step it is.
  */
 import type { Complaint, SourceText } from './tidy-rules.ts';
 

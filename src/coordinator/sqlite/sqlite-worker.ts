@@ -388,9 +388,9 @@ class SqliteWorker {
  * after the file's own rights were given back. @throws DatabaseError
  */
 function checkRights(file: string): void {
-  const denial = writeDenial(file);
+  if (writeDenial(file) === undefined) for (const beside of [`${file}-wal`, `${file}-shm`]) alignMode(beside, file);
+  const denial = denialOf(file);
   if (denial !== undefined) throw new DatabaseError('failed', denial);
-  for (const beside of [`${file}-wal`, `${file}-shm`]) alignMode(beside, file);
 }
 
 /** Whether the failure has nothing to do with space. */
@@ -405,11 +405,6 @@ function messageOf(error: unknown): string {
 function open(): SqliteWorker | undefined {
   // Settings that sqlite.ts starts the thread with, untyped on their way.
   const settings = workerData as WorkerSettings;
-  const denial = fileExists(settings.file) ? denialOf(settings.file) : undefined;
-  if (denial !== undefined) {
-    send({ kind: 'open-failed', code: 'permission-denied', message: denial });
-    return undefined;
-  }
   try {
     return new SqliteWorker(settings);
   } catch (error) {

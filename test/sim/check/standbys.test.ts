@@ -50,7 +50,7 @@ test('S14, S15: a standby that holds the same is fine; at another watermark it i
 test('S15: a standby with another floor, or without a result', () => {
   assert.match(
     String(compared(({ once }) => once.applyFloor(clientId(3)))),
-    /^S15 shard 0 at 200 of zone 1: the floor is 0 at the owner and 3 at a standby/,
+    /^S15 shard 0 at 200 of zone 1: the owner has forgotten clients 0-0 and a standby 0-0 3-3/,
   );
   assert.match(
     String(

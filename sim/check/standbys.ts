@@ -66,7 +66,7 @@ export function differenceOf(owner: Compared['state'], standby: Compared['state'
 
 /** Floor and ranges above it. */
 function forgottenBy({ floor, forgottenRanges }: OnceTable): string {
-  return [`0-${floor}`, ...forgottenRanges.map(({ first, last }) => `${first}-${last}`)].join(' ');
+  return [`0-${floor}`, ...forgottenRanges.map(({ low, high }) => `${low}-${high}`)].join(' ');
 }
 
 /** Name with what they say of it. */

@@ -204,7 +204,8 @@ export class Dispatcher implements LinkOwner {
     }
     const error = errorOf(failure, link.address);
     if (error.outcome === 'not-applied') request.copiesOut--;
-    // Of older copies only a refused condition counts: it is the result of the write (S15), whichever copy it answers.
+    // A refused condition counts whichever copy it answers: it is the result of the write (S15). Nothing else that
+    // older copies are told does.
     if ((copy === request.sends && request.state === 'sent') || error.code === 'condition-failed')
       this.#failed(request, error);
   }

@@ -31,6 +31,7 @@ export type Method = 'put' | 'delete' | 'get' | 'has';
 /** `waiting`: for a gateway, a client id or the window. `delayed`: until it is sent again. */
 export type RequestState = 'waiting' | 'sent' | 'delayed' | 'settled';
 
+/** A request of the SDK. Large because all kinds have the same fields, in one order: the engine knows one shape. */
 export abstract class Request {
   abstract readonly method: Method;
   abstract readonly isWrite: boolean;

@@ -76,7 +76,7 @@ export interface CatchUp {
   readonly epoch: Epoch;
   readonly instance: InstanceId;
   readonly zone: ZoneId;
-  /** Of the batch, in the zone; `end` is the committed length with it. */
+  /** Place of the batch in the zone; `end` is the committed length with it. */
   readonly offset: number;
   readonly end: number;
   /** Where the first record lies. */
@@ -90,6 +90,9 @@ export interface CatchUp {
   readonly shardTimeMs: Millis;
   readonly heads: Uint8Array;
 }
+
+/** What became of a transaction, as its answer has it. */
+export type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
 export type ReaderName = 'tail' | 'heal';
 

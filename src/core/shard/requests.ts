@@ -60,8 +60,8 @@ const noBytes = new Uint8Array(0);
 
 /**
  * A PUT or DEL on its way through the shard. Made empty, so that its door assigns what it read by name; from then on
- * the caller's part does not change. All fields exist from the start, in one order: the engine then knows one shape of
- * write.
+ * the caller's part does not change.
+ * Large because all fields exist from the start, in one order: the engine then knows one shape of write.
  */
 export class ShardWrite implements RecordInput {
   /** It is its own event. */
@@ -128,7 +128,10 @@ export class ShardWrite implements RecordInput {
   }
 }
 
-/** A GET, HAS or the like on its way through the shard; its door assigns by name what it read. */
+/**
+ * A GET, HAS or the like on its way through the shard; its door assigns by name what it read.
+ * Large because all fields exist from the start, as those of a write do.
+ */
 export class ShardRead {
   readonly event = 'read';
 

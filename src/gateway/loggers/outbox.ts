@@ -23,7 +23,9 @@ interface PendingRead extends ReadItem {
   readonly onRead: (answer: ReadAnswer | Lost) => void;
 }
 
-/** Of batches in one message, beside which there is room for what is said of each. The largest batch is shorter. */
+/**
+ * Bytes of batches in one message; there is room beside them for what is said of each. The largest batch is shorter.
+ */
 const appendBytesMax = limits.frameBytesMax - 1024 * 1024;
 
 /** Everything for one logger. */

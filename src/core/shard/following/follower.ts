@@ -56,7 +56,8 @@ export class ShardFollower {
   }
 
   metadata(metadata: ShardMetadata): void {
-    if (metadata.headRevision < (this.#metadata?.headRevision ?? 0)) return; // Read before what the watch has told since.
+    // Read before what the watch has told since.
+    if (metadata.headRevision < (this.#metadata?.headRevision ?? 0)) return;
     this.#metadata = metadata;
     const early = this.#early;
     this.#early = [];

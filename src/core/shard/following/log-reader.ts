@@ -54,7 +54,7 @@ export class LogReader {
   readonly #onEnd: (segment: Segment) => void;
   #segments: Segment[] = [];
   #at = 0;
-  /** Of the first segment. */
+  /** Place of the first segment. */
   #place: ZonePlace | undefined;
   #seed = 0;
   #wanted = chunkBytes;
@@ -118,7 +118,8 @@ export class LogReader {
   }
 
   answer(request: LogRead, bytes: Uint8Array | undefined): void {
-    if (this.#request === undefined || request !== this.#request) return; // Of an earlier stretch, or of a reader that is no more.
+    // A late answer belongs to an earlier stretch, or to a reader that is no more.
+    if (this.#request === undefined || request !== this.#request) return;
     this.#request = undefined;
     const segment = this.#segments[0];
     assert(segment !== undefined, 'what was asked for is still wanted');

@@ -69,7 +69,7 @@ export interface SealedZone extends Writer {
 /** What the coordinator said at one revision. `zones` are sorted by id. */
 export interface ShardMetadata {
   readonly head: Head | undefined;
-  /** Of the head's key; 0 when it is absent. */
+  /** Revision of the head's key; 0 when it is absent. */
   readonly headRevision: number;
   readonly zones: readonly SealedZone[];
 }

@@ -17,7 +17,7 @@ import type { Epoch, Millis, Uuid } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
-import type { CatchUp, ShardEffect, ShardEvent } from '../events.ts';
+import type { CatchUp, ShardEffect, TransactionKind } from '../events.ts';
 import { advance, applyRecord } from '../following/apply.ts';
 import type { Head } from '../head/metadata.ts';
 import { failingOf } from '../logger-fitness.ts';
@@ -35,8 +35,7 @@ import { ZoneChange } from './zone-change.ts';
 import type { Batch } from './zone-writer.ts';
 import { wordOf, ZoneWriter } from './zone-writer.ts';
 
-type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
-
+/** Large because all that moves a shard's writes on meets here: requests, answers, want of space, changes, time. */
 export class ShardOwner {
   readonly #parts: OwnerParts;
   readonly #epoch: Epoch;

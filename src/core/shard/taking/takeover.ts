@@ -47,6 +47,7 @@ type Step =
 
 type DecidedLength = Extract<SealDecision, { kind: 'length' }>;
 
+/** Large because the steps of a take-over read in one place, each a few lines. */
 export class Takeover {
   readonly #parts: TakeoverParts;
   readonly #seals: SealRound;

@@ -233,9 +233,14 @@ export class SimulatedCluster implements Stage {
     if (!process.isAlive) return;
     this.coverage.count('start failed');
     this.transcript.note(node.host, 'did not start', { error: error instanceof Error ? error.message : String(error) });
+    const isFull = this.planned.has('full-disk') || this.planned.has('scarce-space');
     const explained =
       error instanceof CoordinatorError ||
-      (error instanceof KvError && (error.code === 'device-failed' || error.code === 'coordinator-unavailable'));
+      (error instanceof KvError &&
+        (error.code === 'device-failed' ||
+          error.code === 'coordinator-unavailable' ||
+          // A new device, and metadata that need another extent of a full file system, wait for space.
+          (error.code === 'disk-full' && isFull)));
     if (explained) this.#restartLater(node, process);
     else this.#onFailure(error);
   }

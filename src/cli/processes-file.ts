@@ -85,9 +85,9 @@ export class ProcessesRecorder {
   /** Writes the last content, once, and resolves also when it can't. */
   async finish(): Promise<void> {
     this.#isOver = true;
-    await this.#writing;
     this.changed();
-    await this.#writing;
+    // A write that was under way is followed by one of the last content.
+    while (this.#writing !== undefined) await this.#writing;
   }
 
   async #write(): Promise<void> {

@@ -36,9 +36,15 @@ export class RepeatedLine {
 
   /** Writes what was counted. Idempotent. */
   close(): void {
-    this.#timer?.cancel();
     if (this.#count > 0) this.#log();
+    this.drop();
+  }
+
+  /** Forgets what was counted. Idempotent. */
+  drop(): void {
+    this.#timer?.cancel();
     this.#timer = undefined;
+    this.#count = 0;
   }
 
   #write(): void {

@@ -25,7 +25,7 @@ import { Link } from '../../rpc/link.ts';
 import { LoggerClient } from '../../rpc/logger-client.ts';
 import { clientOptions } from '../../rpc/options.ts';
 import type { Dispatch, LoggerPort, ProbeAnswer } from './logger-port.ts';
-import { lost } from './logger-port.ts';
+import { lost, reasonOf } from './logger-port.ts';
 import { Outbox } from './outbox.ts';
 
 /** A logger that both connections are up to. */
@@ -188,8 +188,7 @@ export class LoggerLink implements LoggerPort {
 
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void {
     this.#outbox.client.fill(item, (answer) => {
-      if (answer.kind === 'ok') onAnswer({ kind: 'filled', length: answer.value });
-      else onAnswer(answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost);
+      onAnswer(answer.kind === 'ok' ? { kind: 'filled', length: answer.value } : reasonOf(answer));
     });
   }
 
@@ -198,8 +197,7 @@ export class LoggerLink implements LoggerPort {
     this.#probing.push(onAnswer);
     if (this.#probing.length > 1) return;
     this.#outbox.client.probe(this.#parts.probeBytes, (answer) => {
-      const result: ProbeAnswer =
-        answer.kind === 'ok' ? answer : answer.kind === 'refused' ? { kind: 'refused', code: answer.code } : lost;
+      const result = answer.kind === 'ok' ? answer : reasonOf(answer);
       for (const waiting of this.#probing.splice(0)) waiting(result);
     });
   }

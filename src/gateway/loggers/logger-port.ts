@@ -29,6 +29,11 @@ export interface LoggerPort {
 
 export const lost: Lost = { kind: 'lost' };
 
+/** Reason of an answer that is none; undefined: it has no item for what was asked. */
+export function reasonOf(answer: { readonly kind: string } | Refused | Lost | undefined): Lost | Refused {
+  return answer !== undefined && 'code' in answer ? { kind: 'refused', code: answer.code } : lost;
+}
+
 /** A logger that no member has the name of. */
 export class AbsentLogger implements LoggerPort {
   readonly isUp = false;

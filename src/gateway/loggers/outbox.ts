@@ -6,10 +6,10 @@
 import type { ShardId, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem, ZoneRef } from '../../codec/logger-protocol.ts';
-import type { Lost, Refused } from '../../core/shard/events.ts';
+import type { Lost } from '../../core/shard/events.ts';
 import type { LoggerClient } from '../../rpc/logger-client.ts';
 import type { Dispatch } from './logger-port.ts';
-import { lost } from './logger-port.ts';
+import { lost, reasonOf } from './logger-port.ts';
 
 interface PendingAppend extends AppendItem {
   readonly end: number;
@@ -124,8 +124,4 @@ export class Outbox {
       for (const [at, item] of items.entries()) item.onRead(answer.kind === 'ok' ? (answer.value[at] ?? lost) : lost);
     });
   }
-}
-
-function reasonOf(answer: { readonly kind: string } | Refused | Lost | undefined): Lost | Refused {
-  return answer !== undefined && 'code' in answer ? { kind: 'refused', code: answer.code } : lost;
 }

@@ -11,6 +11,7 @@ import { asBuffer } from '../../base/bytes.ts';
 import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { offsetOfLba, zoneOfLba } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
 import { decodeRecord, recordKind, zoneSeed } from '../../codec/log-format.ts';
 import type { ReadAnswer } from '../../codec/logger-protocol.ts';
 import type { Lost } from '../../core/shard/events.ts';
@@ -19,11 +20,11 @@ import type { ShardRead } from '../../core/shard/requests.ts';
 import type { Clock } from '../../env/clock.ts';
 import type { Random } from '../../env/random.ts';
 import { below } from '../../env/random.ts';
+import { RepeatedLine } from '../../env/repeated-line.ts';
 import type { LoggerLinks } from '../loggers/logger-links.ts';
 import type { LoggerPort } from '../loggers/logger-port.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import type { ReadBudget } from './read-budget.ts';
-import { ReadTroubles } from './read-troubles.ts';
 import { ReplicaSearches } from './replica-search.ts';
 import type { ValueCache } from './value-cache.ts';
 
@@ -62,12 +63,14 @@ export class ValueFetcher {
   /** By shard and LBA. */
   readonly #searches: Map<number, Search>[] = [];
   readonly #replicas: ReplicaSearches;
-  readonly #troubles: ReadTroubles;
+  readonly #troubles: RepeatedLine;
 
   constructor(parts: FetcherParts) {
     this.#parts = parts;
     this.#replicas = new ReplicaSearches(parts.clock, parts.loggers);
-    this.#troubles = new ReadTroubles(parts.clock, parts.log);
+    const { clock, log } = parts;
+    const line = { level: 'warn', event: 'reads failed on a replica', periodMs: times.readTroubleEveryMs } as const;
+    this.#troubles = new RepeatedLine({ clock, log, ...line });
   }
 
   /** Completes the read with its value when there is room for it, or fails it when no replica has it intact. */
@@ -79,7 +82,7 @@ export class ValueFetcher {
 
   close(): void {
     this.#replicas.close();
-    this.#troubles.close();
+    this.#troubles.drop();
   }
 
   #begin(shard: ShardId, read: ShardRead): void {
@@ -119,7 +122,7 @@ export class ValueFetcher {
         bytes: recordBytes,
         take: (logger, answer) => {
           const problem = this.#take(search, offset, answer);
-          if (problem !== undefined) this.#troubles.note({ shard, zone, offset, logger, problem });
+          if (problem !== undefined) this.#troubles.add({ shard, zone, offset, logger, problem });
           return problem;
         },
         missing: (silent) => this.#notFound(search, silent + away),

@@ -106,6 +106,15 @@ export class Cluster {
     return machine;
   }
 
+  /** Keys in the gateway's index, sorted. */
+  keys(gateway: number): string[] {
+    const { index } = this.gateway(gateway).state;
+    return index
+      .entries(0, 10_000)
+      .map((id) => Buffer.from(index.keyOf(id)).toString())
+      .sort();
+  }
+
   logger(number: number): FakeLogger {
     const logger = this.loggers[number];
     assert.ok(logger);

@@ -6,8 +6,8 @@ import { shardId, uuid, zoneId } from '../../../src/base/ids.ts';
 import { times } from '../../../src/base/times.ts';
 import type { ReadAnswer } from '../../../src/codec/logger-protocol.ts';
 import type { Lost } from '../../../src/core/shard/events.ts';
+import { RepeatedLine } from '../../../src/env/repeated-line.ts';
 import { SimulatedClock } from '../../../src/env/simulated/clock.ts';
-import { ReadTroubles } from '../../../src/gateway/shards/read-troubles.ts';
 import { ReplicaSearches } from '../../../src/gateway/shards/replica-search.ts';
 import { UsualTime } from '../../../src/gateway/shards/usual-time.ts';
 
@@ -152,12 +152,18 @@ test('a large record has more time than a small one, and the bound has bounds', 
 test('of many reads that fail on a replica, the first is said at once and the rest in one line a minute', async () => {
   const clock = new SimulatedClock();
   const lines: unknown[] = [];
-  const troubles = new ReadTroubles(clock, (_, event, fields) => lines.push([event, fields?.['count']]));
-  for (let read = 0; read < 3_000; read++) troubles.note({ problem: 'no answer' });
+  const troubles = new RepeatedLine({
+    clock,
+    log: (_, event, fields) => lines.push([event, fields?.['count']]),
+    level: 'warn',
+    event: 'reads failed on a replica',
+    periodMs: times.readTroubleEveryMs,
+  });
+  for (let read = 0; read < 3_000; read++) troubles.add({ problem: 'no answer' });
   assert.deepEqual(lines, [['reads failed on a replica', 1]]);
   await clock.runUntil(clock.now() + times.readTroubleEveryMs + 1);
   assert.deepEqual(lines[1], ['reads failed on a replica', 2_999]);
   await clock.runUntil(clock.now() + 3 * times.readTroubleEveryMs);
-  troubles.note({ problem: 'no answer' });
+  troubles.add({ problem: 'no answer' });
   assert.equal(lines.length, 3);
 });

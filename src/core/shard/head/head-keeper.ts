@@ -87,14 +87,6 @@ export class HeadKeeper {
     });
   }
 
-  /**
-   * Gives the transaction under way up: the next proposal is made of the same head, so that one of the two is applied
-   * at most, and reading the head tells which.
-   */
-  supersede(): void {
-    if (this.#proposal?.step === 'transacting') this.#proposal.step = 'loaded';
-  }
-
   /** The transaction was answered, or will never be: the head is read. False: none was under way. */
   transacted(): boolean {
     if (this.#proposal?.step !== 'transacting') return false;
@@ -104,10 +96,11 @@ export class HeadKeeper {
   }
 
   /**
-   * The transaction was certainly not applied and never will be. An earlier one of unknown outcome, of the same head,
-   * may be: whoever has sent none settles. False: none was under way.
+   * The transaction under way is waited for no more: it was certainly not applied, or the next proposal, of the same
+   * head, is to come before it. It, or an earlier one of unknown outcome, may be applied still, but one of them at
+   * most, and reading the head tells which; who has sent none that may be settles. False: none was under way.
    */
-  failed(): boolean {
+  giveUp(): boolean {
     if (this.#proposal?.step !== 'transacting') return false;
     this.#proposal.step = 'loaded';
     return true;

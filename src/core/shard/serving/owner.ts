@@ -304,7 +304,7 @@ export class ShardOwner {
     const { keeper } = this.#parts;
     if (kind !== 'not-applied' || this.#deposed) return void keeper.transacted();
     this.#coordinator.failed(this.#nowMs);
-    if (!keeper.failed()) return;
+    if (!keeper.giveUp()) return;
     if (this.#change.failed(this.#nowMs)) this.#goOn();
     else this.#change.retry(this.#nowMs);
   }

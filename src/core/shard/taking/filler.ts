@@ -19,6 +19,8 @@ export interface FillPiece {
 export class Filler {
   /** Intact length of each copy to be filled. */
   readonly ends: ReadonlyMap<Uuid, number>;
+  /** From here the tail is needed. */
+  readonly from: number;
   readonly #to: number;
   readonly #batches: ReadBatch[] = [];
   readonly #waiting = new Set<Uuid>();
@@ -29,11 +31,7 @@ export class Filler {
   constructor(ends: ReadonlyMap<Uuid, number>, to: number) {
     this.#to = to;
     this.ends = new Map([...ends].filter(([, end]) => end < to && to - end <= limits.fillBytesMax));
-  }
-
-  /** From here the tail is needed. */
-  get from(): number {
-    return Math.min(this.#to, ...this.ends.values());
+    this.from = Math.min(to, ...this.ends.values());
   }
 
   keep(batch: ReadBatch): void {
@@ -95,9 +93,5 @@ export class Filler {
     if (answer.kind === 'filled' && answer.length < this.#to) return; // More pieces are on their way.
     this.#waiting.delete(logger);
     if (answer.kind === 'filled') this.#filled.add(logger);
-  }
-
-  isGone(logger: Uuid): void {
-    this.#waiting.delete(logger);
   }
 }

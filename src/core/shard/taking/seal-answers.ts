@@ -11,11 +11,22 @@ export class SealAnswers {
   readonly #gone = new Set<Uuid>();
   /** Answered, but the tail that was read of it is intact only up to here: doubtful. */
   readonly #damaged = new Map<Uuid, number>();
+  #zone = 0;
   #seen = 0;
+  #fillEnd = 0;
 
   /** Highest committed length that any answer told of. */
   get seen(): number {
     return this.#seen;
+  }
+
+  /** End of the furthest Fill that was sent: what it brought may be whole somewhere, so that no length is below it. */
+  get fillEnd(): number {
+    return this.#fillEnd;
+  }
+
+  filling(end: number): void {
+    this.#fillEnd = Math.max(this.#fillEnd, end);
   }
 
   /** Whether reading has taken something back. */
@@ -28,10 +39,9 @@ export class SealAnswers {
     return this.#testimonies;
   }
 
-  /** `zone`: the one that was to be sealed. */
-  add(logger: Uuid, zone: number, result: SealResult): void {
+  add(logger: Uuid, result: SealResult): void {
     const isRefused = 'code' in result;
-    const retired = isRefused && result.code === 'retired-zone' ? zone : undefined;
+    const retired = isRefused && result.code === 'retired-zone' ? this.#zone : undefined;
     this.#testimonies.set(logger, { known: result.known, retired });
     if (isRefused) return;
     this.#answers.set(logger, result);
@@ -73,8 +83,10 @@ export class SealAnswers {
     return this.#gone.has(logger) || this.#damaged.has(logger) ? undefined : this.#answers.get(logger)?.length;
   }
 
-  /** Begins again; what was seen to be committed stays. */
-  clear(): void {
+  /** Begins again with `zone`; what was seen to be committed in it, and filled, stays. */
+  begin(zone: number): void {
+    if (zone !== this.#zone) this.#seen = this.#fillEnd = 0;
+    this.#zone = zone;
     this.#answers.clear();
     this.#gone.clear();
     this.#damaged.clear();

@@ -37,7 +37,7 @@ export class SealRound {
 
   /** Asks everybody, anew. */
   begin(head: Head, nowMs: Millis): void {
-    this.answers.clear();
+    this.answers.begin(head.openZone.zone);
     this.#firstAnswerMs = 0;
     this.ask(head, nowMs);
   }
@@ -59,7 +59,7 @@ export class SealRound {
   }
 
   add(logger: Uuid, head: Head, result: SealResult, nowMs: Millis): void {
-    this.answers.add(logger, head.openZone.zone, result);
+    this.answers.add(logger, result);
     const isFirst = this.#firstAnswerMs === 0 && this.answers.has(logger) && head.openZone.replicas.includes(logger);
     if (isFirst) this.#firstAnswerMs = nowMs;
   }
@@ -91,13 +91,13 @@ export class SealRound {
   }
 
   /** S9. REQUIRES: complete. `watermark`: what the taker has applied of the zone. */
-  decide({ openZone }: Head, watermark: number, fillEnd: number, nowMs: Millis): SealDecision {
+  decide({ openZone }: Head, watermark: number, nowMs: Millis): SealDecision {
     const { firstHandWaitMs } = this.#settings;
     return sealLength({
       answers: this.answers.of(openZone.replicas),
       opened: openZone,
       committed: Math.max(watermark, this.answers.seen),
-      fillEnd,
+      fillEnd: this.answers.fillEnd,
       waitsForFirstHand: firstHandWaitMs === 0 || nowMs < this.#startedMs + firstHandWaitMs,
     });
   }

@@ -57,8 +57,6 @@ export class Takeover {
   /** The epoch claimed; 0 before. */
   #epoch = 0;
   #decision: DecidedLength | undefined;
-  /** End of the furthest Fill sent: what it brought may be whole somewhere, so that no length is below it (S9). */
-  #fillEnd = 0;
   #closedZone: { readonly zone: ZoneId; readonly loggers: readonly Uuid[] } | undefined;
   /** Zone of the watermark when the metadata was asked for, or later: what it must know (S20). */
   #zoneBeforeLoad = 0;
@@ -188,9 +186,9 @@ export class Takeover {
     if (ended === undefined) return;
     const length = keeper.sealedZone(ended.zone)?.length ?? 0;
     effects.push({ effect: 'finish', zone: ended.zone, length, loggers: ended.loggers });
-    const { zone, offset } = state.position;
-    if (zone === ended.zone && offset > length)
-      this.#note('error', 'zone ended below what was committed', { zone, length, committed: offset });
+    const { zone, offset: committed } = state.position;
+    const end = zone === ended.zone ? length : (keeper.sealedZone(zone)?.length ?? committed);
+    if (committed > end) this.#note('error', 'zone ended below what was committed', { zone, length: end, committed });
   }
 
   #chooseReplicas(zone: ZoneId): ReplicaSet {
@@ -258,7 +256,7 @@ export class Takeover {
     const head = this.#head;
     if (!this.#seals.isComplete(head, this.#nowMs)) return;
     if (head.openZone.epoch === this.#epoch) return this.#done();
-    const decision = this.#seals.decide(head, this.#watermark, this.#fillEnd, this.#nowMs);
+    const decision = this.#seals.decide(head, this.#watermark, this.#nowMs);
     switch (decision.kind) {
       case 'length':
         this.#decision = decision;
@@ -313,7 +311,7 @@ export class Takeover {
     const pieces = this.#tail.pieces();
     for (const { logger, offset, bytes } of pieces) {
       effects.push({ effect: 'fill', zone: openZone.zone, epoch, instance: owner.instance, offset, bytes, logger });
-      this.#fillEnd = Math.max(this.#fillEnd, offset + bytes.length);
+      this.#seals.answers.filling(offset + bytes.length);
     }
     if (pieces.length === 0) return this.#close();
     this.#step = 'filling';
@@ -339,7 +337,7 @@ export class Takeover {
     if (this.#watermark > decision.length) return this.#step === 'close-check' ? this.#claim(head) : this.#consider();
     const opened = this.#chooseReplicas(head.nextZone);
     if (opened.replicas.length === 0) return this.#wait('no logger is connected for a new zone');
-    assert(decision.length >= this.#fillEnd, 'S9 no length lies below a Fill that was sent');
+    assert(decision.length >= this.#seals.answers.fillEnd, 'S9 no length lies below a Fill that was sent');
     const { zone, replicas } = head.openZone;
     const holders = [...decision.holders, ...this.#tail.filledCopies];
     this.#closedZone = { zone, loggers: replicas };
@@ -359,7 +357,7 @@ export class Takeover {
     if (!isClosing || this.#watermark <= (this.#decision?.length ?? 0)) return;
     if (this.#step === 'close-check') return; // What is read now decides; `#close` looks at the watermark again.
     const { keeper, self } = this.#parts;
-    keeper.supersede();
+    keeper.giveUp();
     this.#closedZone = undefined;
     this.#propose('claiming', claimed(this.#head, self));
   }

@@ -6,14 +6,6 @@ import { test } from 'node:test';
 import { catchUpOf } from '../../../../src/gateway/peers/catch-up.ts';
 import { Cluster, loggerName } from '../harness.ts';
 
-function keys(cluster: Cluster, gateway: number): string[] {
-  const { index } = cluster.gateway(gateway).state;
-  return index
-    .entries(0, 10_000)
-    .map((id) => Buffer.from(index.keyOf(id)).toString())
-    .sort();
-}
-
 /** Writes `names` at gateway 0; the end of each record's batch. */
 function put(cluster: Cluster, ...names: readonly string[]): number[] {
   return names.map((name) => {
@@ -52,7 +44,7 @@ for (const liar of [0, 1, 2]) {
     loseBehind(cluster, liar, ends[0] ?? 0);
     cluster.startGateway(0);
     cluster.claim(0);
-    assert.deepEqual(keys(cluster, 0), ['a', 'b', 'c']);
+    assert.deepEqual(cluster.keys(0), ['a', 'b', 'c']);
     const sealed = cluster.zones.at(-1);
     assert.equal(sealed?.length, ends[2]);
     assert.deepEqual(
@@ -81,14 +73,14 @@ test('S19 a copy shorter than the watermark of the taker is completed too', () =
   const cluster = new Cluster(2, 2);
   cluster.claim(0);
   const ends = put(cluster, 'a', 'b', 'c');
-  assert.deepEqual(keys(cluster, 1), ['a', 'b', 'c'], 'the standby has applied it all');
+  assert.deepEqual(cluster.keys(1), ['a', 'b', 'c'], 'the standby has applied it all');
   const { zone } = cluster.head.openZone;
   loseBehind(cluster, 0, ends[0] ?? 0);
   cluster.claim(1);
   assert.equal(cluster.gateway(1).role, 'owner');
   assert.deepEqual(sorted(cluster.zones.at(-1)?.replicas), [loggerName(0), loggerName(1)]);
   assert.equal(cluster.logger(0).zones.get(zone)?.bytes.length, ends[2]);
-  assert.deepEqual(keys(cluster, 1), ['a', 'b', 'c'], 'what was applied is not applied again');
+  assert.deepEqual(cluster.keys(1), ['a', 'b', 'c'], 'what was applied is not applied again');
 });
 
 test('S19 damage below the watermark is no reason to wait: who lacks those bytes is left out', () => {
@@ -295,6 +287,32 @@ test('S9 a late catch-up while the close is under way: the zone is not sealed be
   const sealed = cluster.zones.find((candidate) => candidate.zone === zone);
   assert.ok(sealed === undefined || sealed.length >= late.end, `sealed at ${sealed?.length}`);
   assert.notEqual(cluster.gateway(1).role, 'owner');
+});
+
+test('S9 a close that was applied before the claim that was to prevent it: said, and the shard is served', () => {
+  const cluster = new Cluster(2, 2);
+  cluster.claim(0);
+  put(cluster, 'a', 'b');
+  cluster.catchUpLost = true;
+  put(cluster, 'c');
+  const late = cluster.committed.at(-1);
+  assert.ok(late);
+  damageEnd(cluster, 0);
+  damageEnd(cluster, 1);
+  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'transact' && effect.purpose === 'close';
+  cluster.claim(1);
+  const [close] = cluster.held.splice(0);
+  assert.ok(close);
+  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'transact';
+  cluster.event(1, catchUpOf(late));
+  cluster.run();
+  assert.equal(cluster.held.length, 1, 'the claim that is to prevent it');
+  cluster.held.unshift(close);
+  cluster.release();
+  cluster.pass(1_000);
+  assert.equal(cluster.gateway(1).role, 'owner', cluster.gateway(1).status.step);
+  assert.equal(cluster.put(1, 'd', '4')?.kind, 'put');
+  assert.ok(cluster.notes.some((note) => note.startsWith('zone ended below what was committed')));
 });
 
 test('S19 a Fill of a taker that was superseded arrives late and is refused', () => {

@@ -2,14 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Cluster, loggerName, resultOf } from '../harness.ts';
 
-function keys(cluster: Cluster, gateway: number): string[] {
-  const { index } = cluster.gateway(gateway).state;
-  return index
-    .entries(0, 10_000)
-    .map((id) => Buffer.from(index.keyOf(id)).toString())
-    .sort();
-}
-
 test('a gateway that restarted claims a new epoch and finds everything acknowledged (S2)', () => {
   const cluster = new Cluster(1, 3);
   cluster.claim(0);
@@ -20,7 +12,7 @@ test('a gateway that restarted claims a new epoch and finds everything acknowled
   assert.equal(cluster.gateway(0).role, 'owner');
   assert.equal(cluster.head.epoch, 2);
   assert.equal(cluster.head.openZone.zone, zone + 1);
-  assert.equal(keys(cluster, 0).length, 100);
+  assert.equal(cluster.keys(0).length, 100);
   assert.equal(cluster.put(0, 'more', 'x')?.kind, 'put');
 });
 
@@ -36,7 +28,7 @@ test('the tail is read once: a take-over keeps what it has checked and applies i
   };
   cluster.claim(0);
   assert.equal(cluster.gateway(0).role, 'owner');
-  assert.equal(keys(cluster, 0).length, 20);
+  assert.equal(cluster.keys(0).length, 20);
   assert.deepEqual(readers, ['tail']);
 });
 
@@ -50,10 +42,10 @@ test('S14 a tail that was kept waits for the zones before it', () => {
   cluster.hold = ({ effect }) => effect.effect === 'read-log' && effect.request.reader === 'heal';
   cluster.claim(0);
   assert.equal(cluster.gateway(0).status.step, 'done');
-  assert.deepEqual(keys(cluster, 0), []);
+  assert.deepEqual(cluster.keys(0), []);
   cluster.release();
   assert.equal(cluster.gateway(0).role, 'owner');
-  assert.deepEqual(keys(cluster, 0), ['key', 'last']);
+  assert.deepEqual(cluster.keys(0), ['key', 'last']);
 });
 
 test('a take-over that waits for a logger goes on as soon as one is there', () => {
@@ -164,7 +156,7 @@ test('a take-over with one of three loggers there: the list names only who answe
   assert.equal(cluster.gateway(0).role, 'owner');
   assert.deepEqual(cluster.zones.at(-1)?.replicas, [loggerName(2)]);
   assert.deepEqual([...(cluster.zones.at(-1)?.former ?? [])].sort(), [loggerName(0), loggerName(1)]);
-  assert.equal(keys(cluster, 0).length, 10);
+  assert.equal(cluster.keys(0).length, 10);
 });
 
 test('S9 S19 a batch that only some replicas have is completed on the others, and committed by the close', () => {
@@ -180,7 +172,7 @@ test('S9 S19 a batch that only some replicas have is completed on the others, an
   cluster.hold = () => false;
   cluster.startGateway(0);
   cluster.claim(0);
-  assert.deepEqual(keys(cluster, 0), ['a', 'b']);
+  assert.deepEqual(cluster.keys(0), ['a', 'b']);
   const sealed = cluster.zones.at(-1);
   assert.equal(sealed?.length, append.offset + append.bytes.length);
   assert.deepEqual(
@@ -195,13 +187,13 @@ test('a standby follows by catch-up, and reads from the log what it missed (S14)
   const cluster = new Cluster(2, 3);
   cluster.claim(0);
   for (let number = 0; number < 5; number++) cluster.put(0, `told${number}`, 'x');
-  assert.equal(keys(cluster, 1).length, 5);
+  assert.equal(cluster.keys(1).length, 5);
   cluster.catchUpLost = true;
   for (let number = 0; number < 5; number++) cluster.put(0, `missed${number}`, 'x'.repeat(20_000));
   cluster.catchUpLost = false;
   assert.ok(cluster.zones.length > 0);
   cluster.put(0, 'last', 'x');
-  assert.deepEqual(keys(cluster, 1), keys(cluster, 0));
+  assert.deepEqual(cluster.keys(1), cluster.keys(0));
   assert.deepEqual(cluster.gateway(1).state.position, cluster.gateway(0).state.position);
 });
 
@@ -228,5 +220,5 @@ test('a gateway without any snapshot rebuilds once-only results and index from t
   const again = cluster.write(0, 'delete', 'nothing', '', { client: 9, number: 1, first: 1 });
   cluster.run();
   assert.deepEqual(again.result, first.result);
-  assert.equal(keys(cluster, 0).length, 20);
+  assert.equal(cluster.keys(0).length, 20);
 });

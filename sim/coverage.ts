@@ -61,6 +61,8 @@ export const situations = [
   'metadata found put back',
   'shard stopped again by a claim of the older metadata',
   'copy filled',
+  'zone copied',
+  'copy found lacking',
   'standby compared with its owner',
 ] as const;
 export type Situation = (typeof situations)[number] | (typeof guards)[number];

@@ -83,6 +83,12 @@ class ShardWatch {
       case 'filled':
         if (event.answer.kind === 'filled') count('copy filled');
         break;
+      case 'copied':
+        if (event.answer.kind === 'filled' && event.answer.length > 0) count('zone copied');
+        break;
+      case 'copy-lacking':
+        count('copy found lacking');
+        break;
       case 'sealed':
         if ('length' in event.answer) this.#sealed(event.answer);
         break;

@@ -64,6 +64,7 @@ class LoggerWitness {
         this.#asked.set(event.ticket, { shard: event.at.shard, zone: event.at.zone, end: 0, epoch: event.at.epoch });
         return;
       case 'fill':
+      case 'copy':
         this.#asked.set(event.ticket, {
           shard: event.item.shard,
           zone: event.item.zone,

@@ -1,6 +1,6 @@
 /**
  * Watches every change of the shards' metadata in the coordinator, the truth and not what anybody was told: one owner
- * per epoch, one epoch per zone, numbers that only grow, sealed zones that never change (S1, S2, S8, S10). While a
+ * per epoch, one epoch per zone, numbers that only grow, sealed zones of which only the holders change (S1, S2, S8, S10). While a
  * shard's metadata is an older one, it may be claimed and no more (S20).
  */
 import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
@@ -163,7 +163,12 @@ export class MetadataWatch {
       );
     }
     for (const zone of sealed) {
-      must(!record.zones.has(zone.zone), `S10 ${where}: zone ${zone.zone} is sealed twice`);
+      const known = record.zones.get(zone.zone);
+      if (known !== undefined) {
+        checkRelisted(where, known, zone, old?.zone === open.zone);
+        record.zones.set(zone.zone, zone);
+        continue;
+      }
       must(
         old?.zone === zone.zone && open.zone !== zone.zone,
         `S8 ${where}: zone ${zone.zone} is sealed but was not the open one`,
@@ -179,6 +184,18 @@ export class MetadataWatch {
       record.zones.set(zone.zone, zone);
     }
   }
+}
+
+/** Who holds a zone that ended may change, and nothing else of it. */
+function checkRelisted(where: string, known: SealedZone, zone: SealedZone, isAlone: boolean): void {
+  const list = ({ replicas: _, former: __, ...rest }: SealedZone): string => JSON.stringify(rest);
+  must(list(known) === list(zone), `S10 ${where}: zone ${zone.zone} is sealed twice`);
+  must(isAlone, `S1 ${where}: zone ${zone.zone} is listed anew by a change of the open zone`);
+  const names = [...zone.replicas, ...zone.former];
+  must(zone.replicas.length > 0, `S10 ${where}: nobody holds zone ${zone.zone}`);
+  must(new Set(names).size === names.length, `S10 ${where}: zone ${zone.zone} names a logger twice`);
+  const isKept = [...known.replicas, ...known.former].every((logger) => names.includes(logger));
+  must(isKept, `S9 ${where}: zone ${zone.zone} forgets a holder`);
 }
 
 function must(condition: boolean, message: string): asserts condition {

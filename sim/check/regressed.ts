@@ -12,7 +12,7 @@ import { Violation } from './violation.ts';
 export function watchRegressedShards(reversals: Reversals, onViolation: (violation: Violation) => void): ShardTrace {
   return {
     before({ state: { shard } }, event) {
-      if (event.event === 'filled' && event.answer.kind === 'filled')
+      if ((event.event === 'filled' || event.event === 'copied') && event.answer.kind === 'filled')
         reversals.filled(event.logger, shard, event.zone, event.answer.length);
     },
     after({ state: { shard } }, _event, effects) {

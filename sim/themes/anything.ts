@@ -34,6 +34,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     batchesInFlightMax: pick(random, [1, 2, 2]),
     batchBytesTarget: pick(random, [4 * KIB, 16 * KIB, 1024 * KIB]),
     firstHandWaitMs: pick(random, [1_000, 30_000]),
+    repairDelayMs: pick(random, [0, 1_000, 600_000]),
+    repairBytesPerSecond: pick(random, [64 * KIB, 1024 * KIB, 64 * 1024 * KIB]),
   };
 }
 

@@ -84,6 +84,20 @@ export const clusterSettings = {
     meaning:
       'when all copies that answer a take-over are of loggers that restarted, it waits so long for the others; 0: for ever',
   },
+  repairDelayMs: {
+    min: 0,
+    max: 604_800_000,
+    default: 600_000,
+    unit: 'ms',
+    meaning: 'a logger that is away for so long does not count as a copy any more: zones are copied to another',
+  },
+  repairBytesPerSecond: {
+    min: 64 * KIB,
+    max: 16 * GIB,
+    default: 16 * MIB,
+    unit: 'bytes/s',
+    meaning: 'how fast the zones of a shard are copied to loggers that lack them',
+  },
   'device.capacityBytes': {
     min: 16 * MIB,
     max: 256 * TIB,

@@ -34,6 +34,10 @@ export const times = {
   /** Time for which an owner refuses puts when no logger has space. */
   diskFullRetryMs: 1_000,
 
+  /** Pause between two looks for zones that lack copies, and before a copy is tried again that failed. */
+  repairLookMs: 1_000,
+  repairAgainMs: 10_000,
+
   /** Replicas that usually need long may owe an answer for so many times `loggerTimeoutMs`. */
   replicaPatienceFactor: 5,
 

@@ -46,6 +46,8 @@ export interface ClusterConfig {
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
   readonly firstHandWaitMs: number;
+  readonly repairDelayMs: number;
+  readonly repairBytesPerSecond: number;
   readonly device: DeviceSettings;
 }
 
@@ -125,6 +127,8 @@ const configShape = z.strictObject(
     snapshotEveryBytes: integer('snapshotEveryBytes').optional(),
     loggerTimeoutMs: integer('loggerTimeoutMs').optional(),
     firstHandWaitMs: integer('firstHandWaitMs').optional(),
+    repairDelayMs: integer('repairDelayMs').optional(),
+    repairBytesPerSecond: integer('repairBytesPerSecond').optional(),
     device: z
       .strictObject(
         {
@@ -219,6 +223,8 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     snapshotEveryBytes: value('snapshotEveryBytes'),
     loggerTimeoutMs: value('loggerTimeoutMs'),
     firstHandWaitMs: value('firstHandWaitMs'),
+    repairDelayMs: value('repairDelayMs'),
+    repairBytesPerSecond: value('repairBytesPerSecond'),
     device: {
       capacityBytes: device('capacityBytes'),
       alignment: device('alignment'),

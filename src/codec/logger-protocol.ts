@@ -1,8 +1,8 @@
 /**
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
  * that all requests share. Writers and readers: logger-appends.ts (Append, Confirm), logger-seals.ts (Seal, Fill,
- * Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello).
- * `Append`, `Confirm`, `Seal`, `Fill`, `Finish`, `Reset` and `Probe` go to a logger's write port, `Read` and
+ * Copy, Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello).
+ * `Append`, `Confirm`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset` and `Probe` go to a logger's write port, `Read` and
  * `ReportZones` to its read port; `Ping` and `hello` work on both.
  *
  *   writer = epoch, instance:str    two members: who writes a zone, or seals a shard
@@ -14,6 +14,8 @@
  *   Seal        [logger:str, shard, zone, writer]
  *               -> [length, seen, doubtful:bool, tail:str, process:str, known] | [code:str, message:str, detail, known]
  *   Fill        [logger:str, shard, zone, writer, offset, bytes:bin]         -> length
+ *   Copy        [logger:str, shard, zone, writer of the zone, writer that orders, sealed length, offset, bytes:bin]
+ *               -> length
  *   Finish      [logger:str, shard, zone, length]                            -> nil
  *   Reset       [logger:str, shard, zone, copy id:str]                       -> nil
  *   Probe       [logger:str, bytes]                                          -> nil
@@ -135,6 +137,22 @@ export interface FillItem {
   readonly bytes: Uint8Array;
 }
 
+/** Whole batches that complete a copy of a zone that ended, verbatim: repair (S10). */
+export interface CopyItem {
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
+  /** Who wrote the zone. */
+  readonly writer: Writer;
+  /** Owner of the shard that orders the copy. */
+  readonly by: Writer;
+  /** Sealed length of the zone. */
+  readonly length: number;
+  /** Intact length of the copy. */
+  readonly offset: number;
+  /** At offset 0 they begin with the zone header; none: asks for the intact length. */
+  readonly bytes: Uint8Array;
+}
+
 export interface ReadItem {
   readonly shard: ShardId;
   readonly zone: ZoneId;
@@ -146,13 +164,16 @@ export type ReadAnswer =
   | { readonly kind: 'ok'; readonly value: Uint8Array }
   | { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
+export const zoneStates = ['open', 'restarted', 'fenced', 'copying', 'finished'] as const;
+
 /** A zone as a logger reports it. */
 export interface ZoneStatus extends ZoneRef {
   /**
    * `restarted`: open, but found so after a restart, so it takes no appends. `fenced`: a higher epoch has sealed the
-   * shard here (S4); its end is not known until `Finish` tells it.
+   * shard here (S4); its end is not known until `Finish` tells it. `copying`: completed from another copy, it takes no
+   * appends.
    */
-  readonly state: 'open' | 'restarted' | 'fenced' | 'finished';
+  readonly state: (typeof zoneStates)[number];
   /** End of the intact prefix; of a finished zone its sealed length. */
   readonly length: number;
   readonly seen: number;
@@ -186,6 +207,7 @@ export const loggerMethods = {
   confirm: 'Confirm',
   seal: 'Seal',
   fill: 'Fill',
+  copy: 'Copy',
   finish: 'Finish',
   reset: 'Reset',
   probe: 'Probe',

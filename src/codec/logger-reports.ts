@@ -15,7 +15,7 @@ import type {
   ZonePosition,
   ZoneStatus,
 } from './logger-protocol.ts';
-import { readBytesCount, readShard, readZone } from './logger-protocol.ts';
+import { readBytesCount, readShard, readZone, zoneStates } from './logger-protocol.ts';
 import { arrayOf, skipRest } from './message-parts.ts';
 import { MessageFormatError } from './message-reader.ts';
 import type { MessageReader } from './message-reader.ts';
@@ -90,7 +90,7 @@ function zoneStatus(zone: Field): ZoneStatus {
     zone: zoneId(zone.at('zone').integer(1)),
     epoch: toEpoch(zone.at('epoch').integer(1)),
     instance: zone.at('instance').minted(instanceId),
-    state: zone.at('state').oneOf(['open', 'restarted', 'fenced', 'finished']),
+    state: zone.at('state').oneOf(zoneStates),
     length: zone.at('length').integer(),
     seen: zone.at('seen').integer(),
     capacity: zone.at('capacity').integer(),

@@ -1,10 +1,11 @@
 /**
- * `Seal`, `Fill`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to gone.
+ * `Seal`, `Fill`, `Copy`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to gone.
  * Readers throw MessageFormatError, and nothing else.
  */
 import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type { Writer } from './log-format.ts';
 import type {
+  CopyItem,
   FillItem,
   KnownZone,
   LoggerRefusal,
@@ -152,6 +153,40 @@ export function readFill(params: MessageReader): FillRequest {
     shard: readShard(params),
     zone: readZone(params),
     by: readWriter(params),
+    offset: readBytesCount(params, 'offset'),
+    bytes: params.binary(),
+  };
+  skipRest(params, rest);
+  return { logger, item };
+}
+
+export interface CopyRequest {
+  readonly logger: string;
+  readonly item: CopyItem;
+}
+
+export function writeCopy(out: MessageWriter, logger: Uuid, item: CopyItem): void {
+  out.array(10);
+  out.text(logger);
+  out.integer(item.shard);
+  out.integer(item.zone);
+  writeWriter(out, item.writer);
+  writeWriter(out, item.by);
+  out.integer(item.length);
+  out.integer(item.offset);
+  out.binary(item.bytes);
+}
+
+/** The item's bytes are a view of the message. */
+export function readCopy(params: MessageReader): CopyRequest {
+  const rest = arrayOf(params, 10, 'Copy');
+  const logger = params.text();
+  const item = {
+    shard: readShard(params),
+    zone: readZone(params),
+    writer: readWriter(params),
+    by: readWriter(params),
+    length: readBytesCount(params, 'length'),
     offset: readBytesCount(params, 'offset'),
     bytes: params.binary(),
   };

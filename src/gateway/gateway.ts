@@ -78,7 +78,11 @@ export async function startGateway(options: GatewayOptions, world: GatewayWorld)
 
 function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner): Inside {
   const { id, gatewayCount, cluster, folder, snapshotEveryBytes, replicas, minReplicas, loggerTimeoutMs } = options;
-  const { firstHandWaitMs = shardDefaults.firstHandWaitMs } = options;
+  const {
+    firstHandWaitMs = shardDefaults.firstHandWaitMs,
+    repairDelayMs = shardDefaults.repairDelayMs,
+    repairBytesPerSecond = shardDefaults.repairBytesPerSecond,
+  } = options;
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
   const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes }, world);
@@ -95,11 +99,18 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const values = new ValueFetcher({ cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
-  const given = { zoneSize, replicas, minReplicas, loggerTimeoutMs, firstHandWaitMs };
+  const copies = { replicas, minReplicas, repairDelayMs, repairBytesPerSecond };
+  const given = { zoneSize, loggerTimeoutMs, firstHandWaitMs, ...copies };
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
   const router = new Router({ runner, store, peers, budget, self: id, clock });
-  const reconciler = new Reconciler(store, loggers, { clock, log }, (shard) => runner.shard(shard)?.role === 'owner');
+  const reconciler = new Reconciler(
+    store,
+    loggers,
+    { clock, log },
+    (shard) => runner.shard(shard)?.role === 'owner',
+    (logger, shard, zone) => runner.dispatch(shard, { event: 'copy-lacking', logger, zone }),
+  );
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
   return { self, store, peers, loggers, cache, budget, values, runner, snapshots, loader, router, reconciler, home };

@@ -180,6 +180,8 @@ export class MetadataStore {
     const { change, openZone } = decodeHead(entry.value);
     if (change < before.change || change > before.change + 1) return this.load(shard);
     const isOther = openZone.zone !== before.openZone.zone;
+    // Another zone's list may have changed.
+    if (!isOther && change !== before.change) return this.load(shard);
     const ended = isOther ? await this.#coordinator.get(zoneKey(shard, before.openZone.zone)) : undefined;
     // The watch may be ahead of what was read: never go back.
     if (entry.revision >= record.headRevision) {

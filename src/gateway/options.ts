@@ -31,6 +31,8 @@ export interface GatewayOptions {
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
   readonly firstHandWaitMs?: number;
+  readonly repairDelayMs?: number;
+  readonly repairBytesPerSecond?: number;
   readonly shardSettings?: Partial<ShardSettings>;
 }
 

@@ -20,7 +20,7 @@ import {
   refusal,
   writeRefusal,
 } from '../codec/logger-protocol.ts';
-import { readFill, readFinish, readReset, readSeal, writeSealResult } from '../codec/logger-seals.ts';
+import { readCopy, readFill, readFinish, readReset, readSeal, writeSealResult } from '../codec/logger-seals.ts';
 import { readProbe } from '../codec/logger-probes.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
@@ -118,6 +118,9 @@ class Requests {
       case loggerMethods.fill:
         this.#fill(channel, id, params);
         return true;
+      case loggerMethods.copy:
+        this.#copy(channel, id, params);
+        return true;
       case loggerMethods.finish:
         this.#finish(channel, id, params);
         return true;
@@ -178,6 +181,14 @@ class Requests {
     const { logger, item } = readFill(params);
     if (this.#accepts(channel, id, logger))
       this.#parts.store.request({ kind: 'fill', ticket: answerTo(channel, id), item });
+  }
+
+  #copy(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, item } = readCopy(params);
+    if (!this.#accepts(channel, id, logger)) return;
+    if (isAddressable(item.zone, this.#parts.zoneSize))
+      this.#parts.store.request({ kind: 'copy', ticket: answerTo(channel, id), item });
+    else refuse(channel, id, refusal('malformed', `zone ${item.zone} has no addresses`));
   }
 
   #finish(channel: RpcChannel, id: number, params: MessageReader): void {

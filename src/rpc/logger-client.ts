@@ -17,6 +17,7 @@ import type {
   AppendItem,
   ConfirmItem,
   DigestItem,
+  CopyItem,
   FillItem,
   LoggerAnswer,
   LoggerLost,
@@ -30,7 +31,7 @@ import type {
 import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '../codec/logger-appends.ts';
 import { loggerMethods, readBytesCount, readRefusal } from '../codec/logger-protocol.ts';
 import type { SealResult } from '../codec/logger-seals.ts';
-import { readSealResult, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
+import { readSealResult, writeCopy, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
 import { writeProbe } from '../codec/logger-probes.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { nextReport, readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
@@ -112,6 +113,12 @@ export class LoggerClient {
   fill(item: FillItem, onAnswer: OnAnswer<number>): void {
     const write = (out: MessageWriter): void => writeFill(out, this.logger, item);
     call(this.#channels.write, loggerMethods.fill, write, (result) => readBytesCount(result, 'length'), onAnswer);
+  }
+
+  /** Completes a copy of a zone that ended (S10); answered with its intact length. */
+  copy(item: CopyItem, onAnswer: OnAnswer<number>): void {
+    const write = (out: MessageWriter): void => writeCopy(out, this.logger, item);
+    call(this.#channels.write, loggerMethods.copy, write, (result) => readBytesCount(result, 'length'), onAnswer);
   }
 
   /** The metadata says that the zone is sealed at `length`: the logger keeps [0, length) and gives the rest back. */

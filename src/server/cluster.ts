@@ -37,6 +37,10 @@ export interface ClusterOptions {
   readonly loggerTimeoutMs?: number;
   /** Default 30,000; 0: for ever. */
   readonly firstHandWaitMs?: number;
+  /** Default 600,000. */
+  readonly repairDelayMs?: number;
+  /** Default 16 MiB a second. */
+  readonly repairBytesPerSecond?: number;
   /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
@@ -145,10 +149,14 @@ function gatewaySettings(options: ClusterOptions) {
     snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
     firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
+    repairDelayMs = clusterSettings.repairDelayMs.default,
+    repairBytesPerSecond = clusterSettings.repairBytesPerSecond.default,
   } = options;
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
   const existing = Math.min(replicas, options.loggers ?? 1);
-  return { replicas: existing, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs };
+  const repair = { repairDelayMs, repairBytesPerSecond };
+  const times = { loggerTimeoutMs, firstHandWaitMs };
+  return { replicas: existing, minReplicas, valueCacheBytes, snapshotEveryBytes, ...times, ...repair };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

@@ -17,6 +17,8 @@ const settings: readonly (keyof typeof clusterSettings)[] = [
   'snapshotEveryBytes',
   'loggerTimeoutMs',
   'firstHandWaitMs',
+  'repairDelayMs',
+  'repairBytesPerSecond',
 ];
 const names = ['folder', ...Object.keys(counts), ...settings, 'device', 'host', 'log', 'environment', 'coordinator'];
 const deviceNames = ['capacityBytes', 'alignment', 'extentBytes', 'prefillBytes', 'reserveBytes'];

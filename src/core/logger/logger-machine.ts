@@ -12,6 +12,7 @@
  *                                      v
  *                                  restarted --finish--> finished
  *   fill: the one write in a zone whose owner is fenced, found open or not (S19)
+ *   copy: the one write in a zone that has ended, found open or not, or never seen here (S10)
  * An open zone whose epoch lies below the shard's fence is called `fenced`: its appends are refused for ever (S4).
  *
  * It owns what each request may do: which are refused and why, and what the others change, in which order. It does not
@@ -28,6 +29,7 @@ import { sameWriter } from '../../codec/log-format.ts';
 import type {
   AppendItem,
   ConfirmItem,
+  CopyItem,
   FillItem,
   LoggerRefusalCode,
   ZoneRef,
@@ -97,6 +99,8 @@ export class LoggerMachine<Ticket> {
         return this.#seal(event.ticket, event.at);
       case 'fill':
         return this.#fill(event.ticket, event.item);
+      case 'copy':
+        return this.#copy(event.ticket, event.item);
       case 'owner-known':
         return this.#ownerKnown(event.ticket, event.shard, event.owner);
       case 'finish':
@@ -158,6 +162,7 @@ export class LoggerMachine<Ticket> {
     if (!sameWriter(zone, item)) return [refuse(ticket, 'other-epoch', zone.epoch)];
     if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
     if (zone.state === 'restarted') return [refuse(ticket, 'restarted', zone.written)];
+    if (zone.state === 'copying') return [refuse(ticket, 'sealed', zone.written)];
     if (item.offset === zone.written) return this.#write(ticket, item, zone.deviceZone, zone.seed);
     if (item.offset + item.bytes.length > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
     if (item.bytes.length === 0) return [refuse(ticket, 'malformed')];
@@ -217,7 +222,9 @@ export class LoggerMachine<Ticket> {
     assert(sameWriter(zone, item), 'S2 a zone is written by one writer');
     assert(write.deviceZone === zone.deviceZone, 'S16 an append is written where its zone lies');
     assert(item.offset === zone.written, 'S11 an append is written at the write pointer');
-    if (!write.fills) {
+    if (write.fills) {
+      if (zone.state === 'open') zone.state = 'copying';
+    } else {
       assert(zone.state === 'open', 'S3 a zone that was found open takes no appends');
       assert(!this.#table.isFenced(item.shard, item), 'S4 no append of a fenced owner is written');
     }
@@ -317,6 +324,33 @@ export class LoggerMachine<Ticket> {
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
     const { batches, committed } = check;
     return [{ kind: 'write', write: { ticket, item, fills: true, deviceZone, batches, committed } }];
+  }
+
+  /** S10: completes a copy of a zone that ended, so that it can be listed. Zone floors hold for new zones only (S4). */
+  #copy(ticket: Ticket, item: CopyItem): MachineEffect<Ticket>[] {
+    if (this.#failed) return [refuse(ticket, 'device-failed')];
+    if (this.#table.isFenced(item.shard, item.by)) return [this.#refuseFenced(ticket, item.shard)];
+    const { shard, zone: id, writer, offset, bytes, length } = item;
+    const end = offset + bytes.length;
+    if (end > length) return [{ kind: 'answer', ticket, answer: refusal('malformed', `${end} of ${length} bytes`) }];
+    const zone = this.#table.find(shard, id);
+    if (zone === undefined) return this.#copyUnseen(ticket, item);
+    if (!sameWriter(zone, writer)) return [refuse(ticket, 'other-epoch', zone.epoch)];
+    if (bytes.length === 0) return this.#waitOrAnswer({ kind: 'fill', ticket, zone, end: zone.written });
+    if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
+    const append = { shard, zone: id, ...writer, offset, bytes };
+    if (offset === zone.written) return this.#checkFill(ticket, append, zone.deviceZone, zone.seed);
+    if (end > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
+    return [{ kind: 'compare', comparison: { ticket, item: append, deviceZone: zone.deviceZone, fills: true } }];
+  }
+
+  #copyUnseen(ticket: Ticket, { shard, zone, writer, offset, bytes }: CopyItem): MachineEffect<Ticket>[] {
+    if (bytes.length === 0) return [{ kind: 'answer', ticket, answer: { kind: 'filled', length: 0 } }];
+    if (offset !== 0) return [refuse(ticket, 'not-at-write-pointer', 0)];
+    const deviceZone = this.#table.nextDeviceZone;
+    if (deviceZone === undefined) return [refuse(ticket, 'device-full')];
+    const append = { shard, zone, ...writer, offset, bytes };
+    return this.#checkFill(ticket, append, deviceZone, this.#table.seedOf(append));
   }
 
   #finish(ticket: Ticket, shard: ShardId, id: ZoneId, length: number): MachineEffect<Ticket>[] {

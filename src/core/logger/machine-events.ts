@@ -4,7 +4,7 @@
  */
 import type { Lba, ShardId, ZoneId } from '../../base/ids.ts';
 import type { Writer } from '../../codec/log-format.ts';
-import type { AppendItem, FillItem, LoggerRefusal, ZoneRef } from '../../codec/logger-protocol.ts';
+import type { AppendItem, CopyItem, FillItem, LoggerRefusal, ZoneRef } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 
@@ -17,6 +17,7 @@ export type MachineEvent<Ticket> =
   /** `at`: the zone that should end, and the taker. */
   | { readonly kind: 'seal'; readonly ticket: Ticket; readonly at: ZoneRef }
   | { readonly kind: 'fill'; readonly ticket: Ticket; readonly item: FillItem }
+  | { readonly kind: 'copy'; readonly ticket: Ticket; readonly item: CopyItem }
   /** The metadata names this owner: nobody of before it may append or be confirmed any more (S4). */
   | { readonly kind: 'owner-known'; readonly ticket: Ticket; readonly shard: ShardId; readonly owner: Writer }
   | {
@@ -65,9 +66,9 @@ export type MachineAnswer =
 
 export interface PendingWrite<Ticket> {
   readonly ticket: Ticket;
-  /** Bytes of a Fill have the form of an append of the zone's own writer. */
+  /** Bytes of a Fill or a Copy have the form of an append of the zone's own writer. */
   readonly item: AppendItem;
-  /** S19: replaces what lies there, in a zone that takes no appends. */
+  /** S19, S10: completes a copy, in a zone that takes no appends. */
   readonly fills: boolean;
   readonly deviceZone: number;
   readonly batches: number;

@@ -33,8 +33,8 @@ export interface HeldZone extends ZoneRef {
   readonly seed: number;
   /** State of the bytes behind the intact prefix, as a restart's scan saw them. */
   readonly tail: TailState;
-  /** `restarted`: found open by this process. */
-  state: 'open' | 'restarted' | 'finished';
+  /** `restarted`: found open by this process; `copying`: completed from another copy. */
+  state: 'open' | 'restarted' | 'copying' | 'finished';
   /** Write pointer; the sealed length once it is finished. */
   written: number;
   /** End of what is stable. */
@@ -98,7 +98,7 @@ export class ZoneTable {
     return this.#free.at(-1);
   }
 
-  /** REQUIRES: no zone of this shard and id is held, and its id is above the zone floor. */
+  /** REQUIRES: no zone of this shard and id is held, and its id is above the zone floor, but for a copy of it. */
   create(at: ZoneRef, deviceZone: number, copyId: string): HeldZone {
     assert(this.nextDeviceZone === deviceZone, 'a zone is created in the device zone that was chosen for it');
     this.#free.pop();

@@ -5,6 +5,7 @@
 import type { Epoch, InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clusterSettings, nodeSettings } from '../../base/settings.ts';
 import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
+import type { Writer } from '../../codec/log-format.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { ShardMetadata } from './head/metadata.ts';
@@ -64,6 +65,15 @@ export type ShardEvent =
       readonly epoch: Epoch;
       readonly answer: Filled | Lost | Refused;
     }
+  /** `length`: the intact length of the copy of a zone that ended. */
+  | {
+      readonly event: 'copied';
+      readonly logger: Uuid;
+      readonly zone: ZoneId;
+      readonly answer: Filled | Lost | Refused;
+    }
+  /** A logger was found to hold less of a zone that ended than it is listed for (S10). */
+  | { readonly event: 'copy-lacking'; readonly logger: Uuid; readonly zone: ZoneId }
   | { readonly event: 'log-read'; readonly request: LogRead; readonly bytes: Uint8Array | undefined }
   | CatchUp;
 
@@ -94,7 +104,7 @@ export interface CatchUp {
 /** What became of a transaction, as its answer has it. */
 export type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
-export type ReaderName = 'tail' | 'heal';
+export type ReaderName = 'tail' | 'heal' | 'repair';
 
 export interface LogRead {
   readonly zone: ZoneId;
@@ -102,7 +112,7 @@ export interface LogRead {
   readonly offset: number;
   readonly length: number;
   readonly logger: Uuid;
-  /** Who reads: a take-over its tail, or a follower what it missed. Both may be under way at once. */
+  /** Who reads: a take-over its tail, a follower what it missed, repair a zone that ended. */
   readonly reader: ReaderName;
   /** Numbers the requests of the reader, so that a late answer is known. */
   readonly number: number;
@@ -134,6 +144,8 @@ export type HeadPurpose =
   | 'claim'
   | 'close'
   | 'zone-change'
+  /** Who holds a zone that ended (S10). */
+  | 'relist'
   /** To see that the coordinator answers. */
   | 'look';
 
@@ -176,6 +188,19 @@ export type ShardEffect =
       readonly zone: ZoneId;
       readonly epoch: Epoch;
       readonly instance: InstanceId;
+      readonly offset: number;
+      readonly bytes: Uint8Array;
+      readonly logger: Uuid;
+    }
+  /** Complete the copy of a zone that ended (S10); no bytes: ask for its intact length. */
+  | {
+      readonly effect: 'copy';
+      readonly zone: ZoneId;
+      /** Who wrote the zone, and who orders the copy. */
+      readonly writer: Writer;
+      readonly by: Writer;
+      /** Sealed length of the zone. */
+      readonly length: number;
       readonly offset: number;
       readonly bytes: Uint8Array;
       readonly logger: Uuid;
@@ -226,6 +251,10 @@ export interface ShardSettings {
   readonly firstHandWaitMs: number;
   /** Shorter copies are completed within this time, or are left out of the zone's list (S19). */
   readonly fillWaitMs: number;
+  /** A logger that has been away for this long does not count as holding a copy any more: another is made. */
+  readonly repairDelayMs: number;
+  /** Copies of a shard's zones are made no faster. */
+  readonly repairBytesPerSecond: number;
   /** An open zone with fewer replicas than wanted is changed when a logger has been back for this long. */
   readonly regrowDelayMs: number;
   /** Queued writes and waiting reads are refused after this long. */
@@ -243,6 +272,8 @@ export const shardDefaults = {
   coldSealWaitMs: nodeSettings['shard.coldSealWaitMs'].default,
   firstHandWaitMs: clusterSettings.firstHandWaitMs.default,
   fillWaitMs: nodeSettings['shard.fillWaitMs'].default,
+  repairDelayMs: clusterSettings.repairDelayMs.default,
+  repairBytesPerSecond: clusterSettings.repairBytesPerSecond.default,
   regrowDelayMs: nodeSettings['shard.regrowDelayMs'].default,
   requestTimeoutMs: nodeSettings['shard.requestTimeoutMs'].default,
   batchesInFlightMax: nodeSettings['shard.batchesInFlightMax'].default,

@@ -21,16 +21,25 @@ export class Loggers {
    * append.
    */
   readonly #alignments = new Map<Uuid, number>();
+  /** When those that are away went. */
+  readonly #awaySinceMs = new Map<Uuid, number>();
   #firstUpMs: number | undefined;
 
   up(logger: Uuid, process: InstanceId, alignment: number, nowMs: Millis): void {
     this.#alignments.set(logger, alignment);
     this.#firstUpMs ??= nowMs;
     this.#up.set(logger, { process, sinceMs: nowMs });
+    this.#awaySinceMs.delete(logger);
   }
 
-  down(logger: Uuid): void {
-    this.#up.delete(logger);
+  down(logger: Uuid, nowMs: Millis): void {
+    if (this.#up.delete(logger)) this.#awaySinceMs.set(logger, nowMs);
+  }
+
+  /** Whether it is connected, or has not been away for `patienceMs`: one that was never met since the first was. */
+  isExpected(logger: Uuid, nowMs: Millis, patienceMs: number): boolean {
+    const sinceMs = this.#awaySinceMs.get(logger) ?? this.#firstUpMs ?? nowMs;
+    return this.isUp(logger) || nowMs - sinceMs < patienceMs;
   }
 
   isUp(logger: Uuid): boolean {

@@ -20,6 +20,8 @@ import type { Failure, ShardRead, ShardWrite } from './requests.ts';
 import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import { WriteQueue } from './serving/write-queue.ts';
+import type { RepairStatus } from './repairing/repairer.ts';
+import { Repairer } from './repairing/repairer.ts';
 import { Takeover } from './taking/takeover.ts';
 
 const nothing: readonly ShardEffect[] = [];
@@ -30,6 +32,7 @@ export interface ShardStatus {
   readonly keys: number;
   readonly lag: number;
   readonly owner: OwnerStatus | undefined;
+  readonly repair: RepairStatus | undefined;
 }
 
 export class Shard {
@@ -46,6 +49,8 @@ export class Shard {
   #follower: ShardFollower;
   #takeover: Takeover | undefined;
   #owner: ShardOwner | undefined;
+  /** Works while this process owns the shard. */
+  #repairer: Repairer | undefined;
   /** S20: for ever, in this process. */
   #hasStopped = false;
   #nowMs: Millis;
@@ -78,6 +83,7 @@ export class Shard {
       keys: this.state.index.size,
       lag,
       owner: this.#owner?.status,
+      repair: this.#repairer?.status,
     };
   }
 
@@ -107,16 +113,18 @@ export class Shard {
         return this.#metadata(event.metadata, event.loaded);
       case 'load-failed':
         this.#takeover?.loadFailed();
+        this.#repairer?.loaded();
         return this.#owner?.loadFailed();
       case 'transacted':
         if (event.purpose === 'look') return this.#owner?.looked(event.result.kind);
+        if (event.purpose === 'relist') return this.#repairer?.transacted();
         this.#takeover?.transacted();
         return this.#owner?.transacted(event.result.kind);
       case 'logger-up':
         this.#loggers.up(event.logger, event.process, event.alignment, this.#nowMs);
         return this.#takeover?.loggerUp();
       case 'logger-down':
-        this.#loggers.down(event.logger);
+        this.#loggers.down(event.logger, this.#nowMs);
         return this.#owner?.loggerDown(event.logger);
       case 'probed':
         return this.#probed(event.logger, event.answer);
@@ -135,7 +143,12 @@ export class Shard {
         return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
       case 'filled':
         return this.#takeover?.filled(event.logger, event.zone, event.epoch, event.answer);
+      case 'copied':
+        return this.#repairer?.copied(event.logger, event.zone, event.answer);
+      case 'copy-lacking':
+        return this.#repairer?.lacking(event.logger, event.zone);
       case 'log-read':
+        if (event.request.reader === 'repair') return this.#repairer?.logRead(event.request, event.bytes);
         if (event.request.reader === 'tail') return this.#takeover?.logRead(event.request, event.bytes);
         return this.#owner === undefined ? this.#follower.logRead(event.request, event.bytes) : undefined;
       case 'catch-up':
@@ -234,6 +247,7 @@ export class Shard {
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
     const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
+      if (loaded) this.#repairer?.loaded();
       if (isNews) this.#owner.metadata(loaded);
       return;
     }
@@ -257,6 +271,7 @@ export class Shard {
   #settle(): void {
     if (this.#owner?.isDeposed === true) {
       this.#owner = undefined;
+      this.#repairer = undefined;
       this.#queue = new WriteQueue();
       this.#follower = new ShardFollower(this.state, this.#loggers, this.#effects);
       this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load', purpose: 'follow' });
@@ -283,6 +298,8 @@ export class Shard {
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
     const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#queue };
     this.#owner = new ShardOwner({ ...parts, ...rest }, head, this.#nowMs);
+    const by = { epoch: head.epoch, instance: this.#self.instance };
+    this.#repairer = new Repairer({ ...parts, ...rest, identity: state, by }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'owner' });
     this.#effects.push({
       effect: 'note',
@@ -303,7 +320,10 @@ export class Shard {
 
   #tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
-    if (this.#owner !== undefined) return this.#owner.tick(nowMs);
+    if (this.#owner !== undefined) {
+      this.#owner.tick(nowMs);
+      return this.#repairer?.tick(nowMs);
+    }
     this.#takeover?.tick(nowMs);
     this.#follower.tick(nowMs);
     const before = nowMs - this.#settings.requestTimeoutMs;

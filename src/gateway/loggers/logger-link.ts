@@ -7,6 +7,7 @@ import type { InstanceId, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
 import type {
+  CopyItem,
   FillItem,
   LoggerAnswer,
   LoggerStatus,
@@ -188,6 +189,12 @@ export class LoggerLink implements LoggerPort {
 
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void {
     this.#outbox.client.fill(item, (answer) => {
+      onAnswer(answer.kind === 'ok' ? { kind: 'filled', length: answer.value } : reasonOf(answer));
+    });
+  }
+
+  copy(item: CopyItem, onAnswer: (answer: Filled | Lost | Refused) => void): void {
+    this.#outbox.client.copy(item, (answer) => {
       onAnswer(answer.kind === 'ok' ? { kind: 'filled', length: answer.value } : reasonOf(answer));
     });
   }

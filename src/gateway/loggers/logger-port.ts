@@ -3,7 +3,7 @@
  * callback, each exactly once. A logger that is not there answers `lost` to everything.
  */
 import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
-import type { FillItem, ReadAnswer, ZoneRef, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type { CopyItem, FillItem, ReadAnswer, ZoneRef, ZoneStatus } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Filled, Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
 
@@ -19,6 +19,7 @@ export interface LoggerPort {
   read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void;
   seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void;
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
+  copy(item: CopyItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
   /** Whether it can take a new zone: answered behind a write and a sync of its device. */
   probe(onAnswer: (answer: ProbeAnswer) => void): void;
   /** Best effort: what a logger misses it is told when it connects again (reconciler.ts). */
@@ -62,6 +63,10 @@ export class AbsentLogger implements LoggerPort {
   }
 
   fill(...[, onAnswer]: Parameters<LoggerPort['fill']>): void {
+    onAnswer(lost);
+  }
+
+  copy(...[, onAnswer]: Parameters<LoggerPort['copy']>): void {
     onAnswer(lost);
   }
 

@@ -1,11 +1,11 @@
 /**
  * Looks at what loggers hold, for the shards that are owned here: only an owner's claim has shown that the metadata did
  * not go back (S20). It says when a logger lacks zones that it is listed for (S10): its folder is older than the
- * cluster, or its disk lost what it said was stable. And it tells loggers what they missed: zones that they still think
+ * cluster, or its disk lost what it said was stable; repair takes it off the list. And it tells loggers what they missed: zones that they still think
  * open and that the metadata says are sealed are finished, so that they give back what lies behind their end and are
  * not scanned at the next start.
  */
-import type { ShardId, Uuid } from '../../base/ids.ts';
+import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
 import type { ZoneStatus } from '../../codec/logger-protocol.ts';
@@ -17,6 +17,8 @@ import { allShards } from '../shards/shard-runner.ts';
 /** Zone that a logger should hold up to `length`. */
 interface Listed {
   readonly name: string;
+  readonly shard: ShardId;
+  readonly zone: ZoneId;
   readonly length: number;
 }
 
@@ -28,6 +30,7 @@ export class Reconciler {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #owns: (shard: ShardId) => boolean;
+  readonly #onLacking: (logger: Uuid, shard: ShardId, zone: ZoneId) => void;
   #timer: Timer | undefined;
 
   constructor(
@@ -35,12 +38,14 @@ export class Reconciler {
     loggers: LoggerLinks,
     { clock, log }: { readonly clock: Clock; readonly log: Log },
     owns: (shard: ShardId) => boolean,
+    onLacking: (logger: Uuid, shard: ShardId, zone: ZoneId) => void,
   ) {
     this.#log = log;
     this.#store = store;
     this.#loggers = loggers;
     this.#clock = clock;
     this.#owns = owns;
+    this.#onLacking = onLacking;
   }
 
   close(): void {
@@ -72,7 +77,7 @@ export class Reconciler {
       this.#store
         .shard(shard)
         .zones.filter(({ length, replicas }) => length > 0 && replicas.includes(logger))
-        .map(({ zone, length }) => ({ name: nameOf(shard, zone), length })),
+        .map(({ zone, length }) => ({ name: nameOf(shard, zone), shard, zone, length })),
     );
   }
 
@@ -83,6 +88,7 @@ export class Reconciler {
     if (first === undefined) return;
     const example = `${first.name}: ${held.get(first.name) ?? 0} of ${first.length} bytes`;
     this.#log('error', 'logger lacks zones that it is listed for', { logger, zones: lacking.length, example });
+    for (const { shard, zone } of lacking) this.#onLacking(logger, shard, zone);
   }
 
   #consider(logger: Uuid, status: ZoneStatus): void {

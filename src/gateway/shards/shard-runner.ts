@@ -145,6 +145,8 @@ export class ShardRunner {
         return this.#seal(shard, effect);
       case 'fill':
         return this.#fill(shard, effect);
+      case 'copy':
+        return this.#copy(shard, effect);
       case 'probe':
         return loggers
           .of(effect.logger)
@@ -202,6 +204,15 @@ export class ShardRunner {
     this.#parts.loggers
       .of(logger)
       .fill(item, (answer) => this.dispatch(shard, { event: 'filled', logger, zone, epoch, answer }));
+  }
+
+  #copy(shard: ShardId, effect: Extract<ShardEffect, { effect: 'copy' }>): void {
+    const { zone, writer, by, length, offset, bytes, logger } = effect;
+    this.#parts.loggers
+      .of(logger)
+      .copy({ shard, zone, writer, by, length, offset, bytes }, (answer) =>
+        this.dispatch(shard, { event: 'copied', logger, zone, answer }),
+      );
   }
 
   #load(shard: ShardId, purpose: HeadPurpose): void {

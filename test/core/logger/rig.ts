@@ -2,7 +2,7 @@
  * A machine with the smallest possible device: writes always succeed unless told otherwise, syncs return when the test
  * says so.
  */
-import type { AppendItem, FillItem, ShardKnowledge } from '../../../src/codec/logger-protocol.ts';
+import type { AppendItem, CopyItem, FillItem, ShardKnowledge } from '../../../src/codec/logger-protocol.ts';
 import type { MachineAnswer, MachineEffect, MachineEvent } from '../../../src/core/logger/machine-events.ts';
 import { LoggerMachine } from '../../../src/core/logger/logger-machine.ts';
 import type { MetadataEntry } from '../../../src/core/logger/metadata-format.ts';
@@ -67,6 +67,10 @@ export class Rig {
 
   fill(item: FillItem): string {
     return this.#ask((ticket) => ({ kind: 'fill', ticket, item }));
+  }
+
+  copy(item: CopyItem): string {
+    return this.#ask((ticket) => ({ kind: 'copy', ticket, item }));
   }
 
   ownerKnown(shard: number, at: number, instance = testInstance): string {

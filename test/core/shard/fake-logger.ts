@@ -7,12 +7,15 @@ import type { Writer } from '../../../src/codec/log-format.ts';
 import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
 import type { LoggerRefusalCode } from '../../../src/codec/logger-protocol.ts';
 import { refusal } from '../../../src/codec/logger-protocol.ts';
+import type { ShardEffect } from '../../../src/core/shard/events.ts';
 import type { SealResult } from '../../../src/codec/logger-seals.ts';
 
 interface Zone extends Writer {
   bytes: Buffer;
   restarted: boolean;
 }
+
+type CopyOrder = Pick<Extract<ShardEffect, { effect: 'copy' }>, 'by' | 'writer' | 'offset' | 'bytes' | 'length'>;
 
 /** Owner whose name no test cares about. */
 export const anyInstance = instanceId('f'.repeat(16));
@@ -92,6 +95,19 @@ export class FakeLogger {
     assert.ok(header.kind === 'zone', 'a Fill carries whole batches');
     const { epoch: of, instance } = header.header;
     this.zones.set(zone, { epoch: of, instance, bytes: all, restarted: true });
+    return all.length;
+  }
+
+  /** S10: completes a copy of a zone that ended; no bytes: how much it holds. */
+  copy(zone: ZoneId, { by, writer, offset, bytes, length }: CopyOrder): number | LoggerRefusalCode {
+    if (this.isFenced(by)) return 'fenced';
+    const held = this.zones.get(zone);
+    const intact = held === undefined ? 0 : scan(held.bytes).length;
+    if (bytes.length === 0) return Math.min(intact, length);
+    if (this.isFull) return 'device-full';
+    if (offset !== intact) return 'not-at-write-pointer';
+    const all = Buffer.concat([held?.bytes.subarray(0, intact) ?? Buffer.alloc(0), bytes]);
+    this.zones.set(zone, { ...writer, bytes: all, restarted: true });
     return all.length;
   }
 

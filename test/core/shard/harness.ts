@@ -282,6 +282,8 @@ export class Cluster {
         return;
       case 'fill':
         return this.#fill(gateway, effect);
+      case 'copy':
+        return this.#copy(gateway, effect);
       case 'probe':
         return this.#probe(gateway, effect.logger);
       case 'finish':
@@ -377,6 +379,18 @@ export class Cluster {
           ? ({ kind: 'lost' } as const)
           : ({ kind: 'refused', code: answer } as const);
     this.event(gateway, { event: 'filled', logger, zone, epoch, answer: told });
+  }
+
+  #copy(gateway: number, effect: Extract<ShardEffect, { effect: 'copy' }>): void {
+    const { zone, logger } = effect;
+    const answer = this.#up(logger)?.copy(zone, effect);
+    const told =
+      typeof answer === 'number'
+        ? ({ kind: 'filled', length: answer } as const)
+        : answer === undefined
+          ? ({ kind: 'lost' } as const)
+          : ({ kind: 'refused', code: answer } as const);
+    this.event(gateway, { event: 'copied', logger, zone, answer: told });
   }
 
   #committed(gateway: number, effect: Committed): void {

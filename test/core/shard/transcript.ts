@@ -49,6 +49,8 @@ export function effectIn(effect: ShardEffect): string | undefined {
       return `seal zone ${effect.zone} for epoch ${effect.epoch} at ${loggersIn(effect.loggers)}`;
     case 'fill':
       return `fill zone ${effect.zone} [${effect.offset}, ${effect.offset + effect.bytes.length}) at ${loggersIn([effect.logger])}`;
+    case 'copy':
+      return `copy zone ${effect.zone} [${effect.offset}, ${effect.offset + effect.bytes.length}) of ${effect.length} to ${loggersIn([effect.logger])}`;
     case 'finish':
       return `finish zone ${effect.zone} at ${effect.length} on ${loggersIn(effect.loggers)}`;
     case 'probe':

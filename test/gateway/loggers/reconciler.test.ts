@@ -58,7 +58,8 @@ function linesOf(
   const log: Log = (level, event, fields) => {
     lines.push(`${level} ${event}: ${String(fields?.['zones'])}, ${String(fields?.['example'])}`);
   };
-  new Reconciler(store, loggers, { clock: new SimulatedClock(), log }, () => isOwner).loggerUp(x);
+  const onLacking = (_: unknown, shard: number, zone: number): void => void lines.push(`lacking ${shard}/${zone}`);
+  new Reconciler(store, loggers, { clock: new SimulatedClock(), log }, () => isOwner, onLacking).loggerUp(x);
   return lines;
 }
 
@@ -67,6 +68,8 @@ test('S10 a logger that connects and lacks zones, or their tails, that it is lis
   assert.deepEqual(linesOf(listed, [held(1, 100), held(2, 200), held(3, 300)]), []);
   assert.deepEqual(linesOf(listed, [held(1, 100), held(2, 150)]), [
     'error logger lacks zones that it is listed for: 2, shard 0, zone 2: 150 of 200 bytes',
+    'lacking 0/2',
+    'lacking 0/3',
   ]);
   assert.deepEqual(
     linesOf(listed, [held(1, 100), held(2, 900), held(3, 300)]),

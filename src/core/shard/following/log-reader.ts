@@ -52,6 +52,7 @@ export class LogReader {
   readonly #effects: ShardEffect[];
   readonly #visit: (batch: ReadBatch) => void;
   readonly #onEnd: (segment: Segment) => void;
+  readonly #isPaced: boolean;
   #segments: Segment[] = [];
   #at = 0;
   /** Place of the first segment. */
@@ -64,7 +65,10 @@ export class LogReader {
   #failed = new Set<Uuid>();
   #state: ReaderState = 'idle';
 
-  /** `onEnd`: all of the segment was read, which may hold no batch at all: a zone header alone. */
+  /**
+   * `onEnd`: all of the segment was read, which may hold no batch at all: a zone header alone. `isPaced`: each read
+   * waits for `goOn`.
+   */
   constructor(
     name: ReaderName,
     identity: ShardIdentity,
@@ -72,7 +76,9 @@ export class LogReader {
     effects: ShardEffect[],
     visit: (batch: ReadBatch) => void,
     onEnd: (segment: Segment) => void,
+    isPaced = false,
   ) {
+    this.#isPaced = isPaced;
     this.#name = name;
     this.#identity = identity;
     this.#loggers = loggers;
@@ -95,12 +101,22 @@ export class LogReader {
     return this.#at;
   }
 
+  /** Bytes that were asked for and are not there. */
+  get askedBytes(): number {
+    return this.#request?.length ?? 0;
+  }
+
   /** REQUIRES: not reading. */
   start(segments: readonly Segment[]): void {
     assert(this.#state !== 'reading', 'one stretch is read at a time');
     this.#segments = segments.filter((segment) => segment.from < segment.to);
     this.#enter();
-    this.#ask();
+    this.#next();
+  }
+
+  /** A paced reader asks for the next piece, unless one is on its way. */
+  goOn(): void {
+    if (this.#state === 'reading' && this.#request === undefined) this.#ask();
   }
 
   /** Tries all holders again. */
@@ -144,7 +160,12 @@ export class LogReader {
       this.#onEnd(segment);
       this.#enter();
     }
-    this.#ask();
+    this.#next();
+  }
+
+  #next(): void {
+    if (!this.#isPaced) return this.#ask();
+    this.#state = this.#segments.length === 0 ? 'done' : 'reading';
   }
 
   #enter(): void {

@@ -12,6 +12,7 @@ import type { Uuid, ZoneId } from '../../../base/ids.ts';
 import { epoch, zoneId } from '../../../base/ids.ts';
 import type { Head, Owner, ReplicaSet, SealedZone, ZoneDoubt } from './metadata.ts';
 import { sameOwner } from './metadata.ts';
+import { sameWriter } from '../../../codec/log-format.ts';
 
 /** A head to be written, with the entries of zones that change together with it. */
 export interface HeadEdit {
@@ -58,17 +59,29 @@ export function closed(head: Head, { length, holders, doubt }: ZoneEnd, opened: 
   return { head: next, zones: length > 0 || doubt === 'cut' ? [sealed] : [] };
 }
 
+/** S10: the list of a zone that ended changes: a copy is whole, or a holder was found to lack what it was listed for. */
+export function relisted(head: Head, zone: SealedZone, replicas: readonly Uuid[]): HeadEdit {
+  const former = [...zone.former, ...zone.replicas].filter((logger) => !replicas.includes(logger));
+  return { head: { ...head, change: head.change + 1 }, zones: [{ ...zone, replicas, former }] };
+}
+
 /**
- * REQUIRES: `before` is the head that the edit rewrites, undefined when the shard has none, and `sealed` says whether a
- * zone has an entry.
+ * REQUIRES: `before` is the head that the edit rewrites, undefined when the shard has none, and `sealed` gives the entry
+ * that a zone has.
  */
-export function checkEdit(before: Head | undefined, edit: HeadEdit, sealed: (zone: ZoneId) => boolean): void {
+export function checkEdit(
+  before: Head | undefined,
+  edit: HeadEdit,
+  sealed: (zone: ZoneId) => SealedZone | undefined,
+): void {
   const { head, zones } = edit;
   assert(head.change === (before?.change ?? 0) + 1, 'S1 a transaction is one change more than the head it rewrites');
   checkEpoch(before, head);
   checkOpenZone(before, head);
   for (const zone of zones) {
-    assert(!sealed(zone.zone), 'S2 a sealed zone is not sealed again');
+    const known = sealed(zone.zone);
+    const isSame = known === undefined || (known.length === zone.length && sameWriter(known, zone));
+    assert(isSame, 'S2 a sealed zone is not sealed again');
     assert(zone.length > 0 || zone.doubt === 'cut', 'S10 a zone that ends empty needs no holders');
     assert(zone.zone < head.openZone.zone, 'S2 the sealed zone lies before the open one');
     const names = [...zone.replicas, ...zone.former];

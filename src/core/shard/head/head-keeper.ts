@@ -69,12 +69,19 @@ export class HeadKeeper {
     this.#effects.push({ effect: 'transact', purpose: 'look', compares, writes: [] });
   }
 
-  /** REQUIRES: `edit` was made of the head that is known, and no other transaction is under way. */
+  /** What the proposal is for that is not settled; undefined: there is none. */
+  get purpose(): HeadPurpose | undefined {
+    return this.#proposal?.purpose;
+  }
+
+  /** REQUIRES: `edit` was made of the head that is known, and no other transaction is under way, but for a relisting. */
   propose(purpose: HeadPurpose, edit: HeadEdit): void {
     const { head, headRevision, zones } = this.#metadata;
+    // What is optional gives way: of two proposals of the same head one is applied at most.
+    if (this.#proposal?.purpose === 'relist' && purpose !== 'relist') this.#proposal = undefined;
     const { step } = this.#proposal ?? { step: 'loaded' };
     assert(step === 'loaded', `S1 one transaction at a time: ${this.#proposal?.purpose ?? ''} and ${purpose}`);
-    checkEdit(head, edit, (zone) => zones.some((sealed) => sealed.zone === zone));
+    checkEdit(head, edit, (zone) => zones.find((sealed) => sealed.zone === zone));
     this.#proposal = { purpose, head: edit.head, step: 'transacting' };
     this.#effects.push({
       effect: 'transact',
@@ -113,13 +120,15 @@ export class HeadKeeper {
     return true;
   }
 
-  /** What became of the last proposal, by the newest head that is known. */
+  /** What became of the last proposal, by the newest head that is known. A relisting shows in the zone's entry alone. */
   get fate(): Fate {
     const { head } = this.#metadata;
-    const proposed = this.#proposal?.head;
-    if (head === undefined || proposed === undefined || head.epoch < proposed.epoch) return 'unknown';
+    if (head === undefined || this.#proposal === undefined || this.#proposal.purpose === 'relist') return 'unknown';
+    const { head: proposed } = this.#proposal;
+    if (head.epoch < proposed.epoch) return 'unknown';
     if (!sameOwner(head.owner, proposed.owner) || head.epoch > proposed.epoch) return 'lost';
-    return head.change >= proposed.change ? 'seen' : 'unknown';
+    // A relisting that gave way may have come first: one change more, of the same open zone.
+    return head.change >= proposed.change && head.openZone.zone >= proposed.openZone.zone ? 'seen' : 'unknown';
   }
 
   /** The proposal was seen or lost, or its owner gave up being one: nothing of it can be applied any more. */

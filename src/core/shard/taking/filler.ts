@@ -3,17 +3,17 @@
  * checked. One round: each copy gets all that it lacks at once, in pieces; who has not answered in time is left out.
  * Walk: TAKE-OVER 6/7.
  */
-import { assert } from '../../../base/assert.ts';
+import { assert, present } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { Filled, Lost, Refused } from '../events.ts';
 import type { ReadBatch } from '../following/log-reader.ts';
+import type { Piece } from '../following/pieces.ts';
+import { piecesOf } from '../following/pieces.ts';
 
-/** Whole batches for one copy, to follow its first `offset` bytes. */
-export interface FillPiece {
+/** Whole batches for one copy. */
+export interface FillPiece extends Piece {
   readonly logger: Uuid;
-  readonly offset: number;
-  readonly bytes: Uint8Array;
 }
 
 export class Filler {
@@ -48,33 +48,11 @@ export class Filler {
       // Nothing is lacking where the zone ends with its header.
       if (!isUp(logger) || lacking.length === 0) continue;
       this.#waiting.add(logger);
-      pieces.push(...this.#piecesFrom(logger, end, lacking));
+      const own = piecesOf(lacking, end);
+      const last = present(own.at(-1), 'what is lacking has a piece');
+      assert(last.offset + last.bytes.length === this.#to, 'S19 a Fill ends at the length that will be recorded');
+      pieces.push(...own.map((piece) => ({ logger, ...piece })));
     }
-    return pieces;
-  }
-
-  #piecesFrom(logger: Uuid, end: number, batches: readonly ReadBatch[]): FillPiece[] {
-    const pieces: FillPiece[] = [];
-    let parts: Uint8Array[] = [];
-    let offset = end;
-    let bytes = 0;
-    const flush = (): void => {
-      if (bytes > 0) pieces.push({ logger, offset, bytes: Buffer.concat(parts) });
-      offset += bytes;
-      bytes = 0;
-      parts = [];
-    };
-    for (const { header, bytes: source, start, lead } of batches) {
-      // The zone header goes with the first batch, unless it is all that the copy holds.
-      const before = lead > 0 && end === 0 ? lead : 0;
-      assert(header.offset - before === offset + bytes, 'S19 a Fill has no gap');
-      const part = source.subarray(start - before, start + header.totalLength);
-      if (bytes + part.length > limits.fillPieceBytes) flush();
-      parts.push(part);
-      bytes += part.length;
-    }
-    flush();
-    assert(offset === this.#to, 'S19 a Fill ends at the length that will be recorded');
     return pieces;
   }
 

@@ -210,7 +210,7 @@ describe('a holder that is no help', () => {
 
   test('is not asked while it is away', () => {
     const loggers = upLoggers(3);
-    loggers.down(loggerName(0));
+    loggers.down(loggerName(0), millis(0));
     const reading = new Reading(zone, loggers);
     reading.start(zone.segment(three));
     assert.equal(reading.open.logger, three[1]);

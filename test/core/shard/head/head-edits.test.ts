@@ -4,7 +4,14 @@ import { AssertionFailure } from '../../../../src/base/assert.ts';
 import type { InstanceId, Uuid } from '../../../../src/base/ids.ts';
 import { epoch, instanceId, uuid, zoneId } from '../../../../src/base/ids.ts';
 import type { HeadEdit, ZoneEnd } from '../../../../src/core/shard/head/head-edits.ts';
-import { begun, checkEdit, claimed, closed, zoneChanged } from '../../../../src/core/shard/head/head-edits.ts';
+import {
+  begun,
+  checkEdit,
+  claimed,
+  closed,
+  relisted,
+  zoneChanged,
+} from '../../../../src/core/shard/head/head-edits.ts';
 import type { Head, OpenZone, Owner, ReplicaSet, SealedZone } from '../../../../src/core/shard/head/metadata.ts';
 
 const loggers = ['1', '2', '3', '4'].map((digit) => uuid(digit.repeat(32)));
@@ -18,7 +25,7 @@ const owner = (digit: string): Owner => ({
 const processOf = (logger: Uuid): InstanceId => instanceId(logger.slice(0, 16));
 const set = (...replicas: readonly Uuid[]): ReplicaSet => ({ replicas, processes: replicas.map(processOf) });
 const end = (length: number, ...holders: readonly Uuid[]): ZoneEnd => ({ length, holders, doubt: undefined });
-const noneSealed = (): boolean => false;
+const noneSealed = (): undefined => undefined;
 const check = (before: Head | undefined, edit: HeadEdit): Head => {
   checkEdit(before, edit, noneSealed);
   return edit.head;
@@ -116,6 +123,19 @@ for (const [name, before, edit] of refused)
     assert.throws(() => checkEdit(before, edit, noneSealed), AssertionFailure);
   });
 
+test('S10 a list changes alone: what leaves it is a former holder, and nothing else of the zone may change', () => {
+  const sealed = sealedBy([a, b], [c]);
+  const head = check(first, zoneChanged(first, 64, set(a)));
+  const edit = relisted(head, sealed, [a, c]);
+  checkEdit(head, edit, () => sealed);
+  assert.deepEqual(edit.zones, [{ ...sealed, replicas: [a, c], former: [b] }]);
+  assert.deepEqual(edit.head, { ...head, change: head.change + 1 });
+  const longer = { ...edit, zones: [{ ...sealed, length: 128 }] };
+  assert.throws(() => checkEdit(head, longer, () => sealed), /S2 a sealed zone is not sealed again/);
+  assert.throws(() => checkEdit(head, relisted(head, sealed, []), () => sealed), /S10 somebody holds a sealed zone/);
+});
+
 test('refused: S2 a sealed zone is sealed again', () => {
-  assert.throws(() => checkEdit(first, zoneChanged(first, 64, set(a)), () => true), AssertionFailure);
+  const known = (): SealedZone => ({ ...sealedBy([a], []), length: 128 });
+  assert.throws(() => checkEdit(first, zoneChanged(first, 64, set(a)), known), AssertionFailure);
 });

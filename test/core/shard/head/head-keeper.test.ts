@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { AssertionFailure } from '../../../../src/base/assert.ts';
-import { instanceId, shardId, uuid } from '../../../../src/base/ids.ts';
+import { instanceId, shardId, uuid, zoneId } from '../../../../src/base/ids.ts';
 import type { ShardEffect } from '../../../../src/core/shard/events.ts';
-import { begun, claimed, zoneChanged } from '../../../../src/core/shard/head/head-edits.ts';
+import { begun, claimed, relisted, zoneChanged } from '../../../../src/core/shard/head/head-edits.ts';
 import { HeadKeeper } from '../../../../src/core/shard/head/head-keeper.ts';
 import type { Head, Owner, ReplicaSet } from '../../../../src/core/shard/head/metadata.ts';
 import { decodeHead } from '../../../../src/core/shard/head/metadata.ts';
@@ -55,6 +55,33 @@ test('S1 whatever a transaction is answered, the head is read, and one is under 
   assert.throws(() => keeper.propose('zone-change', zoneChanged(first, 64, alone)), /one transaction at a time/);
   assert.ok(keeper.loaded());
   keeper.propose('claim', claimed(first, owner('b')));
+});
+
+test('S1 a listing gives way to a change of the zone, and is not taken for it when it came first', () => {
+  const kept = new Kept();
+  const { keeper } = kept;
+  const sealed = { zone: zoneId(1), epoch: first.epoch, instance: first.owner.instance, length: 64, former: [] };
+  const head = zoneChanged(first, 64, alone).head;
+  keeper.learn({ head, headRevision: 6, zones: [{ ...sealed, replicas: [logger] }] });
+  const listing = relisted(head, { ...sealed, replicas: [logger] }, [logger, uuid('2'.repeat(32))]);
+  keeper.propose('relist', listing);
+  keeper.propose('zone-change', zoneChanged(head, 64, alone));
+  assert.equal(keeper.purpose, 'zone-change');
+  kept.holds(listing.head, 7);
+  assert.equal(keeper.fate, 'unknown', 'one change more, but of the same open zone');
+  assert.ok(keeper.transacted() && keeper.loaded());
+  const again = zoneChanged(listing.head, 64, alone);
+  keeper.propose('zone-change', again);
+  kept.holds(again.head, 8);
+  assert.equal(keeper.fate, 'seen');
+});
+
+test('S1 a listing does not come between a change of the zone and its end', () => {
+  const { keeper } = new Kept();
+  keeper.propose('zone-change', zoneChanged(first, 64, alone));
+  const sealed = { zone: zoneId(1), epoch: first.epoch, instance: first.owner.instance, length: 64, former: [] };
+  const edit = relisted(first, { ...sealed, replicas: [logger] }, [logger]);
+  assert.throws(() => keeper.propose('relist', edit), /one transaction at a time/);
 });
 
 test('an answer that belongs to no transaction, and a load that nobody waits for, change nothing', () => {

@@ -1,0 +1,159 @@
+/**
+ * One copy of a zone that ended, made at one logger (S10):
+ *
+ *   asking --what it holds--> copying --holds [0, length)--> checking --read back, all good--> proven
+ *      '----------------------------------'---------------------'------- refused, lost ------> failed
+ *
+ * What is copied was read from a holder with its checksums, and the logger checks it again before it writes; then the
+ * whole copy is read back from it, since a former holder's may be damaged and a disk may not hold what it took. A copy
+ * that was left half done goes on where it ends.
+ *
+ * It owns the way of one copy. It does not own which copy is made (missing.ts), how fast (copy-pace.ts), nor the list
+ * (repairer.ts).
+ */
+import { unreachable } from '../../../base/assert.ts';
+import type { Millis } from '../../../base/ids.ts';
+import type { Writer } from '../../../codec/log-format.ts';
+import type { Filled, LogRead, Lost, Refused, ShardEffect, ShardIdentity } from '../events.ts';
+import type { ReadBatch } from '../following/log-reader.ts';
+import { LogReader } from '../following/log-reader.ts';
+import { piecesOf } from '../following/pieces.ts';
+import type { Loggers } from '../loggers.ts';
+import type { CopyPace } from './copy-pace.ts';
+import type { CopyTask } from './missing.ts';
+
+export interface CopierParts {
+  readonly identity: ShardIdentity;
+  readonly loggers: Loggers;
+  readonly effects: ShardEffect[];
+  readonly pace: CopyPace;
+  /** Owner that orders the copy. */
+  readonly by: Writer;
+}
+
+type Step =
+  | { readonly kind: 'asking' }
+  | { readonly kind: 'copying'; readonly reader: LogReader; sent: number }
+  | { readonly kind: 'checking'; readonly reader: LogReader }
+  | { readonly kind: 'proven' }
+  | { readonly kind: 'failed'; readonly reason: string };
+
+const nothing = new Uint8Array(0);
+
+export class Copier {
+  readonly task: CopyTask;
+  readonly #parts: CopierParts;
+  #step: Step = { kind: 'asking' };
+  /** Batches that were read and are not sent. */
+  #batches: ReadBatch[] = [];
+  /** Intact length of the copy. */
+  #end = 0;
+
+  constructor(task: CopyTask, parts: CopierParts) {
+    this.task = task;
+    this.#parts = parts;
+    this.#send(0, nothing);
+  }
+
+  get step(): Step['kind'] {
+    return this.#step.kind;
+  }
+
+  /** Why it failed. */
+  get reason(): string {
+    return this.#step.kind === 'failed' ? this.#step.reason : '';
+  }
+
+  /** Bytes of the zone that the target holds, as far as is known. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** Reads the next piece when its time has come. */
+  tick(nowMs: Millis): void {
+    const step = this.#step;
+    if (step.kind !== 'copying' && step.kind !== 'checking') return;
+    // What was read goes out before more is.
+    if (step.kind === 'copying' && step.sent > 0) return;
+    if (!this.#parts.pace.isDue(nowMs)) return;
+    const before = step.reader.position;
+    step.reader.goOn();
+    this.#parts.pace.took(Math.max(0, step.reader.askedBytes), nowMs);
+    if (step.reader.state === 'stuck') this.#fail(`nobody gave the zone's bytes at ${before}`);
+  }
+
+  copied(answer: Filled | Lost | Refused): void {
+    const step = this.#step;
+    if (answer.kind !== 'filled') return this.#fail(answer.kind === 'lost' ? 'no answer' : answer.code);
+    this.#end = answer.length;
+    switch (step.kind) {
+      case 'asking':
+        return this.#goOnFrom(answer.length);
+      case 'copying':
+        step.sent -= 1;
+        if (step.sent === 0 && step.reader.state === 'done') this.#copiedAll();
+        return;
+      case 'checking':
+      case 'proven':
+      case 'failed':
+        return;
+      default:
+        return unreachable(step);
+    }
+  }
+
+  logRead(request: LogRead, bytes: Uint8Array | undefined): void {
+    const step = this.#step;
+    if (step.kind !== 'copying' && step.kind !== 'checking') return;
+    step.reader.answer(request, bytes);
+    if (step.kind === 'copying') this.#sendBatches(step);
+    else if (step.reader.state === 'done') this.#step = { kind: 'proven' };
+    // The only holder that is asked gave bytes that are not good, or none.
+    else if (step.reader.failed.size > 0) this.#fail(`the copy is damaged at ${step.reader.position}`);
+  }
+
+  #goOnFrom(from: number): void {
+    const { zone, epoch, instance, length, replicas: holders } = this.task.zone;
+    if (from >= length) return this.#check();
+    const reader = this.#reader((batch) => this.#batches.push(batch));
+    this.#step = { kind: 'copying', reader, sent: 0 };
+    reader.start([{ zone, epoch, instance, from, to: length, holders }]);
+  }
+
+  #sendBatches(step: Extract<Step, { kind: 'copying' }>): void {
+    const pieces = piecesOf(this.#batches.splice(0), this.#end);
+    step.sent = pieces.length;
+    for (const { offset, bytes } of pieces) this.#send(offset, bytes);
+    if (step.reader.state === 'stuck') this.#fail(`nobody gave the zone's bytes at ${step.reader.position}`);
+    else if (step.sent === 0 && step.reader.state === 'done') this.#copiedAll();
+  }
+
+  #copiedAll(): void {
+    if (this.#end >= this.task.zone.length) this.#check();
+    else this.#fail(`the zone holds no batch behind ${this.#end}`);
+  }
+
+  #check(): void {
+    const { zone, epoch, instance, length } = this.task.zone;
+    const reader = this.#reader(() => undefined);
+    this.#step = { kind: 'checking', reader };
+    reader.start([{ zone, epoch, instance, from: 0, to: length, holders: [this.task.target] }]);
+  }
+
+  #reader(visit: (batch: ReadBatch) => void): LogReader {
+    const { identity, loggers, effects } = this.#parts;
+    return new LogReader('repair', identity, loggers, effects, visit, () => undefined, true);
+  }
+
+  #send(offset: number, bytes: Uint8Array): void {
+    const { zone, target } = this.task;
+    const { zone: id, epoch, instance, length } = zone;
+    const writer = { epoch, instance };
+    const { by, effects } = this.#parts;
+    effects.push({ effect: 'copy', zone: id, writer, by, length, offset, bytes, logger: target });
+  }
+
+  #fail(reason: string): void {
+    this.#step = { kind: 'failed', reason };
+  }
+}

@@ -1,0 +1,131 @@
+/** S10: which copies of zones that ended a logger takes, and when it answers for them. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { instanceId } from '../../../src/base/ids.ts';
+import type { AppendItem, CopyItem } from '../../../src/codec/logger-protocol.ts';
+import { testWriter } from '../../logger/zone-writer.ts';
+import { Rig, ZoneWriter } from './rig.ts';
+
+const nothing = new Uint8Array(0);
+
+/** What a holder holds, as the owner of epoch 3 sends it. */
+function copyOf({ shard, zone, epoch, instance, offset, bytes }: AppendItem, length: number): CopyItem {
+  return { shard, zone, writer: { epoch, instance }, by: testWriter(3), length, offset, bytes };
+}
+
+/** Three batches of a zone of epoch 1. */
+function zoneOf(): { writer: ZoneWriter; batches: AppendItem[]; length: number } {
+  const writer = new ZoneWriter();
+  const batches = [writer.filled(10), writer.filled(10), writer.filled(10)];
+  return { writer, batches, length: writer.offset };
+}
+
+function answerTo(rig: Rig, item: CopyItem): unknown {
+  const ticket = rig.copy(item);
+  rig.settle();
+  const answer = rig.answers.get(ticket);
+  return answer?.kind === 'filled' ? answer.length : rig.outcome(ticket);
+}
+
+describe('S10 a copy of a zone that ended', () => {
+  test('is made where it was never seen, piece by piece, also below the zone floor', () => {
+    const { batches, length } = zoneOf();
+    const rig = new Rig();
+    rig.append(new ZoneWriter({ zone: 9 }).filled(10));
+    rig.settle();
+    const [first] = batches;
+    assert.ok(first);
+    assert.equal(answerTo(rig, { ...copyOf(first, length), bytes: nothing }), 0);
+    for (const batch of batches) assert.equal(answerTo(rig, copyOf(batch, length)), batch.offset + batch.bytes.length);
+    assert.equal(rig.zone(0, 1)?.state, 'copying');
+    const finish = rig.finish(0, 1, length);
+    rig.settle();
+    assert.equal(rig.outcome(finish), 'ok');
+    assert.equal(rig.zone(0, 1)?.state, 'finished');
+    assert.equal(answerTo(rig, { ...copyOf(first, length), bytes: nothing }), length);
+  });
+
+  test('goes on where one ends that was left half done, and tells how much a repetition found', () => {
+    const { batches, length } = zoneOf();
+    const [first, second, third] = batches;
+    assert.ok(first && second && third);
+    const rig = new Rig();
+    rig.append(first);
+    rig.settle();
+    assert.equal(answerTo(rig, { ...copyOf(first, length), bytes: nothing }), second.offset);
+    assert.equal(answerTo(rig, copyOf(third, length)), 'not-at-write-pointer');
+    assert.equal(answerTo(rig, copyOf(second, length)), third.offset);
+    assert.equal(answerTo(rig, copyOf(first, length)), third.offset, 'the same bytes once more');
+    const other = { ...copyOf(first, length), bytes: Buffer.from(first.bytes).fill(1) };
+    assert.equal(answerTo(rig, other), 'not-at-write-pointer', 'other bytes, where some are held (S11)');
+  });
+
+  test('takes no appends any more', () => {
+    const { batches, length } = zoneOf();
+    const [first, second, third] = batches;
+    assert.ok(first && second && third);
+    const rig = new Rig();
+    rig.append(first);
+    rig.settle();
+    answerTo(rig, copyOf(second, length));
+    const late = rig.append(third);
+    rig.settle();
+    assert.equal(rig.outcome(late), 'sealed');
+  });
+
+  test('S3 is answered only behind the sync that covers it', () => {
+    const { batches, length } = zoneOf();
+    const [first] = batches;
+    assert.ok(first);
+    const rig = new Rig();
+    const ticket = rig.copy(copyOf(first, length));
+    assert.equal(rig.outcome(ticket), 'waiting');
+    rig.endTurn();
+    assert.equal(rig.outcome(ticket), 'waiting');
+    rig.synced();
+    assert.equal(rig.outcome(ticket), 'ok');
+  });
+});
+
+describe('S10 a copy is refused', () => {
+  const { batches, length } = zoneOf();
+  const [first] = batches;
+  assert.ok(first);
+  const copy = copyOf(first, length);
+
+  test('S4 when a deposed owner orders it', () => {
+    const rig = new Rig();
+    rig.seal(0, 7, 4);
+    rig.settle();
+    assert.equal(answerTo(rig, copy), 'fenced');
+    rig.ownerKnown(0, 5);
+    assert.equal(answerTo(rig, { ...copy, by: { ...testWriter(5), instance: instanceId('9'.repeat(16)) } }), 'fenced');
+  });
+
+  test('S16 when its bytes are of another place, damaged, or end behind the sealed length', () => {
+    const rig = new Rig();
+    assert.equal(answerTo(rig, { ...copy, writer: testWriter(2) }), 'malformed');
+    const damaged = Buffer.from(first.bytes);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+    assert.equal(answerTo(rig, { ...copy, bytes: damaged }), 'malformed');
+    assert.equal(answerTo(rig, { ...copy, length: first.bytes.length - 1 }), 'malformed');
+    assert.equal(rig.zone(0, 1), undefined, 'nothing of it was written');
+  });
+
+  test('S2 when the zone that is held belongs to another writer, and when it is finished', () => {
+    const rig = new Rig();
+    rig.append(first);
+    rig.settle();
+    assert.equal(answerTo(rig, { ...copy, writer: testWriter(2) }), 'other-epoch');
+    rig.finish(0, 1, first.bytes.length);
+    rig.settle();
+    assert.equal(answerTo(rig, copy), 'sealed');
+  });
+
+  test('when no device zone is free, and by a device that failed (S17)', () => {
+    assert.equal(answerTo(new Rig({ deviceZones: [] }), copy), 'device-full');
+    const rig = new Rig();
+    rig.step({ kind: 'device-failed' });
+    assert.equal(answerTo(rig, copy), 'device-failed');
+  });
+});

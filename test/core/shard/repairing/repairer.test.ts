@@ -1,0 +1,154 @@
+/** S10: zones of a shard get back the copies that they lack, and lists name only who holds all of a zone. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Uuid } from '../../../../src/base/ids.ts';
+import { zoneId } from '../../../../src/base/ids.ts';
+import type { SealedZone } from '../../../../src/core/shard/head/metadata.ts';
+import { Cluster, loggerName } from '../harness.ts';
+
+const zone1 = zoneId(1);
+const names = (...numbers: number[]): Uuid[] => numbers.map(loggerName);
+
+function zoneOne(cluster: Cluster): SealedZone {
+  const zone = cluster.zones.find(({ zone: id }) => id === zone1);
+  assert.ok(zone);
+  return zone;
+}
+
+function heldBy(cluster: Cluster, logger: number): string {
+  return cluster.logger(logger).zones.get(zone1)?.bytes.toString('hex') ?? '';
+}
+
+/** Logger 2 is gone while another gateway takes over: zone 1 ends on the other two, and it becomes a former holder. */
+function lackingZone(): Cluster {
+  const cluster = new Cluster(2, 3);
+  cluster.claim(1);
+  assert.equal(cluster.put(1, 'a', 'first')?.kind, 'put');
+  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'transact';
+  cluster.loggerDown(2);
+  cluster.claim(0);
+  cluster.pass(200);
+  cluster.release();
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1));
+  assert.deepEqual(zoneOne(cluster).former, names(2));
+  return cluster;
+}
+
+describe('S10 a zone that lacks a copy', () => {
+  test('is copied to the logger that is back, and listed there when all of it is', () => {
+    const cluster = lackingZone();
+    cluster.logger(2).zones.clear();
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+    assert.deepEqual(zoneOne(cluster).former, []);
+    assert.equal(heldBy(cluster, 2), heldBy(cluster, 0));
+    assert.equal(cluster.gateway(0).status.repair?.lacking, 0);
+  });
+
+  test('is not listed before the copy was read back', () => {
+    const cluster = lackingZone();
+    cluster.logger(2).zones.clear();
+    cluster.hold = ({ effect }) => effect.effect === 'read-log' && effect.request.logger === loggerName(2);
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    assert.equal(heldBy(cluster, 2), heldBy(cluster, 0), 'it is all there');
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1));
+    cluster.release();
+    cluster.pass(2_000);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+  });
+
+  test('is not listed where the copy is damaged, or could not be made', () => {
+    const cluster = lackingZone();
+    cluster.logger(2).zones.clear();
+    cluster.hold = ({ effect }) => effect.effect === 'read-log' && effect.request.logger === loggerName(2);
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    const held = cluster.logger(2).zones.get(zone1);
+    assert.ok(held);
+    held.bytes.writeUInt8(held.bytes.readUInt8(held.bytes.length - 1) ^ 1, held.bytes.length - 1);
+    cluster.release();
+    cluster.pass(2_000);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1));
+    assert.ok(cluster.notes.some((note) => note.startsWith('zone not copied')));
+  });
+
+  test('S9 former holders whose copy is whole are read, not copied', () => {
+    const cluster = lackingZone();
+    const orders: number[] = [];
+    cluster.onEffect = ({ effect }) => {
+      if (effect.effect === 'copy') orders.push(effect.bytes.length);
+    };
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+    assert.deepEqual(orders, [0], 'only asked how much it holds');
+  });
+
+  test('waits for a holder that is away, and is copied to another when it stays away', () => {
+    const cluster = new Cluster(1, 4, { replicas: 3, repairDelayMs: 10_000 });
+    cluster.claim(0);
+    cluster.put(0, 'a', 'first');
+    const [gone] = cluster.head.openZone.replicas.map((name) => cluster.loggers.findIndex((one) => one.name === name));
+    assert.ok(gone !== undefined);
+    cluster.event(0, { event: 'append-failed', logger: loggerName(gone), zone: zone1, reason: { kind: 'lost' } });
+    cluster.run();
+    cluster.pass(5_000);
+    const [away] = zoneOne(cluster).replicas.map((name) => cluster.loggers.findIndex((one) => one.name === name));
+    assert.ok(away !== undefined);
+    assert.equal(zoneOne(cluster).replicas.length, 3, 'the one that had failed is listed again');
+    cluster.loggerDown(away);
+    cluster.pass(8_000);
+    assert.equal(zoneOne(cluster).replicas.length, 3);
+    cluster.pass(6_000);
+    assert.equal(zoneOne(cluster).replicas.length, 4, 'who is away stays listed: it holds the zone');
+  });
+
+  test('S1 a change of the open zone goes before a listing, which is tried again', () => {
+    const cluster = lackingZone();
+    cluster.logger(2).zones.clear();
+    cluster.hold = ({ effect }) => effect.effect === 'transact' && effect.purpose === 'relist';
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    assert.equal(cluster.held.length, 1);
+    const [{ zone }] = [cluster.head.openZone];
+    cluster.loggerDown(1);
+    cluster.pass(200);
+    assert.notEqual(cluster.head.openZone.zone, zone);
+    assert.equal(cluster.put(0, 'b', 'second')?.kind, 'put');
+    cluster.release();
+    cluster.pass(3_000);
+    assert.ok(zoneOne(cluster).replicas.includes(loggerName(2)));
+  });
+});
+
+describe('S10 a holder that was found to lack what it is listed for', () => {
+  test('leaves the list, and is listed again when it holds all of the zone', () => {
+    const cluster = lackingZone();
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    cluster.logger(1).zones.delete(zone1);
+    cluster.hold = ({ effect }) => effect.effect === 'copy';
+    cluster.event(0, { event: 'copy-lacking', logger: loggerName(1), zone: zone1 });
+    cluster.run();
+    assert.deepEqual(zoneOne(cluster).former, names(1));
+    cluster.release();
+    cluster.pass(15_000);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+    assert.equal(heldBy(cluster, 1), heldBy(cluster, 0));
+  });
+
+  test('stays listed when nobody else is', () => {
+    const cluster = new Cluster(1, 1);
+    cluster.claim(0);
+    cluster.put(0, 'a', 'first');
+    cluster.logger(0).restart();
+    cluster.put(0, 'b', 'second');
+    cluster.pass(200);
+    cluster.event(0, { event: 'copy-lacking', logger: loggerName(0), zone: zone1 });
+    cluster.pass(200);
+    assert.deepEqual(zoneOne(cluster).replicas, names(0));
+  });
+});

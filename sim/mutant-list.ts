@@ -230,6 +230,20 @@ export const mutants: readonly Mutant[] = [
       'const holders = [...new Set([...decision.holders, ...this.#seals.answers.of(head.openZone.replicas).keys()])];',
   },
   {
+    name: 'copy listed before it is whole',
+    rule: 'S10',
+    file: 'src/core/shard/repairing/repairer.js',
+    find: "else if (copier.step === 'proven' && keeper.purpose === undefined) {",
+    replace: 'else if (keeper.purpose === undefined) {',
+  },
+  {
+    name: 'listing taken for the change of the zone that took it over',
+    rule: 'S1',
+    file: 'src/core/shard/head/head-keeper.js',
+    find: ' && head.openZone.zone >= proposed.openZone.zone ?',
+    replace: ' ?',
+  },
+  {
     name: 'Fill answered before it is stable',
     rule: 'S19',
     file: machine,

@@ -1,7 +1,7 @@
 /**
  * Watches every change of the shards' metadata in the coordinator, the truth and not what anybody was told: one owner
- * per epoch, one epoch per zone, numbers that only grow, sealed zones of which only the holders change (S1, S2, S8, S10). While a
- * shard's metadata is an older one, it may be claimed and no more (S20).
+ * per epoch, one epoch per zone, numbers that only grow, sealed zones of which only the holders change (S1, S2, S8,
+ * S10). While a shard's metadata is an older one, it may be claimed and no more (S20).
  */
 import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { Head, SealedZone } from '../../src/core/shard/head/metadata.ts';
@@ -195,7 +195,7 @@ function checkRelisted(where: string, known: SealedZone, zone: SealedZone, isAlo
   must(zone.replicas.length > 0, `S10 ${where}: nobody holds zone ${zone.zone}`);
   must(new Set(names).size === names.length, `S10 ${where}: zone ${zone.zone} names a logger twice`);
   const isKept = [...known.replicas, ...known.former].every((logger) => names.includes(logger));
-  must(isKept, `S9 ${where}: zone ${zone.zone} forgets a holder`);
+  must(isKept, `S10 ${where}: zone ${zone.zone} forgets a holder`);
 }
 
 function must(condition: boolean, message: string): asserts condition {

@@ -227,7 +227,7 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
   const rows = shards.map((shard) => [
     shard.shard,
     shard.owner < 0 ? 'nobody' : `gateway ${shard.owner}`,
-    [shard.step, shard.changing, shard.full ? 'full' : ''].filter((word) => word !== '').join(', '),
+    [shard.step, shard.changing, shard.full ? 'full' : '', repairIn(shard)].filter((word) => word !== '').join(', '),
     shard.epoch,
     shard.openZone,
     formatBytes(shard.committedLength),
@@ -242,4 +242,11 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
 export function loggerName(view: Pick<ClusterView, 'loggers'>, uuid: string): string {
   const found = view.loggers.find((answer) => answer.ok && answer.value.status.logger === uuid);
   return found === undefined ? uuid.slice(0, 8) : String(found.number);
+}
+
+/** Copies that zones lack, and the one that is being made. */
+function repairIn({ lackingCopies, copying }: ShardLine): string {
+  if (lackingCopies === 0) return '';
+  const copies = `lacks ${lackingCopies} ${lackingCopies === 1 ? 'copy' : 'copies'} of zones`;
+  return copying === '' ? copies : `${copies}, copying ${copying}`;
 }

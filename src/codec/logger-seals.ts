@@ -1,6 +1,6 @@
 /**
- * `Seal`, `Fill`, `Copy`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to gone.
- * Readers throw MessageFormatError, and nothing else.
+ * `Seal`, `Fill`, `Copy`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to
+ * gone. Readers throw MessageFormatError, and nothing else.
  */
 import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import type { Writer } from './log-format.ts';

@@ -70,6 +70,10 @@ export interface ShardLine {
   /** Why the zone is being changed, '' when it is not. */
   readonly changing: string;
   readonly full: boolean;
+  /** Copies that zones lack, as the owner knows. */
+  readonly lackingCopies: number;
+  /** Copy that is being made, in words; '': none. */
+  readonly copying: string;
   /** Place in the log up to which the newest snapshot holds everything. */
   readonly snapshot: { readonly zone: number; readonly offset: number };
 }
@@ -164,6 +168,8 @@ function shardLine(line: Field): ShardLine {
     queued: line.at('queued').integer(),
     changing: line.at('changing').text(),
     full: line.at('full').boolean(),
+    lackingCopies: line.optional('lackingCopies')?.integer() ?? 0,
+    copying: line.optional('copying')?.text() ?? '',
     snapshot: { zone: snapshot.at('zone').integer(), offset: snapshot.at('offset').integer() },
   };
 }

@@ -1,6 +1,7 @@
 /** Gathers what a gateway tells of itself (codec/node-status.ts) from its parts. */
 import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
+import type { RepairStatus } from '../core/shard/repairing/repairer.ts';
 import type { LoggerLinks } from './loggers/logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { PeerLinks } from './peers/peer-links.ts';
@@ -51,13 +52,13 @@ export function gatewayStatus(parts: StatusParts): GatewayStatus {
   };
 }
 
-const notLoaded = { role: 'loading', step: '', keys: 0, lag: 0, owner: undefined } as const;
+const notLoaded = { role: 'loading', step: '', keys: 0, lag: 0, owner: undefined, repair: undefined } as const;
 
 function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
   return allShards(runner.shardCount).map((shard) => {
     const machine = runner.shard(shard);
     const { head, zones } = store.shard(shard);
-    const { role, step, keys, lag, owner } = machine?.status ?? notLoaded;
+    const { role, step, keys, lag, owner, repair } = machine?.status ?? notLoaded;
     return {
       shard,
       role,
@@ -74,7 +75,14 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       queued: owner?.queued ?? 0,
       changing: owner?.changing ?? '',
       full: owner?.full ?? false,
+      lackingCopies: repair?.lacking ?? 0,
+      copying: copyIn(repair),
       snapshot: snapshots.positionOf(shard),
     };
   });
+}
+
+function copyIn(repair: RepairStatus | undefined): string {
+  if (repair?.zone === undefined) return '';
+  return `zone ${repair.zone}: ${repair.end} of ${repair.length} bytes`;
 }

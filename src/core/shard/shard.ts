@@ -170,15 +170,7 @@ export class Shard {
     } else if (refusal !== undefined) {
       this.#effects.push({ effect: 'answer-write', write, result: refusal });
     } else if (!this.#queue.push(write, this.#nowMs)) {
-      this.#effects.push({
-        effect: 'answer-write',
-        write,
-        result: {
-          ...this.#notOwner(),
-          code: 'overloaded',
-          message: 'too many writes wait for the take-over of the shard',
-        },
-      });
+      this.#effects.push({ effect: 'answer-write', write, result: this.#overloaded('writes') });
     }
   }
 
@@ -191,15 +183,7 @@ export class Shard {
     } else if (refusal !== undefined) {
       this.#effects.push({ effect: 'fail-read', read, failure: refusal });
     } else if (this.#waitingReads.length >= limits.shardQueueRecordsMax) {
-      this.#effects.push({
-        effect: 'fail-read',
-        read,
-        failure: {
-          ...this.#notOwner(),
-          code: 'overloaded',
-          message: 'too many reads wait for the take-over of the shard',
-        },
-      });
+      this.#effects.push({ effect: 'fail-read', read, failure: this.#overloaded('reads') });
     } else {
       read.arrivedMs = this.#nowMs;
       this.#waitingReads.push(read);
@@ -222,6 +206,10 @@ export class Shard {
     const { metadataSource } = this.#settings;
     const message = `the metadata of shard ${this.state.shard} in ${metadataSource} went back; the log says what is known`;
     return { kind: 'failed', code: 'metadata-regressed', message, outcome: 'not-applied' };
+  }
+
+  #overloaded(what: string): Failure {
+    return { ...this.#notOwner(), code: 'overloaded', message: `too many ${what} wait for the take-over of the shard` };
   }
 
   #notOwner(): Failure {

@@ -1,9 +1,9 @@
 /**
  * Looks at what loggers hold, for the shards that are owned here: only an owner's claim has shown that the metadata did
  * not go back (S20). It says when a logger lacks zones that it is listed for (S10): its folder is older than the
- * cluster, or its disk lost what it said was stable; repair takes it off the list. And it tells loggers what they missed: zones that they still think
- * open and that the metadata says are sealed are finished, so that they give back what lies behind their end and are
- * not scanned at the next start.
+ * cluster, or its disk lost what it said was stable; repair takes it off the list. And it tells loggers what they
+ * missed: zones that they still think open and that the metadata says are sealed are finished, so that they give back
+ * what lies behind their end and are not scanned at the next start.
  */
 import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';

@@ -59,15 +59,17 @@ export function closed(head: Head, { length, holders, doubt }: ZoneEnd, opened: 
   return { head: next, zones: length > 0 || doubt === 'cut' ? [sealed] : [] };
 }
 
-/** S10: the list of a zone that ended changes: a copy is whole, or a holder was found to lack what it was listed for. */
+/**
+ * S10: the list of a zone that ended changes: a copy is whole, or a holder was found to lack what it was listed for.
+ */
 export function relisted(head: Head, zone: SealedZone, replicas: readonly Uuid[]): HeadEdit {
   const former = [...zone.former, ...zone.replicas].filter((logger) => !replicas.includes(logger));
   return { head: { ...head, change: head.change + 1 }, zones: [{ ...zone, replicas, former }] };
 }
 
 /**
- * REQUIRES: `before` is the head that the edit rewrites, undefined when the shard has none, and `sealed` gives the entry
- * that a zone has.
+ * REQUIRES: `before` is the head that the edit rewrites, undefined when the shard has none, and `sealed` gives the
+ * entry that a zone has.
  */
 export function checkEdit(
   before: Head | undefined,

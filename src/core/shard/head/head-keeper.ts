@@ -74,7 +74,9 @@ export class HeadKeeper {
     return this.#proposal?.purpose;
   }
 
-  /** REQUIRES: `edit` was made of the head that is known, and no other transaction is under way, but for a relisting. */
+  /**
+   * REQUIRES: `edit` was made of the head that is known, and no other transaction is under way, but for a relisting.
+   */
   propose(purpose: HeadPurpose, edit: HeadEdit): void {
     const { head, headRevision, zones } = this.#metadata;
     // What is optional gives way: of two proposals of the same head one is applied at most.
@@ -120,7 +122,9 @@ export class HeadKeeper {
     return true;
   }
 
-  /** What became of the last proposal, by the newest head that is known. A relisting shows in the zone's entry alone. */
+  /**
+   * What became of the last proposal, by the newest head that is known. A relisting shows in the zone's entry alone.
+   */
   get fate(): Fate {
     const { head } = this.#metadata;
     if (head === undefined || this.#proposal === undefined || this.#proposal.purpose === 'relist') return 'unknown';

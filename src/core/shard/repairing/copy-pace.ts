@@ -1,4 +1,4 @@
-/** How much repair reads and writes at once: so many bytes a second, a piece at a time, so that clients hardly notice. */
+/** Pace of repair: so many bytes a second, a piece at a time, so that clients hardly notice. */
 import type { Millis } from '../../../base/ids.ts';
 
 export class CopyPace {

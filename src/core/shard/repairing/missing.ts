@@ -51,7 +51,7 @@ export function nextCopy(
   return best;
 }
 
-/** Of a zone that ended empty there is nothing to copy. */
+/** Copies that a zone lacks: none when it ended empty. */
 function lackOf({ length, replicas }: SealedZone, wanted: number, loggers: Presence): number {
   if (length === 0) return 0;
   return Math.max(0, wanted - replicas.filter((logger) => loggers.isExpected(logger)).length);

@@ -40,6 +40,8 @@ export interface HistoryEvent {
    * Version that was there (0: none) when the condition of a `cas` did not hold. That makes the call a read.
    */
   readonly currentVersion?: number | undefined;
+  /** `fail`: the key is lost (S9). */
+  readonly error?: 'damaged' | undefined;
   /** Milliseconds of simulated time; of real time for real processes. */
   readonly time: number;
 }

@@ -7,6 +7,7 @@ import type { RpcChannel } from '../src/rpc/channel-types.ts';
 import { LoggerClient } from '../src/rpc/logger-client.ts';
 import { clientOptions } from '../src/rpc/options.ts';
 import type { Coordinator } from '../src/coordinator/coordinator.ts';
+import { checkDamaged } from './check/lost-keys.ts';
 import { CommittedLog, piecesOf, placeOf } from './check/logs.ts';
 import type { ZoneToCheck } from './check/logs.ts';
 import { MetadataWatch } from './check/metadata.ts';
@@ -112,6 +113,7 @@ export class Inspection {
     }
     log.checkAcknowledged(events);
     log.checkRefused(events);
+    checkDamaged(events, log.lost);
   }
 
   async #openReaders(process: SimulatedProcess): Promise<Map<Uuid, LoggerClient>> {

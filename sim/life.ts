@@ -129,6 +129,7 @@ class Life {
       (error) => {
         if (error.outcome === 'unknown') this.#coverage.count('unknown outcome told to a client');
         if (error.code === 'condition-failed') this.#coverage.count('condition failed');
+        if (error.code === 'damaged') this.#coverage.count('lost key told to a client');
         if (error.code === 'disk-full') this.#coverage.count('disk full told to a client');
       },
       errorsOf(this.#cluster.planned),

@@ -18,7 +18,7 @@ interface Call {
 }
 
 /** Fields that the end of a call has beyond those of the call. */
-type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion'>>;
+type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion' | 'error'>>;
 
 /** Answer that cannot be: bytes that nobody wrote, an error that no fault explains. */
 export class WrongAnswer extends Error {
@@ -33,6 +33,8 @@ const explained: ReadonlySet<string> = new Set([
   'not-owner',
   'overloaded',
   'condition-failed',
+  // Whether the key is lost, the log says at the end (check/lost-keys.ts).
+  'damaged',
   'client-forgotten',
   'request-superseded',
   'window-exceeded',
@@ -78,6 +80,7 @@ export class Recorder {
       version: told.version ?? version,
       newVersion: told.newVersion,
       currentVersion: told.currentVersion,
+      ...(told.error === undefined ? {} : { error: told.error }),
       type,
       time: this.#now(),
     });
@@ -150,6 +153,7 @@ export class Recorder {
     if (!(error instanceof KvError) || !this.#explained.has(error.code)) throw unexplained(call, error);
     this.#onOutcome(error);
     if (error.code === 'condition-failed') this.#record(call, 'fail', { currentVersion: error.currentVersion ?? 0 });
+    else if (error.code === 'damaged') this.#record(call, 'fail', { error: 'damaged' });
     else if (call.f !== 'get' && error.outcome === 'unknown') this.#record(call, 'info');
     else this.#record(call, 'fail');
     return call.f !== 'get' && error.outcome === 'unknown' ? this.newProcess() : call.process;

@@ -156,6 +156,8 @@ class ShardWatch {
         if (effect.text === 'serving') this.#epochs.set(shard.state.shard, Number(effect.fields['epoch']));
         if (effect.text === 'zone changed' && this.#isReplaced(shard))
           count('zone change seen after the shard was lost');
+        if (effect.text.startsWith('zone cut')) count('zone cut');
+        if (Number(effect.fields['damagedKeys'] ?? 0) > 0) count('keys lost with a cut zone');
         this.#noted(effect.text, String(effect.fields['reason'] ?? ''));
         return;
       default:

@@ -13,9 +13,11 @@ import { decodeRecord, decodeZoneHeader, recordKind, zoneSeed } from '../../src/
 import { slotOfKey, shardOfSlot } from '../../src/core/slots.ts';
 import type { HistoryEvent } from '../history.ts';
 import { decodeValue } from '../values.ts';
+import type { CutZone } from './lost-keys.ts';
+import { OwedKeys } from './lost-keys.ts';
 import { Violation } from './violation.ts';
 
-export interface ZoneToCheck extends ZonePlace {
+export interface ZoneToCheck extends ZonePlace, CutZone {
   readonly length: number;
   readonly replicas: readonly Uuid[];
   /** Bytes in the open zone may be followed by others. */
@@ -37,6 +39,8 @@ export class CommittedLog {
   readonly records = new Map<number, LogRecord>();
   /** Newest put or delete of each key. */
   readonly newest = new Map<string, LogRecord>();
+  /** LBAs of the records that name a key lost. */
+  readonly lost = new Map<string, readonly number[]>();
   readonly #names = new Map<string, LogRecord>();
   readonly #numbers = new Map<string, number>();
   readonly #zoneSize: number;
@@ -50,24 +54,30 @@ export class CommittedLog {
 
   /** Zones of one shard in their order. @throws Violation */
   async read(zones: readonly ZoneToCheck[], readZone: ReadZone): Promise<void> {
+    const owed = new OwedKeys();
     for (const zone of zones) {
-      if (zone.length === 0) continue; // Cut to nothing.
-      const copies: { readonly logger: Uuid; readonly bytes: Uint8Array }[] = [];
-      for (const logger of zone.replicas) copies.push({ logger, bytes: await readZone(logger, zone) });
-      const [first, ...others] = copies;
-      if (first === undefined) throw new Violation(`S5 shard ${zone.shard} zone ${zone.zone} has no replica`);
-      for (const other of others) {
-        const at = firstDifference(first.bytes, other.bytes);
-        if (at !== -1)
-          throw new Violation(
-            `S11 shard ${zone.shard} zone ${zone.zone} of ${zone.length} bytes: ${first.logger} and ${other.logger} differ at ${at}`,
-          );
-      }
-      this.#scan(zone, asBuffer(first.bytes));
+      await this.#zone(zone, readZone, owed);
+      owed.ended(`shard ${zone.shard} zone ${zone.zone}`, zone);
     }
   }
 
-  #scan(zone: ZoneToCheck, bytes: Buffer): void {
+  async #zone(zone: ZoneToCheck, readZone: ReadZone, owed: OwedKeys): Promise<void> {
+    if (zone.length === 0) return; // Cut to nothing.
+    const copies: { readonly logger: Uuid; readonly bytes: Uint8Array }[] = [];
+    for (const logger of zone.replicas) copies.push({ logger, bytes: await readZone(logger, zone) });
+    const [first, ...others] = copies;
+    if (first === undefined) throw new Violation(`S5 shard ${zone.shard} zone ${zone.zone} has no replica`);
+    for (const other of others) {
+      const at = firstDifference(first.bytes, other.bytes);
+      if (at !== -1)
+        throw new Violation(
+          `S11 shard ${zone.shard} zone ${zone.zone} of ${zone.length} bytes: ${first.logger} and ${other.logger} differ at ${at}`,
+        );
+    }
+    this.#scan(zone, asBuffer(first.bytes), owed);
+  }
+
+  #scan(zone: ZoneToCheck, bytes: Buffer, owed: OwedKeys): void {
     const where = `shard ${zone.shard} zone ${zone.zone}`;
     const head = decodeZoneHeader(bytes);
     if (head.kind !== 'zone')
@@ -99,23 +109,34 @@ export class CommittedLog {
         throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
       if (batch.committedLength > at)
         throw new Violation(`${where}: the batch at ${at} says ${batch.committedLength} is committed`);
-      this.#records(zone, bytes, at + batch.headerLength, at + batch.headerLength + batch.recordsLength, seed, where);
+      const start = at + batch.headerLength;
+      const lost = this.#records(zone, bytes, start, start + batch.recordsLength, seed, where);
+      owed.batch(`${where} at ${at}`, batch.recordCount, lost);
       this.batches += 1;
       at += batch.totalLength;
     }
   }
 
-  #records(zone: ZoneToCheck, bytes: Buffer, start: number, end: number, seed: number, where: string): void {
+  /** Gives the keys that are named as lost. */
+  #records(zone: ZoneToCheck, bytes: Buffer, start: number, end: number, seed: number, where: string): string[] {
+    const lost: string[] = [];
     for (let at = start; at < end; ) {
       const result = decodeRecord(bytes, at, seed, at);
       if (result.kind !== 'record') throw new Violation(`S10 ${where}: no record at ${at}`);
       const { record } = result;
       const lba = lbaOf(zone.zone, at, this.#zoneSize);
       if (record.client !== 0) this.#once(`${zone.shard}/${record.client}/${record.number}`, lba, where);
-      if (record.kind === recordKind.put || record.kind === recordKind.delete) {
-        const key = bytes.toString('latin1', record.keyStart, record.keyStart + record.keyLength);
+      const key = bytes.toString('latin1', record.keyStart, record.keyStart + record.keyLength);
+      const isWrite = record.kind === recordKind.put || record.kind === recordKind.delete;
+      if (isWrite || record.kind === recordKind.lost) {
         const owner = shardOfSlot(slotOfKey(Buffer.from(key, 'latin1')), this.#shardCount);
         if (owner !== zone.shard) throw new Violation(`${where}: ${key} belongs to shard ${owner}`);
+      }
+      if (record.kind === recordKind.lost) {
+        lost.push(key);
+        this.lost.set(key, [...(this.lost.get(key) ?? []), lba]);
+      }
+      if (isWrite) {
         const value = bytes.subarray(record.valueStart, record.valueStart + record.valueLength);
         this.#add(zone, {
           key,
@@ -126,6 +147,7 @@ export class CommittedLog {
       }
       at += record.length;
     }
+    return lost;
   }
 
   #once(number: string, lba: number, where: string): void {

@@ -118,7 +118,8 @@ export class SealWatch {
         this.#judge(decodeSealedZone(value));
   }
 
-  #judge({ replicas, former, length }: SealedZone): void {
+  #judge({ replicas, former, length, doubt, lost }: SealedZone): void {
+    if ((doubt === 'cut') !== (lost !== undefined)) this.#violated('S9 lost keys go with a cut, and with nothing else');
     const seen = Math.max(0, ...[...this.#answers.values()].map((answer) => answer.seen));
     for (const logger of [...replicas, ...former]) {
       const answer = this.#answers.get(logger);

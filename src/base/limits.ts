@@ -21,6 +21,8 @@ export const limits = {
   zoneBytesMax: 2 * GIB,
   /** Unit of the checksum table of a batch header (S9): the largest sector size in use. */
   blockBytes: 4 * KIB,
+  /** Written wholly or not at all by any medium. */
+  sectorBytes: 512,
   alignmentBytesMax: 64 * KIB,
 
   batchRecordsMax: 16_384,
@@ -87,6 +89,9 @@ export const limits = {
   /** What a shorter copy may lack to be completed before a zone's length is recorded (S19), and the pieces of it. */
   fillBytesMax: 24 * MIB,
   fillPieceBytes: 8 * MIB,
+  /** Keys that a cut end of a zone is known to lose (S9), and the bytes of them; less where zones are small. */
+  lostKeysMax: 4_096,
+  lostKeyBytesMax: 128 * KIB,
 
   connectionsMax: 10_000,
   /** Descriptors that clients leave to the node itself: a quarter of all, within these bounds, at most half. */

@@ -7,6 +7,7 @@ import { asBuffer } from '../base/bytes.ts';
 import { KvError } from '../base/errors.ts';
 import { lbaOf } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import type { CutRecords } from '../codec/cut-records.ts';
 import { decodeBatchHeader, type BatchHeader } from '../codec/log-batch.ts';
 import { decodeRecord, decodeZoneHeader, recordKind, zoneSeed, type DecodedRecord } from '../codec/log-format.ts';
 import type { ZoneEntry } from '../core/logger/metadata-format.ts';
@@ -16,7 +17,7 @@ import { openFileDevice, type FileDevice } from '../env/file-device/open.ts';
 import { FilesError, type Files } from '../env/files.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import { findMetadata, type LoggerIdentity } from '../logger/metadata-log.ts';
-import { scanDeviceZone } from '../logger/recovery.ts';
+import { recordsBehind, scanDeviceZone } from '../logger/recovery.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
 import { overlayFiles } from './overlay-files.ts';
@@ -27,11 +28,19 @@ export interface InspectOptions {
   readonly json?: boolean | undefined;
 }
 
+interface Behind {
+  readonly records: number;
+  /** ... and pieces that can't be read, at least. */
+  readonly unreadable: number;
+}
+
 interface ZoneFinding {
   readonly entry: ZoneEntry;
   readonly scan: Extract<ZoneScan, { readonly kind: 'scanned' }>;
   /** '' when it is sound. */
   readonly damage: string;
+  /** Records behind the end: never committed, or cut since every copy was damaged there (S9). */
+  readonly behind: Behind;
 }
 
 const deviceName = 'device';
@@ -148,7 +157,19 @@ async function checkZone(device: FileDevice, identity: LoggerIdentity, entry: Zo
   const isShort = entry.state === 'finished' && scan.length < entry.length;
   const short = isShort ? `intact up to ${scan.length} of ${entry.length}` : '';
   const damage = scan.damage === undefined ? short : `at ${scan.damage.offset}: ${scan.damage.reason}`;
-  return { entry, scan, damage };
+  const end = entry.state === 'finished' ? entry.length : scan.length;
+  const { occupied } = device.reportZone(entry.deviceZone);
+  return { entry, scan, damage, behind: behindOf(await recordsBehind(device, identity, entry, end, occupied)) };
+}
+
+function behindOf({ records, isCutShort }: CutRecords): Behind {
+  const unreadable = records.filter(({ key }) => key.length === 0).length;
+  return { records: records.length - unreadable, unreadable: unreadable + (isCutShort ? 1 : 0) };
+}
+
+function behindText({ records, unreadable }: Behind): string {
+  const rest = unreadable === 0 ? '' : `, ${unreadable} unreadable`;
+  return records + unreadable === 0 ? '' : `${records} records${rest}`;
 }
 
 function report(
@@ -160,13 +181,14 @@ function report(
   options: InspectOptions,
 ): void {
   if (options.json === true) {
-    const zones = findings.map(({ entry, scan, damage }) => ({
+    const zones = findings.map(({ entry, scan, damage, behind }) => ({
       ...entry,
       intact: scan.length,
       seen: scan.seen,
       tail: scan.tail,
       batches: scan.batches,
       damage,
+      behind,
     }));
     io.out.write(`${JSON.stringify({ file, ...identity, occupied: device.occupiedBytes, zones })}\n`);
     return;
@@ -183,8 +205,9 @@ function report(
     { title: 'batches', align: right },
     { title: 'tail' },
     { title: 'damage' },
+    { title: 'behind the end' },
   ];
-  const rows = findings.map(({ entry, scan, damage }) => [
+  const rows = findings.map(({ entry, scan, damage, behind }) => [
     entry.shard,
     entry.zone,
     entry.epoch,
@@ -195,6 +218,7 @@ function report(
     scan.batches,
     scan.tail,
     damage,
+    behindText(behind),
   ]);
   io.out.write(
     `${file}: logger ${identity.logger} of cluster ${identity.cluster}; ${formatBytes(device.occupiedBytes)} occupied\n${formatTable(columns, rows)}\n`,

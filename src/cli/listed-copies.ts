@@ -19,21 +19,34 @@ export interface MissingCopy {
   readonly isGone: boolean;
 }
 
-interface Copies extends ListedZone {
+interface Copies extends Pick<ListedZone, 'zone' | 'length' | 'replicas'> {
   readonly shard: number;
 }
 
+/** A sealed zone of a shard as the metadata list it. */
+export interface SealedCopies extends ListedZone {
+  readonly shard: number;
+}
+
+/** Sealed zones of all shards. @throws KvError `connection-lost`, `timeout`, `protocol-error` */
+export async function sealedZones(io: CliIo, view: ClusterView, timeoutMs: number): Promise<readonly SealedCopies[]> {
+  const gateway = view.gateways.find((answer) => answer.ok);
+  if (gateway === undefined || !gateway.ok) return [];
+  const { shardCount } = gateway.value;
+  const sealed = await askListedZones(io.environment, gateway.address, shardCount, timeoutMs);
+  return sealed.flatMap((zones, shard) => zones.map((zone) => ({ shard, ...zone })));
+}
+
 /**
- * Copies that are missing in `view`, and again in another look at the cluster (`again`): what changed between two
- * answers is no loss. @throws KvError `connection-lost`, `timeout`, `protocol-error`
+ * Copies of `sealed` and of the open zones that are missing in `view`, and again in another look at the cluster
+ * (`again`): what changed between two answers is no loss.
  */
 export async function missingCopies(
-  io: CliIo,
   view: ClusterView,
-  timeoutMs: number,
+  sealed: readonly SealedCopies[],
   again: () => Promise<ClusterView>,
 ): Promise<readonly MissingCopy[]> {
-  const listed = await copiesOf(io, view, timeoutMs);
+  const listed = [...sealed, ...openZones(view)];
   const missing = missingIn(view, listed);
   if (missing.length === 0) return missing;
   const later = new Set(missingIn(await again(), listed).map(nameOf));
@@ -41,15 +54,6 @@ export async function missingCopies(
 }
 
 const nameOf = ({ shard, zone, replica }: MissingCopy): string => `${shard}/${zone}/${replica}`;
-
-async function copiesOf(io: CliIo, view: ClusterView, timeoutMs: number): Promise<Copies[]> {
-  const gateway = view.gateways.find((answer) => answer.ok);
-  if (gateway === undefined || !gateway.ok) return [];
-  const { shardCount } = gateway.value;
-  const sealed = await askListedZones(io.environment, gateway.address, shardCount, timeoutMs);
-  const copies = sealed.flatMap((zones, shard) => zones.map((zone) => ({ shard, ...zone })));
-  return [...copies, ...openZones(view)];
-}
 
 /** As their owners tell, who alone know what is committed. */
 function openZones({ gateways }: ClusterView): Copies[] {
@@ -93,6 +97,20 @@ export function complaintsOf(view: ClusterView, missing: readonly MissingCopy[])
     const who = isGone ? `${replica.slice(0, 8)}, which no logger is any more,` : loggerName(view, replica);
     const example = `shard ${shard}, zone ${zone}: ${held} of ${length} bytes`;
     return `logger ${who} lacks ${copies.length} of the zones that it is listed for (${example})`;
+  });
+}
+
+/** For people: zones whose length is not proven, and what a cut has cost (S9). */
+export function doubtsOf(sealed: readonly SealedCopies[]): readonly string[] {
+  return sealed.flatMap(({ shard, zone, length, doubt, lostKeys, lostUnknown }) => {
+    const where = `shard ${shard}, zone ${zone}`;
+    if (doubt === 'restarted')
+      return [
+        `${where}: ended at ${length} by copies of restarted loggers alone; a replica that was away may have more`,
+      ];
+    if (doubt !== 'cut') return [];
+    const lost = `${lostKeys} keys were damaged, and ${lostUnknown} records at least whose keys nobody knows`;
+    return [`${where}: cut at ${length}, since every copy was damaged behind it: ${lost}`];
   });
 }
 

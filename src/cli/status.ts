@@ -232,7 +232,7 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
     shard.openZone,
     formatBytes(shard.committedLength),
     shard.replicas.map((uuid) => loggerName(view, uuid)).join(' '),
-    shard.sealedZones,
+    shard.doubtfulZones === 0 ? shard.sealedZones : `${shard.sealedZones} (${shard.doubtfulZones} in doubt)`,
     formatCount(shard.keys),
   ]);
   return formatTable(columns, rows);

@@ -4,7 +4,7 @@ import { exitCodes, type ExitCode } from './exit-codes.ts';
 import { findCluster } from './find-cluster.ts';
 import type { CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
-import { complaintsOf, missingCopies } from './listed-copies.ts';
+import { complaintsOf, doubtsOf, missingCopies, sealedZones, type SealedCopies } from './listed-copies.ts';
 import { askLogger } from './node-calls.ts';
 import { viewCluster, type ClusterView } from './status.ts';
 import { formatBytes, formatTable } from './table.ts';
@@ -26,17 +26,19 @@ export async function zones(io: CliIo, options: ZonesOptions): Promise<ExitCode>
   const found = await findCluster(io, options);
   const look = (): Promise<ClusterView> => viewCluster(io, found, options.timeout);
   const view = await look();
-  const missing = await missingCopies(io, view, options.timeout, look);
+  const sealed = await sealedZones(io, view, options.timeout);
+  const missing = await missingCopies(view, sealed, look);
   const rows = options.digest === true ? await digested(io, view, options.timeout) : rowsOf(view);
   const different = differing(rows);
-  if (options.json === true)
-    io.out.write(
-      `${JSON.stringify({ zones: rows.map(({ logger, zone }) => ({ logger, ...zone })), differing: different, missing })}\n`,
-    );
-  else io.out.write(`${tableOf(rows, options.digest === true)}\n`);
+  const inDoubt = sealed.filter(({ doubt }) => doubt !== '');
+  if (options.json === true) {
+    const zones = rows.map(({ logger, zone }) => ({ logger, ...zone }));
+    io.out.write(`${JSON.stringify({ zones, differing: different, missing, inDoubt })}\n`);
+  } else io.out.write(`${tableOf(rows, inDoubt, options.digest === true)}\n`);
   for (const answer of view.loggers)
     if (!answer.ok) io.err.write(`kv-filelog: logger ${answer.number} does not answer: ${answer.reason}\n`);
   for (const name of different) io.err.write(`kv-filelog: ${name}: the replicas hold different bytes\n`);
+  for (const doubt of doubtsOf(inDoubt)) io.err.write(`kv-filelog: ${doubt}\n`);
   for (const complaint of complaintsOf(view, missing)) io.err.write(`kv-filelog: ${complaint}\n`);
   if (different.length > 0 || missing.length > 0) return exitCodes.wrong;
   return view.loggers.every(({ ok }) => ok) ? exitCodes.ok : exitCodes.failed;
@@ -81,7 +83,8 @@ function differing(rows: readonly ZoneRow[]): readonly string[] {
   return [...digests].flatMap(([name, set]) => (set.size > 1 ? [name] : []));
 }
 
-function tableOf(rows: readonly ZoneRow[], hasDigests: boolean): string {
+function tableOf(rows: readonly ZoneRow[], inDoubt: readonly SealedCopies[], hasDigests: boolean): string {
+  const doubts = new Map(inDoubt.map(({ shard, zone, doubt }) => [`${shard}/${zone}`, doubt]));
   const right = 'right' as const;
   const columns = [
     { title: 'shard', align: right },
@@ -93,6 +96,7 @@ function tableOf(rows: readonly ZoneRow[], hasDigests: boolean): string {
     { title: 'batches', align: right },
     { title: 'occupied', align: right },
     { title: 'capacity', align: right },
+    ...(doubts.size > 0 ? [{ title: 'doubt' }] : []),
     ...(hasDigests ? [{ title: 'SHA-256 of the committed bytes' }] : []),
   ];
   const lines = rows.map(({ logger, zone }) => [
@@ -105,6 +109,7 @@ function tableOf(rows: readonly ZoneRow[], hasDigests: boolean): string {
     zone.batches,
     formatBytes(zone.occupied),
     formatBytes(zone.capacity),
+    ...(doubts.size > 0 ? [doubts.get(`${zone.shard}/${zone.zone}`) ?? ''] : []),
     ...(hasDigests ? [zone.digest ?? ''] : []),
   ]);
   return formatTable(columns, lines);

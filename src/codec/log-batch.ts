@@ -164,6 +164,7 @@ export function decodeBatchHeader(
 export type BatchBody = 'good' | 'torn' | 'damaged';
 
 /**
+ * Media write a sector wholly or not at all: where the header is good, so is what follows it in its sector.
  * REQUIRES: the whole batch lies in `bytes` from `start` (what is past the end of the medium may be given as zeros).
  */
 export function checkBatchBody(bytes: Buffer, start: number, header: BatchHeader, seed: number): BatchBody {
@@ -173,7 +174,8 @@ export function checkBatchBody(bytes: Buffer, start: number, header: BatchHeader
     const end = Math.min(header.totalLength, nextBlock(header.offset + at) - header.offset);
     const block = bytes.subarray(start + at, start + end);
     if (checksum(block, (seed ^ (header.offset + at)) >>> 0) !== bytes.readUInt32LE(slot)) {
-      if (!isZero(block)) return 'damaged';
+      const isInHeadersSector = at === header.headerLength && (header.offset + at) % limits.sectorBytes !== 0;
+      if (isInHeadersSector || !isZero(block)) return 'damaged';
       missing = true;
     }
     at = end;

@@ -21,10 +21,11 @@
  *    48  shard time:u48        milliseconds since 1970 (S18)
  *    54  format:u16   56 instance:8 bytes
  *   record  =
- *     0  checksum:u32          of bytes 4 .. end of the record, seeded with the place
- *     4  length:u32            of the whole record
- *     8  kind:u8  9 flags:u8  10 key length:u16  12 value length:u32
- *    16  [version:u64]  when relocated
+ *     0  checksum:u32          of bytes 8 .. end of the record, seeded with the place
+ *     4  head checksum:u32     of bytes 8 .. end of the key, seeded alike: the key is known though the value is damaged
+ *     8  length:u32            of the whole record
+ *    12  kind:u8  13 flags:u8  14 key length:u16  16 value length:u32
+ *    20  [version:u64]  when relocated
  *        [expiry:u48 0:u16]  when expires, milliseconds since 1970
  *        [previous:u64]  version of the key before, when previous
  *        [client:u64 number:u64 window:u32]  when numbered; first incomplete number = number - window (S15)
@@ -69,7 +70,7 @@ import { limits } from '../base/limits.ts';
 
 export const formatVersion = 1;
 export const zoneHeaderBytes = 64;
-export const recordHeaderBytes = 16;
+export const recordHeaderBytes = 20;
 
 const zoneMagic = 0x315a564b; // "KVZ1"
 
@@ -307,13 +308,20 @@ export function encodeRecord(out: Buffer, start: number, record: RecordInput, se
   at += record.keyLength;
   source.copy(out, at, record.valueStart, record.valueStart + record.valueLength);
   at += record.valueLength;
-  out.writeUInt32LE(at - start, start + 4);
-  out[start + 8] = record.kind;
-  out[start + 9] = flags;
-  out.writeUInt16LE(record.keyLength, start + 10);
-  out.writeUInt32LE(record.valueLength, start + 12);
-  out.writeUInt32LE(checksum(out.subarray(start + 4, at), (seed ^ offset) >>> 0), start);
+  out.writeUInt32LE(at - start, start + 8);
+  out[start + 12] = record.kind;
+  out[start + 13] = flags;
+  out.writeUInt16LE(record.keyLength, start + 14);
+  out.writeUInt32LE(record.valueLength, start + 16);
+  const head = checksum(out.subarray(start + 8, at - record.valueLength), (seed ^ offset) >>> 0);
+  out.writeUInt32LE(head, start + 4);
+  out.writeUInt32LE(withValue(out, at - record.valueLength, at, head), start);
   return at;
+}
+
+/** Checksum of a record from that of its head: a CRC goes on where it ended. */
+function withValue(bytes: Buffer, start: number, end: number, head: number): number {
+  return start === end ? head : checksum(bytes.subarray(start, end), head);
 }
 
 export type RecordResult = { readonly kind: 'record'; readonly record: DecodedRecord } | Unreadable;
@@ -324,7 +332,7 @@ const inconsistent: Unreadable = { kind: 'damaged', reason: 'record: lengths do 
 
 /**
  * Decodes the record at `start` and checks its checksum for the place (`seed`, `offset`). `headOnly`: the value is not
- * there (catch-up entries carry records without values) and the checksum, which covers it, is not checked.
+ * there (catch-up entries carry records without values) and the checksums are not checked.
  */
 export function decodeRecord(
   bytes: Buffer,
@@ -333,20 +341,40 @@ export function decodeRecord(
   offset: number,
   headOnly = false,
 ): RecordResult {
+  const result = decodeHead(bytes, start);
+  if (result.kind !== 'record' || headOnly) return result;
+  const { length, valueStart, valueLength } = result.record;
+  if (bytes.length < start + length) return { kind: 'short', needed: length };
+  const head = checksum(bytes.subarray(start + 8, valueStart), (seed ^ offset) >>> 0);
+  const isIntact =
+    head === bytes.readUInt32LE(start + 4) &&
+    withValue(bytes, valueStart, valueStart + valueLength, head) === bytes.readUInt32LE(start);
+  return isIntact ? result : { kind: 'damaged', reason: 'record: wrong checksum' };
+}
+
+/** The same of a record whose value may be damaged or missing: what the head says is sure. */
+export function decodeRecordHead(bytes: Buffer, start: number, seed: number, offset: number): RecordResult {
+  const result = decodeHead(bytes, start);
+  if (result.kind !== 'record') return result;
+  const head = checksum(bytes.subarray(start + 8, result.record.valueStart), (seed ^ offset) >>> 0);
+  if (head === bytes.readUInt32LE(start + 4)) return result;
+  return { kind: 'damaged', reason: 'record: wrong checksum of the head' };
+}
+
+/** What the bytes say up to the end of the key, unchecked. */
+function decodeHead(bytes: Buffer, start: number): RecordResult {
   if (bytes.length < start + recordHeaderBytes) return { kind: 'short', needed: recordHeaderBytes };
-  const length = bytes.readUInt32LE(start + 4);
-  const kind = bytes.readUInt8(start + 8);
-  const flags = bytes.readUInt8(start + 9);
-  const keyLength = bytes.readUInt16LE(start + 10);
-  const valueLength = bytes.readUInt32LE(start + 12);
+  const length = bytes.readUInt32LE(start + 8);
+  const kind = bytes.readUInt8(start + 12);
+  const flags = bytes.readUInt8(start + 13);
+  const keyLength = bytes.readUInt16LE(start + 14);
+  const valueLength = bytes.readUInt32LE(start + 16);
   if (kind < recordKind.put || kind > recordKind.lost || (flags & ~recordFlagsKnown) !== 0)
     return { kind: 'damaged', reason: 'record: unknown kind or flags' };
   if (keyLength > limits.keyBytesMax || valueLength > limits.valueBytesMax)
     return { kind: 'damaged', reason: 'record: impossible lengths' };
-  const end = start + length - (headOnly ? valueLength : 0);
+  const end = start + length - valueLength;
   if (length < recordHeaderBytes || bytes.length < end) return { kind: 'short', needed: length };
-  if (!headOnly && checksum(bytes.subarray(start + 4, end), (seed ^ offset) >>> 0) !== bytes.readUInt32LE(start))
-    return { kind: 'damaged', reason: 'record: wrong checksum' };
   const record: RecordDraft = {
     kind: kind as RecordKind,
     start,
@@ -367,9 +395,7 @@ export function decodeRecord(
     replyLength: 0,
   };
   const isWhole = readFields(bytes, record, flags, end);
-  return isWhole && record.valueStart + (headOnly ? 0 : valueLength) === end
-    ? { kind: 'record', record }
-    : inconsistent;
+  return isWhole && record.valueStart === end ? { kind: 'record', record } : inconsistent;
 }
 
 /** A record while it is decoded: filled in place, since a recovery decodes millions. */

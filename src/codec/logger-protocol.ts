@@ -12,7 +12,8 @@
  *               answer = [nil, lba] | [code:str, message:str, detail:int]
  *   Confirm     [logger:str, number, [[shard, zone, writer]*]]               -> [number, [nil | code:str]*]
  *   Seal        [logger:str, shard, zone, writer]
- *               -> [length, seen, doubtful:bool, tail:str, process:str, known] | [code:str, message:str, detail, known]
+ *               -> [length, seen, doubtful:bool, tail:str, process:str, known, cut] or
+ *                  [code:str, message:str, detail, known]
  *   Fill        [logger:str, shard, zone, writer, offset, bytes:bin]         -> length
  *   Copy        [logger:str, shard, zone, writer of the zone, writer that orders, sealed length, offset, bytes:bin]
  *               -> length
@@ -31,6 +32,7 @@
 import type { Epoch, InstanceId, Lba, ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import { epoch as toEpoch, isInstanceId, shardId, zoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import type { CutRecords } from './cut-records.ts';
 import type { Writer } from './log-format.ts';
 import { malformed, natural } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
@@ -123,6 +125,8 @@ export interface SealAnswer {
   /** Process of the logger that answers: first-hand if the zone was opened with it (S9). */
   readonly process: InstanceId;
   readonly known: ShardKnowledge;
+  /** Records behind the length, when the tail is damaged; those of later shorter lengths are not among them. */
+  readonly cut?: CutRecords | undefined;
 }
 
 /** Whole batches that complete a shorter copy of a zone, verbatim (S19). */

@@ -3,6 +3,8 @@
  * gone. Readers throw MessageFormatError, and nothing else.
  */
 import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import type { CutRecord, CutRecords } from './cut-records.ts';
 import type { Writer } from './log-format.ts';
 import type {
   CopyItem,
@@ -59,7 +61,7 @@ export function writeSealResult(out: MessageWriter, result: SealResult): void {
     out.text(result.message);
     out.integer(result.detail);
   } else {
-    out.array(7);
+    out.array(8);
     out.integer(result.length);
     out.integer(result.seen);
     out.boolean(result.doubtful);
@@ -67,6 +69,35 @@ export function writeSealResult(out: MessageWriter, result: SealResult): void {
     out.text(result.process);
   }
   writeKnown(out, result.known);
+  if (!('code' in result)) writeCut(out, result.cut);
+}
+
+function writeCut(out: MessageWriter, cut: CutRecords | undefined): void {
+  if (cut === undefined) return out.nil();
+  const { records, isCutShort } = cut;
+  out.array(2);
+  out.boolean(isCutShort);
+  out.array(2 * records.length);
+  for (const { offset, key } of records) {
+    out.integer(offset);
+    out.binary(key);
+  }
+}
+
+function readCut(result: MessageReader): CutRecords {
+  const rest = arrayOf(result, 2, 'what a logger says of cut records');
+  const isCutShort = result.boolean();
+  const records: CutRecord[] = [];
+  const count = result.array();
+  if (count % 2 !== 0 || count > 2 * limits.lostKeysMax) malformed(result, `${count} members of cut records`);
+  for (let left = count; left > 0; left -= 2) {
+    const offset = readBytesCount(result, 'offset');
+    const key = Uint8Array.from(result.binary());
+    if (key.length > limits.keyBytesMax) malformed(result, `a key of ${key.length} bytes`);
+    records.push({ offset, key });
+  }
+  skipRest(result, rest);
+  return { isCutShort, records };
 }
 
 function writeKnown(out: MessageWriter, { fence, zones }: ShardKnowledge): void {
@@ -102,8 +133,10 @@ export function readSealResult(result: MessageReader): SealResult {
     process: readInstance(result),
     known: readKnown(result),
   };
-  skipRest(result, rest - 2);
-  return answer;
+  if (rest < 3) malformed(result, 'the answer to Seal is too short');
+  const cut = result.tryNil() ? undefined : readCut(result);
+  skipRest(result, rest - 3);
+  return cut === undefined ? answer : { ...answer, cut };
 }
 
 function readKnown(result: MessageReader): ShardKnowledge {

@@ -60,6 +60,8 @@ export interface ShardLine {
   readonly openZone: number;
   readonly replicas: readonly string[];
   readonly sealedZones: number;
+  /** ... of which the length is not proven (S9). */
+  readonly doubtfulZones: number;
   /** Bytes of the open zone that are committed. */
   readonly committedLength: number;
   readonly keys: number;
@@ -84,10 +86,24 @@ export interface ListedZone {
   readonly length: number;
   /** UUIDs of loggers. */
   readonly replicas: readonly string[];
+  /** Why the length is not proven, '' when it is: `restarted`, or `cut` (S9). */
+  readonly doubt: string;
+  /** Keys that a cut has made `damaged`, and how many records were cut at least of which nobody knows the key. */
+  readonly lostKeys: number;
+  readonly lostUnknown: number;
 }
 
 export function writeListedZones(out: MessageWriter, zones: readonly ListedZone[]): void {
-  out.value(zones.map(({ zone, length, replicas }) => ({ zone, length, replicas })));
+  out.value(
+    zones.map(({ zone, length, replicas, doubt, lostKeys, lostUnknown }) => ({
+      zone,
+      length,
+      replicas,
+      doubt,
+      lostKeys,
+      lostUnknown,
+    })),
+  );
 }
 
 /** @throws MessageFormatError */
@@ -100,6 +116,9 @@ export function readListedZones(result: MessageReader): ListedZone[] {
       .at('replicas')
       .list(limits.loggerCountMax)
       .map((logger) => logger.text()),
+    doubt: zone.at('doubt').text(),
+    lostKeys: zone.at('lostKeys').integer(),
+    lostUnknown: zone.at('lostUnknown').integer(),
   }));
 }
 
@@ -161,6 +180,7 @@ function shardLine(line: Field): ShardLine {
       .list(limits.loggerCountMax)
       .map((logger) => logger.text()),
     sealedZones: line.at('sealedZones').integer(),
+    doubtfulZones: line.at('doubtfulZones').integer(),
     committedLength: line.at('committedLength').integer(),
     keys: line.at('keys').integer(),
     indexBytes: line.at('indexBytes').integer(),

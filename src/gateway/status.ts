@@ -70,6 +70,7 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       openZone: owner?.zone ?? head?.openZone.zone ?? 0,
       replicas: head?.openZone.replicas ?? [],
       sealedZones: zones.length,
+      doubtfulZones: zones.filter(({ doubt }) => doubt !== undefined).length,
       committedLength: owner?.committed ?? 0,
       indexBytes: machine?.state.index.memoryBytes ?? 0,
       queued: owner?.queued ?? 0,

@@ -14,9 +14,13 @@ import type { ZoneEntry } from '../core/logger/metadata-format.ts';
 import { metadataZones } from '../core/logger/metadata-format.ts';
 import type { RecordedState, RestoredState, RestoredZone } from '../core/logger/restored-state.ts';
 import { emptyState, foldFrames } from '../core/logger/restored-state.ts';
+import type { CutRecords } from '../codec/cut-records.ts';
+import { cutRecords } from '../core/logger/cut-scan.ts';
+import type { Scan, ScanInput, ScanRange } from '../core/logger/scan-window.ts';
+import { ScanWindow } from '../core/logger/scan-window.ts';
 import type { ZoneScan } from '../core/logger/zone-scan.ts';
 import { scanZone } from '../core/logger/zone-scan.ts';
-import type { ZonedDevice, ZoneReport } from '../env/zoned-device.ts';
+import type { DeviceZone, ZonedDevice, ZoneReport } from '../env/zoned-device.ts';
 import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
 import { readDespiteDamage } from './readable.ts';
 
@@ -154,7 +158,10 @@ async function restoreOpen(
   return restored(entry, scan);
 }
 
-function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' | 'batches' | 'tail'>): RestoredZone {
+function restored(
+  entry: ZoneEntry,
+  found: Pick<RestoredZone, 'length' | 'seen' | 'batches' | 'tail' | 'cut'>,
+): RestoredZone {
   return {
     shard: entry.shard,
     zone: entry.zone,
@@ -167,6 +174,7 @@ function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' 
     seen: found.seen,
     batches: found.batches,
     tail: found.tail,
+    cut: found.cut,
   };
 }
 
@@ -174,17 +182,47 @@ function restored(entry: ZoneEntry, found: Pick<RestoredZone, 'length' | 'seen' 
 export async function scanDeviceZone(
   device: ZonedDevice,
   identity: LoggerIdentity,
-  entry: ZoneRef & Pick<ZoneEntry, 'deviceZone'>,
+  entry: ScannedZone,
   bound: number,
   onUnreadable: (offset: number) => void = () => undefined,
 ): Promise<ZoneScan> {
+  const read = readerOf(device, entry.deviceZone, onUnreadable);
+  return drive(scanZone(scanInput(device, identity, entry, bound)), read);
+}
+
+type ScannedZone = ZoneRef & Pick<ZoneEntry, 'deviceZone'>;
+
+/** Records behind `start`, a batch boundary, and below `bound`: never committed, or lost with a cut there. */
+export async function recordsBehind(
+  device: ZonedDevice,
+  identity: LoggerIdentity,
+  entry: ScannedZone,
+  start: number,
+  bound: number,
+): Promise<CutRecords> {
+  const window = new ScanWindow(scanInput(device, identity, entry, bound));
+  return drive(
+    cutRecords(window, start),
+    readerOf(device, entry.deviceZone, () => undefined),
+  );
+}
+
+function scanInput(device: ZonedDevice, identity: LoggerIdentity, entry: ScannedZone, bound: number): ScanInput {
   const { shard, zone, epoch, instance } = entry;
   const place = { cluster: identity.cluster, shard, zone, epoch, instance };
-  const scan = scanZone({ place, zoneSize: identity.zoneSize, bound, alignment: device.geometry.alignment });
+  return { place, zoneSize: identity.zoneSize, bound, alignment: device.geometry.alignment };
+}
+
+type ReadRange = (range: ScanRange) => Promise<Uint8Array>;
+
+function readerOf(device: ZonedDevice, zone: DeviceZone, onUnreadable: (offset: number) => void): ReadRange {
+  return ({ offset, length }) => readDespiteDamage(device, zone, offset, length, onUnreadable);
+}
+
+async function drive<T>(scan: Scan<T>, read: ReadRange): Promise<T> {
   let step = scan.next();
   while (step.done !== true) {
-    const { offset, length } = step.value;
-    step = scan.next(await readDespiteDamage(device, entry.deviceZone, offset, length, onUnreadable));
+    step = scan.next(await read(step.value));
   }
   return step.value;
 }

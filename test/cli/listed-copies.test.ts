@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import { test } from 'node:test';
-import { complaintsOf, missingCopies } from '../../src/cli/listed-copies.ts';
+import { complaintsOf, doubtsOf, missingCopies, sealedZones } from '../../src/cli/listed-copies.ts';
 import { viewCluster, type ClusterView } from '../../src/cli/status.ts';
 import { connect } from '../../src/client/index.ts';
 import { startCluster } from '../../src/server/index.ts';
@@ -29,14 +29,16 @@ test('a copy that is listed and not there is exit code 4, and named', async () =
   assert.ok(owner?.ok);
   const again = (): Promise<ClusterView> => Promise.resolve(without(view));
   const io = fakeIo(folder);
-  assert.deepEqual(await missingCopies(io, view, 5_000, again), []);
-  const missing = await missingCopies(io, without(view), 5_000, again);
+  const sealed = await sealedZones(io, view, 5_000);
+  assert.deepEqual(doubtsOf(sealed), []);
+  assert.deepEqual(await missingCopies(view, sealed, again), []);
+  const missing = await missingCopies(without(view), sealed, again);
   assert.ok(missing.length > 0 && missing.every(({ held, length, isGone }) => held < length && !isGone));
   assert.match(
     complaintsOf(view, missing)[0] ?? '',
     /^logger 1 lacks \d+ of the zones .* \(shard \d+, zone \d+: 0 of \d+ bytes\)$/,
   );
-  assert.deepEqual(await missingCopies(io, without(view), 5_000, () => Promise.resolve(view)), [], 'it came meanwhile');
+  assert.deepEqual(await missingCopies(without(view), sealed, () => Promise.resolve(view)), [], 'it came meanwhile');
   await client.close();
   await cluster.close();
   await rm(folder, { recursive: true, force: true });

@@ -215,10 +215,16 @@ describe('the protocol of loggers', () => {
     assert.equal(appends.readAppend(reader).items.length, 1);
     assert.equal(reader.position, append.length);
     const known = [[3, instance, 'more'], [[2, 3, instance, 'more']], 'more'];
+    const [key, nothing] = [Buffer.from('key'), Buffer.alloc(0)];
+    const records = [
+      { offset: 7, key: Uint8Array.from(key) },
+      { offset: 9, key: Uint8Array.from(nothing) },
+    ];
+    const cut = { isCutShort: true, records };
     for (const [result, wanted] of [
       [
-        [1, 2, true, 'torn', instance, ...known],
-        { length: 1, seen: 2, doubtful: true, tail: 'torn', process: instance },
+        [1, 2, true, 'torn', instance, ...known.slice(0, 2), [true, [7, key, 9, nothing], 'more'], 'more'],
+        { length: 1, seen: 2, doubtful: true, tail: 'torn', process: instance, cut },
       ],
       [['fenced', 'why', 3, ...known], protocol.refusal('fenced', 'why', 3)],
     ] as const) {

@@ -6,9 +6,13 @@
  *   16 record length:u32   20 value length:u32   24 key position:u32 (KeyArena)   28 hash:u32
  *   32 expiry low:u32      36 key length:u16 + expiry high:u16 << 16              expiry: ms since 1970, 0 never
  *
- * Key length 0: the entry is free, and its key position is the id of the next free one + 1, or 0.
+ * Value length 2^32 - 1: the key is lost. Key length 0: the entry is free, and its key position is the id of the next
+ * free one + 1, or 0.
  */
 import { assert } from '../../base/assert.ts';
+
+/** Value length of a key that is lost (S9): there is no value, and nobody knows which there was. */
+export const lostValueLength = 0xffff_ffff;
 
 export const entryBytes = 40;
 export const entriesPerSegment = 8_192;

@@ -19,7 +19,7 @@ import type { Lba, Version } from '../../base/ids.ts';
 import { lba as toLba, version as toVersion } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import { KeyArena } from './index-arena.ts';
-import { EntryTable } from './index-entries.ts';
+import { EntryTable, lostValueLength } from './index-entries.ts';
 import type { IndexSeed } from './index-hash.ts';
 import { hashKey } from './index-hash.ts';
 import { firstSlot, IndexTable, nextSlot } from './index-table.ts';
@@ -115,6 +115,11 @@ export class KeyIndex {
     return this.#entries.valueLength(id);
   }
 
+  /** Whether nobody knows the value: only that there was a newer one than any that the log has. */
+  isLost(id: number): boolean {
+    return this.#entries.valueLength(id) === lostValueLength;
+  }
+
   /** Milliseconds since 1970; 0: never. */
   expiresAtOf(id: number): number {
     return this.#entries.expiresAt(id);
@@ -160,6 +165,11 @@ export class KeyIndex {
     }
     this.#entries.setRecord(id, version, lba, recordLength, valueLength, expiresAt);
     return true;
+  }
+
+  /** Applies the record of `recordLength` bytes at `lba` that says of the key that it is lost. */
+  lose(bytes: Uint8Array, start: number, length: number, lba: number, recordLength: number): void {
+    this.put(bytes, start, length, lba, lba, recordLength, lostValueLength, 0);
   }
 
   /** Applies a delete. Gives whether a key left: not when the index has a newer version (S12) or no such key. */

@@ -69,13 +69,14 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
   }
 }
 
-type Sealed = Pick<SealAnswer, 'length' | 'seen' | 'doubtful' | 'tail'>;
+type Sealed = Pick<SealAnswer, 'length' | 'seen' | 'doubtful' | 'tail' | 'cut'>;
 
 /** What is stable; a Fill may be under way behind it. */
 function sealed(zone: HeldZone | undefined, end: number): Sealed {
   if (zone === undefined) return { length: 0, seen: 0, doubtful: false, tail: 'clean' };
   const isKept = zone.stable >= end || zone.state === 'finished';
   assert(isKept, 'S3 a seal is answered when every append accepted before is stable');
-  const { stable: length, seen, tail } = zone;
-  return { length, seen, doubtful: tail === 'damaged' || seen > length, tail };
+  const { stable: length, seen, tail, cut } = zone;
+  const doubtful = tail === 'damaged' || seen > length;
+  return { length, seen, doubtful, tail, ...(cut === undefined ? {} : { cut }) };
 }

@@ -4,6 +4,7 @@
  */
 import { assert, unreachable } from '../../base/assert.ts';
 import type { ShardId, ZoneId } from '../../base/ids.ts';
+import type { CutRecords } from '../../codec/cut-records.ts';
 import type { Writer } from '../../codec/log-format.ts';
 import type { TailState, ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Frame, MetadataEntry, ZoneEntry } from './metadata-format.ts';
@@ -18,6 +19,7 @@ export interface RestoredZone extends ZoneRef {
   readonly seen: number;
   readonly batches: number;
   readonly tail: TailState;
+  readonly cut?: CutRecords | undefined;
 }
 
 export interface RestoredState {

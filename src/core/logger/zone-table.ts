@@ -10,6 +10,7 @@ import { assert } from '../../base/assert.ts';
 import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { CutRecords } from '../../codec/cut-records.ts';
 import type { Writer, ZonePlace } from '../../codec/log-format.ts';
 import { zoneSeed } from '../../codec/log-format.ts';
 import type { KnownZone, ShardKnowledge, TailState, ZoneRef, ZoneStatus } from '../../codec/logger-protocol.ts';
@@ -33,6 +34,8 @@ export interface HeldZone extends ZoneRef {
   readonly seed: number;
   /** State of the bytes behind the intact prefix, as a restart's scan saw them. */
   readonly tail: TailState;
+  /** Records that the scan found behind damage. */
+  readonly cut: CutRecords | undefined;
   /** `restarted`: found open by this process; `copying`: completed from another copy. */
   state: 'open' | 'restarted' | 'copying' | 'finished';
   /** Write pointer; the sealed length once it is finished. */
@@ -250,6 +253,7 @@ function newZone(at: ZoneRef, deviceZone: number, copyId: string, seed: number):
     copyId,
     seed,
     tail: 'clean',
+    cut: undefined,
     state: 'open',
     written: 0,
     stable: 0,
@@ -269,6 +273,7 @@ function restoredZone(zone: RestoredZone, seed: number): HeldZone {
     copyId: zone.copyId,
     seed,
     tail: zone.tail,
+    cut: zone.cut,
     state: zone.finished ? 'finished' : 'restarted',
     written: zone.length,
     stable: zone.length,

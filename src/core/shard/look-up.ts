@@ -14,5 +14,6 @@ export function lookUp({ index }: ShardState, read: ShardRead, effects: ShardEff
   read.recordBytes = index.lengthOf(id);
   read.valueLength = index.valueLengthOf(id);
   read.expiresAt = index.expiresAtOf(id);
-  if (read.wantsValue) effects.push({ effect: 'fetch', read });
+  read.isLost = index.isLost(id);
+  if (read.wantsValue && !read.isLost) effects.push({ effect: 'fetch', read });
 }

@@ -153,6 +153,8 @@ export class ShardRead {
   recordBytes = 0;
   valueLength = 0;
   expiresAt = 0;
+  /** The key's newest record was cut off with a damaged end of the log: nobody knows its value (S9). */
+  isLost = false;
   /** The bytes of the value, once they are fetched. */
   value: Uint8Array | undefined = undefined;
   /** Counted there with so many bytes until it is answered. */
@@ -174,6 +176,7 @@ export class ShardRead {
 
   /** S7: the confirmation is there, or none is needed. */
   confirm(): void {
+    if (this.isLost) return this.fail(lostKey);
     this.#confirmed = true;
     this.#answer();
   }
@@ -229,6 +232,15 @@ export interface OwnRecord {
 
 const refusedCondition = 1;
 const refusedAbsent = 2;
+const refusedLost = 3;
+
+/** Answer to reads of a lost key, and to writes with a condition on it. */
+export const lostKey: Failure = {
+  kind: 'failed',
+  code: 'damaged',
+  message: 'the newest record of the key was cut off with a damaged end of the log; writing or deleting it heals it',
+  outcome: 'not-applied',
+};
 
 /** Reply of a refused condition: code:u8 current version:u64. */
 export function encodeConditionRefused(currentVersion: number): Uint8Array {
@@ -241,11 +253,15 @@ export function encodeConditionRefused(currentVersion: number): Uint8Array {
 /** Reply of a DEL that found nothing: code:u8. */
 export const absentReply: Uint8Array = Uint8Array.of(refusedAbsent);
 
+/** Reply of a condition on a lost key: code:u8. */
+export const lostReply: Uint8Array = Uint8Array.of(refusedLost);
+
 /** The result that a record stands for, for the first reply and every repetition. */
 export function resultOfRecord(kind: RecordKind, recordVersion: Version, reply: Uint8Array | undefined): WriteResult {
   if (kind === recordKind.put) return { kind: 'put', version: recordVersion };
   if (kind === recordKind.delete) return { kind: 'deleted', existed: true, version: recordVersion };
   if (reply?.[0] === refusedAbsent) return { kind: 'deleted', existed: false, version: version(0) };
+  if (reply?.[0] === refusedLost) return lostKey;
   if (reply?.[0] === refusedCondition && reply.length === 9) {
     return { kind: 'refused', currentVersion: version(Number(Buffer.from(reply).readBigUInt64LE(1))) };
   }

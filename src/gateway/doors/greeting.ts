@@ -8,7 +8,9 @@ import { fieldOf } from '../../codec/fields.ts';
 import { arrayOf, natural } from '../../codec/message-parts.ts';
 import type { MessageReader } from '../../codec/message-reader.ts';
 import type { GatewayStatus } from '../../codec/node-status.ts';
+import type { ListedZone } from '../../codec/node-status.ts';
 import { writeGatewayStatus, writeListedZones } from '../../codec/node-status.ts';
+import type { SealedZone } from '../../core/shard/head/metadata.ts';
 import type { MetadataStore } from '../metadata-store.ts';
 import type { ClientIds } from '../numbering.ts';
 import type { Session } from './session.ts';
@@ -59,7 +61,7 @@ export class Greeting {
     const shard = shardId(natural(params, 0, store.shardCount - 1, 'shard'));
     const from = params.integer();
     const listed = store.shard(shard).zones.filter(({ zone }) => zone >= from);
-    writeListedZones(session.channel.beginAnswer(id), listed.slice(0, limits.zonesListedMax));
+    writeListedZones(session.channel.beginAnswer(id), listed.slice(0, limits.zonesListedMax).map(listedZone));
     session.channel.endAnswer();
   }
 
@@ -121,4 +123,9 @@ export class Greeting {
 function answer(session: Session, id: number, value: unknown): void {
   session.channel.beginAnswer(id).value(value);
   session.channel.endAnswer();
+}
+
+function listedZone({ zone, length, replicas, doubt, lost }: SealedZone): ListedZone {
+  const lostKeys = lost?.keys.length ?? 0;
+  return { zone, length, replicas, doubt: doubt ?? '', lostKeys, lostUnknown: lost?.unknown ?? 0 };
 }

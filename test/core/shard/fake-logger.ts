@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Epoch, InstanceId, Uuid, ZoneId } from '../../../src/base/ids.ts';
 import { instanceId } from '../../../src/base/ids.ts';
+import type { CutRecords } from '../../../src/codec/cut-records.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../src/codec/log-batch.ts';
 import type { Writer } from '../../../src/codec/log-format.ts';
 import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
@@ -9,6 +10,7 @@ import type { LoggerRefusalCode } from '../../../src/codec/logger-protocol.ts';
 import { refusal } from '../../../src/codec/logger-protocol.ts';
 import type { ShardEffect } from '../../../src/core/shard/events.ts';
 import type { SealResult } from '../../../src/codec/logger-seals.ts';
+import { cutRecordsOf } from '../../../src/core/logger/cut-scan.ts';
 
 interface Zone extends Writer {
   bytes: Buffer;
@@ -80,7 +82,8 @@ export class FakeLogger {
     const held = this.zones.get(zone);
     if (held === undefined) return { length: 0, seen: 0, doubtful: false, tail: 'clean', process, known };
     const { length, seen, damaged } = scan(held.bytes);
-    return { length, seen, doubtful: damaged, tail: damaged ? 'damaged' : 'clean', process, known };
+    if (!damaged) return { length, seen, doubtful: false, tail: 'clean', process, known };
+    return { length, seen, doubtful: true, tail: 'damaged', process, known, cut: behind(held.bytes, length) };
   }
 
   /** S19 */
@@ -116,6 +119,12 @@ export class FakeLogger {
     this.#starts += 1;
     for (const zone of this.zones.values()) zone.restarted = true;
   }
+}
+
+function behind(bytes: Buffer, length: number): CutRecords {
+  const zone = decodeZoneHeader(bytes);
+  if (zone.kind !== 'zone') return { records: [], isCutShort: false };
+  return cutRecordsOf(bytes.subarray(length), length, { place: zone.header, zoneSize: 64 * 1024, alignment: 1 });
 }
 
 /** The intact prefix, and the highest committed length it tells of. */

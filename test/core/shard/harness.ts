@@ -115,6 +115,12 @@ export class Cluster {
       .sort();
   }
 
+  /** Those of them that are lost, sorted. */
+  lostKeys(gateway: number): string[] {
+    const { index } = this.gateway(gateway).state;
+    return this.keys(gateway).filter((key) => index.isLost(index.find(Buffer.from(key), 0, Buffer.byteLength(key))));
+  }
+
   logger(number: number): FakeLogger {
     const logger = this.loggers[number];
     assert.ok(logger);

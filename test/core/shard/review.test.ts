@@ -96,7 +96,8 @@ test('S9 an answerer that turns out damaged counts as doubtful with what is inta
     answer: { length: ends[1] ?? 0, seen: ends[1] ?? 0, doubtful: true, tail: 'damaged', ...says(cluster.logger(1)) },
   });
   cluster.run();
-  assert.deepEqual(cluster.keys(0), ['a', 'b', 'c']);
+  assert.deepEqual(cluster.keys(0), ['a', 'b', 'c', 'd']);
+  assert.deepEqual(cluster.lostKeys(0), ['d'], 'c is whole at one of them');
   assert.deepEqual(cluster.zones.at(-1)?.replicas, [loggerName(0)]);
 });
 

@@ -58,6 +58,7 @@ export function isApplicable(
   if (!Number.isSafeInteger(address) || (record.version ?? 0) > address) return false;
   if (kind === recordKind.floor) return client === 0 && keyLength === 8 && isClient(readU64(bytes, keyStart));
   if (kind === recordKind.time) return client === 0;
+  if (kind === recordKind.lost) return client === 0 && keyLength > 0 && record.version === undefined;
   return keyLength > 0 && (client === 0 || isNumbered(record));
 }
 
@@ -98,6 +99,8 @@ export function applyRecord(
     state.index.put(source, keyStart, keyLength, recordVersion, address, length, valueLength, expiresAt ?? 0);
   } else if (kind === recordKind.delete) {
     state.index.delete(source, keyStart, keyLength, recordVersion);
+  } else if (kind === recordKind.lost) {
+    state.index.lose(source, keyStart, keyLength, address, length);
   } else if (kind === recordKind.floor) {
     state.once.applyFloor(clientId(readU64(asBuffer(source), keyStart)));
   }

@@ -10,7 +10,7 @@
 import { assert } from '../../../base/assert.ts';
 import type { Uuid, ZoneId } from '../../../base/ids.ts';
 import { epoch, zoneId } from '../../../base/ids.ts';
-import type { Head, Owner, ReplicaSet, SealedZone, ZoneDoubt } from './metadata.ts';
+import type { Head, LostKeys, Owner, ReplicaSet, SealedZone, ZoneDoubt } from './metadata.ts';
 import { sameOwner } from './metadata.ts';
 import { sameWriter } from '../../../codec/log-format.ts';
 
@@ -34,7 +34,8 @@ export function claimed(head: Head, owner: Owner): HeadEdit {
 /** S6: the owner ends its open zone at `length`, which all its replicas hold, and opens the next. */
 export function zoneChanged(head: Head, length: number, opened: ReplicaSet): HeadEdit {
   assert(head.openZone.epoch === head.epoch, 'S6 an owner changes the zone that it writes');
-  return closed(head, { length, holders: head.openZone.replicas, doubt: undefined }, opened);
+  const end = { length, holders: head.openZone.replicas, doubt: undefined, lost: undefined, isEmpty: length === 0 };
+  return closed(head, end, opened);
 }
 
 /** What a take-over has decided of the open zone. */
@@ -43,18 +44,27 @@ export interface ZoneEnd {
   /** Hold all of it, stable. */
   readonly holders: readonly Uuid[];
   readonly doubt: ZoneDoubt | undefined;
+  /** Keys that are lost with its cut end. */
+  readonly lost: LostKeys | undefined;
+  /** No batch lies below the length. */
+  readonly isEmpty: boolean;
 }
 
 /**
  * S8, S9: the open zone ends; the replicas that do not hold all of it become former holders. The next zone is opened
- * for the head's owner. A zone that ends empty leaves no entry, unless something may have been cut.
+ * for the head's owner. A zone that ends empty leaves no entry, unless something may have been cut. Lost keys are owed
+ * by the next zone, and by the one after it when that one ends empty: its first batch would have named them.
  */
-export function closed(head: Head, { length, holders, doubt }: ZoneEnd, opened: ReplicaSet): HeadEdit {
-  const { zone, epoch: writer, instance, replicas: listed } = head.openZone;
+export function closed(head: Head, { length, holders, doubt, lost, isEmpty }: ZoneEnd, opened: ReplicaSet): HeadEdit {
+  const { zone, epoch: writer, instance, replicas: listed, owes: owed } = head.openZone;
   const former = listed.filter((logger) => !holders.includes(logger));
   const end = { length, replicas: holders, former, ...(doubt === undefined ? {} : { doubt }) };
-  const sealed: SealedZone = { zone, epoch: writer, instance, ...end };
-  const openZone = { zone: head.nextZone, epoch: head.epoch, instance: head.owner.instance, ...opened };
+  const sealed: SealedZone = { zone, epoch: writer, instance, ...end, ...(lost === undefined ? {} : { lost }) };
+  const owes = lost !== undefined && lost.keys.length > 0 ? zone : isEmpty ? owed : undefined;
+  const openZone = {
+    ...{ zone: head.nextZone, epoch: head.epoch, instance: head.owner.instance, ...opened },
+    ...(owes === undefined ? {} : { owes }),
+  };
   const next: Head = { ...head, openZone, nextZone: zoneId(head.nextZone + 1), change: head.change + 1 };
   return { head: next, zones: length > 0 || doubt === 'cut' ? [sealed] : [] };
 }
@@ -80,6 +90,9 @@ export function checkEdit(
   assert(head.change === (before?.change ?? 0) + 1, 'S1 a transaction is one change more than the head it rewrites');
   checkEpoch(before, head);
   checkOpenZone(before, head);
+  const { owes } = head.openZone;
+  const isEntry = owes === undefined || sealed(owes) !== undefined || zones.some(({ zone, lost }) => zone === owes && lost);
+  assert(isEntry, 'S9 what a zone owes stands in the entry of a sealed one');
   for (const zone of zones) {
     const known = sealed(zone.zone);
     const isSame = known === undefined || (known.length === zone.length && sameWriter(known, zone));

@@ -29,6 +29,8 @@ export interface ReplicaSet {
 /** Zone that its writer appends to: the head's owner, except between a claim and its close. */
 export interface OpenZone extends Writer, ReplicaSet {
   readonly zone: ZoneId;
+  /** Sealed zone whose lost keys the first batch of this one must name; nothing is served before (S9). */
+  readonly owes?: ZoneId;
   /** Fields that this version does not know, kept when the zone's entry is written again (rolling upgrades). */
   readonly rest?: Unknown;
 }
@@ -50,6 +52,13 @@ export interface Head {
  */
 export type ZoneDoubt = 'restarted' | 'cut';
 
+/** Keys whose newest record was cut off with a damaged end of a zone, as far as they could be read (S9). */
+export interface LostKeys {
+  readonly keys: readonly Uint8Array[];
+  /** At least so many records or batches were cut of which nobody knows the keys. */
+  readonly unknown: number;
+}
+
 /** A zone that ended. Bytes past `length` do not exist. */
 export interface SealedZone extends Writer {
   readonly zone: ZoneId;
@@ -63,6 +72,8 @@ export interface SealedZone extends Writer {
   readonly former: readonly Uuid[];
   /** Undefined: the length is proven. */
   readonly doubt?: ZoneDoubt;
+  /** With the doubt `cut`. */
+  readonly lost?: LostKeys;
   readonly rest?: Unknown;
 }
 
@@ -85,8 +96,15 @@ export function sameOwner(a: Owner, b: Owner): boolean {
 
 /** Known fields win over unknown ones of the same name. */
 export function encodeMetadata(value: Head | SealedZone): Uint8Array {
-  const flat = 'openZone' in value ? { ...value, openZone: flatten(value.openZone) } : value;
+  const flat = 'openZone' in value ? { ...value, openZone: flatten(value.openZone) } : sealedZoneJson(value);
   return Buffer.from(JSON.stringify(flatten(flat)));
+}
+
+/** Keys are any bytes: they are written in base64. */
+function sealedZoneJson(zone: SealedZone): Unknown {
+  const { lost } = zone;
+  if (lost === undefined) return { ...zone };
+  return { ...zone, lost: { ...lost, keys: lost.keys.map((key) => Buffer.from(key).toString('base64')) } };
 }
 
 function flatten<T extends { readonly rest?: Unknown }>({ rest, ...known }: T): Unknown {
@@ -122,7 +140,8 @@ function decodeOpenZone(open: Field, head: unknown): OpenZone {
     instance: open.at('instance').minted(instanceId),
     replicas: replicas.map((logger) => logger.minted(uuid)),
     processes: processes.map((process) => process.minted(instanceId)),
-    ...unknown(memberOf(head, 'openZone'), ['zone', 'epoch', 'instance', 'replicas', 'processes']),
+    ...owesIn(open.optional('owes')),
+    ...unknown(memberOf(head, 'openZone'), ['zone', 'epoch', 'instance', 'replicas', 'processes', 'owes']),
   };
 }
 
@@ -143,12 +162,25 @@ export function decodeSealedZone(bytes: Uint8Array): SealedZone {
     replicas: loggers('replicas'),
     former: loggers('former'),
     ...doubtIn(zone.optional('doubt')),
-    ...unknown(json, ['zone', 'epoch', 'instance', 'length', 'replicas', 'former', 'doubt']),
+    ...lostIn(zone.optional('lost')),
+    ...unknown(json, ['zone', 'epoch', 'instance', 'length', 'replicas', 'former', 'doubt', 'lost']),
   };
 }
 
 function doubtIn(field: Field | undefined): { readonly doubt?: ZoneDoubt } {
   return field === undefined ? {} : { doubt: field.oneOf(['restarted', 'cut']) };
+}
+
+function owesIn(field: Field | undefined): { readonly owes?: ZoneId } {
+  return field === undefined ? {} : { owes: zoneId(field.integer(1)) };
+}
+
+function lostIn(field: Field | undefined): { readonly lost?: LostKeys } {
+  if (field === undefined) return {};
+  const keys = field.at('keys').list(limits.lostKeysMax);
+  return {
+    lost: { keys: keys.map((key) => Buffer.from(key.text(), 'base64')), unknown: field.at('unknown').integer() },
+  };
 }
 
 function parse(bytes: Uint8Array): unknown {

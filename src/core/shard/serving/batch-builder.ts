@@ -7,7 +7,7 @@ import { writeU64 } from '../../../base/bytes.ts';
 import type { ClientId, Millis } from '../../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
-import type { RecordInput } from '../../../codec/log-format.ts';
+import type { RecordInput, RecordKind } from '../../../codec/log-format.ts';
 import { batchHeaderBytes, batchLayout, finishBatch } from '../../../codec/log-batch.ts';
 import {
   encodeRecord,
@@ -53,11 +53,20 @@ export function fitsEmptyZone(recordLength: number, alignment: number, zoneSize:
 export function floorRecord(client: ClientId): RecordInput {
   const key = Buffer.alloc(8);
   writeU64(key, client, 0);
+  return ownRecord(recordKind.floor, key);
+}
+
+/** A lost record: nobody knows the value of `key` any more (S9). */
+export function lostRecord(key: Uint8Array): RecordInput {
+  return ownRecord(recordKind.lost, key);
+}
+
+function ownRecord(kind: RecordKind, key: Uint8Array): RecordInput {
   return {
-    kind: recordKind.floor,
+    kind,
     source: key,
     keyStart: 0,
-    keyLength: 8,
+    keyLength: key.length,
     valueStart: 0,
     valueLength: 0,
     client: clientId(0),

@@ -11,7 +11,7 @@ import { recordKind } from '../../../codec/log-format.ts';
 import { condition } from '../../../codec/client-requests.ts';
 import type { ShardEffect } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
-import { absentReply, encodeConditionRefused, resultOfRecord, ShardWrite } from '../requests.ts';
+import { absentReply, encodeConditionRefused, lostReply, resultOfRecord, ShardWrite } from '../requests.ts';
 import { NewestWrites } from './newest-writes.ts';
 import type { Batch } from './zone-writer.ts';
 
@@ -35,6 +35,7 @@ export class Decider {
     const pending = this.#newest.find(write);
     let exists: boolean;
     let current: Version = unseenVersion;
+    let isLost = false;
     if (pending !== undefined) {
       exists = pending.kind === recordKind.put;
     } else if (write.condition === condition.none && write.operation === 'put') {
@@ -43,8 +44,10 @@ export class Decider {
       const id = index.findHashed(write.keyHash, write.source, write.keyStart, write.keyLength);
       exists = id !== -1;
       if (exists) current = index.versionOf(id);
+      isLost = exists && index.isLost(id);
     }
-    this.#choose(write, pending, exists, current);
+    if (isLost && write.condition !== condition.none) refuseLost(write);
+    else this.#choose(write, pending, exists, current);
     return true;
   }
 
@@ -147,6 +150,15 @@ export class Decider {
     assert(this.#newest.size === 0, 'S6 nothing is in flight any more');
     return writes;
   }
+}
+
+/** Whether the condition holds nobody knows. A record, as any refusal of a numbered write (S15). */
+function refuseLost(write: ShardWrite): void {
+  write.kind = recordKind.refusal;
+  write.valueLength = 0;
+  write.decidedOn = undefined;
+  write.currentVersion = unseenVersion;
+  write.reply = lostReply;
 }
 
 function failure(

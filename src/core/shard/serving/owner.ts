@@ -23,17 +23,18 @@ import type { Head } from '../head/metadata.ts';
 import { failingOf } from '../logger-fitness.ts';
 import type { ShardRead, ShardWrite, WriteOperation, WriteResult } from '../requests.ts';
 import { resultOfRecord } from '../requests.ts';
-import { buildBatch, fitsEmptyZone, fitsZone, floorRecord, recordBytesMax } from './batch-builder.ts';
+import { buildBatch, fitsEmptyZone, fitsZone, recordBytesMax } from './batch-builder.ts';
 import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
+import { OwnRecords } from './own-records.ts';
 import type { OwnerParts, OwnerStatus } from './owner-parts.ts';
 import { Pace } from './pace.ts';
 import { OwnerReads } from './reads.ts';
 import { failed, refused, refusedFull, refusedRead, refusedTooLarge } from './refusals.ts';
 import { Space } from './space.ts';
 import { ZoneChange } from './zone-change.ts';
-import type { Batch } from './zone-writer.ts';
-import { wordOf, ZoneWriter } from './zone-writer.ts';
+import type { Batch, ZoneWriter } from './zone-writer.ts';
+import { openedZone, wordOf } from './zone-writer.ts';
 
 /** Large because all that moves a shard's writes on meets here: requests, answers, want of space, changes, time. */
 export class ShardOwner {
@@ -44,6 +45,7 @@ export class ShardOwner {
   readonly #change: ZoneChange;
   readonly #coordinator: CoordinatorCheck;
   readonly #pace: Pace;
+  readonly #own: OwnRecords;
   #zone: ZoneWriter;
   /** Where the log was before the open zone. */
   #previous: { readonly zone: number; readonly length: number };
@@ -61,9 +63,10 @@ export class ShardOwner {
     this.#change = new ZoneChange(state, settings, loggers, keeper);
     this.#coordinator = new CoordinatorCheck(keeper);
     this.#pace = new Pace(settings.loggerTimeoutMs);
+    this.#own = new OwnRecords(state.once, keeper, head);
     this.#nowMs = nowMs;
     this.#previous = { zone: state.position.zone, length: state.position.offset };
-    this.#zone = this.#openZone(head);
+    this.#zone = openedZone(state, head, loggers);
     advance(state, head.openZone.zone, 0, state.shardTimeMs);
   }
 
@@ -81,12 +84,6 @@ export class ShardOwner {
       changing: this.#change.reason,
       full: this.#isFullFor('put'),
     };
-  }
-
-  #openZone(head: Head): ZoneWriter {
-    assert(head.openZone.epoch === head.epoch, 'S2 a zone is written by the epoch it belongs to');
-    const { state, loggers } = this.#parts;
-    return new ZoneWriter(state, head.openZone, loggers.alignmentOf(head.openZone.replicas));
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------
@@ -116,11 +113,11 @@ export class ShardOwner {
   turnEnded(nowMs: Millis, wallMs: Millis): void {
     this.#nowMs = nowMs;
     if (this.#isFrozen) return;
-    this.#reads.send(this.#zone, nowMs);
+    if (!this.#own.isOwed) this.#reads.send(this.#zone, nowMs);
     while (
       !this.#change.isClosing &&
       !this.#space.isRefusing &&
-      this.#parts.queue.count > 0 &&
+      this.#own.isNext(this.#parts.queue.count) &&
       this.#zone.inFlight.length < this.#parts.settings.batchesInFlightMax
     ) {
       if (!this.#formBatch(wallMs)) break;
@@ -142,10 +139,9 @@ export class ShardOwner {
   /** False when nothing was sent. */
   #formBatch(wallMs: Millis): boolean {
     const { state, effects } = this.#parts;
-    const writes = this.#takeWrites();
-    if (writes.length === 0) return false;
-    const forgotten = state.once.overfull();
-    const own = forgotten === undefined ? [] : [floorRecord(forgotten)];
+    const writes = this.#own.isOwed ? [] : this.#takeWrites();
+    if (this.#own.isOwed ? this.#isFullFor('delete') : writes.length === 0) return false;
+    const own = this.#own.next();
     const number = this.#reads.nextNumber();
     const batch = buildBatch({ state, zone: this.#zone, nowMs: this.#nowMs, wallMs, number }, { own, writes });
     this.#zone.sent(batch);
@@ -215,6 +211,7 @@ export class ShardOwner {
     const { offset, end, recordsStart, recordCount, bytes, shardTimeMs, own, writes } = batch;
     for (const { record, recordOffset, recordBytes } of own)
       applyRecord(state, zone, recordOffset, record.source, record, recordBytes, record.reply);
+    this.#own.committed();
     const results = writes.map((write) => this.#commitWrite(write));
     advance(state, zone, end, shardTimeMs);
     const previous = batch.appendOffset === 0 ? this.#previous : { zone: -1, length: 0 };
@@ -269,6 +266,7 @@ export class ShardOwner {
   #withdraw(): void {
     const { queue } = this.#parts;
     const writes = this.#decider.takeBack(this.#zone.withdraw());
+    this.#own.again();
     this.#space.forget();
     const deletes = writes.filter(({ operation }) => operation === 'delete');
     queue.unshift(writes);
@@ -350,15 +348,16 @@ export class ShardOwner {
    */
   #adopt(head: Head): void {
     const old = this.#zone;
-    const { state, keeper, queue } = this.#parts;
+    const { state, keeper, queue, loggers } = this.#parts;
     const sealedLength = keeper.sealedZone(old.zone)?.length ?? 0;
     assert(sealedLength === old.committed, 'S6 nothing was committed after the freeze');
     const reason = this.#change.seen(sealedLength);
     keeper.settle();
     if (sealedLength > 0) this.#previous = { zone: old.zone, length: sealedLength };
     const again = this.#decider.takeBack(old.inFlight);
+    this.#own.again();
     this.#out({ effect: 'finish', zone: old.zone, length: sealedLength, loggers: old.replicas });
-    this.#zone = this.#openZone(head);
+    this.#zone = openedZone(state, head, loggers);
     // Refused while the zone was left for it: what goes again may find space at others, and deletes in a new zone.
     this.#space.forget();
     advance(state, head.openZone.zone, 0, state.shardTimeMs);

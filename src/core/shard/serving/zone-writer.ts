@@ -9,7 +9,8 @@ import { zoneSeed } from '../../../codec/log-format.ts';
 import type { OwnRecord, ShardWrite } from '../requests.ts';
 import type { CatchUp, ShardIdentity } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
-import type { OpenZone } from '../head/metadata.ts';
+import type { Head, OpenZone } from '../head/metadata.ts';
+import type { Loggers } from '../loggers.ts';
 import type { Pace } from './pace.ts';
 
 /** A batch that was sent and is not committed. */
@@ -167,6 +168,12 @@ export class ZoneWriter {
   missing(end: number, number: number): Uuid[] {
     return this.replicas.filter((_, at) => (this.#acknowledged[at] ?? 0) < end || (this.#confirmed[at] ?? 0) < number);
   }
+}
+
+/** Writer of the zone that the head has open. REQUIRES: the caller is the head's owner. */
+export function openedZone(identity: ShardIdentity, { epoch, openZone }: Head, loggers: Loggers): ZoneWriter {
+  assert(openZone.epoch === epoch, 'S2 a zone is written by the epoch it belongs to');
+  return new ZoneWriter(identity, openZone, loggers.alignmentOf(openZone.replicas));
 }
 
 /** Word of an owner on how far its log is committed, without records: for standbys that missed the last batch. */

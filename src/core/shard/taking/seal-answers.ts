@@ -1,5 +1,6 @@
 /** Answers to a take-over's seals: who has answered what, and what reading the tail has shown of it since (S9, S20). */
 import type { Uuid } from '../../../base/ids.ts';
+import type { CutRecords } from '../../../codec/cut-records.ts';
 import type { SealAnswer } from '../../../codec/logger-protocol.ts';
 import type { SealResult } from '../../../codec/logger-seals.ts';
 import type { Testimony } from './regression.ts';
@@ -9,8 +10,8 @@ export class SealAnswers {
   readonly #testimonies = new Map<Uuid, Testimony>();
   /** Answered, but was gone when the tail was read: as if it had not answered. */
   readonly #gone = new Set<Uuid>();
-  /** Answered, but the tail that was read of it is intact only up to here: doubtful. */
-  readonly #damaged = new Map<Uuid, number>();
+  /** Answered, but the tail that was read of it is intact only up to here: doubtful; and what lies behind. */
+  readonly #damaged = new Map<Uuid, { readonly intact: number; readonly cut: CutRecords }>();
   #zone = 0;
   #seen = 0;
   #fillEnd = 0;
@@ -61,8 +62,8 @@ export class SealAnswers {
     this.#gone.add(logger);
   }
 
-  isDamaged(logger: Uuid, intact: number): void {
-    this.#damaged.set(logger, intact);
+  isDamaged(logger: Uuid, intact: number, cut: CutRecords): void {
+    this.#damaged.set(logger, { intact, cut });
   }
 
   /** Answers of the replicas that count: what gave bad bytes is doubtful and ends there, what is gone is none. */
@@ -71,9 +72,9 @@ export class SealAnswers {
     for (const logger of replicas) {
       const answer = this.#answers.get(logger);
       if (answer === undefined || this.#gone.has(logger)) continue;
-      const intact = this.#damaged.get(logger);
-      const isShort = intact !== undefined && intact < answer.length;
-      answers.set(logger, isShort ? { ...answer, length: intact, doubtful: true, tail: 'damaged' } : answer);
+      const damage = this.#damaged.get(logger);
+      if (damage === undefined || damage.intact >= answer.length) answers.set(logger, answer);
+      else answers.set(logger, damagedAnswer(answer, damage.intact, damage.cut));
     }
     return answers;
   }
@@ -92,4 +93,11 @@ export class SealAnswers {
     this.#damaged.clear();
     this.#testimonies.clear();
   }
+}
+
+/** Answer of a logger that did not know yet of its damage. */
+function damagedAnswer(answer: SealAnswer, length: number, found: CutRecords): SealAnswer {
+  const isCutShort = found.isCutShort || answer.cut?.isCutShort === true;
+  const cut = { records: [...found.records, ...(answer.cut?.records ?? [])], isCutShort };
+  return { ...answer, length, doubtful: true, tail: 'damaged', cut };
 }

@@ -8,7 +8,10 @@
 import { present } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
+import type { CutRecords } from '../../../codec/cut-records.ts';
+import { cutRecordsOf } from '../../logger/cut-scan.ts';
 import type { Filled, LogRead, Lost, Refused } from '../events.ts';
+import type { ShardState } from '../following/apply.ts';
 import type { ReadBatch, ReadTail } from '../following/log-reader.ts';
 import { LogReader } from '../following/log-reader.ts';
 import type { OpenZone } from '../head/metadata.ts';
@@ -22,8 +25,11 @@ import type { TakeoverParts } from './parts.ts';
 export type TailState = 'reading' | 'shaken' | 'stuck' | 'read';
 
 export class Tail {
+  readonly #identity: ShardState;
   readonly #loggers: Loggers;
   readonly #reader: LogReader;
+  /** Whether any batch was read, or is known to lie below the watermark. */
+  #hasRecords = false;
   #state: TailState = 'stuck';
   #zone: OpenZone | undefined;
   #watermark = 0;
@@ -35,6 +41,7 @@ export class Tail {
   #filler = new Filler(new Map(), 0);
 
   constructor({ state, loggers, effects }: TakeoverParts) {
+    this.#identity = state;
     this.#loggers = loggers;
     this.#reader = new LogReader(
       'tail',
@@ -52,6 +59,11 @@ export class Tail {
 
   get kept(): ReadTail | undefined {
     return this.#kept;
+  }
+
+  /** No batch lies below the length: a zone header at most. REQUIRES: `read`. */
+  get isEmpty(): boolean {
+    return !this.#hasRecords;
   }
 
   /** Reads [`watermark`, length) of the zone, and before it what the shorter copies lack. */
@@ -77,6 +89,7 @@ export class Tail {
   #start(ends: ReadonlyMap<Uuid, number>): void {
     const { zone, epoch, instance } = this.#open;
     this.#filler = new Filler(ends, this.#length);
+    this.#hasRecords = this.#watermark > 0;
     this.#kept = { zone, from: this.#watermark, to: this.#length, batches: [] };
     const from = Math.min(this.#watermark, this.#filler.from);
     this.#reader.stop();
@@ -89,6 +102,7 @@ export class Tail {
   }
 
   #keep(batch: ReadBatch): void {
+    this.#hasRecords = true;
     this.#filler.keep(batch);
     const kept = this.#kept;
     if (kept === undefined || batch.header.offset < kept.from) return;
@@ -102,12 +116,20 @@ export class Tail {
     // Below the watermark the bytes are read for others only: who lacks them there is as good as before.
     if (failed.has(request.logger) && position >= this.#watermark) {
       if (bytes === undefined) this.#answers?.isGone(request.logger);
-      else this.#answers?.isDamaged(request.logger, position);
+      else this.#answers?.isDamaged(request.logger, position, this.#cutFrom(position, request, bytes));
       this.#reader.stop();
       this.#state = 'shaken';
       return;
     }
     this.#look();
+  }
+
+  /** Records behind damage at `position`, of those that were read with it. */
+  #cutFrom(position: number, { offset }: LogRead, bytes: Uint8Array): CutRecords {
+    const { cluster, shard, zoneSize } = this.#identity;
+    const { zone, epoch, instance } = this.#open;
+    const place = { cluster, shard, zone, epoch, instance };
+    return cutRecordsOf(bytes.subarray(position - offset), position, { place, zoneSize, alignment: 1 });
   }
 
   #look(): void {

@@ -23,8 +23,9 @@ import type { Filled, LogRead, Lost, Refused } from '../events.ts';
 import type { ReadTail } from '../following/log-reader.ts';
 import type { HeadEdit } from '../head/head-edits.ts';
 import { begun, claimed, closed } from '../head/head-edits.ts';
-import type { Head, ReplicaSet, ZoneDoubt } from '../head/metadata.ts';
+import type { Head, LostKeys, ReplicaSet, ZoneDoubt } from '../head/metadata.ts';
 import { sameOwner } from '../head/metadata.ts';
+import { describeLost, lostKeys } from './lost-keys.ts';
 import type { TakeoverParts } from './parts.ts';
 import type { SealDecision, SealProof } from './seal-length.ts';
 import { SealRound } from './seal-round.ts';
@@ -341,11 +342,18 @@ export class Takeover {
     const { zone, replicas } = head.openZone;
     const holders = [...decision.holders, ...this.#tail.filledCopies];
     this.#closedZone = { zone, loggers: replicas };
-    this.#sayDoubt(zone, decision, holders, replicas);
-    this.#propose(
-      'closing',
-      closed(head, { length: decision.length, holders, doubt: doubtOf(decision.proof) }, opened),
-    );
+    const { isEmpty } = this.#tail;
+    const lost = decision.proof === 'cut' ? this.#lost(head, decision.length, isEmpty) : undefined;
+    this.#sayDoubt(zone, decision, holders, replicas, lost);
+    const doubt = doubtOf(decision.proof);
+    this.#propose('closing', closed(head, { length: decision.length, holders, doubt, lost, isEmpty }, opened));
+  }
+
+  /** S9: keys whose records the cut at `length` loses, with those that no batch has named yet. */
+  #lost({ openZone }: Head, length: number, isEmpty: boolean): LostKeys {
+    const { keeper, state } = this.#parts;
+    const owed = openZone.owes === undefined || !isEmpty ? undefined : keeper.sealedZone(openZone.owes)?.lost;
+    return lostKeys(this.#seals.answers.of(openZone.replicas).values(), length, owed, state.zoneSize);
   }
 
   /**
@@ -363,11 +371,18 @@ export class Takeover {
   }
 
   /** Lasting lines: what a zone's length rests on when it is not proven. */
-  #sayDoubt(zone: ZoneId, { length, proof }: DecidedLength, holders: readonly Uuid[], replicas: readonly Uuid[]): void {
+  #sayDoubt(
+    zone: ZoneId,
+    { length, proof }: DecidedLength,
+    holders: readonly Uuid[],
+    replicas: readonly Uuid[],
+    lost: LostKeys | undefined,
+  ): void {
     const missing = replicas.filter((logger) => !holders.includes(logger));
     const fields = { zone, length, copies: holders.join(' '), missing: missing.join(' ') };
     if (proof === 'restarted') this.#note('error', 'zone ended by copies of restarted loggers alone', fields);
-    if (proof === 'cut') this.#note('error', 'zone cut: every copy is damaged behind its length', fields);
+    if (lost !== undefined)
+      this.#note('error', 'zone cut: every copy is damaged behind its length', { ...fields, ...describeLost(lost) });
   }
 
   // --- ends ----------------------------------------------------------------------------------------------------------

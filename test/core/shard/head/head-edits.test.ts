@@ -24,7 +24,13 @@ const owner = (digit: string): Owner => ({
 /** Process of a logger: named by its digit. */
 const processOf = (logger: Uuid): InstanceId => instanceId(logger.slice(0, 16));
 const set = (...replicas: readonly Uuid[]): ReplicaSet => ({ replicas, processes: replicas.map(processOf) });
-const end = (length: number, ...holders: readonly Uuid[]): ZoneEnd => ({ length, holders, doubt: undefined });
+const end = (length: number, ...holders: readonly Uuid[]): ZoneEnd => ({
+  length,
+  holders,
+  doubt: undefined,
+  lost: undefined,
+  isEmpty: length === 0,
+});
 const noneSealed = (): undefined => undefined;
 const check = (before: Head | undefined, edit: HeadEdit): Head => {
   checkEdit(before, edit, noneSealed);

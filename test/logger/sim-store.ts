@@ -1,7 +1,6 @@
 /** A logger's store on a simulated disk, in simulated time, without a network. */
 import assert from 'node:assert/strict';
 import { instanceId } from '../../src/base/ids.ts';
-import { silent } from '../../src/base/log.ts';
 import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { openFileDevice } from '../../src/env/file-device/open.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
@@ -9,6 +8,7 @@ import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
 import { SimulatedDisk } from '../../src/env/simulated/files.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { LoggerDevice } from '../../src/env/zoned-device.ts';
+import type { KnownOwner } from '../../src/logger/known-owners.ts';
 import type { StoreRequest } from '../../src/logger/log-store.ts';
 import type { OpenStore } from '../../src/logger/open-store.ts';
 import { openStore } from '../../src/logger/open-store.ts';
@@ -32,6 +32,10 @@ export class SimStore {
   device: LoggerDevice | undefined;
   opened: OpenStore | undefined;
   failures = 0;
+  /** Owners that the next start reads from the coordinator. */
+  owners: readonly KnownOwner[] = [];
+  /** Log lines of all starts, without their fields. */
+  readonly lines: string[] = [];
   #boots = 0;
 
   constructor(seed: number) {
@@ -77,12 +81,13 @@ export class SimStore {
       process: instanceId(String(this.#boots).padStart(16, '0')),
       zoneSize: simZoneSize,
       cacheBytes: 1024 * 1024,
+      owners: this.owners,
     };
     this.opened = await this.wait(
       openStore(
         this.device,
         store,
-        { clock: this.clock, random: this.random, log: silent },
+        { clock: this.clock, random: this.random, log: (_, text) => void this.lines.push(text) },
         () => (this.failures += 1),
       ),
     );

@@ -31,8 +31,8 @@
  * Torn or damaged: a medium writes a sector wholly or not at all, and no sector's part of a frame is zeros (an entry
  * begins in each, the last has the end mark). So a frame that is not valid though none of its sectors is missing was
  * whole once and may have been acknowledged: it is damaged. What a later valid frame of this generation calls `stable`
- * is damaged as well. Then the logger must not run, since it may have forgotten a fence or a zone. Everything else that
- * follows the last valid frame is torn: it was never stable.
+ * is damaged as well. Then a fence or a zone may be forgotten, and metadata-salvage.ts takes what is left. Everything
+ * else that follows the last valid frame is torn: it was never stable.
  */
 import { assert } from '../../base/assert.ts';
 import { aligned, asBuffer, isZero } from '../../base/bytes.ts';
@@ -99,16 +99,20 @@ export interface Frame extends FrameHeader {
 export const entryBytes = { fence: 19, 'zone-floor': 11, zone: 46, removed: 11 } as const;
 const entryCodes = { fence: 1, 'zone-floor': 2, zone: 3, removed: 4 } as const;
 
-/** Length of a frame of these entries on a device of this alignment. */
+/** Length of a frame of these entries, padded to a multiple of `alignment`, a power of two. */
 export function frameLength(entries: readonly MetadataEntry[], alignment: number): number {
   let length = frameHeaderBytes + 1;
   for (const entry of entries) length += entryBytes[entry.kind];
   return aligned(length, Math.max(alignment, frameUnitBytes));
 }
 
-/** REQUIRES: the alignment is a power of two. */
-export function encodeFrame(header: FrameHeader, entries: readonly MetadataEntry[]): Buffer {
-  const bytes = Buffer.alloc(frameLength(entries, header.alignment));
+/** `unit`: the frame is padded to a multiple of it, bytes. REQUIRES: it and the alignment are powers of two. */
+export function encodeFrame(
+  header: FrameHeader,
+  entries: readonly MetadataEntry[],
+  unit: number = header.alignment,
+): Buffer {
+  const bytes = Buffer.alloc(frameLength(entries, Math.max(unit, header.alignment)));
   let at = frameHeaderBytes;
   for (const entry of entries) at = encodeEntry(bytes, at, entry);
   at = bytes.writeUInt8(endMark, at);

@@ -24,9 +24,11 @@ export interface RestoredState {
   readonly fences: ReadonlyMap<ShardId, Writer>;
   readonly zoneFloors: ReadonlyMap<ShardId, ZoneId>;
   readonly zones: readonly RestoredZone[];
+  /** Device zones that are not to be used, though no zone lies in them. */
+  readonly kept: ReadonlySet<number>;
 }
 
-export const emptyState: RestoredState = { fences: new Map(), zoneFloors: new Map(), zones: [] };
+export const emptyState: RestoredState = { fences: new Map(), zoneFloors: new Map(), zones: [], kept: new Set() };
 
 /** State that the metadata log records, before any scan. */
 export interface RecordedState {

@@ -65,7 +65,7 @@ export class ZoneTable {
     this.#options = options;
     for (const [shard, fence] of restored.fences) this.#shard(shard).fence = fence;
     for (const [shard, zone] of restored.zoneFloors) this.#shard(shard).zoneFloor = zone;
-    const used = new Set<number>();
+    const used = new Set<number>(restored.kept);
     for (const zone of restored.zones) {
       assert(!used.has(zone.deviceZone), 'S11 two zones never lie in one device zone');
       used.add(zone.deviceZone);

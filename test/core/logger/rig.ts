@@ -162,7 +162,11 @@ export class Rig {
       return [{ ...zone, finished, length, seen: scan?.seen ?? 0, tail: scan?.tail ?? ('clean' as const) }];
     });
     const { fences, zoneFloors } = recorded;
-    const rig = new Rig({ process: secondProcess, ...options, restored: { fences, zoneFloors, zones } });
+    const rig = new Rig({
+      process: secondProcess,
+      ...options,
+      restored: { fences, zoneFloors, zones, kept: new Set() },
+    });
     rig.persisted.push(...this.persisted);
     for (const [deviceZone, bytes] of this.data) rig.data.set(deviceZone, bytes);
     return rig;

@@ -7,14 +7,16 @@ import { below } from '../../src/env/random.ts';
 import { frameUnitBytes } from '../../src/core/logger/metadata-format.ts';
 import type { FaultActor, FaultRow, HowKilled, Stage } from './actor.ts';
 
-/** The logger ends, and `frames` frames of its metadata log, any that lie there, each get a wrong bit. */
+/**
+ * The logger ends, and one frame of its metadata log gets a wrong bit: with all of them lost it would not know any more
+ * who it is.
+ */
 export interface RotMetadataPlan {
   readonly kind: 'rot-metadata';
   readonly atMs: number;
   readonly node: string;
   readonly how: HowKilled;
   readonly downMs: number;
-  readonly frames: number;
 }
 
 /** In the folder that node-options.ts gives a logger. */
@@ -30,29 +32,26 @@ class RotMetadata implements FaultActor<RotMetadataPlan> {
     this.#stage = stage;
   }
 
-  inject({ node: host, how, downMs, frames }: RotMetadataPlan): void {
+  inject({ node: host, how, downMs }: RotMetadataPlan): void {
     const stage = this.#stage;
     const node = stage.node(host);
     if (stage.planned.has('metadata-back') || node.logger === undefined) return;
     stage.kill(node, how, downMs);
     const places = node.disk.placesOf(deviceFile, magic, frameUnitBytes);
-    // One is left: a logger that does not know any more who it is cannot start.
-    for (let count = Math.min(frames, places.length - 1); count > 0; count -= 1) {
-      const [place = 0] = places.splice(below(stage.random, places.length), 1);
-      node.disk.rot(deviceFile, place + below(stage.random, hitBytes), 1 << below(stage.random, 8));
-      stage.coverage.count('metadata of a logger rotten');
-    }
+    const place = places[below(stage.random, Math.max(1, places.length))];
+    if (place === undefined) return;
+    node.disk.rot(deviceFile, place + below(stage.random, hitBytes), 1 << below(stage.random, 8));
+    stage.coverage.count('metadata of a logger rotten');
   }
 }
 
 export const rotMetadata: FaultRow<RotMetadataPlan> = {
   actor: RotMetadata,
-  draw: (random, { atMs, logger, how, downMs }) => ({
+  draw: (_, { atMs, logger, how, downMs }) => ({
     kind: 'rot-metadata',
     atMs,
     node: logger,
     how,
     downMs,
-    frames: 1 + below(random, 3),
   }),
 };

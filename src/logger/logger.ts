@@ -34,6 +34,7 @@ import type { LogStore } from './log-store.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
 import { openStore } from './open-store.ts';
+import { metadataSpace } from './metadata-log.ts';
 import { PortRequests } from './requests.ts';
 import { isTwinAt } from './twin.ts';
 import type { ZoneReader } from './zone-reader.ts';
@@ -105,7 +106,12 @@ async function openDevice(options: LoggerOptions, world: LoggerWorld): Promise<L
   return openFileDevice(
     world.files,
     `${options.folder}/device`,
-    { ...options.device, zoneCapacity: options.zoneSize, random: world.random },
+    {
+      ...options.device,
+      zoneCapacity: options.zoneSize,
+      random: world.random,
+      privileged: metadataSpace(options.zoneSize),
+    },
     world.clock,
   );
 }

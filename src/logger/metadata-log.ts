@@ -153,6 +153,11 @@ export function zonesThatFit(device: ZonedDevice): number {
   return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / entryBytes.zone));
 }
 
+/** Space that the metadata log needs from the start, so that a fence or a delete is never refused for want of it. */
+export function metadataSpace(zoneCapacity: number): { readonly zones: number; readonly bytes: number } {
+  return { zones: metadataZones.length, bytes: Math.min(zoneCapacity / 2, grownBytes) };
+}
+
 export class MetadataLog {
   readonly #device: LoggerDevice;
   readonly #identity: LoggerIdentity;

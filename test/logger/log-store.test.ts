@@ -189,7 +189,7 @@ describe('S19 a Fill on a device', () => {
 describe('a full device', () => {
   test('takes deletes within the reserve, in open zones and new ones, and still writes its metadata', async () => {
     const sim = new SimStore(4);
-    await sim.boot(1, 1024 * 1024);
+    await sim.boot(1, 1280 * 1024);
     const writers = Array.from({ length: 30 }, (_, shard) => writerOf(shard));
     for (let refused = 0, at = 0; refused < 40; at += 1) {
       const writer = writers[at % writers.length] ?? writerOf(0);

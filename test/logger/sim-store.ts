@@ -10,6 +10,7 @@ import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { LoggerDevice } from '../../src/env/zoned-device.ts';
 import type { KnownOwner } from '../../src/logger/known-owners.ts';
 import type { StoreRequest } from '../../src/logger/log-store.ts';
+import { metadataSpace } from '../../src/logger/metadata-log.ts';
 import type { OpenStore } from '../../src/logger/open-store.ts';
 import { openStore } from '../../src/logger/open-store.ts';
 import { testCluster } from './zone-writer.ts';
@@ -61,7 +62,7 @@ export class SimStore {
   }
 
   /** Starts a new process on the disk as it is. */
-  async boot(alignment = 1, capacityBytes = 8 * 1024 * 1024): Promise<void> {
+  async boot(alignment = 1, capacityBytes = 8 * 1024 * 1024, reserveBytes?: number): Promise<void> {
     const files = this.disk.process();
     this.files = files;
     await this.wait(files.makeFolder('/data'));
@@ -70,8 +71,10 @@ export class SimStore {
       alignment,
       extentBytes: 16 * 1024,
       prefillBytes: 32 * 1024,
+      ...(reserveBytes === undefined ? {} : { reserveBytes }),
       zoneCapacity: simZoneSize,
       random: this.random,
+      privileged: metadataSpace(simZoneSize),
     };
     this.device = await this.wait(openFileDevice(files, devicePath, options, this.clock));
     this.#boots += 1;

@@ -149,7 +149,7 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
 
 /** Zones of which a checkpoint surely fits a metadata zone, beside fences and zone floors of all shards. */
 export function zonesThatFit(device: ZonedDevice): number {
-  const shards = limits.shardCountMax * (entryBytes.fence + entryBytes['zone-floor']);
+  const shards = limits.shardCountMax * (entryBytes.fence + entryBytes['zone-floor'] + entryBytes.lost);
   return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / entryBytes.zone));
 }
 

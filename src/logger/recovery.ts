@@ -47,7 +47,8 @@ export async function restoreZones(
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
-  return { fences: held.fences, zoneFloors: held.zoneFloors, zones, kept: held.kept };
+  const { fences, zoneFloors, lostTo, kept } = held;
+  return { fences, zoneFloors, lostTo, zones, kept };
 }
 
 async function restoreFinished(

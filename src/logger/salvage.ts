@@ -9,7 +9,8 @@
  *   removed      its device zone is empty, or holds another zone by now
  *
  * What nobody can name, since its header is damaged as well, is kept, and may be any zone: so none that is open now and
- * not held here is answered for. Nothing is reset. The checkpoint that follows records all of it.
+ * not held here is answered for (`zone-lost`). Nothing is reset but what an unanswered append began. The checkpoint that
+ * follows records all of it.
  */
 import type { ShardId, ZoneId } from '../base/ids.ts';
 import { zoneId } from '../base/ids.ts';
@@ -25,6 +26,7 @@ import { nameOf, readZoneHead, takenUp } from './orphans.ts';
 export interface Salvaged extends HeldZones {
   readonly fences: ReadonlyMap<ShardId, Writer>;
   readonly zoneFloors: ReadonlyMap<ShardId, ZoneId>;
+  readonly lostTo: ReadonlyMap<ShardId, ZoneId>;
 }
 
 /** REQUIRES: `owners` were read by this process: the others' fences were set before. */
@@ -42,6 +44,9 @@ export async function salvage(parts: OrphanParts, owners: readonly KnownOwner[])
     if (entry !== undefined && !names.has(nameOf(entry))) {
       zones.push(entry);
       names.add(nameOf(entry));
+    } else if (entry === undefined && head.kind === 'none') {
+      // An append whose first bytes never arrived was never answered.
+      parts.device.reset(report.zone);
     } else {
       await keep(parts.device, report);
       kept.add(report.zone);
@@ -51,12 +56,14 @@ export async function salvage(parts: OrphanParts, owners: readonly KnownOwner[])
     zones: zones.length,
     unnamed: kept.size,
   });
-  const isAnyUnnamed = kept.size > 0;
+  const lostTo = new Map(recorded.lostTo);
+  if (kept.size > 0) for (const { shard, openZone } of owners) lostTo.set(shard, openZone);
   return {
     zones,
     kept,
     fences: fencesOf(recorded.fences, owners),
-    zoneFloors: floorsOf(recorded.zoneFloors, owners, (at) => isAnyUnnamed && !names.has(nameOf(at))),
+    zoneFloors: floorsOf(recorded.zoneFloors, owners),
+    lostTo,
   };
 }
 
@@ -88,16 +95,9 @@ function fencesOf(recorded: ReadonlyMap<ShardId, Writer>, owners: readonly Known
   return fences;
 }
 
-/** `mayBeLost`: whether the open zone may have been held here. */
-function floorsOf(
-  recorded: ReadonlyMap<ShardId, ZoneId>,
-  owners: readonly KnownOwner[],
-  mayBeLost: (at: { readonly shard: ShardId; readonly zone: ZoneId }) => boolean,
-): Map<ShardId, ZoneId> {
+function floorsOf(recorded: ReadonlyMap<ShardId, ZoneId>, owners: readonly KnownOwner[]): Map<ShardId, ZoneId> {
   const floors = new Map(recorded);
-  for (const { shard, openZone } of owners) {
-    const floor = mayBeLost({ shard, zone: openZone }) ? openZone : openZone - 1;
-    if (floor > (floors.get(shard) ?? 0)) floors.set(shard, zoneId(floor));
-  }
+  for (const { shard, openZone } of owners)
+    if (openZone - 1 > (floors.get(shard) ?? 0)) floors.set(shard, zoneId(openZone - 1));
   return floors;
 }

@@ -182,8 +182,10 @@ test('S9 an open zone that nobody can name, since header and entry are lost, is 
     await at.boot(512);
     for (const shard of [0, 1]) {
       const place = { ...writer.place, shard: shardId(shard), ...testWriter(2) };
-      assert.equal(await at.outcome({ kind: 'seal', at: place }), 'retired-zone');
+      assert.equal(await at.outcome({ kind: 'seal', at: place }), 'zone-lost');
     }
+    const late = new ZoneWriter({ shard: 1, epoch: 2, zoneSize: simZoneSize, alignment: 512 });
+    assert.equal(await at.outcome({ kind: 'append', item: late.filled(10) }), 'zone-lost');
     // Neither used for another zone nor reset.
     const other = new ZoneWriter({ shard: 5 + start, zoneSize: simZoneSize, alignment: 512 });
     assert.equal(await at.outcome({ kind: 'append', item: other.filled(300) }), 'appended');

@@ -12,7 +12,7 @@
  */
 export const notYetSurvivable = [
   {
-    fault: 'bit rot',
+    fault: 'bit rot in zones',
     missing: 'repair of a damaged replica from another, and reading below a damaged tail at take-over',
   },
   { fault: 'disk that stays full', missing: 'cleaning, which frees space' },

@@ -63,6 +63,7 @@ export const situations = [
   'metadata could not be put back',
   'metadata found put back',
   'shard stopped again by a claim of the older metadata',
+  'metadata of a logger rotten',
   'copy filled',
   'zone copied',
   'copy found lacking',

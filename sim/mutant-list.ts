@@ -134,8 +134,8 @@ export const mutants: readonly Mutant[] = [
     name: 'unacknowledged tail not made stable after a restart',
     rule: 'S3',
     file: 'src/logger/recovery.js',
-    find: "    if (report.state !== 'full')\n        await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length)",
-    replace: "    if (report.state !== 'full')\n        await device.recover(entry.deviceZone, scan.length",
+    find: '    await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length)',
+    replace: '    await device.recover(entry.deviceZone, scan.length',
   },
   {
     name: 'torn tail taken for a record',
@@ -157,6 +157,21 @@ export const mutants: readonly Mutant[] = [
     file: machine,
     find: "            effects.push({ kind: 'persist', entries: [...this.#table.retire(item.shard, item.zone - 1), entryOf(zone)] });",
     replace: '',
+  },
+  {
+    name: 'fences of damaged metadata are not taken from the heads',
+    rule: 'S4',
+    file: 'src/logger/salvage.js',
+    find: 'fences: fencesOf(recorded.fences, owners),',
+    replace: 'fences: recorded.fences,',
+    also: [{ file: 'src/logger/logger.js', find: 'await this.#learnOwners(store, owners);', replace: '' }],
+  },
+  {
+    name: 'zones whose entries rotted are dropped',
+    rule: 'S9',
+    file: 'src/logger/salvage.js',
+    find: 'return claims.find(isItself) ?? takenUp(at, deviceZone, parts);',
+    replace: 'return claims.find(isItself);',
   },
   {
     name: 'restart overwrites the newest metadata',

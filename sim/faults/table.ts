@@ -15,6 +15,7 @@ import { block, cut, partition } from './paths.ts';
 import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
+import { rotMetadata } from './rot-metadata.ts';
 import { failSync, hangSyncs, slowSyncs } from './syncs.ts';
 
 export const faultTable = {
@@ -40,6 +41,7 @@ export const faultTable = {
   'clock-jump': clockJump,
   'put-back': putBack,
   'metadata-back': metadataBack,
+  'rot-metadata': rotMetadata,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

@@ -16,7 +16,7 @@ import type { ZoneScan } from '../core/logger/zone-scan.ts';
 import { openFileDevice, type FileDevice } from '../env/file-device/open.ts';
 import { FilesError, type Files } from '../env/files.ts';
 import { DeviceError } from '../env/zoned-device.ts';
-import { findMetadata, type LoggerIdentity } from '../logger/metadata-log.ts';
+import { findMetadata, type FoundMetadata, type LoggerIdentity } from '../logger/metadata-log.ts';
 import { recordsBehind, scanDeviceZone } from '../logger/recovery.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import type { CliIo } from './io.ts';
@@ -43,11 +43,14 @@ interface ZoneFinding {
   readonly behind: Behind;
 }
 
+type FoundState = Extract<FoundMetadata, { readonly kind: 'found' }>;
+
 const deviceName = 'device';
 const capacityFirst = 64 * 1024 ** 3;
 
 /**
- * `target`: a device, the folder of a logger, or the folder of a cluster. Exit code 4 when a zone is damaged.
+ * `target`: a device, the folder of a logger, or the folder of a cluster. Exit code 4 when a zone or the metadata are
+ * damaged.
  * @throws KvError `config-not-found`, `folder-in-use`, `data-damaged`, `newer-format`
  */
 export async function inspect(io: CliIo, target: string, options: InspectOptions): Promise<ExitCode> {
@@ -114,10 +117,10 @@ async function inspectDevice(io: CliIo, file: string, options: InspectOptions): 
     const zones = [...state.zones].sort((a, b) => a.shard - b.shard || a.zone - b.zone);
     const findings: ZoneFinding[] = [];
     for (const entry of zones) findings.push(await checkZone(device, found.identity, entry));
-    report(io, file, device, found.identity, findings, options);
+    report(io, file, device, found, findings, options);
     if (options.records === true)
       for (const finding of findings) await dumpZone(io, device, found.identity, finding, options);
-    return findings.every(({ damage }) => damage === '');
+    return found.damage === undefined && findings.every(({ damage }) => damage === '');
   } finally {
     await device.close();
   }
@@ -176,7 +179,7 @@ function report(
   io: CliIo,
   file: string,
   device: FileDevice,
-  identity: LoggerIdentity,
+  { identity, damage: metadataDamage }: FoundState,
   findings: readonly ZoneFinding[],
   options: InspectOptions,
 ): void {
@@ -190,7 +193,7 @@ function report(
       damage,
       behind,
     }));
-    io.out.write(`${JSON.stringify({ file, ...identity, occupied: device.occupiedBytes, zones })}\n`);
+    io.out.write(`${JSON.stringify({ file, ...identity, occupied: device.occupiedBytes, metadataDamage, zones })}\n`);
     return;
   }
   const right = 'right' as const;
@@ -222,6 +225,12 @@ function report(
   ]);
   io.out.write(
     `${file}: logger ${identity.logger} of cluster ${identity.cluster}; ${formatBytes(device.occupiedBytes)} occupied\n${formatTable(columns, rows)}\n`,
+  );
+  if (metadataDamage === undefined) return;
+  const { deviceZone, offset } = metadataDamage;
+  const where = `device zone ${deviceZone} at offset ${offset}`;
+  io.out.write(
+    `the metadata are damaged in ${where}: zones may be missing above; the logger finds them when it starts\n`,
   );
 }
 

@@ -51,6 +51,8 @@ export const loggerRefusals = {
   restarted: 'the zone was found open after a restart and takes no appends (S3)',
   sealed: 'the zone is closed at a length',
   'unknown-zone': 'this logger holds no such zone',
+  'zone-lost':
+    'this logger may have held the zone: its metadata were damaged, and nobody can name what lies on its device (S9)',
   'other-copy': 'the order names another copy of the zone than the one held (S10)',
   'not-held': 'this logger does not hold the zone up to that length',
   misaligned: 'offset or length is not a multiple of the alignment',

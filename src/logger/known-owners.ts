@@ -3,7 +3,7 @@
  * has forgotten a fence (S4).
  */
 import { KvError } from '../base/errors.ts';
-import type { ShardId } from '../base/ids.ts';
+import type { ShardId, ZoneId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { Writer } from '../codec/log-format.ts';
 import { clusterKey, parseClusterRecord } from '../coordinator/cluster-record.ts';
@@ -13,6 +13,8 @@ import { decodeHead, headKey } from '../core/shard/head/metadata.ts';
 export interface KnownOwner {
   readonly shard: ShardId;
   readonly owner: Writer;
+  /** Zone that is open, or that a claim is about to seal. */
+  readonly openZone: ZoneId;
 }
 
 /**
@@ -33,8 +35,8 @@ async function ownerOf(coordinator: Coordinator, shard: ShardId): Promise<KnownO
   const entry = await coordinator.get(key);
   if (entry === undefined) return undefined;
   try {
-    const { epoch, owner } = decodeHead(entry.value);
-    return { shard, owner: { epoch, instance: owner.instance } };
+    const { epoch, owner, openZone } = decodeHead(entry.value);
+    return { shard, owner: { epoch, instance: owner.instance }, openZone: openZone.zone };
   } catch (error) {
     throw new KvError('data-damaged', `the coordinator's key '${key}' holds no head`, { cause: error });
   }

@@ -4,7 +4,7 @@
  *   folder/lock     held while it runs
  *   folder/device   the zones, the logger's metadata and identity among them (S16)
  *
- *   start: lock -> device -> metadata -> scan open zones -> make stable -> listen -> register
+ *   start: lock -> device -> owners of the shards -> metadata -> scan open zones -> make stable -> listen -> register
  *
  * It owns the life of the parts: the order in which they are opened and closed. It does not own what they do: requests
  * (requests.ts), storing (log-store.ts), reading (zone-reader.ts), recovery (recovery.ts).
@@ -28,11 +28,13 @@ import { randomHex } from '../env/random.ts';
 import type { RpcChannel } from '../rpc/channel-types.ts';
 import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
+import type { KnownOwner } from './known-owners.ts';
 import { knownOwners } from './known-owners.ts';
 import type { LogStore } from './log-store.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
 import type { OpenStore } from './open-store.ts';
 import { openStore } from './open-store.ts';
+import { metadataSpace } from './metadata-log.ts';
 import { PortRequests } from './requests.ts';
 import { isTwinAt } from './twin.ts';
 import type { ZoneReader } from './zone-reader.ts';
@@ -104,7 +106,12 @@ async function openDevice(options: LoggerOptions, world: LoggerWorld): Promise<L
   return openFileDevice(
     world.files,
     `${options.folder}/device`,
-    { ...options.device, zoneCapacity: options.zoneSize, random: world.random },
+    {
+      ...options.device,
+      zoneCapacity: options.zoneSize,
+      random: world.random,
+      privileged: metadataSpace(options.zoneSize),
+    },
     world.clock,
   );
 }
@@ -135,10 +142,11 @@ class RunningLogger implements LoggerNode {
 
   async start(): Promise<void> {
     const { cluster, folder, zoneSize, cacheBytes = nodeSettings['logger.cacheBytes'].default } = this.#options;
-    const settings = { folder, cluster, process: this.instance, zoneSize, cacheBytes };
+    const owners = await knownOwners(this.#world.coordinator);
+    const settings = { folder, cluster, process: this.instance, zoneSize, cacheBytes, owners };
     this.#opened = await openStore(this.#device, settings, this.#world, (error) => this.#failed(error));
     const { store, reader } = this.#opened;
-    await this.#learnOwners(store);
+    await this.#learnOwners(store, owners);
     const names = { cluster, zoneSize, logger: this.uuid, instance: this.instance };
     const parts = { ...names, store, reader, status: () => this.status() };
     this.#closing.unshift(() => this.#closeChannels(store, reader));
@@ -155,8 +163,7 @@ class RunningLogger implements LoggerNode {
   }
 
   /** S4: nobody of before the present owners may append or be confirmed here, whatever this folder has forgotten. */
-  async #learnOwners(store: LogStore): Promise<void> {
-    const owners = await knownOwners(this.#world.coordinator);
+  async #learnOwners(store: LogStore, owners: readonly KnownOwner[]): Promise<void> {
     const learnt = owners.map(
       ({ shard, owner }) =>
         new Promise<void>((resolve) => {

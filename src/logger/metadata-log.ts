@@ -10,7 +10,7 @@
  * It owns the two zones, their turns and the place of the next frame. It does not own the form of frames and entries,
  * the state that they record (core/logger), nor syncs (log-store.ts).
  */
-import { assert } from '../base/assert.ts';
+import { assert, present } from '../base/assert.ts';
 import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
@@ -23,6 +23,8 @@ import {
   metadataZones,
   readMetadataZone,
 } from '../core/logger/metadata-format.ts';
+import type { MetadataImage } from '../core/logger/metadata-salvage.ts';
+import { salvageFrames } from '../core/logger/metadata-salvage.ts';
 import type { LoggerDevice, ZonedDevice } from '../env/zoned-device.ts';
 import { DeviceError } from '../env/zoned-device.ts';
 import { readDespiteDamage } from './readable.ts';
@@ -33,69 +35,99 @@ export interface LoggerIdentity {
   readonly zoneSize: number;
 }
 
-/** Metadata of an existing device. `generation`: number of the newest checkpoint. */
+/** Metadata of an existing device. */
 export type FoundMetadata =
   | { readonly kind: 'empty' }
   | {
       readonly kind: 'found';
       readonly identity: LoggerIdentity;
+      /** With `damage`, those that are still good; they may begin with no checkpoint. */
       readonly frames: readonly Frame[];
+      /** Number of the newest checkpoint, or a higher one. */
       readonly generation: number;
+      /** Zone that holds the newest frame. */
       readonly zone: number;
+      /** Place in which frames were acknowledged that can't be read any more; undefined: nothing is missing. */
+      readonly damage?: MetadataDamage;
     };
+
+export interface MetadataDamage {
+  readonly deviceZone: number;
+  /** Bytes, in that zone: of the first frame that is lost. */
+  readonly offset: number;
+}
 
 /**
  * A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more
  * of the first two.
  */
 const grownBytes = 256 * 1024;
+/** A checkpoint is written twice when it takes at most such a part of the zone. */
+const checkpointCopiedOneIn = 8;
 /** One chunk of reading. */
 const readBytes = 1024 * 1024;
 
 /**
- * Reads the newest state. `empty` when the device holds nothing at all: a new logger.
- * @throws KvError `newer-format`, `data-damaged`
+ * Reads the newest state, or what is left of it. `empty` when the device holds nothing at all: a new logger.
+ * @throws KvError `newer-format`; `data-damaged` when nothing says even which logger this was
  */
 export async function findMetadata(device: LoggerDevice, where: string): Promise<FoundMetadata> {
   let best: { readonly frames: readonly Frame[]; readonly generation: number; readonly zone: number } | undefined;
   let damaged: { readonly zone: number; readonly offset: number; readonly generation: number } | undefined;
+  const images: MetadataImage[] = [];
   for (const zone of metadataZones) {
-    const result = readMetadataZone(await readAll(device, zone), zone);
-    if (result.kind === 'newer-format') {
-      throw new KvError(
-        'newer-format',
-        `${where}: the logger's metadata has format ${result.format}; this version reads up to ${metadataFormatVersion}`,
-      );
-    }
+    const bytes = await readAll(device, zone);
+    images.push({ deviceZone: zone, bytes });
+    const result = readMetadataZone(bytes, zone);
+    if (result.kind === 'newer-format') throw newerFormat(where, result.format);
     if (result.kind === 'state' && (best === undefined || result.generation > best.generation))
       best = { ...result, zone };
     if (result.kind === 'damaged' && (damaged === undefined || result.generation > damaged.generation))
       damaged = { ...result, zone };
   }
   // Damage in an older generation is of no importance: the newer checkpoint holds everything.
-  if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0)) {
+  if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0))
+    return salvaged(images, { deviceZone: damaged.zone, offset: damaged.offset }, where);
+  if (best !== undefined) {
+    const { frames, generation, zone } = best;
+    return { kind: 'found', identity: identityIn(frames), frames, generation, zone };
+  }
+  const inUse = device.reportZones().find((report) => report.state !== 'empty' && !isMetadataZone(report.zone));
+  if (inUse === undefined) return { kind: 'empty' };
+  throw new KvError(
+    'data-damaged',
+    `${where}: device zone ${inUse.zone} holds data, but no metadata says whose; ${advice}`,
+  );
+}
+
+/** Metadata of what is good, for a logger that learns the rest elsewhere (docs/decisions/0015-damaged-metadata.md). */
+function salvaged(images: readonly MetadataImage[], damage: MetadataDamage, where: string): FoundMetadata {
+  const result = salvageFrames(images);
+  if (result.kind === 'newer-format') throw newerFormat(where, result.format);
+  if (result.kind === 'none') {
     throw new KvError(
       'data-damaged',
-      `${where}: acknowledged metadata is damaged in device zone ${damaged.zone} at offset ${damaged.offset}; ${advice}`,
+      `${where}: the metadata in device zone ${damage.deviceZone} are damaged at offset ${damage.offset}, and nothing ` +
+        `says any more which logger this was; ${advice}`,
     );
   }
-  const first = best?.frames[0];
-  if (best === undefined || first === undefined) {
-    const inUse = device.reportZones().find((report) => report.state !== 'empty' && !isMetadataZone(report.zone));
-    if (inUse === undefined) return { kind: 'empty' };
-    throw new KvError(
-      'data-damaged',
-      `${where}: device zone ${inUse.zone} holds data, but no metadata says whose; ${advice}`,
-    );
-  }
-  const { frames, generation, zone } = best;
-  return {
-    kind: 'found',
-    identity: { cluster: first.cluster, logger: first.logger, zoneSize: first.zoneSize },
-    frames,
-    generation,
-    zone,
-  };
+  const { frames } = result;
+  const newest = present(frames.at(-1), 'the newest frame');
+  // A checkpoint of the next generation may be what is lost.
+  const generation = newest.generation + 1;
+  return { kind: 'found', identity: identityIn(frames), frames, generation, zone: newest.deviceZone, damage };
+}
+
+function identityIn(frames: readonly Frame[]): LoggerIdentity {
+  const { cluster, logger, zoneSize } = present(frames[0], 'the first frame');
+  return { cluster, logger, zoneSize };
+}
+
+function newerFormat(where: string, format: number): KvError {
+  return new KvError(
+    'newer-format',
+    `${where}: the logger's metadata has format ${format}; this version reads up to ${metadataFormatVersion}`,
+  );
 }
 
 const advice =
@@ -117,8 +149,13 @@ async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
 
 /** Zones of which a checkpoint surely fits a metadata zone, beside fences and zone floors of all shards. */
 export function zonesThatFit(device: ZonedDevice): number {
-  const shards = limits.shardCountMax * (entryBytes.fence + entryBytes['zone-floor']);
+  const shards = limits.shardCountMax * (entryBytes.fence + entryBytes['zone-floor'] + entryBytes.lost);
   return Math.max(1, Math.floor((device.geometry.zoneCapacity * 0.75 - shards - 128) / entryBytes.zone));
+}
+
+/** Space that the metadata log needs from the start, so that a fence or a delete is never refused for want of it. */
+export function metadataSpace(zoneCapacity: number): { readonly zones: number; readonly bytes: number } {
+  return { zones: metadataZones.length, bytes: Math.min(zoneCapacity / 2, grownBytes) };
 }
 
 export class MetadataLog {
@@ -172,6 +209,7 @@ export class MetadataLog {
 
   /** Writes the entries as one frame. @throws DeviceError */
   persist(entries: readonly MetadataEntry[]): void {
+    assert(entries.length > 0, 'a frame of changes has some');
     const length = frameLength(entries, this.#device.geometry.alignment);
     const grown = Math.min(this.#device.geometry.zoneCapacity / 2, Math.max(grownBytes, 4 * this.#checkpointLength));
     if (this.#end + length > grown && this.#old === 'ready') return this.#checkpoint();
@@ -207,13 +245,15 @@ export class MetadataLog {
     this.#end = 0;
     this.#stable = 0;
     this.#syncing = 0;
-    this.#write('checkpoint', this.#snapshot());
+    const entries = this.#snapshot();
+    this.#write('checkpoint', entries, limits.blockBytes);
+    // Said again in other blocks: one that can't be read must not take away who this logger is, nor all that it knew.
+    if (this.#end <= this.#device.geometry.zoneCapacity / checkpointCopiedOneIn) this.#write('changes', entries);
     this.#checkpointLength = this.#end;
     this.#old = 'in-use';
   }
 
-  #write(kind: 'checkpoint' | 'changes', entries: readonly MetadataEntry[]): void {
-    assert(entries.length > 0 || kind === 'checkpoint', 'a frame of changes has some');
+  #write(kind: 'checkpoint' | 'changes', entries: readonly MetadataEntry[], unit?: number): void {
     const frame = encodeFrame(
       {
         kind,
@@ -225,6 +265,7 @@ export class MetadataLog {
         stable: this.#stable,
       },
       entries,
+      unit,
     );
     this.#device.write(this.#zone, this.#end, frame);
     this.#end += frame.length;

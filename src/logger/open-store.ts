@@ -11,6 +11,7 @@ import type { Random } from '../env/random.ts';
 import { randomHex } from '../env/random.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
 import { CacheGuess } from './cache-guess.ts';
+import type { KnownOwner } from './known-owners.ts';
 import type { OnMachineAnswer } from './log-store.ts';
 import { LogStore } from './log-store.ts';
 import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
@@ -27,6 +28,8 @@ export interface StoreOptions {
   readonly zoneSize: number;
   /** Bytes of the device that the page cache is taken to hold. */
   readonly cacheBytes: number;
+  /** Owners that this process has read from the coordinator. */
+  readonly owners: readonly KnownOwner[];
 }
 
 export interface StoreWorld {
@@ -57,7 +60,7 @@ export async function openStore(
   const found = await findMetadata(device, options.folder);
   const identity = identify(found, options, world);
   const drawCopyId = (): string => randomHex(random, 8);
-  const restored = await restoreZones(device, found, log, drawCopyId);
+  const restored = await restoreZones(device, found, options.owners, log, drawCopyId);
   const { geometry } = device;
   const machine = new LoggerMachine<OnMachineAnswer>(
     {

@@ -1,18 +1,15 @@
 /**
  * Recovery of a logger's device before it answers anybody: it scans the zones that were open, and makes what it found
- * there stable again (S3). Finished zones are not read: their length is recorded. A device zone that no metadata
- * mentions is dropped, unless it holds a zone of this cluster: then it is taken up as one that was open, since metadata
- * can be lost, and what was acknowledged must not be lost with them. What is missing or cannot be read is damage, which
- * others heal, and no reason not to start.
+ * there stable again (S3). Finished zones are not read: their length is recorded. Device zones that no metadata mention
+ * are orphans.ts's business, damaged metadata salvage.ts's. What is missing or cannot be read is damage, which others
+ * heal, and no reason not to start.
  */
 import { KvError } from '../base/errors.ts';
-import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
-import { decodeZoneHeader, formatVersion } from '../codec/log-format.ts';
+import { formatVersion } from '../codec/log-format.ts';
 import type { ZoneRef } from '../codec/logger-protocol.ts';
 import type { ZoneEntry } from '../core/logger/metadata-format.ts';
-import { metadataZones } from '../core/logger/metadata-format.ts';
-import type { RecordedState, RestoredState, RestoredZone } from '../core/logger/restored-state.ts';
+import type { RestoredState, RestoredZone } from '../core/logger/restored-state.ts';
 import { emptyState, foldFrames } from '../core/logger/restored-state.ts';
 import type { CutRecords } from '../codec/cut-records.ts';
 import { cutRecords } from '../core/logger/cut-scan.ts';
@@ -21,83 +18,41 @@ import { ScanWindow } from '../core/logger/scan-window.ts';
 import type { ZoneScan } from '../core/logger/zone-scan.ts';
 import { scanZone } from '../core/logger/zone-scan.ts';
 import type { DeviceZone, ZonedDevice, ZoneReport } from '../env/zoned-device.ts';
+import type { KnownOwner } from './known-owners.ts';
 import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
+import { heldZones } from './orphans.ts';
 import { readDespiteDamage } from './readable.ts';
+import { salvage } from './salvage.ts';
 
-/** `drawCopyId`: for zones that no metadata mentions. @throws KvError `newer-format`. @throws DeviceError */
+/**
+ * `owners`: for damaged metadata. `drawCopyId`: for zones that no metadata mentions.
+ * @throws KvError `newer-format`. @throws DeviceError
+ */
 export async function restoreZones(
   device: ZonedDevice,
   found: FoundMetadata,
+  owners: readonly KnownOwner[],
   log: Log,
   drawCopyId: () => string,
 ): Promise<RestoredState> {
   if (found.kind === 'empty') return emptyState;
+  const { identity, damage } = found;
   const recorded = foldFrames(found.frames);
   const reports = new Map(device.reportZones().map((report) => [report.zone, report]));
-  const orphans = await orphanZones(device, found.identity, recorded, reports, log, drawCopyId);
+  const parts = { device, identity, recorded, reports, log, drawCopyId };
+  const held = damage === undefined ? { ...recorded, ...(await heldZones(parts)) } : await salvage(parts, owners);
   const zones: RestoredZone[] = [];
-  for (const entry of [...recorded.zones, ...orphans]) {
+  for (const entry of held.zones) {
     const report = reports.get(entry.deviceZone);
     const zone =
       entry.state === 'finished'
         ? await restoreFinished(device, entry, report, log)
-        : await restoreOpen(device, found.identity, entry, report, log);
+        : await restoreOpen(device, identity, entry, report, log);
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
-  return { fences: recorded.fences, zoneFloors: recorded.zoneFloors, zones };
-}
-
-/**
- * Zones in device zones that no metadata mentions: written by an append that was never answered, unless metadata were
- * lost. What was reset by an order whose entry survived, and what is no zone of this cluster, is dropped.
- */
-async function orphanZones(
-  device: ZonedDevice,
-  identity: LoggerIdentity,
-  recorded: RecordedState,
-  reports: ReadonlyMap<number, ZoneReport>,
-  log: Log,
-  drawCopyId: () => string,
-): Promise<ZoneEntry[]> {
-  const owned = new Set<number>([...metadataZones, ...recorded.zones.map((zone) => zone.deviceZone)]);
-  const taken: ZoneEntry[] = [];
-  let dropped = 0;
-  for (const report of reports.values()) {
-    if (report.state === 'empty' || owned.has(report.zone)) continue;
-    const entry = await orphanEntry(device, identity, report, drawCopyId);
-    const isKnown = [...recorded.zones, ...taken].some(
-      ({ shard, zone }) => shard === entry?.shard && zone === entry.zone,
-    );
-    if (entry !== undefined && !isKnown && entry.zone > (recorded.zoneFloors.get(entry.shard) ?? 0)) {
-      const { shard, zone } = entry;
-      log('warn', 'took up a zone that the metadata do not mention', { shard, zone, deviceZone: report.zone });
-      taken.push(entry);
-      continue;
-    }
-    device.reset(report.zone);
-    dropped += 1;
-  }
-  if (dropped > 0) {
-    log('info', 'dropped device zones that belong to nothing', { count: dropped });
-    await device.sync();
-  }
-  return taken;
-}
-
-/** Entry that a zone of this cluster would have; undefined when none begins there. */
-async function orphanEntry(
-  device: ZonedDevice,
-  identity: LoggerIdentity,
-  report: ZoneReport,
-  drawCopyId: () => string,
-): Promise<ZoneEntry | undefined> {
-  const length = Math.min(limits.alignmentBytesMax, report.writePointer);
-  const head = decodeZoneHeader(await readDespiteDamage(device, report.zone, 0, length, () => undefined));
-  if (head.kind !== 'zone' || head.header.cluster !== identity.cluster) return undefined;
-  const { cluster: _, alignment: _alignment, zoneSize: _zoneSize, createdMs: _createdMs, ...at } = head.header;
-  const deviceZone = report.zone;
-  return { kind: 'zone', ...at, deviceZone, copyId: drawCopyId(), state: 'open', length: 0, batches: 0 };
+  const { fences, zoneFloors, lostTo, kept } = held;
+  return { fences, zoneFloors, lostTo, zones, kept };
 }
 
 async function restoreFinished(
@@ -151,10 +106,14 @@ async function restoreOpen(
       ...scan.damage,
     });
   }
+  if (report.state === 'full') {
+    // The device was told to finish it, and the entry that says so was lost.
+    const length = report.writePointer;
+    return restored({ ...entry, state: 'finished' }, { ...scan, length, seen: length, tail: 'clean' });
+  }
   // Below `seen` all was acknowledged here, so it was synced. What follows the intact prefix is evidence and stays
   // (S9).
-  if (report.state !== 'full')
-    await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length), scan.length, scan.tail !== 'clean');
+  await device.recover(entry.deviceZone, Math.min(scan.seen, scan.length), scan.length, scan.tail !== 'clean');
   return restored(entry, scan);
 }
 

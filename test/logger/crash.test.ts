@@ -54,6 +54,15 @@ class World extends SimStore {
     assert.equal(logger, this.uuid, 'S16 it is the same logger');
   }
 
+  /** The coordinator's heads, for the next start: it knows of each claim before a logger does. */
+  learnHeads(): void {
+    this.owners = [...this.nextZone].map(([shard, next]) => ({
+      shard: shardId(shard),
+      owner: testWriter(this.epochs.get(shard) ?? 1),
+      openZone: zoneId(next - 1),
+    }));
+  }
+
   // --- random work ---------------------------------------------------------------------------------------------------
 
   act(): void {
@@ -273,9 +282,9 @@ test('a file system that is full at any moment costs nothing that was acknowledg
   assert.ok(checks > 12, `${checks} zones were checked`);
 });
 
-test('S4, S9 one flipped bit in any frame of the metadata log: the logger refuses to start, or nothing is forgotten', async () => {
-  let refused = 0;
-  for (let seed = 1; seed <= 60; seed += 1) {
+test('S4, S9 one flipped bit in any frame of the metadata log: nothing is forgotten', async () => {
+  let damaged = 0;
+  for (let seed = 1; seed <= 120; seed += 1) {
     const world = new World(seed);
     await world.start();
     for (let step = below(world.random, 60); step >= 0; step -= 1) {
@@ -286,16 +295,16 @@ test('S4, S9 one flipped bit in any frame of the metadata log: the logger refuse
     if (world.chance(50)) world.files?.kill();
     else world.disk.crash();
     if (!(await rotMetadata(world))) continue;
-    try {
-      await world.start();
-    } catch (error) {
-      assert.ok(error instanceof KvError && error.code === 'data-damaged', String(error));
-      refused += 1;
-      continue;
-    }
+    world.learnHeads();
+    await world.start();
+    damaged += world.lines.filter((line) => line.startsWith('metadata are damaged')).length;
+    await world.check();
+    world.owners = [];
+    world.disk.crash();
+    await world.start();
     await world.check();
   }
-  assert.ok(refused > 30, `${refused} of 60 refused to start`);
+  assert.ok(damaged > 60, `${damaged} of 120 starts were on damaged metadata`);
 });
 
 describe('S3, S4, S11, S19 after any crash everything acknowledged is there', () => {

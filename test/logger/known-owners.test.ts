@@ -42,8 +42,8 @@ test('every shard that has a head has its owner, not the writer of its open zone
   await setHead(coordinator, 0, claimOf(4, other));
   await setHead(coordinator, 2, claimOf(7, testInstance));
   assert.deepEqual(await knownOwners(coordinator), [
-    { shard: 0, owner: testWriter(4, other) },
-    { shard: 2, owner: testWriter(7) },
+    { shard: 0, owner: testWriter(4, other), openZone: zoneId(1) },
+    { shard: 2, owner: testWriter(7), openZone: zoneId(1) },
   ]);
 });
 

@@ -189,7 +189,7 @@ describe('S19 a Fill on a device', () => {
 describe('a full device', () => {
   test('takes deletes within the reserve, in open zones and new ones, and still writes its metadata', async () => {
     const sim = new SimStore(4);
-    await sim.boot(1, 1024 * 1024);
+    await sim.boot(1, 1280 * 1024);
     const writers = Array.from({ length: 30 }, (_, shard) => writerOf(shard));
     for (let refused = 0, at = 0; refused < 40; at += 1) {
       const writer = writers[at % writers.length] ?? writerOf(0);
@@ -279,13 +279,13 @@ describe('the metadata log', () => {
     }
   });
 
-  test('S4 damage to acknowledged metadata stops the start with an error that says where', async () => {
+  test('S4 damage to acknowledged metadata is an error line; the fences come from the coordinator', async () => {
     const sim = await booted(5);
     for (let shard = 0; shard < 5; shard += 1) assert.equal(await sim.outcome(sealOf(shard, 3)), 'sealed');
     sim.files?.kill();
     const file = await sim.wait(sim.disk.process().open(devicePath, {}));
     const bytes = asBuffer(await sim.wait(file.read(0, file.size())));
-    // The newest checkpoint, and the second of the frames behind it.
+    // The newest checkpoint, and the second of the frames behind its copy.
     const starts = [];
     for (let start = bytes.indexOf('KVL1'); start >= 0; start = bytes.indexOf('KVL1', start + 1)) starts.push(start);
     const checkpoint = starts.find((start) =>
@@ -295,11 +295,18 @@ describe('the metadata log', () => {
       }),
     );
     assert.notEqual(checkpoint, undefined);
-    sim.disk.rot(devicePath, (checkpoint ?? 0) + 128 + 128 + 85, 4);
-    await assert.rejects(
-      sim.boot(),
-      (error: unknown) => error instanceof KvError && error.code === 'data-damaged' && /offset 256/.test(error.message),
-    );
+    sim.disk.rot(devicePath, (checkpoint ?? 0) + 4096 + 128 + 128 + 85, 4);
+    sim.owners = Array.from({ length: 5 }, (_, shard) => ({
+      shard: shardId(shard),
+      owner: testWriter(3),
+      openZone: zoneId(1),
+    }));
+    await sim.boot();
+    assert.ok(sim.lines.some((line) => line.startsWith('metadata are damaged')));
+    for (let shard = 0; shard < 5; shard += 1) {
+      const refused = sim.store.confirm({ shard: shardId(shard), zone: zoneId(9), ...testWriter(2) });
+      assert.equal(refused, 'fenced', `shard ${shard}`);
+    }
   });
 
   test('S16 a device with data but without metadata does not pass for a new logger', async () => {

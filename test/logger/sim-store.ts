@@ -1,7 +1,6 @@
 /** A logger's store on a simulated disk, in simulated time, without a network. */
 import assert from 'node:assert/strict';
 import { instanceId } from '../../src/base/ids.ts';
-import { silent } from '../../src/base/log.ts';
 import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { openFileDevice } from '../../src/env/file-device/open.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
@@ -9,7 +8,9 @@ import type { SimulatedFiles } from '../../src/env/simulated/files.ts';
 import { SimulatedDisk } from '../../src/env/simulated/files.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { LoggerDevice } from '../../src/env/zoned-device.ts';
+import type { KnownOwner } from '../../src/logger/known-owners.ts';
 import type { StoreRequest } from '../../src/logger/log-store.ts';
+import { metadataSpace } from '../../src/logger/metadata-log.ts';
 import type { OpenStore } from '../../src/logger/open-store.ts';
 import { openStore } from '../../src/logger/open-store.ts';
 import { testCluster } from './zone-writer.ts';
@@ -32,6 +33,10 @@ export class SimStore {
   device: LoggerDevice | undefined;
   opened: OpenStore | undefined;
   failures = 0;
+  /** Owners that the next start reads from the coordinator. */
+  owners: readonly KnownOwner[] = [];
+  /** Log lines of all starts, without their fields. */
+  readonly lines: string[] = [];
   #boots = 0;
 
   constructor(seed: number) {
@@ -57,7 +62,7 @@ export class SimStore {
   }
 
   /** Starts a new process on the disk as it is. */
-  async boot(alignment = 1, capacityBytes = 8 * 1024 * 1024): Promise<void> {
+  async boot(alignment = 1, capacityBytes = 8 * 1024 * 1024, reserveBytes?: number): Promise<void> {
     const files = this.disk.process();
     this.files = files;
     await this.wait(files.makeFolder('/data'));
@@ -66,8 +71,10 @@ export class SimStore {
       alignment,
       extentBytes: 16 * 1024,
       prefillBytes: 32 * 1024,
+      ...(reserveBytes === undefined ? {} : { reserveBytes }),
       zoneCapacity: simZoneSize,
       random: this.random,
+      privileged: metadataSpace(simZoneSize),
     };
     this.device = await this.wait(openFileDevice(files, devicePath, options, this.clock));
     this.#boots += 1;
@@ -77,12 +84,13 @@ export class SimStore {
       process: instanceId(String(this.#boots).padStart(16, '0')),
       zoneSize: simZoneSize,
       cacheBytes: 1024 * 1024,
+      owners: this.owners,
     };
     this.opened = await this.wait(
       openStore(
         this.device,
         store,
-        { clock: this.clock, random: this.random, log: silent },
+        { clock: this.clock, random: this.random, log: (_, text) => void this.lines.push(text) },
         () => (this.failures += 1),
       ),
     );

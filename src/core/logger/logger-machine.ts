@@ -176,6 +176,7 @@ export class LoggerMachine<Ticket> {
   #create(ticket: Ticket, item: AppendItem): MachineEffect<Ticket>[] {
     const floor = this.#table.zoneFloorOf(item.shard);
     if (item.zone <= floor) return [refuse(ticket, 'retired-zone', floor)];
+    if (this.#table.mayBeLost(item.shard, item.zone)) return [refuse(ticket, 'zone-lost')];
     if (item.offset !== 0) return [refuse(ticket, 'unknown-zone')];
     const deviceZone = this.#table.nextDeviceZone;
     if (deviceZone === undefined) return [refuse(ticket, 'device-full')];
@@ -267,6 +268,8 @@ export class LoggerMachine<Ticket> {
     const effects = this.#raiseFence(shard, at);
     if (zone === undefined && id <= this.#table.zoneFloorOf(shard))
       return [...effects, refuseSeal(ticket, 'retired-zone', known)];
+    if (zone === undefined && this.#table.mayBeLost(shard, id))
+      return [...effects, refuseSeal(ticket, 'zone-lost', known)];
     const { process } = this.#options;
     return [...effects, ...this.#waitOrAnswer({ kind: 'seal', ticket, zone, end: zone?.written ?? 0, process, known })];
   }
@@ -307,6 +310,7 @@ export class LoggerMachine<Ticket> {
   #fillUnseen(ticket: Ticket, item: FillItem): MachineEffect<Ticket>[] {
     const floor = this.#table.zoneFloorOf(item.shard);
     if (item.zone <= floor) return [refuse(ticket, 'retired-zone', floor)];
+    if (this.#table.mayBeLost(item.shard, item.zone)) return [refuse(ticket, 'zone-lost')];
     if (item.offset !== 0) return [refuse(ticket, 'not-at-write-pointer', 0)];
     const writer = writerOf(item.bytes);
     if (writer === undefined || writer.epoch >= item.by.epoch) return [refuse(ticket, 'malformed')];

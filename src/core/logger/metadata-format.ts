@@ -22,6 +22,7 @@
  *     3:u8 zone        shard:u32 zone:u48 epoch:u48 device-zone:u32 copy-id:8 bytes state:u8 length:u32 batches:u32
  *                      instance:8 bytes
  *     4:u8 removed     shard:u32 zone:u48
+ *     5:u8 lost        shard:u32 zone:u48                     ids up to this one that are not held may have been (S9)
  * state: 0 open (length and batches are 0: a scan finds them), 1 finished.
  *
  * Place: the seed is the CRC-32 of {logger, device zone, generation} xor the offset. A checkpoint holds the whole
@@ -31,8 +32,8 @@
  * Torn or damaged: a medium writes a sector wholly or not at all, and no sector's part of a frame is zeros (an entry
  * begins in each, the last has the end mark). So a frame that is not valid though none of its sectors is missing was
  * whole once and may have been acknowledged: it is damaged. What a later valid frame of this generation calls `stable`
- * is damaged as well. Then the logger must not run, since it may have forgotten a fence or a zone. Everything else that
- * follows the last valid frame is torn: it was never stable.
+ * is damaged as well. Then a fence or a zone may be forgotten, and metadata-salvage.ts takes what is left. Everything
+ * else that follows the last valid frame is torn: it was never stable.
  */
 import { assert } from '../../base/assert.ts';
 import { aligned, asBuffer, isZero } from '../../base/bytes.ts';
@@ -60,7 +61,8 @@ export type MetadataEntry =
   | FenceEntry
   | { readonly kind: 'zone-floor'; readonly shard: ShardId; readonly zone: ZoneId }
   | ZoneEntry
-  | { readonly kind: 'removed'; readonly shard: ShardId; readonly zone: ZoneId };
+  | { readonly kind: 'removed'; readonly shard: ShardId; readonly zone: ZoneId }
+  | { readonly kind: 'lost'; readonly shard: ShardId; readonly zone: ZoneId };
 
 export interface FenceEntry extends Writer {
   readonly kind: 'fence';
@@ -96,19 +98,23 @@ export interface Frame extends FrameHeader {
 }
 
 /** Length of each kind of entry. */
-export const entryBytes = { fence: 19, 'zone-floor': 11, zone: 46, removed: 11 } as const;
-const entryCodes = { fence: 1, 'zone-floor': 2, zone: 3, removed: 4 } as const;
+export const entryBytes = { fence: 19, 'zone-floor': 11, zone: 46, removed: 11, lost: 11 } as const;
+const entryCodes = { fence: 1, 'zone-floor': 2, zone: 3, removed: 4, lost: 5 } as const;
 
-/** Length of a frame of these entries on a device of this alignment. */
+/** Length of a frame of these entries, padded to a multiple of `alignment`, a power of two. */
 export function frameLength(entries: readonly MetadataEntry[], alignment: number): number {
   let length = frameHeaderBytes + 1;
   for (const entry of entries) length += entryBytes[entry.kind];
   return aligned(length, Math.max(alignment, frameUnitBytes));
 }
 
-/** REQUIRES: the alignment is a power of two. */
-export function encodeFrame(header: FrameHeader, entries: readonly MetadataEntry[]): Buffer {
-  const bytes = Buffer.alloc(frameLength(entries, header.alignment));
+/** `unit`: the frame is padded to a multiple of it, bytes. REQUIRES: it and the alignment are powers of two. */
+export function encodeFrame(
+  header: FrameHeader,
+  entries: readonly MetadataEntry[],
+  unit: number = header.alignment,
+): Buffer {
+  const bytes = Buffer.alloc(frameLength(entries, Math.max(unit, header.alignment)));
   let at = frameHeaderBytes;
   for (const entry of entries) at = encodeEntry(bytes, at, entry);
   at = bytes.writeUInt8(endMark, at);
@@ -207,7 +213,7 @@ function decodeEntries(bytes: Buffer, count: number): MetadataEntry[] | undefine
   for (let left = count; left > 0; left -= 1) {
     const code = at < bytes.length ? bytes.readUInt8(at) : 0;
     const length = lengthOf(code);
-    if (code < entryCodes.fence || code > entryCodes.removed || at + length > bytes.length) return undefined;
+    if (code < entryCodes.fence || code > entryCodes.lost || at + length > bytes.length) return undefined;
     const entry = decodeEntry(bytes, at, code);
     if (entry === undefined) return undefined;
     entries.push(entry);
@@ -229,6 +235,7 @@ function decodeEntry(bytes: Buffer, start: number, code: number): MetadataEntry 
     return { kind: 'fence', shard, epoch: toEpoch(number), instance: readInstance(bytes, start + 11) };
   if (code === entryCodes['zone-floor']) return { kind: 'zone-floor', shard, zone: zoneId(number) };
   if (code === entryCodes.removed) return { kind: 'removed', shard, zone: zoneId(number) };
+  if (code === entryCodes.lost) return { kind: 'lost', shard, zone: zoneId(number) };
   const epoch = bytes.readUIntLE(start + 11, 6);
   if (epoch === 0) return undefined;
   return {

@@ -25,31 +25,40 @@ export interface RestoredZone extends ZoneRef {
 export interface RestoredState {
   readonly fences: ReadonlyMap<ShardId, Writer>;
   readonly zoneFloors: ReadonlyMap<ShardId, ZoneId>;
+  /** Ids up to these that are not held may have been held here, before metadata were damaged. */
+  readonly lostTo: ReadonlyMap<ShardId, ZoneId>;
   readonly zones: readonly RestoredZone[];
+  /** Device zones that are not to be used, though no zone lies in them. */
+  readonly kept: ReadonlySet<number>;
 }
 
-export const emptyState: RestoredState = { fences: new Map(), zoneFloors: new Map(), zones: [] };
+export const emptyState: RestoredState = {
+  fences: new Map(),
+  zoneFloors: new Map(),
+  lostTo: new Map(),
+  zones: [],
+  kept: new Set(),
+};
 
 /** State that the metadata log records, before any scan. */
 export interface RecordedState {
   readonly fences: Map<ShardId, Writer>;
   readonly zoneFloors: Map<ShardId, ZoneId>;
+  readonly lostTo: Map<ShardId, ZoneId>;
   readonly zones: readonly ZoneEntry[];
 }
 
 /** REQUIRES: the frames in the order of the log, the checkpoint first. */
 export function foldFrames(frames: readonly Frame[]): RecordedState {
-  const fences = new Map<ShardId, Writer>();
-  const zoneFloors = new Map<ShardId, ZoneId>();
   const zones = new Map<string, ZoneEntry>();
-  for (const frame of frames) for (const entry of frame.entries) fold(entry, fences, zoneFloors, zones);
-  return { fences, zoneFloors, zones: [...zones.values()] };
+  const state: Omit<RecordedState, 'zones'> = { fences: new Map(), zoneFloors: new Map(), lostTo: new Map() };
+  for (const frame of frames) for (const entry of frame.entries) fold(entry, state, zones);
+  return { ...state, zones: [...zones.values()] };
 }
 
 function fold(
   entry: MetadataEntry,
-  fences: Map<ShardId, Writer>,
-  zoneFloors: Map<ShardId, ZoneId>,
+  { fences, zoneFloors, lostTo }: Omit<RecordedState, 'zones'>,
   zones: Map<string, ZoneEntry>,
 ): void {
   switch (entry.kind) {
@@ -60,6 +69,9 @@ function fold(
     case 'zone-floor':
       assert(entry.zone >= (zoneFloors.get(entry.shard) ?? 0), 'S4 a zone floor never falls');
       zoneFloors.set(entry.shard, entry.zone);
+      return;
+    case 'lost':
+      lostTo.set(entry.shard, entry.zone);
       return;
     case 'zone':
       zones.set(`${entry.shard}/${entry.zone}`, entry);

@@ -53,6 +53,8 @@ export interface HeldZone extends ZoneRef {
 interface HeldShard {
   fence: Writer | undefined;
   zoneFloor: ZoneId | 0;
+  /** Ids up to it that are not held may have been; 0: none. */
+  lostTo: ZoneId | 0;
   /** Two lookups, since ids have up to 48 bits: no number can hold shard and zone, and a string would cost more. */
   readonly zones: Map<ZoneId, HeldZone>;
 }
@@ -68,7 +70,8 @@ export class ZoneTable {
     this.#options = options;
     for (const [shard, fence] of restored.fences) this.#shard(shard).fence = fence;
     for (const [shard, zone] of restored.zoneFloors) this.#shard(shard).zoneFloor = zone;
-    const used = new Set<number>();
+    for (const [shard, zone] of restored.lostTo) this.#shard(shard).lostTo = zone;
+    const used = new Set<number>(restored.kept);
     for (const zone of restored.zones) {
       assert(!used.has(zone.deviceZone), 'S11 two zones never lie in one device zone');
       used.add(zone.deviceZone);
@@ -152,6 +155,11 @@ export class ZoneTable {
     return this.#shards.get(shard)?.zoneFloor ?? 0;
   }
 
+  /** Whether a zone that is not held may have been, before metadata were damaged: nothing is said of it (S9). */
+  mayBeLost(shard: ShardId, id: ZoneId): boolean {
+    return id <= (this.#shards.get(shard)?.lostTo ?? 0);
+  }
+
   /** Raises the shard's zone floor to `id` at least (S4), and gives the entry that says so, if it rose. */
   retire(shard: ShardId, id: number): MetadataEntry[] {
     const held = this.#shard(shard);
@@ -199,9 +207,10 @@ export class ZoneTable {
   /** Everything that a restart must find, for a checkpoint of the metadata log. */
   snapshot(): MetadataEntry[] {
     const entries: MetadataEntry[] = [];
-    for (const [shard, { fence, zoneFloor, zones }] of this.#shards) {
+    for (const [shard, { fence, zoneFloor, lostTo, zones }] of this.#shards) {
       if (fence !== undefined) entries.push({ kind: 'fence', shard, ...fence });
       if (zoneFloor !== 0) entries.push({ kind: 'zone-floor', shard, zone: zoneFloor });
+      if (lostTo !== 0) entries.push({ kind: 'lost', shard, zone: lostTo });
       for (const zone of zones.values()) entries.push(entryOf(zone));
     }
     return entries;
@@ -212,7 +221,7 @@ export class ZoneTable {
   #shard(shard: ShardId): HeldShard {
     let held = this.#shards.get(shard);
     if (held === undefined) {
-      held = { fence: undefined, zoneFloor: 0, zones: new Map() };
+      held = { fence: undefined, zoneFloor: 0, lostTo: 0, zones: new Map() };
       this.#shards.set(shard, held);
     }
     return held;

@@ -11,8 +11,9 @@
  *
  *   zone --release--> freed --sync--> dirty --takeForStock--> zeroing --sync--> clean --take--> zone <--take-- fresh
  *
- * The reserve: ordinary writes leave `reserve` extents that occupy space already, and urgent ones leave half of them,
- * so that a privileged zone can be written on a full device and on a full file system.
+ * The reserve: ordinary writes leave `reserve` extents that occupy space already, and urgent ones leave half of them
+ * and those that are kept for privileged zones alone, so that such a zone can be written on a full device and on a full
+ * file system.
  *
  * It owns numbers of extents and their states. It does not own their bytes, nor the entries of the map about them
  * (zone-space.ts).
@@ -27,6 +28,13 @@ export type Claim = 'ordinary' | 'urgent' | 'privileged';
 /** Syncs for which space is looked for in the file before the file system is asked again. */
 const scarceSyncs = 64;
 
+export interface ExtentSizes {
+  readonly extentCount: number;
+  /** Extents that ordinary writes leave, those for privileged zones among them. */
+  readonly reserveExtents: number;
+  readonly privilegedExtents: number;
+}
+
 /** An extent that waits for a sync that begins after `turn`. */
 interface Waiting {
   readonly extent: number;
@@ -37,6 +45,7 @@ interface Waiting {
 export class Extents {
   readonly #count: number;
   readonly #reserve: number;
+  readonly #privileged: number;
   #fresh: number;
   /** Lowest last. */
   #clean: number[] = [];
@@ -53,9 +62,11 @@ export class Extents {
    * REQUIRES: `used` are the zones' extents, `clean` others that are zeros, stable, and `fresh` is the first extent
    * that was never written, beyond all of them.
    */
-  constructor(count: number, reserve: number, fresh: number, used: ReadonlySet<number>, clean: ReadonlySet<number>) {
+  constructor(sizes: ExtentSizes, fresh: number, used: ReadonlySet<number>, clean: ReadonlySet<number>) {
+    const { extentCount: count, reserveExtents, privilegedExtents } = sizes;
     this.#count = count;
-    this.#reserve = reserve;
+    this.#reserve = reserveExtents;
+    this.#privileged = privilegedExtents;
     this.#fresh = Math.min(fresh, count);
     this.#used = used.size;
     for (let extent = this.#fresh - 1; extent >= 0; extent -= 1) {
@@ -119,7 +130,8 @@ export class Extents {
   /** Whether a free extent that occupies space already may be taken. */
   hasMaterialized(claim: Claim): boolean {
     const free = this.#clean.length + this.#dirty.length + this.#zeroing.length;
-    const kept = { ordinary: this.#reserve, urgent: Math.ceil(this.#reserve / 2), privileged: 0 };
+    const urgent = this.#privileged + Math.ceil((this.#reserve - this.#privileged) / 2);
+    const kept = { ordinary: this.#reserve, urgent, privileged: 0 };
     return free > kept[claim];
   }
 

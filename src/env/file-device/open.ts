@@ -119,7 +119,7 @@ async function openFile(
   const clean = zeroReserve(file, layout, superblock, used, keptExtents, created);
   await file.sync();
   const fresh = Math.max(endOf(used), Math.ceil((file.size() - layout.dataOffset) / superblock.extentBytes));
-  const extents = new Extents(layout.extentCount, layout.reserveExtents, fresh, used, clean);
+  const extents = new Extents(layout, fresh, used, clean);
   return new FileDevice({ path, file, superblock, layout, map, extents, zones, created, stableBytes }, clock);
 }
 

@@ -37,14 +37,21 @@ export interface FileDeviceOptions {
   readonly extentBytes?: number;
   /** Zeros kept ahead of each write pointer; 0: none. Default 2 MiB. */
   readonly prefillBytes?: number;
-  /** Space that only privileged zones can take. Default 4 MiB, at most an eighth of the capacity. */
+  /**
+   * Space that only privileged zones can take, and half of it urgent writes. Default 4 MiB, at most an eighth of the
+   * capacity.
+   */
   readonly reserveBytes?: number;
+  /** Zones that always find space for `bytes` each once they are privileged, beside the reserve. Default none. */
+  readonly privileged?: { readonly zones: number; readonly bytes: number };
 }
 
 export interface Layout {
   readonly extentCount: number;
   readonly zoneCount: number;
+  /** Extents that ordinary writes leave, those for privileged zones among them. */
   readonly reserveExtents: number;
+  readonly privilegedExtents: number;
   readonly prefillBytes: number;
   /** Offset of extent 0. */
   readonly dataOffset: number;
@@ -108,12 +115,15 @@ export function layoutOf(superblock: Superblock, options: FileDeviceOptions, pat
   const reserveBytes =
     options.reserveBytes ??
     Math.min(nodeSettings['device.reserveBytes'].default, Math.floor(options.capacityBytes / 8));
-  const reserveExtents = Math.min(extentCount - 1, Math.ceil(reserveBytes / extentBytes));
+  const { zones, bytes } = options.privileged ?? { zones: 0, bytes: 0 };
+  const privilegedExtents = Math.min(extentCount - 1, zones * Math.ceil(bytes / extentBytes));
+  const reserveExtents = Math.min(extentCount - 1, Math.ceil(reserveBytes / extentBytes) + privilegedExtents);
   const dataOffset = Math.ceil((superblockBytes + 2 * superblock.metadataAreaBytes) / extentBytes) * extentBytes;
   return {
     extentCount,
     zoneCount: zoneCountOf(extentCount),
     reserveExtents,
+    privilegedExtents,
     prefillBytes: options.prefillBytes ?? clusterSettings['device.prefillBytes'].default,
     dataOffset,
   };

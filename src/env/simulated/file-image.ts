@@ -181,6 +181,17 @@ export class FileImage {
     }
   }
 
+  /** Offsets, multiples of `unit`, at which reads show `bytes`. */
+  placesOf(bytes: Uint8Array, unit: number): number[] {
+    const found: number[] = [];
+    for (const number of new Set([...this.#stable.keys(), ...this.#cache.keys()])) {
+      const page = this.#cache.get(number) ?? this.#stable.get(number) ?? zeroPage;
+      for (let at = 0; at + bytes.length <= pageBytes; at += unit)
+        if (Buffer.compare(page.subarray(at, at + bytes.length), bytes) === 0) found.push(number * pageBytes + at);
+    }
+    return found.sort((a, b) => a - b);
+  }
+
   /** An offset within a page that occupies space; undefined: there is none. */
   someOffset(random: Random): number | undefined {
     const pages = [...this.#stable.keys()];

@@ -145,6 +145,11 @@ export class SimulatedDisk {
     return { path: name, offset };
   }
 
+  /** Offsets in a file, multiples of `unit` (which divides a page), at which `bytes` stand. */
+  placesOf(path: string, bytes: Uint8Array, unit: number): number[] {
+    return this.#images.get(normalized(path))?.placesOf(bytes, unit) ?? [];
+  }
+
   /** Bad sectors: reads of any byte of them fail until they are written. */
   spoil(path: string, offset: number, length: number): void {
     const name = normalized(path);

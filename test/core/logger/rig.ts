@@ -165,8 +165,12 @@ export class Rig {
       const length = finished ? zone.length : (scan?.length ?? 0);
       return [{ ...zone, finished, length, seen: scan?.seen ?? 0, tail: scan?.tail ?? ('clean' as const) }];
     });
-    const { fences, zoneFloors } = recorded;
-    const rig = new Rig({ process: secondProcess, ...options, restored: { fences, zoneFloors, zones } });
+    const { fences, zoneFloors, lostTo } = recorded;
+    const rig = new Rig({
+      process: secondProcess,
+      ...options,
+      restored: { fences, zoneFloors, lostTo, zones, kept: new Set() },
+    });
     rig.persisted.push(...this.persisted);
     for (const [deviceZone, bytes] of this.data) rig.data.set(deviceZone, bytes);
     return rig;

@@ -41,6 +41,8 @@ export const situations = [
   'read queued during a take-over',
   'batch of many writes',
   'record larger than a batch',
+  'append in pieces',
+  'replica lost between the pieces of an append',
   'gap healed',
   'catch-up applied',
   'device failed',

@@ -27,6 +27,7 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     snapshotEveryBytes: plan.snapshotEveryBytes,
     loggerTimeoutMs: plan.loggerTimeoutMs,
     firstHandWaitMs: plan.firstHandWaitMs,
+    appendPieces: { appendWholeBytesMax: plan.appendPieceBytes, appendPieceBytes: plan.appendPieceBytes },
     shardSettings: {
       sealWaitMs: plan.sealWaitMs,
       coldSealWaitMs: plan.coldSealWaitMs,

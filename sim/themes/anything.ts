@@ -34,6 +34,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     batchesInFlightMax: pick(random, [1, 2, 2]),
     batchBytesTarget: pick(random, [4 * KIB, 16 * KIB, 1024 * KIB]),
     firstHandWaitMs: pick(random, [1_000, 30_000]),
+    // A multiple of every alignment drawn; headers fit.
+    appendPieceBytes: pick(random, [8 * KIB, 8 * KIB, 1024 * KIB]),
   };
 }
 

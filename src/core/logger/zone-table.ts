@@ -24,6 +24,20 @@ export interface ZoneTableOptions {
   readonly deviceZones: readonly number[];
 }
 
+/**
+ * An append that arrives in pieces: what of it lies behind the write pointer, which moves when all is written (S11).
+ * Offsets are bytes from the start of the zone.
+ */
+export interface Unfinished {
+  /** End of the pieces that were written. */
+  readonly end: number;
+  /** End of the last piece that is to come. */
+  readonly total: number;
+  readonly batches: number;
+  /** Highest committed length in the headers of its batches. */
+  readonly committed: number;
+}
+
 /** A zone that is held. */
 export interface HeldZone extends ZoneRef {
   readonly deviceZone: number;
@@ -37,6 +51,8 @@ export interface HeldZone extends ZoneRef {
   state: 'open' | 'restarted' | 'finished';
   /** Write pointer; the sealed length once it is finished. */
   written: number;
+  /** Append of which the last piece has not come. */
+  unfinished: Unfinished | undefined;
   /** End of what is stable. */
   stable: number;
   /** End of what the sync under way will have made stable; for sync-rounds.ts alone. */
@@ -252,6 +268,7 @@ function newZone(at: ZoneRef, deviceZone: number, copyId: string, seed: number):
     tail: 'clean',
     state: 'open',
     written: 0,
+    unfinished: undefined,
     stable: 0,
     syncing: 0,
     seen: 0,
@@ -271,6 +288,7 @@ function restoredZone(zone: RestoredZone, seed: number): HeldZone {
     tail: zone.tail,
     state: zone.finished ? 'finished' : 'restarted',
     written: zone.length,
+    unfinished: undefined,
     stable: zone.length,
     syncing: zone.length,
     seen: zone.seen,

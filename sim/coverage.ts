@@ -9,6 +9,7 @@ export const situations = [
   'zone change with reads waiting',
   'zone change of unknown outcome',
   'zone full',
+  'zone left at a quiet moment',
   'replica left the zone',
   'replicas regrown',
   'take-over',

@@ -181,6 +181,7 @@ class ShardWatch {
       if (this.#inFlight > 0) count('zone change with records in flight');
       if (this.#reads > 0) count('zone change with reads waiting');
       if (reason === 'zone full') count('zone full');
+      else if (reason === 'zone full soon') count('zone left at a quiet moment');
       else if (reason.endsWith('is back')) count('replicas regrown');
       else count('replica left the zone');
       this.#inFlight = 0;

@@ -33,9 +33,9 @@ export const mutants: readonly Mutant[] = [
     name: 'ack before sync',
     rule: 'S3',
     file: machine,
-    find: "        this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });",
+    find: "        else\n            this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });",
     replace:
-      "        zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: this.#lbaOf(item) } });",
+      "        else { zone.stable = zone.written; effects.push({ kind: 'answer', ticket, answer: { kind: 'appended', lba: this.#lbaOf(item) } }); }",
   },
   {
     name: 'ack before all replicas',
@@ -43,6 +43,13 @@ export const mutants: readonly Mutant[] = [
     file: 'src/core/shard/serving/zone-writer.js',
     find: 'Math.min(...this.#acknowledged) < batch.end',
     replace: 'Math.max(...this.#acknowledged) < batch.end',
+  },
+  {
+    name: 'append acknowledged by its first piece',
+    rule: 'S5',
+    file: 'src/gateway/loggers/outbox.js',
+    find: 'this.#appended(append, append.offset)',
+    replace: 'this.#appended(append, append.end)',
   },
   {
     name: 'confirmation from one replica only',

@@ -29,6 +29,7 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     firstHandWaitMs: plan.firstHandWaitMs,
     repairDelayMs: plan.repairDelayMs,
     repairBytesPerSecond: plan.repairBytesPerSecond,
+    appendPieces: { appendWholeBytesMax: plan.appendPieceBytes, appendPieceBytes: plan.appendPieceBytes },
     shardSettings: {
       sealWaitMs: plan.sealWaitMs,
       coldSealWaitMs: plan.coldSealWaitMs,

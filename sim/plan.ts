@@ -27,6 +27,8 @@ export interface ClusterPlan {
   readonly regrowDelayMs: number;
   readonly batchesInFlightMax: number;
   readonly batchBytesTarget: number;
+  /** Longest append that is sent whole, and length of the pieces of a longer one. */
+  readonly appendPieceBytes: number;
   /** 0: a take-over without a first-hand answer waits for every replica for ever. */
   readonly firstHandWaitMs: number;
   readonly repairDelayMs: number;

@@ -42,6 +42,8 @@ class ShardWatch {
   #transaction: HeadPurpose | undefined;
   #sealAnswers: number[] = [];
   #gap = false;
+  /** Newest append, and the replicas that have a piece of it. */
+  #append = { offset: 0, end: 0, begun: new Set<string>() };
 
   constructor(coverage: Coverage, epochs: Epochs) {
     this.#coverage = coverage;
@@ -73,6 +75,14 @@ class ShardWatch {
       case 'confirmed':
         if (event.number < this.#confirmations) count('stale confirmation discarded');
         if (this.#isReplaced(shard)) count('owner that was replaced confirmed by a replica');
+        break;
+      case 'appended':
+        if (event.end === this.#append.offset) this.#append.begun.add(event.logger);
+        else if (event.end >= this.#append.end) this.#append.begun.delete(event.logger);
+        break;
+      case 'append-failed':
+        if (this.#append.begun.delete(event.logger) && event.reason.kind === 'lost')
+          count('replica lost between the pieces of an append');
         break;
       case 'confirm-failed':
         if (event.reason.kind === 'refused' && event.reason.code === 'fenced') count('fenced confirm');
@@ -116,6 +126,7 @@ class ShardWatch {
     switch (effect.effect) {
       case 'append':
         this.#inFlight += 1;
+        this.#append = { offset: effect.offset, end: effect.offset + effect.bytes.length, begun: new Set() };
         return;
       case 'committed':
         this.#inFlight = Math.max(0, this.#inFlight - 1);
@@ -178,6 +189,7 @@ class ShardWatch {
       if (this.#inFlight > 0) count('zone change with records in flight');
       if (this.#reads > 0) count('zone change with reads waiting');
       if (reason === 'zone full') count('zone full');
+      else if (reason === 'zone full soon') count('zone left at a quiet moment');
       else if (reason.endsWith('is back')) count('replicas regrown');
       else count('replica left the zone');
       this.#inFlight = 0;
@@ -199,6 +211,7 @@ function countLogger(
   effects: readonly MachineEffect<unknown>[],
 ): void {
   if (event.kind === 'compared' && event.same) coverage.count('duplicate append');
+  if (event.kind === 'written' && (event.write.item.rest ?? 0) > 0) coverage.count('append in pieces');
   if (event.kind === 'device-failed') coverage.count('device failed');
   if (event.kind !== 'append' && event.kind !== 'seal' && event.kind !== 'compared') return;
   for (const effect of effects) {

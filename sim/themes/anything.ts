@@ -36,6 +36,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     firstHandWaitMs: pick(random, [1_000, 30_000]),
     repairDelayMs: pick(random, [0, 1_000, 600_000]),
     repairBytesPerSecond: pick(random, [64 * KIB, 1024 * KIB, 64 * 1024 * KIB]),
+    // A multiple of every alignment drawn; headers fit.
+    appendPieceBytes: pick(random, [8 * KIB, 8 * KIB, 1024 * KIB]),
   };
 }
 

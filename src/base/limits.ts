@@ -80,6 +80,11 @@ export const limits = {
   confirmItemsMax: 1_024,
   readItemsMax: 4_096,
   readBytesMax: 18 * MIB,
+  /** Longest append that goes to a logger whole: a batch of the usual size, zone header included. */
+  appendWholeBytesMax: MIB + 128 * KIB,
+  /** Pieces of a longer one, and how many of them a gateway sends ahead of a logger's answers. */
+  appendPieceBytes: 256 * KIB,
+  appendPiecesInFlight: 12,
   /** Zones in one page of a logger's report. */
   reportZonesMax: 4_096,
   /** Free space that a logger that failed must have to be given a zone again; less where zones are smaller. */
@@ -107,6 +112,16 @@ assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.frameBytesM
 assert(limits.readBytesMax + 64 * KIB < limits.frameBytesMax, 'the answer of a read fits a frame');
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.readBytesMax, 'a record fits a read');
 assert(limits.valueBytesMax + limits.keyBytesMax + 64 * KIB < limits.fillBytesMax, 'a record fits what is filled');
+assert(
+  limits.appendPieceBytes % limits.alignmentBytesMax === 0 && limits.alignmentBytesMax % limits.blockBytes === 0,
+  'a piece of an append is aligned',
+);
+assert(
+  limits.alignmentBytesMax + 4 * (limits.valueBytesMax / limits.blockBytes) + 2 * limits.blockBytes <
+    limits.appendPieceBytes,
+  'the headers of zone and batch fit the first piece of an append',
+);
+assert(limits.appendPieceBytes < limits.appendWholeBytesMax, 'what is cut has several pieces');
 assert(limits.fillPieceBytes < limits.frameBytesMax, 'a piece of a Fill fits a frame');
 assert(limits.smallValueBytes < limits.readLargeBytesPerConnection, 'several small values are under way at once');
 assert(

@@ -16,6 +16,8 @@ export const times = {
   sealRetryMs: 250,
   /** Pause of an owner before it tries again to change its zone. */
   zoneChangeRetryMs: 50,
+  /** Time without a write after which an owner leaves a zone that is nearly full. */
+  zoneQuietMs: 200,
   /** Pause of a follower before it reads again what it missed. */
   healRetryMs: 200,
   /** Time for which a logger that refused or was slow gets no new zone; twice as long when it was full, ... */
@@ -114,6 +116,7 @@ const clientTimeoutMs = clientSettings.timeoutMs.default;
 
 for (const pauseMs of [claimRetryMs, sealRetryMs, zoneChangeRetryMs, healRetryMs, loggerTimeoutMs.min])
   assert(shardTickMs <= pauseMs, 'the tick is not coarser than what it looks for');
+assert(shardTickMs < times.zoneQuietMs, 'a tick finds that nobody writes');
 assert(
   zoneChangeRetryMs < times.diskFullRetryMs && times.diskFullRetryMs < times.loggerAvoidedMs,
   'a change is tried often before puts are taken again, and puts before a full logger gets a zone again',

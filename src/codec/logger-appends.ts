@@ -1,6 +1,6 @@
 /**
- * `Append` and `Confirm` (codec/logger-protocol.ts has the forms): the requests on the path of every write and read.
- * Readers throw MessageFormatError, and nothing else.
+ * `Append`, `AppendPiece` and `Confirm` (codec/logger-protocol.ts has the forms): the requests on the path of every
+ * write and read. Readers throw MessageFormatError, and nothing else.
  */
 import type { Uuid } from '../base/ids.ts';
 import { lba } from '../base/ids.ts';
@@ -56,6 +56,39 @@ export function readAppend(params: MessageReader): AppendRequest {
   }
   skipRest(params, rest);
   return { logger, items };
+}
+
+/** A piece of a long append; `rest` 0: the last one. */
+export function writeAppendPiece(out: MessageWriter, logger: Uuid, item: AppendItem): void {
+  out.array(8);
+  out.text(logger);
+  out.integer(item.shard);
+  out.integer(item.zone);
+  writeWriter(out, item);
+  out.integer(item.offset);
+  out.binary(item.bytes);
+  out.integer(item.rest ?? 0);
+}
+
+export interface AppendPieceRequest {
+  readonly logger: string;
+  readonly item: AppendItem;
+}
+
+/** The item's bytes are a view of the message. */
+export function readAppendPiece(params: MessageReader): AppendPieceRequest {
+  const more = arrayOf(params, 8, 'AppendPiece');
+  const logger = params.text();
+  const item = {
+    shard: readShard(params),
+    zone: readZone(params),
+    ...readWriter(params),
+    offset: readBytesCount(params, 'offset'),
+    bytes: params.binary(),
+    rest: readBytesCount(params, 'rest'),
+  };
+  skipRest(params, more);
+  return { logger, item };
 }
 
 export function writeAppendAnswer(out: MessageWriter, answers: readonly AppendAnswer[]): void {

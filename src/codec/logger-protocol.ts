@@ -1,15 +1,17 @@
 /**
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
- * that all requests share. Writers and readers: logger-appends.ts (Append, Confirm), logger-seals.ts (Seal, Fill,
- * Copy, Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones, Ping, hello).
- * `Append`, `Confirm`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset` and `Probe` go to a logger's write port, `Read` and
- * `ReportZones` to its read port; `Ping` and `hello` work on both.
+ * that all requests share. Writers and readers: logger-appends.ts (Append, AppendPiece, Confirm), logger-seals.ts
+ * (Seal, Fill, Copy, Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones,
+ * Ping, hello).
+ * `Append`, `AppendPiece`, `Confirm`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset` and `Probe` go to a logger's write port,
+ * `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
  *
  *   writer = epoch, instance:str    two members: who writes a zone, or seals a shard
  *   known  = nil | [writer], [[zone, writer]*]    two members: the fence before, the newest zones (S20)
  *
  *   Append      [logger:str, [[shard, zone, writer, offset, bytes:bin]*]]    -> [answer*]
  *               answer = [nil, lba] | [code:str, message:str, detail:int]
+ *   AppendPiece [logger:str, shard, zone, writer, offset, bytes:bin, rest]   -> nil
  *   Confirm     [logger:str, number, [[shard, zone, writer]*]]               -> [number, [nil | code:str]*]
  *   Seal        [logger:str, shard, zone, writer]
  *               -> [length, seen, doubtful:bool, tail:str, process:str, known, cut] or
@@ -89,8 +91,15 @@ export interface ZoneRef extends Writer {
 export interface AppendItem extends ZoneRef {
   /** 0 creates the zone: the bytes begin with a zone header. */
   readonly offset: number;
-  /** Whole batches, one after another. Sent as one binary; must not change afterwards. */
+  /**
+   * Whole batches, one after another, or a piece of such an append. Sent as one binary; must not change afterwards.
+   */
   readonly bytes: Uint8Array;
+  /**
+   * Bytes of the append that are still to come behind these (`AppendPiece`); absent: none. The first piece has the
+   * whole header of its last batch. An answer to any but the last says that the piece is stable, and no more.
+   */
+  readonly rest?: number;
 }
 
 /** The LBA of the append's first byte. */
@@ -210,6 +219,7 @@ export interface LoggerStatus {
 
 export const loggerMethods = {
   append: 'Append',
+  appendPiece: 'AppendPiece',
   confirm: 'Confirm',
   seal: 'Seal',
   fill: 'Fill',

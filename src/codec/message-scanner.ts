@@ -5,8 +5,10 @@
  *
  * A message that lies within one piece is not copied, nor is one whose pieces follow each other in the same memory (a
  * socket that reads into a slab delivers such). Other pieces of a longer one are collected, small ones copied together
- * (a peer that sends single bytes must not cost an object for each), and joined once when the end is there. Limits
- * strike as soon as a header shows that they will be exceeded: no memory is ever reserved for bytes that have not come.
+ * (a peer that sends single bytes must not cost an object for each), and joined once when the end is there. A very long
+ * one is copied to its place as it arrives, since joining it would hold up everybody else for tens of milliseconds.
+ * Limits strike as soon as a header shows that they will be exceeded; memory is reserved for bytes that have not come
+ * only when many have.
  *
  * It owns the pieces of the message that is arriving, and how far it is scanned. It does not own what messages mean
  * (message-reader.ts), nor when the next piece is read (the channel's). Large because its state must outlast every
@@ -24,6 +26,10 @@ export interface ScannerLimits {
 /** Pieces below this are copied into a common slab. */
 const smallPieceBytes = 4096;
 const headBytes = 16;
+/** Bytes of a message that must have come, and as many that must follow, before room for all of it is reserved. */
+const longBytes = 1024 * 1024;
+/** Room for what may follow the last binary of a message. */
+const longSlackBytes = 64;
 const slabBytes = 16 * 1024;
 const noBytes = Buffer.alloc(0);
 
@@ -97,6 +103,9 @@ export class MessageScanner {
   #slab: Buffer = noBytes;
   #slabStart = 0;
   #slabUsed = 0;
+  /** Room for the whole message, if it is very long: [0, longUsed) has come, and then nothing is in `parts`. */
+  #long: Buffer = noBytes;
+  #longUsed = 0;
   /** The current message has been scanned in part: its end has not come. */
   #begun = false;
   /** Objects still to come, bytes to pass first, objects seen. */
@@ -121,6 +130,7 @@ export class MessageScanner {
   head(): Buffer {
     this.#settleTail();
     if (this.#earlier === 0) return this.#chunk.subarray(this.#messageStart, this.#messageStart + headBytes);
+    if (this.#longUsed > 0) return this.#long.subarray(0, headBytes);
     this.#endSlabPart();
     const parts: Buffer[] = [];
     for (let index = 0, length = 0; length < headBytes && index < this.#parts.length; index++) {
@@ -249,16 +259,25 @@ export class MessageScanner {
   #join(): void {
     const last = this.#chunk.subarray(0, this.#at);
     const total = this.#earlier + last.length;
-    const bytes = Buffer.allocUnsafeSlow(total);
-    let at = 0;
-    this.#endSlabPart();
-    for (const part of this.#parts) at += part.copy(bytes, at);
-    last.copy(bytes, at);
-    this.bytes = bytes;
+    if (total > this.#long.length) this.#reserve(total);
+    last.copy(this.#long, this.#longUsed);
+    this.bytes = this.#long;
     this.start = 0;
     this.end = total;
-    this.#parts = [];
     this.#earlier = 0;
+    this.#long = noBytes;
+    this.#longUsed = 0;
+  }
+
+  /** Moves what has come to memory with room for `length` bytes. */
+  #reserve(length: number): void {
+    const bytes = Buffer.allocUnsafeSlow(length);
+    let at = this.#long.copy(bytes, 0, 0, this.#longUsed);
+    this.#endSlabPart();
+    for (const part of this.#parts) at += part.copy(bytes, at);
+    this.#long = bytes;
+    this.#longUsed = at;
+    this.#parts = [];
     this.#slab = noBytes;
     this.#slabUsed = 0;
     this.#slabStart = 0;
@@ -280,13 +299,25 @@ export class MessageScanner {
     const tail = this.#tail;
     if (tail.length === 0) return;
     this.#tail = noBytes;
-    if (tail.length < smallPieceBytes) {
+    if (this.#longUsed > 0) {
+      this.#copyLong(tail);
+    } else if (tail.length < smallPieceBytes) {
       this.#copySmall(tail);
     } else {
       this.#endSlabPart();
       this.#parts.push(tail);
     }
     this.#earlier += tail.length;
+    if (this.#longUsed === 0 && this.#earlier >= longBytes && this.#toPass >= longBytes)
+      this.#reserve(this.#earlier + this.#toPass + longSlackBytes);
+  }
+
+  /** Twice as much at least when the room does not do: each byte is moved a few times at most. */
+  #copyLong(piece: Buffer): void {
+    const needed = this.#longUsed + piece.length;
+    if (needed > this.#long.length)
+      this.#reserve(Math.max(needed + this.#toPass + longSlackBytes, 2 * this.#long.length));
+    this.#longUsed += piece.copy(this.#long, this.#longUsed);
   }
 
   #copySmall(piece: Buffer): void {

@@ -100,6 +100,11 @@ export interface LoggerDevice extends ZonedDevice {
    * DeviceError
    */
   write(zone: DeviceZone, offset: number, bytes: Uint8Array, urgent?: boolean): void;
+  /**
+   * Moves the write pointer of an open zone back to `to`: what lies behind reads as zeros, its space is given back.
+   * Stable after the next sync. @throws DeviceError `invalid` when the zone is finished, or `to` is beyond the pointer
+   */
+  rewind(zone: DeviceZone, to: number): void;
   /** Lets `zone` take the reserve, until it is reset: the metadata log must go on when the device is full. */
   privilege(zone: DeviceZone): void;
 }

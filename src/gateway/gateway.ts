@@ -93,6 +93,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const loggers = new LoggerLinks(world, {
     progressTimeoutMs: 2 * loggerTimeoutMs,
     probeBytes: Math.min(zoneSize, limits.probeBytes),
+    pieces: options.appendPieces,
     self: identity,
   });
   const budget = new ReadBudget(clock);

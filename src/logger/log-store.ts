@@ -143,6 +143,8 @@ export class LogStore {
       case 'reset-zone':
         this.#parts.cache.forget(effect.deviceZone);
         return this.#guarded(() => this.#parts.device.reset(effect.deviceZone));
+      case 'rewind-zone':
+        return this.#guarded(() => this.#parts.device.rewind(effect.deviceZone, effect.to));
       case 'sync':
         return this.#sync();
     }

@@ -11,8 +11,14 @@ import { unreachable } from '../base/assert.ts';
 import type { InstanceId, Uuid } from '../base/ids.ts';
 import { isAddressable, lba } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
-import type { AppendAnswer, LoggerRefusal, LoggerStatus, ZonePosition } from '../codec/logger-protocol.ts';
-import { readAppend, readConfirm, writeAppendAnswer, writeConfirmAnswer } from '../codec/logger-appends.ts';
+import type { AppendAnswer, AppendItem, LoggerRefusal, LoggerStatus, ZonePosition } from '../codec/logger-protocol.ts';
+import {
+  readAppend,
+  readAppendPiece,
+  readConfirm,
+  writeAppendAnswer,
+  writeConfirmAnswer,
+} from '../codec/logger-appends.ts';
 import {
   loggerMethods,
   loggerProtocolVersion,
@@ -109,6 +115,9 @@ class Requests {
       case loggerMethods.append:
         this.#append(channel, id, params);
         return true;
+      case loggerMethods.appendPiece:
+        this.#appendPiece(channel, id, params);
+        return true;
       case loggerMethods.confirm:
         this.#confirm(channel, id, params);
         return true;
@@ -158,9 +167,18 @@ class Requests {
         left -= 1;
         if (left === 0) send();
       };
-      if (isAddressable(item.zone, this.#parts.zoneSize)) this.#parts.store.request({ kind: 'append', ticket, item });
-      else ticket(refusal('malformed', `zone ${item.zone} has no addresses`));
+      this.#appendItem(item, ticket);
     }
+  }
+
+  #appendPiece(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, item } = readAppendPiece(params);
+    if (this.#accepts(channel, id, logger)) this.#appendItem(item, answerTo(channel, id));
+  }
+
+  #appendItem(item: AppendItem, ticket: OnMachineAnswer): void {
+    if (isAddressable(item.zone, this.#parts.zoneSize)) this.#parts.store.request({ kind: 'append', ticket, item });
+    else ticket(refusal('malformed', `zone ${item.zone} has no addresses`));
   }
 
   #confirm(channel: RpcChannel, id: number, params: MessageReader): void {

@@ -28,7 +28,13 @@ import type {
   ZoneRef,
   ZoneStatus,
 } from '../codec/logger-protocol.ts';
-import { readAppendAnswer, readConfirmAnswer, writeAppend, writeConfirm } from '../codec/logger-appends.ts';
+import {
+  readAppendAnswer,
+  readConfirmAnswer,
+  writeAppend,
+  writeAppendPiece,
+  writeConfirm,
+} from '../codec/logger-appends.ts';
 import { loggerMethods, readBytesCount, readRefusal } from '../codec/logger-protocol.ts';
 import type { SealResult } from '../codec/logger-seals.ts';
 import { readSealResult, writeCopy, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
@@ -83,6 +89,12 @@ export class LoggerClient {
     const read = (result: MessageReader): readonly AppendAnswer[] =>
       counted(readAppendAnswer(result), items.length, result);
     call(this.#channels.write, loggerMethods.append, (out) => writeAppend(out, this.logger, items), read, onAnswer);
+  }
+
+  /** A piece of a long append: stable when it is answered, and with the last one (`rest` 0) all of the append. */
+  appendPiece(item: AppendItem, onAnswer: OnAnswer<undefined>): void {
+    const write = (out: MessageWriter): void => writeAppendPiece(out, this.logger, item);
+    call(this.#channels.write, loggerMethods.appendPiece, write, readNothing, onAnswer);
   }
 
   /** `number` comes back in the answer (S7). */

@@ -65,6 +65,7 @@ const items = [
   { ...place, offset: 0, bytes: Buffer.from('abc') },
   { ...place, offset: 2 ** 31, bytes: Buffer.alloc(0) },
 ];
+const piece = { ...place, offset: 2 ** 31, bytes: Buffer.from('piece'), rest: 7 };
 const appendAnswers: readonly protocol.AppendAnswer[] = [
   { kind: 'ok', value: lba(2 ** 52) },
   protocol.refusal('fenced', 'why', 12),
@@ -110,6 +111,10 @@ const forms: readonly Form[] = [
   form('Append answer', (out) => appends.writeAppendAnswer(out, appendAnswers), appends.readAppendAnswer, [
     ...appendAnswers,
   ]),
+  form('AppendPiece', (out) => appends.writeAppendPiece(out, logger, piece), appends.readAppendPiece, {
+    logger,
+    item: piece,
+  }),
   form('Confirm', (out) => appends.writeConfirm(out, logger, 9, [place]), appends.readConfirm, {
     logger,
     number: 9,

@@ -147,6 +147,29 @@ test('large and small pieces in turn keep their order', () => {
   assert.ok(scan(new MessageScanner(wide), mixed)[0]?.equals(message));
 });
 
+test('a very long message is copied to its place as it arrives, wherever its binaries end', () => {
+  const MIB = 1024 * 1024;
+  const binary = (length: number): Buffer => Buffer.alloc(length, length % 251);
+  for (const lengths of [[3 * MIB], [2 * MIB, 10, 3 * MIB, 100], [10, 4 * MIB + 1, 1.5 * MIB, 1.5 * MIB]]) {
+    const messages = [encoded([1, ...lengths.map(binary), 'end']), encoded('next'), encoded([binary(2 * MIB)])];
+    for (const length of [100_000, 128 * 1024, 999]) {
+      const found = scan(new MessageScanner(wide), apart(pieces(Buffer.concat(messages), length)));
+      assert.ok(found.length === messages.length && found.every((one, at) => one.equals(messages[at] ?? one)));
+    }
+  }
+});
+
+test('memory for bytes that have not come is reserved only when a MiB has', () => {
+  const scanner = new MessageScanner(wide);
+  const message = encoded([Buffer.alloc(12 * 1024 * 1024)]);
+  const cut = apart(pieces(message, 64 * 1024));
+  const reserved = (): number => process.memoryUsage().arrayBuffers;
+  const before = reserved();
+  scan(scanner, cut.slice(0, 15));
+  assert.ok(reserved() - before < 1024 * 1024);
+  assert.ok(scan(scanner, cut.slice(15)).at(0)?.equals(message));
+});
+
 test('a message whose pieces are neighbours in memory is not copied', () => {
   const slab = Buffer.concat([encoded(Buffer.alloc(10_000, 1)), encoded('next'), encoded([1])]);
   const scanner = new MessageScanner(wide);

@@ -99,6 +99,33 @@ export function deviceSuite(name: string, factory: () => Promise<DeviceWorld>): 
     await device.close();
   });
 
+  rule('a write pointer that goes back leaves zeros and gives space back; a crash later, too', async (world) => {
+    let device = await world.open();
+    device.write(1, 0, pattern(1, 20_480));
+    await device.sync();
+    const before = device.reportZone(1).occupied;
+    device.write(1, 20_480, pattern(2, 16_384));
+    await device.sync();
+    assert.throws(() => device.rewind(1, 40_960), refuses('invalid'));
+    device.rewind(1, 20_480);
+    assert.equal(device.reportZone(1).writePointer, 20_480);
+    assert.ok(device.reportZone(1).occupied <= before);
+    assert.ok(device.readNow(1, 20_480, 45_056).every((byte) => byte === 0));
+    device.write(1, 20_480, pattern(3, 512));
+    await device.sync();
+    await device.close();
+    device = await world.open();
+    await device.recover(1, 20_992, 20_992, false);
+    const expected = Buffer.concat([pattern(1, 20_480), pattern(3, 512), new Uint8Array(44_544)]);
+    assert.ok(expected.equals(Buffer.from(device.readNow(1, 0, 65_536))));
+    device.rewind(1, 0);
+    assert.equal(device.reportZone(1).state, 'empty');
+    device.write(1, 0, pattern(4, 512));
+    device.finish(1, 512);
+    assert.throws(() => device.rewind(1, 0), refuses('invalid'));
+    await device.close();
+  });
+
   rule('S3 after reopening a zone not finished has an upper bound until it is recovered', async (world) => {
     let device = await world.open();
     device.write(3, 0, pattern(3, 20_480));

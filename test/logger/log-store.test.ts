@@ -6,11 +6,12 @@ import { KvError } from '../../src/base/errors.ts';
 import { shardId, zoneId } from '../../src/base/ids.ts';
 import type { AppendItem, ReadAnswer } from '../../src/codec/logger-protocol.ts';
 import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
+import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { DeviceError } from '../../src/env/zoned-device.ts';
 import type { StoreCall } from './sim-store.ts';
 import { devicePath, short, SimStore, simZoneSize } from './sim-store.ts';
 import { recordKind } from '../../src/codec/log-format.ts';
-import { put, testWriter, ZoneWriter } from './zone-writer.ts';
+import { piecesOf, put, testWriter, ZoneWriter } from './zone-writer.ts';
 
 function writerOf(shard: number, zone = 1, at = 1): ZoneWriter {
   return new ZoneWriter({ shard, zone, epoch: at, zoneSize: simZoneSize });
@@ -56,6 +57,58 @@ describe('a sync that hangs', () => {
     sim.disk.releaseSyncs();
     await sim.run(100);
     assert.deepEqual(answers, ['appended', 'sealed']);
+  });
+});
+
+describe('S9 power that is lost between the pieces of an append', () => {
+  for (const alignment of [1, 512, 4096]) {
+    test(`leaves a torn tail, which a Fill completes; blocks of ${alignment} bytes`, async () => {
+      for (let seed = 1; seed <= 20; seed++) {
+        const sim = new SimStore(seed);
+        await sim.boot(alignment);
+        const writer = new ZoneWriter({ shard: 0, zoneSize: simZoneSize, alignment });
+        assert.equal(await sim.outcome({ kind: 'append', item: writer.filled(3_000) }), 'appended');
+        const start = writer.offset;
+        const whole = writer.filled(60_000);
+        const pieces = piecesOf(whole, 8 * 1024).slice(0, 1 + (seed % 7));
+        for (const item of pieces) assert.equal(await sim.outcome({ kind: 'append', item }), 'appended');
+        sim.disk.crash();
+        await sim.boot(alignment);
+        let seal: MachineAnswer | undefined;
+        sim.ask(sealOf(0, 2), (answer) => (seal = answer));
+        await sim.run(1_000);
+        assert.ok(seal?.kind === 'sealed' && !('code' in seal.answer));
+        const { length, doubtful, tail } = seal.answer;
+        assert.deepEqual({ length, doubtful }, { length: start, doubtful: false }, `seed ${seed}`);
+        assert.notEqual(tail, 'damaged');
+        const { shard, zone, offset, bytes } = whole;
+        const fill: StoreCall = { kind: 'fill', item: { shard, zone, by: testWriter(2), offset, bytes } };
+        assert.equal(await sim.outcome(fill), 'filled');
+        assert.equal(sim.store.report(undefined)[0]?.length, writer.offset);
+      }
+    });
+  }
+
+  test('and a piece without space takes the others back from a device that has none left', async () => {
+    const sim = new SimStore(5);
+    await sim.boot(1, 256 * 1024);
+    const [first, ...others] = [0, 1, 2].map((shard) => writerOf(shard));
+    assert.ok(first);
+    const whole = first.filled(150_000);
+    const [head, ...rest] = piecesOf(whole, 16 * 1024);
+    assert.ok(head);
+    assert.equal(await sim.outcome({ kind: 'append', item: head }), 'appended');
+    for (const other of others) await sim.outcome({ kind: 'append', item: other.filled(40_000) });
+    const occupied = sim.device?.occupiedBytes ?? 0;
+    const outcomes: string[] = [];
+    for (const item of rest) outcomes.push(await sim.outcome({ kind: 'append', item }));
+    assert.ok(outcomes.includes('device-full'), outcomes.join());
+    assert.ok((sim.device?.occupiedBytes ?? 0) < occupied);
+    // Its space is free when that is stable.
+    await sim.run(100);
+    const instead = writerOf(0);
+    assert.equal(await sim.outcome({ kind: 'append', item: instead.filled(10) }), 'appended');
+    assert.equal(sim.failures, 0);
   });
 });
 

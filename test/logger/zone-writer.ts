@@ -1,6 +1,7 @@
 /** Builds the bytes that an owner would append to a zone, batch after batch. */
 import type { Epoch, InstanceId, ShardId, Uuid, ZoneId } from '../../src/base/ids.ts';
 import { clientId, epoch, instanceId, millis, requestNumber, shardId, uuid, zoneId } from '../../src/base/ids.ts';
+import { limits } from '../../src/base/limits.ts';
 import { batchLayout, finishBatch } from '../../src/codec/log-batch.ts';
 import { encodeRecord, encodeZoneHeader, recordLength, recordKind, zoneSeed } from '../../src/codec/log-format.ts';
 import type { RecordInput, Writer, ZonePlace } from '../../src/codec/log-format.ts';
@@ -125,4 +126,24 @@ export class ZoneWriter {
     );
     return bytes;
   }
+}
+
+/** The append in pieces of `pieceBytes` at most, cut between blocks of the zone. */
+export function piecesOf(item: AppendItem, pieceBytes: number): AppendItem[] {
+  const pieces: AppendItem[] = [];
+  for (let from = 0; from < item.bytes.length; ) {
+    const end = item.offset + from + pieceBytes;
+    const to = Math.min(
+      pieceBytes < limits.blockBytes ? from + pieceBytes : end - (end % limits.blockBytes) - item.offset,
+      item.bytes.length,
+    );
+    pieces.push({
+      ...item,
+      offset: item.offset + from,
+      bytes: item.bytes.subarray(from, to),
+      rest: item.bytes.length - to,
+    });
+    from = to;
+  }
+  return pieces;
 }

@@ -16,6 +16,8 @@ export interface AppendTarget {
   readonly offset: number;
   readonly zoneSize: number;
   readonly alignment: number;
+  /** Bytes of the last batch that come later; absent: none. */
+  readonly rest?: number;
 }
 
 export type AppendCheck =
@@ -67,7 +69,8 @@ function checkBatches(
     const { totalLength, committedLength } = result.header;
     if (totalLength % target.alignment !== 0)
       return { kind: 'malformed', reason: `byte ${at}: the batch is not aligned` };
-    if (at + totalLength > bytes.length)
+    const missing = at + totalLength - bytes.length;
+    if (missing > 0 && missing !== target.rest)
       return { kind: 'malformed', reason: `byte ${at}: the batch ends beyond the append` };
     if (!isBodyGood(at, result.header)) return { kind: 'malformed', reason: `byte ${at}: wrong checksum of a block` };
     // What is committed was acknowledged before, so it lies below. A larger one would make every seal of this zone
@@ -78,6 +81,8 @@ function checkBatches(
     batches += 1;
     at += totalLength;
   }
+  if (at < bytes.length + (target.rest ?? 0))
+    return { kind: 'malformed', reason: `an append has ${target.rest} bytes to come that no header speaks of` };
   return batches > 0
     ? { kind: 'good', batches, committed }
     : { kind: 'malformed', reason: 'an append carries at least one batch' };

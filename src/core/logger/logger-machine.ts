@@ -43,7 +43,7 @@ import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './ma
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
 import { SyncRounds } from './sync-rounds.ts';
-import type { HeldZone } from './zone-table.ts';
+import type { HeldZone, Unfinished } from './zone-table.ts';
 import { entryOf, ZoneTable } from './zone-table.ts';
 
 export type { MachineEffect, MachineEvent };
@@ -163,10 +163,26 @@ export class LoggerMachine<Ticket> {
     if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
     if (zone.state === 'restarted') return [refuse(ticket, 'restarted', zone.written)];
     if (zone.state === 'copying') return [refuse(ticket, 'sealed', zone.written)];
-    if (item.offset === zone.written) return this.#write(ticket, item, zone.deviceZone, zone.seed);
-    if (item.offset + item.bytes.length > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
+    const { written, unfinished, deviceZone } = zone;
+    if (unfinished !== undefined && item.offset === unfinished.end)
+      return this.#writeRest(ticket, item, unfinished, deviceZone);
+    if (unfinished === undefined && item.offset === written) return this.#write(ticket, item, deviceZone, zone.seed);
+    // What is not whole is repeated in pieces only: nobody is told that all of it is there.
+    const end = restOf(item) === 0 ? written : (unfinished?.end ?? written);
+    if (item.offset + item.bytes.length > end) return [refuse(ticket, 'not-at-write-pointer', written)];
     if (item.bytes.length === 0) return [refuse(ticket, 'malformed')];
-    return [{ kind: 'compare', comparison: { ticket, item, deviceZone: zone.deviceZone, fills: false } }];
+    return [{ kind: 'compare', comparison: { ticket, item, deviceZone, fills: false } }];
+  }
+
+  /** A further piece of the append under way; its header came with the first. */
+  #writeRest(ticket: Ticket, item: AppendItem, unfinished: Unfinished, deviceZone: number): MachineEffect<Ticket>[] {
+    const length = item.bytes.length;
+    if (length === 0 || item.offset + length + restOf(item) !== unfinished.total)
+      return [{ kind: 'answer', ticket, answer: refusal('malformed', 'another append is under way') }];
+    const { alignment } = this.#options;
+    if (length % alignment !== 0) return [refuse(ticket, 'misaligned', alignment)];
+    const { batches, committed } = unfinished;
+    return [{ kind: 'write', write: { ticket, item, fills: false, deviceZone, batches, committed } }];
   }
 
   #refuseFenced(ticket: Ticket, shard: ShardId): MachineEffect<Ticket> {
@@ -187,9 +203,11 @@ export class LoggerMachine<Ticket> {
     const { zoneSize, alignment } = this.#options;
     if (item.offset % alignment !== 0 || item.bytes.length % alignment !== 0)
       return [refuse(ticket, 'misaligned', alignment)];
-    if (item.offset + item.bytes.length > zoneSize) return [refuse(ticket, 'zone-full', zoneSize)];
+    const { offset } = item;
+    const rest = restOf(item);
+    if (offset + item.bytes.length + rest > zoneSize) return [refuse(ticket, 'zone-full', zoneSize)];
     const place = this.#table.placeOf(item);
-    const check = checkAppend(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
+    const check = checkAppend(item.bytes, { place, seed, offset, rest, zoneSize, alignment });
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
     const { batches, committed } = check;
     return [{ kind: 'write', write: { ticket, item, fills: false, deviceZone, batches, committed } }];
@@ -206,8 +224,19 @@ export class LoggerMachine<Ticket> {
       zoneSize,
       alignment,
     };
-    if (write.urgent === true || !holdsNoPuts(item.bytes, target)) return [refuse(ticket, 'device-full')];
-    return [{ kind: 'write', write: { ...write, urgent: true } }];
+    if (write.urgent !== true && holdsNoPuts(item.bytes, target))
+      return [{ kind: 'write', write: { ...write, urgent: true } }];
+    // The owner may put something else in its place, so the pieces before it go, too.
+    const zone = this.#table.find(item.shard, item.zone);
+    return [...(zone === undefined ? [] : this.#abandon(zone)), refuse(ticket, 'device-full')];
+  }
+
+  /** Gives up the append of which only some pieces came. */
+  #abandon(zone: HeldZone): MachineEffect<Ticket>[] {
+    if (zone.unfinished === undefined) return [];
+    zone.unfinished = undefined;
+    this.#rounds.changed();
+    return [{ kind: 'rewind-zone', deviceZone: zone.deviceZone, to: zone.written }];
   }
 
   #written(write: PendingWrite<Ticket>): MachineEffect<Ticket>[] {
@@ -222,14 +251,24 @@ export class LoggerMachine<Ticket> {
     }
     assert(sameWriter(zone, item), 'S2 a zone is written by one writer');
     assert(write.deviceZone === zone.deviceZone, 'S16 an append is written where its zone lies');
-    assert(item.offset === zone.written, 'S11 an append is written at the write pointer');
+    const { unfinished } = zone;
+    assert(item.offset === (unfinished?.end ?? zone.written), 'S11 an append is written at the write pointer');
     if (write.fills) {
       if (zone.state === 'open') zone.state = 'copying';
     } else {
       assert(zone.state === 'open', 'S3 a zone that was found open takes no appends');
       assert(!this.#table.isFenced(item.shard, item), 'S4 no append of a fenced owner is written');
     }
-    zone.written += item.bytes.length;
+    const end = item.offset + item.bytes.length;
+    const rest = restOf(item);
+    if (rest > 0) {
+      const { batches, committed } = write;
+      zone.unfinished = { end, total: end + rest, batches, committed };
+      this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });
+      return effects;
+    }
+    zone.unfinished = undefined;
+    zone.written = end;
     zone.seen = Math.max(zone.seen, write.committed);
     zone.batches += write.batches;
     this.#rounds.wrote(zone);
@@ -246,7 +285,8 @@ export class LoggerMachine<Ticket> {
     const { ticket, item, fills } = comparison;
     const zone = this.#table.find(item.shard, item.zone);
     if (zone === undefined || !same) return [refuse(ticket, 'not-at-write-pointer', zone?.written ?? 0)];
-    const end = item.offset + item.bytes.length;
+    // A piece of an append that is not whole: it is stable when what is there is.
+    const end = Math.min(item.offset + item.bytes.length, zone.written);
     if (fills) return this.#waitOrAnswer({ kind: 'fill', ticket, zone, end });
     return this.#waitOrAnswer({ kind: 'append', ticket, zone, end, lba: this.#lbaOf(item) });
   }
@@ -327,7 +367,9 @@ export class LoggerMachine<Ticket> {
     const check = checkFill(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
     const { batches, committed } = check;
-    return [{ kind: 'write', write: { ticket, item, fills: true, deviceZone, batches, committed } }];
+    const zone = this.#table.find(item.shard, item.zone);
+    const abandoned = zone === undefined ? [] : this.#abandon(zone);
+    return [...abandoned, { kind: 'write', write: { ticket, item, fills: true, deviceZone, batches, committed } }];
   }
 
   /** S10: completes a copy of a zone that ended, so that it can be listed. Zone floors hold for new zones only (S4). */
@@ -373,6 +415,7 @@ export class LoggerMachine<Ticket> {
     if (length === 0 && zone.seen === 0 && zone.tail !== 'damaged') return this.#drop(ticket, zone);
     const keptTo = zone.tail === 'clean' ? zone.written : this.#options.zoneSize;
     zone.state = 'finished';
+    zone.unfinished = undefined;
     zone.written = length;
     zone.stable = length;
     this.#rounds.closed(zone);
@@ -444,4 +487,9 @@ export class LoggerMachine<Ticket> {
     this.#rounds.wait(waiter);
     return [];
   }
+}
+
+/** Bytes of its append that come behind these. */
+function restOf(item: AppendItem): number {
+  return item.rest ?? 0;
 }

@@ -52,6 +52,8 @@ export type MachineEffect<Ticket> =
   /** `keptTo`: what lies behind it may be given back. */
   | { readonly kind: 'finish-zone'; readonly deviceZone: number; readonly length: number; readonly keptTo: number }
   | { readonly kind: 'reset-zone'; readonly deviceZone: number }
+  /** What was written behind `to` is no part of anything: it reads as zeros again. */
+  | { readonly kind: 'rewind-zone'; readonly deviceZone: number; readonly to: number }
   /** Begin a sync of the device; step with `synced` or `device-failed` when it has returned. */
   | { readonly kind: 'sync' }
   | { readonly kind: 'answer'; readonly ticket: Ticket; readonly answer: MachineAnswer };

@@ -25,6 +25,20 @@ export interface ZoneTableOptions {
   readonly deviceZones: readonly number[];
 }
 
+/**
+ * An append that arrives in pieces: what of it lies behind the write pointer, which moves when all is written (S11).
+ * Offsets are bytes from the start of the zone.
+ */
+export interface Unfinished {
+  /** End of the pieces that were written. */
+  readonly end: number;
+  /** End of the last piece that is to come. */
+  readonly total: number;
+  readonly batches: number;
+  /** Highest committed length in the headers of its batches. */
+  readonly committed: number;
+}
+
 /** A zone that is held. */
 export interface HeldZone extends ZoneRef {
   readonly deviceZone: number;
@@ -40,6 +54,8 @@ export interface HeldZone extends ZoneRef {
   state: 'open' | 'restarted' | 'copying' | 'finished';
   /** Write pointer; the sealed length once it is finished. */
   written: number;
+  /** Append of which the last piece has not come. */
+  unfinished: Unfinished | undefined;
   /** End of what is stable. */
   stable: number;
   /** End of what the sync under way will have made stable; for sync-rounds.ts alone. */
@@ -265,6 +281,7 @@ function newZone(at: ZoneRef, deviceZone: number, copyId: string, seed: number):
     cut: undefined,
     state: 'open',
     written: 0,
+    unfinished: undefined,
     stable: 0,
     syncing: 0,
     seen: 0,
@@ -285,6 +302,7 @@ function restoredZone(zone: RestoredZone, seed: number): HeldZone {
     cut: zone.cut,
     state: zone.finished ? 'finished' : 'restarted',
     written: zone.length,
+    unfinished: undefined,
     stable: zone.length,
     syncing: zone.length,
     seen: zone.seen,

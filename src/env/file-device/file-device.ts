@@ -190,6 +190,18 @@ export class FileDevice implements LoggerDevice {
     await this.#syncs.request();
   }
 
+  rewind(zone: DeviceZone, to: number): void {
+    this.#checkWorking();
+    this.#checkZone(zone);
+    const found = this.#zones.get(zone) ?? newZone();
+    if (found.finished || !found.known || to < 0 || to > found.writePointer)
+      throw invalid(`zone ${zone} cannot go back to ${to}: its write pointer is ${found.writePointer}`);
+    if (to === 0) return this.reset(zone);
+    this.#dropBeyond(zone, found, to);
+    found.writePointer = to;
+    found.zeroedTo = found.extents.length * this.#extentBytes;
+  }
+
   reset(zone: DeviceZone): void {
     this.#checkWorking();
     this.#checkZone(zone);

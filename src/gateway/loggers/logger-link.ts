@@ -27,6 +27,7 @@ import { LoggerClient } from '../../rpc/logger-client.ts';
 import { clientOptions } from '../../rpc/options.ts';
 import type { Dispatch, LoggerPort, ProbeAnswer } from './logger-port.ts';
 import { lost, reasonOf } from './logger-port.ts';
+import type { PieceSizes } from './long-appends.ts';
 import { Outbox } from './outbox.ts';
 
 /** A logger that both connections are up to. */
@@ -41,6 +42,8 @@ export interface LinkSettings {
   readonly progressTimeoutMs: number;
   /** Room on its device that a logger should have to be taken back, bytes. */
   readonly probeBytes: number;
+  /** Default: the product's limits. */
+  readonly pieces?: PieceSizes | undefined;
   /** Gateway whose links these are, as it names itself. */
   readonly self: GatewayIdentity;
 }
@@ -81,7 +84,7 @@ export class LoggerLink implements LoggerPort {
       },
     };
     const client = new LoggerClient(member.uuid, channels);
-    this.#outbox = new Outbox(client, parts.dispatch);
+    this.#outbox = new Outbox(client, parts.dispatch, parts.pieces);
     this.#keepAlive = [this.#pings('write', links.write, client), this.#pings('read', links.read, client)];
   }
 

@@ -5,15 +5,13 @@
  */
 import type { ShardId, ZoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
-import type { AppendItem, ConfirmItem, ReadAnswer, ReadItem, ZoneRef } from '../../codec/logger-protocol.ts';
+import type { ConfirmItem, ReadAnswer, ReadItem, ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Lost } from '../../core/shard/events.ts';
 import type { LoggerClient } from '../../rpc/logger-client.ts';
 import type { Dispatch } from './logger-port.ts';
 import { lost, reasonOf } from './logger-port.ts';
-
-interface PendingAppend extends AppendItem {
-  readonly end: number;
-}
+import type { AppendResult, PendingAppend, PieceSizes } from './long-appends.ts';
+import { LongAppends } from './long-appends.ts';
 
 interface PendingConfirm extends ConfirmItem {
   readonly number: number;
@@ -24,7 +22,7 @@ interface PendingRead extends ReadItem {
 }
 
 /**
- * Bytes of batches in one message; there is room beside them for what is said of each. The largest batch is shorter.
+ * Bytes of batches in one message; there is room beside them for what is said of each.
  */
 const appendBytesMax = limits.frameBytesMax - 1024 * 1024;
 
@@ -32,15 +30,23 @@ const appendBytesMax = limits.frameBytesMax - 1024 * 1024;
 export class Outbox {
   readonly #client: LoggerClient;
   readonly #dispatch: Dispatch;
+  readonly #long: LongAppends;
   #appends: PendingAppend[] = [];
   #confirms: PendingConfirm[] = [];
   #reads: PendingRead[] = [];
   #readBytes = 0;
   #confirmNumber = 0;
 
-  constructor(client: LoggerClient, dispatch: Dispatch) {
+  constructor(client: LoggerClient, dispatch: Dispatch, pieces: PieceSizes = limits) {
     this.#client = client;
     this.#dispatch = dispatch;
+    this.#long = new LongAppends({
+      ...pieces,
+      client,
+      // All before the append is stable: so much is acknowledged, and that it goes on (deadlines count from there).
+      onProgress: (append) => this.#appended(append, append.offset),
+      onAnswer: (append, result) => this.#answered(append, result),
+    });
   }
 
   get client(): LoggerClient {
@@ -48,7 +54,8 @@ export class Outbox {
   }
 
   append({ shard, zone, epoch, instance }: ZoneRef, offset: number, bytes: Uint8Array): void {
-    this.#appends.push({ shard, zone, epoch, instance, offset, bytes, end: offset + bytes.length });
+    const append = { shard, zone, epoch, instance, offset, bytes, end: offset + bytes.length };
+    if (!this.#long.take(append)) this.#appends.push(append);
   }
 
   confirm({ shard, zone, epoch, instance }: ZoneRef, number: number): void {
@@ -74,24 +81,26 @@ export class Outbox {
     // What the logger has not taken yet must not close its connection: the rest waits for a later turn, a tick's at the
     // latest.
     while (this.#appends.length > 0 && this.#client.waitingBytes <= limits.outputBytesPause) this.#sendAppends();
+    this.#long.send();
     if (this.#reads.length > 0) this.#sendReads();
   }
 
   #sendAppends(): void {
     const items = this.#appends.splice(0, this.#appendsFitting());
     this.#client.append(items, (answer) => {
-      for (const [at, { shard, zone, end }] of items.entries()) {
-        const result = answer.kind === 'ok' ? answer.value[at] : answer;
-        if (result?.kind === 'ok') this.#dispatch(shard, { event: 'appended', logger: this.#client.logger, zone, end });
-        else
-          this.#dispatch(shard, {
-            event: 'append-failed',
-            logger: this.#client.logger,
-            zone,
-            reason: reasonOf(result),
-          });
-      }
+      for (const [at, append] of items.entries())
+        this.#answered(append, answer.kind === 'ok' ? answer.value[at] : answer);
     });
+  }
+
+  #answered(append: PendingAppend, result: AppendResult): void {
+    if (result?.kind === 'ok') return this.#appended(append, append.end);
+    const { shard, zone } = append;
+    this.#dispatch(shard, { event: 'append-failed', logger: this.#client.logger, zone, reason: reasonOf(result) });
+  }
+
+  #appended({ shard, zone }: PendingAppend, end: number): void {
+    this.#dispatch(shard, { event: 'appended', logger: this.#client.logger, zone, end });
   }
 
   /** How many of the first appends fit one message; at least one. */

@@ -210,6 +210,9 @@ export class Rig {
         this.finished.push({ deviceZone, length, keptTo });
         return;
       }
+      case 'rewind-zone':
+        this.data.set(effect.deviceZone, (this.data.get(effect.deviceZone) ?? Buffer.alloc(0)).subarray(0, effect.to));
+        return;
       case 'sync':
         this.syncs += 1;
         return;

@@ -46,13 +46,13 @@ function append(box: Outbox, shard: number, length: number): void {
 test('appends that do not fit one message go out in several, in their order', () => {
   const sent: Sent[] = [];
   const box = outbox(sent);
-  for (let shard = 0; shard < 4; shard++) append(box, shard, limits.valueBytesMax);
-  append(box, 4, 100);
-  append(box, 5, 100);
+  for (let shard = 0; shard < 20; shard++) append(box, shard, limits.appendWholeBytesMax);
+  append(box, 20, 100);
+  append(box, 21, 100);
   box.send();
   assert.deepEqual(
     sent.map(({ items }) => items),
-    [1, 1, 1, 3],
+    [16, 6],
   );
   assert.ok(sent.every(({ bytes }) => bytes < limits.frameBytesMax));
 });
@@ -83,15 +83,15 @@ test('a logger that takes nothing is not sent more and more until its connection
   const sent: Sent[] = [];
   let waiting = 0;
   const box = outbox(sent, () => waiting + sent.reduce((sum, { bytes }) => sum + bytes, 0));
-  for (let shard = 0; shard < 8; shard++) append(box, shard, limits.valueBytesMax);
+  for (let shard = 0; shard < 64; shard++) append(box, shard, limits.appendWholeBytesMax);
   box.send();
   const before = sent.length;
-  assert.ok(before < 8 && before * limits.valueBytesMax < limits.outputBytesMax);
+  assert.ok(before < 4 && before * limits.frameBytesMax < limits.outputBytesMax);
   box.send();
   assert.equal(sent.length, before);
   waiting = -8 * limits.frameBytesMax;
   box.send();
-  assert.equal(sent.length, 8);
+  assert.equal(sent.length, 4);
 });
 
 test('confirmations of more shards, and twice in one turn, than a message has room for go out in several', () => {

@@ -7,8 +7,13 @@ import type { Millis } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 
-/** Share of a zone from which on the coordinator is looked for. */
-const lookAheadShare = 7 / 8;
+/** Share of a zone from which on its end is prepared for. */
+const nearlyFullShare = 7 / 8;
+
+/** `share`: of a zone that is used. */
+export function isNearlyFull(share: number): boolean {
+  return share > nearlyFullShare;
+}
 
 export class CoordinatorCheck {
   readonly #keeper: HeadKeeper;
@@ -35,7 +40,7 @@ export class CoordinatorCheck {
    * Seen to answer ahead of need, it does not keep writes waiting when the zone is full. `share`: of it that is used.
    */
   lookAhead(share: number, nowMs: Millis): void {
-    if (share > lookAheadShare) this.isAnswering(nowMs);
+    if (isNearlyFull(share)) this.isAnswering(nowMs);
   }
 
   /** What was asked for was answered, or failed. */

@@ -376,7 +376,7 @@ export class ShardOwner {
     this.#refuseLate();
     this.#probe();
     if (this.#change.isFrozen) this.#change.propose(this.#zone.committed, nowMs);
-    else if (!this.#leaveSlow()) this.#regrow();
+    else if (!this.#leaveSlow()) this.#changeEarly();
     this.#endZone();
     this.#seeCoordinator();
   }
@@ -415,11 +415,10 @@ export class ShardOwner {
     for (const logger of this.#parts.loggers.takeProbes(this.#nowMs)) this.#out({ effect: 'probe', logger });
   }
 
-  /** Too few replicas, and a logger is back for good: new zones use it again. */
-  #regrow(): void {
-    const fresh = this.#change.missing(this.#zone.replicas, this.#nowMs);
-    if (fresh.length === 0 || !this.#coordinator.isAnswering(this.#nowMs)) return;
-    this.#change.close(`replica ${fresh.join(', ')} is back`, true);
+  /** A change that could be left undone, and is made before it must be. */
+  #changeEarly(): void {
+    const reason = this.#change.early(this.#zone, this.#zone.length / this.#parts.state.zoneSize, this.#nowMs);
+    if (reason !== undefined && this.#coordinator.isAnswering(this.#nowMs)) this.#change.close(reason, true);
   }
 
   #refuseLate(): void {

@@ -23,6 +23,8 @@ import type { ShardIdentity, ShardSettings } from '../events.ts';
 import { zoneChanged } from '../head/head-edits.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 import type { Loggers } from '../loggers.ts';
+import { isNearlyFull } from './coordinator-check.ts';
+import type { ZoneWriter } from './zone-writer.ts';
 
 /** The zone must be left, and the coordinator can't take the change: what it still can do goes on. */
 interface Forced {
@@ -186,10 +188,21 @@ export class ZoneChange {
   }
 
   /**
+   * Reason to leave the zone although it could be written on; undefined: none. Loggers that it lacks are back, or it is
+   * nearly full while nobody writes: who would wait for the change otherwise need not (docs/decisions/0017).
+   */
+  early(zone: ZoneWriter, share: number, nowMs: Millis): string | undefined {
+    if (this.#phase.kind !== 'serving') return undefined;
+    const fresh = this.#missing(zone.replicas, nowMs);
+    if (fresh.length > 0) return `replica ${fresh.join(', ')} is back`;
+    return isNearlyFull(share) && zone.isQuiet(nowMs) ? 'zone full soon' : undefined;
+  }
+
+  /**
    * Loggers that could join the zone's replicas, when there are fewer than wanted and they have been back for a while.
    */
-  missing(replicas: readonly Uuid[], nowMs: Millis): Uuid[] {
-    if (replicas.length >= this.#settings.replicas || this.#phase.kind !== 'serving') return [];
+  #missing(replicas: readonly Uuid[], nowMs: Millis): Uuid[] {
+    if (replicas.length >= this.#settings.replicas) return [];
     return this.#loggers.usable(nowMs, this.#settings.regrowDelayMs).filter((logger) => !replicas.includes(logger));
   }
 }

@@ -4,6 +4,7 @@
  * replicas confirmed).
  */
 import { assert } from '../../../base/assert.ts';
+import { times } from '../../../base/times.ts';
 import type { Epoch, InstanceId, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { zoneSeed } from '../../../codec/log-format.ts';
 import type { OwnRecord, ShardWrite } from '../requests.ts';
@@ -51,6 +52,8 @@ export class ZoneWriter {
   committed = 0;
   /** Shard time of the last batch that was sent (S18). */
   sentTimeMs = 0;
+  /** Time at which the last batch was sent, by the owner's clock. */
+  #sentMs = 0;
   readonly #acknowledged: number[];
   readonly #confirmed: number[];
   /** Times at which each replica answered an append, or a confirmation, last. */
@@ -80,6 +83,7 @@ export class ZoneWriter {
     this.inFlight.push(batch);
     this.length = batch.end;
     this.sentTimeMs = batch.shardTimeMs;
+    this.#sentMs = batch.sentMs;
   }
 
   /** Gives the time that it took when this replica is the first to have the oldest batch in flight. */
@@ -116,6 +120,11 @@ export class ZoneWriter {
     for (let at = 0; at < this.#confirmed.length; at++)
       this.#confirmed[at] = Math.max(this.#confirmed[at] ?? 0, batch.number);
     return batch;
+  }
+
+  /** Whether nothing is in flight, nor was sent for a while. */
+  isQuiet(nowMs: Millis): boolean {
+    return this.inFlight.length === 0 && nowMs - this.#sentMs >= times.zoneQuietMs;
   }
 
   /** How many of the batches in flight the replica has. */

@@ -57,6 +57,35 @@ describe('one replica of three that answers nothing', () => {
   });
 });
 
+test('a large append that goes on piece by piece is not slow, however long it takes; one that stands still is', () => {
+  const cluster = served();
+  const { zone, replicas } = cluster.head.openZone;
+  const [first, second, third] = replicas;
+  assert.ok(first && second && third);
+  let offset = -1;
+  let end = -1;
+  cluster.hold = ({ effect }) => {
+    if (effect.effect !== 'append' || effect.zone !== zone) return false;
+    offset = effect.offset;
+    end = offset + effect.bytes.length;
+    return true;
+  };
+  const write = cluster.write(0, 'put', 'b', '2');
+  cluster.run();
+  cluster.event(0, { event: 'appended', logger: first, zone, end });
+  for (let tenths = 0; tenths < 80; tenths += 1) {
+    for (const logger of [second, third]) cluster.event(0, { event: 'appended', logger, zone, end: offset });
+    cluster.pass(100);
+  }
+  assert.equal(cluster.head.openZone.zone, zone);
+  assert.equal(resultOf(write), undefined, 'S5: no piece stands for all');
+  cluster.event(0, { event: 'appended', logger: second, zone, end });
+  for (let tenths = 0; tenths < 40; tenths += 1) cluster.pass(100);
+  cluster.run();
+  assert.ok(cluster.head.openZone.zone > zone && !cluster.head.openZone.replicas.includes(third));
+  assert.equal(resultOf(write)?.kind, 'put');
+});
+
 test('a replica whose sync failed, and that stays connected, is taken back when a probe is answered and not before', () => {
   const cluster = served();
   let isFailed = true;

@@ -18,6 +18,7 @@ import {
 } from '../../src/codec/log-batch.ts';
 import {
   decodeRecord,
+  decodeRecordHead,
   decodeZoneHeader,
   encodeRecord,
   encodeZoneHeader,
@@ -220,6 +221,22 @@ describe('S16 what was changed is noticed', () => {
           'record',
           `bit ${bit} of the record at ${record.start}`,
         );
+      }
+    }
+  });
+
+  test('every single bit of a record: the head is good exactly when none of its own was flipped', () => {
+    const bytes = golden(1);
+    const { records } = readZone(bytes);
+    for (const record of records.slice(0, batches[0]?.length)) {
+      for (let bit = 0; bit < record.length * 8; bit += 1) {
+        const changed = Buffer.from(bytes);
+        const at = record.start + Math.floor(bit / 8);
+        changed[at] = (changed[at] ?? 0) ^ (1 << (bit % 8));
+        // The first four bytes are the checksum of the whole record.
+        const isOfHead = at >= record.start + 4 && at < record.valueStart;
+        const { kind } = decodeRecordHead(changed, record.start, seed, record.start);
+        assert.equal(kind === 'record', !isOfHead, `bit ${bit} of the record at ${record.start}`);
       }
     }
   });

@@ -232,6 +232,22 @@ test('a key deleted and put again into an earlier or later entry is in the snaps
   assert.equal(result.index.versionOf(result.index.find(key, 0, key.length)), 25);
 });
 
+test('S9 a lost key is lost in a snapshot, too, until it is written', () => {
+  const index = new KeyIndex({ low: 1, high: 2 });
+  const key = keyBytes(1);
+  index.put(key, 0, key.length, 100, 100, 60, 20, 0);
+  index.lose(key, 0, key.length, 300, 40);
+  assert.ok(!index.put(key, 0, key.length, 200, 200, 60, 20, 0), 'S12 an older record changes nothing');
+  const source = { ...place, index, once: new OnceTable(), position: { zone: 1, offset: 0 }, shardTimeMs: millis(0) };
+  const result = loadSnapshot(wholeSnapshot(source), place);
+  assert.ok(result.kind === 'loaded');
+  const { index: loaded } = result;
+  const id = loaded.find(key, 0, key.length);
+  assert.deepEqual([loaded.isLost(id), loaded.versionOf(id), loaded.lengthOf(id)], [true, 300, 40]);
+  loaded.put(key, 0, key.length, 400, 400, 60, 20, 0);
+  assert.ok(!loaded.isLost(id));
+});
+
 test('an abandoned snapshot lets keys move again', () => {
   const shard = new Shard(seededRandom(9), 50);
   const snapshot = new IndexSnapshot(shard.source);

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { limits } from '../../../src/base/limits.ts';
 import type { ZoneScan } from '../../../src/core/logger/zone-scan.ts';
 import { scanBytes, scanZone } from '../../../src/core/logger/zone-scan.ts';
-import { ZoneWriter } from '../../logger/zone-writer.ts';
+import { put, ZoneWriter } from '../../logger/zone-writer.ts';
 
 const zoneSize = 1024 * 1024;
 const block = limits.blockBytes;
@@ -107,6 +107,63 @@ describe('S9 what a scan finds', () => {
     assert.deepEqual(brief(scan(built, inFlight)), { length: second, seen: second, tail: 'torn', batches: 2 });
     const acknowledged = Buffer.from(built.bytes).fill(0, first, second);
     assert.deepEqual(brief(scan(built, acknowledged)), { length: first, seen: second, tail: 'torn', batches: 1 });
+  });
+
+  test('S9 zeros in the sector of a good batch header are damage: a batch within one sector can not be torn', () => {
+    const built = build(1, [10, 100]);
+    const [first = 0] = built.ends;
+    const body = first + 64 + 4;
+    const changed = Buffer.from(built.bytes).fill(0, body);
+    assert.equal(Math.floor(first / 512), Math.floor((built.bytes.length - 1) / 512), 'one sector holds it');
+    assert.deepEqual(brief(scan(built, changed)), { length: first, seen: 0, tail: 'damaged', batches: 1 });
+  });
+
+  test('S9 records behind damage are told with their keys, up to where the log ended', () => {
+    const writer = new ZoneWriter({ zoneSize });
+    const batches = ['a', 'b', 'c', 'd'].map((key) =>
+      Buffer.from(writer.next([put(key, Buffer.alloc(9_000, key)), put(`${key}${key}`, Buffer.from('value'))]).bytes),
+    );
+    const starts = batches.map((_, at) => batches.slice(0, at).reduce((sum, { length }) => sum + length, 0));
+    const keysOf = (change: (bytes: Buffer) => void): unknown => {
+      const medium = Buffer.alloc(zoneSize);
+      Buffer.concat(batches).copy(medium);
+      change(medium);
+      const result = scanBytes(medium, { place: writer.place, zoneSize, bound: zoneSize, alignment: 1 });
+      if (result.kind !== 'scanned') return result.kind;
+      return result.cut?.records.map(({ key }) => Buffer.from(key).toString());
+    };
+    const value = (at: number): number => (starts[at] ?? 0) + 5_000;
+    assert.deepEqual(
+      keysOf((bytes) => bytes.fill(1, value(1), value(1) + 900)),
+      ['b', 'bb', 'c', 'cc', 'd', 'dd'],
+    );
+    const header = (at: number): number => (starts[at] ?? 0) + 20;
+    assert.deepEqual(
+      keysOf((bytes) => bytes.fill(1, header(1), header(1) + 1)),
+      ['', 'c', 'cc', 'd', 'dd'],
+    );
+    const key = (starts[1] ?? 0) + 64 + 4 * 4 + 20;
+    assert.deepEqual(
+      keysOf((bytes) => bytes.fill(1, key, key + 24)),
+      ['', 'c', 'cc', 'd', 'dd'],
+      'its head is damaged',
+    );
+    // c was never whole here, so that nothing from there on was acknowledged.
+    const torn = (Math.floor((starts[2] ?? 0) / block) + 1) * block;
+    assert.deepEqual(
+      keysOf((bytes) => bytes.fill(1, value(1), value(1) + 9).fill(0, torn, torn + block)),
+      ['b', 'bb'],
+    );
+    assert.equal(
+      keysOf(() => undefined),
+      undefined,
+      'a clean tail',
+    );
+    assert.equal(
+      keysOf((bytes) => bytes.fill(0, torn, torn + block)),
+      undefined,
+      'a torn one',
+    );
   });
 
   test('S16 bytes of another zone are damage', () => {

@@ -2,6 +2,7 @@
 import type { ClusterRecord } from '../src/coordinator/cluster-record.ts';
 import type { GatewayOptions } from '../src/gateway/options.ts';
 import type { LoggerOptions } from '../src/logger/logger.ts';
+import { gatewayLimitsOf, loggerLimitsOf } from './knobs.ts';
 import type { SimulatedNode } from './node.ts';
 import type { ClusterPlan } from './plan.ts';
 
@@ -34,6 +35,7 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
       batchesInFlightMax: plan.batchesInFlightMax,
       batchBytesTarget: plan.batchBytesTarget,
     },
+    limits: gatewayLimitsOf(plan.knobs ?? {}),
   };
 }
 
@@ -49,6 +51,8 @@ export function loggerOptions(
     zoneSize,
     readAddress: `${host}:${ports.read}`,
     writeAddress: `${host}:${ports.write}`,
+    ...(plan.knobs?.cacheBytes === undefined ? {} : { cacheBytes: plan.knobs.cacheBytes }),
+    limits: loggerLimitsOf(plan.knobs ?? {}),
     device: {
       capacityBytes: deviceBytes,
       alignment: plan.alignment,

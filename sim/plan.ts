@@ -8,6 +8,7 @@
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Cast } from './faults/actor.ts';
 import type { FaultKind, faultTable } from './faults/table.ts';
+import type { Knobs } from './knobs.ts';
 
 export interface ClusterPlan {
   readonly gateways: number;
@@ -29,6 +30,8 @@ export interface ClusterPlan {
   readonly batchBytesTarget: number;
   /** 0: a take-over without a first-hand answer waits for every replica for ever. */
   readonly firstHandWaitMs: number;
+  /** Absent: all limits of the product are at their defaults. */
+  readonly knobs?: Knobs;
 }
 
 export interface WorldPlan {

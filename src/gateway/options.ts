@@ -10,6 +10,7 @@ import type { ShardSettings } from '../core/shard/events.ts';
 import type { ShardTrace } from '../core/shard/trace.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
+import type { GatewayLimits } from './limits.ts';
 
 export interface GatewayOptions {
   /** Number of the gateway among the members, from 0. */
@@ -32,6 +33,8 @@ export interface GatewayOptions {
   readonly loggerTimeoutMs: number;
   readonly firstHandWaitMs?: number;
   readonly shardSettings?: Partial<ShardSettings>;
+  /** Default: `gatewayLimits`. */
+  readonly limits?: GatewayLimits;
 }
 
 export type GatewayWorld = Environment & {

@@ -44,11 +44,6 @@ export type FoundMetadata =
       readonly zone: number;
     };
 
-/**
- * A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more
- * of the first two.
- */
-const grownBytes = 256 * 1024;
 /** One chunk of reading. */
 const readBytes = 1024 * 1024;
 
@@ -125,6 +120,7 @@ export class MetadataLog {
   readonly #device: LoggerDevice;
   readonly #identity: LoggerIdentity;
   readonly #snapshot: () => readonly MetadataEntry[];
+  readonly #grownBytes: number;
   #zone: number;
   #generation: number;
   /** Place of the next frame. */
@@ -137,14 +133,17 @@ export class MetadataLog {
   #old: 'ready' | 'in-use' | 'checkpointed' | 'reset' | 'resetting';
 
   /**
-   * `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it.
+   * `grownBytes`: length at which a zone is given up, or four checkpoints if that is more, or half of its capacity if
+   * that is less. `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it.
    */
   constructor(
     device: LoggerDevice,
     identity: LoggerIdentity,
     found: FoundMetadata,
     snapshot: () => readonly MetadataEntry[],
+    grownBytes: number = limits.metadataGrownBytes,
   ) {
+    this.#grownBytes = grownBytes;
     this.#device = device;
     this.#identity = identity;
     this.#snapshot = snapshot;
@@ -173,7 +172,10 @@ export class MetadataLog {
   /** Writes the entries as one frame. @throws DeviceError */
   persist(entries: readonly MetadataEntry[]): void {
     const length = frameLength(entries, this.#device.geometry.alignment);
-    const grown = Math.min(this.#device.geometry.zoneCapacity / 2, Math.max(grownBytes, 4 * this.#checkpointLength));
+    const grown = Math.min(
+      this.#device.geometry.zoneCapacity / 2,
+      Math.max(this.#grownBytes, 4 * this.#checkpointLength),
+    );
     if (this.#end + length > grown && this.#old === 'ready') return this.#checkpoint();
     if (this.#end + length > this.#device.geometry.zoneCapacity)
       throw new DeviceError('full', 'no room is left in the metadata log');

@@ -15,7 +15,7 @@ import { metadataZones } from '../core/logger/metadata-format.ts';
 import type { RecordedState, RestoredState, RestoredZone } from '../core/logger/restored-state.ts';
 import { emptyState, foldFrames } from '../core/logger/restored-state.ts';
 import type { ZoneScan } from '../core/logger/zone-scan.ts';
-import { scanZone } from '../core/logger/zone-scan.ts';
+import { scanChunkBytes, scanZone } from '../core/logger/zone-scan.ts';
 import type { ZonedDevice, ZoneReport } from '../env/zoned-device.ts';
 import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
 import { readDespiteDamage } from './readable.ts';
@@ -26,6 +26,7 @@ export async function restoreZones(
   found: FoundMetadata,
   log: Log,
   drawCopyId: () => string,
+  chunkBytes: number = scanChunkBytes,
 ): Promise<RestoredState> {
   if (found.kind === 'empty') return emptyState;
   const recorded = foldFrames(found.frames);
@@ -37,7 +38,7 @@ export async function restoreZones(
     const zone =
       entry.state === 'finished'
         ? await restoreFinished(device, entry, report, log)
-        : await restoreOpen(device, found.identity, entry, report, log);
+        : await restoreOpen(device, found.identity, entry, report, log, chunkBytes);
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
@@ -123,11 +124,12 @@ async function restoreOpen(
   entry: ZoneEntry,
   report: ZoneReport | undefined,
   log: Log,
+  chunkBytes: number,
 ): Promise<RestoredZone | undefined> {
   if (report === undefined || report.state === 'empty') return undefined;
-  const scan = await scanDeviceZone(device, identity, entry, report.writePointer, (offset) =>
-    log('error', 'a zone cannot be read', { shard: entry.shard, zone: entry.zone, offset }),
-  );
+  const onUnreadable = (offset: number): void =>
+    log('error', 'a zone cannot be read', { shard: entry.shard, zone: entry.zone, offset });
+  const scan = await scanDeviceZone(device, identity, entry, report.writePointer, onUnreadable, chunkBytes);
   if (scan.kind === 'newer-format') {
     throw new KvError(
       'newer-format',
@@ -177,10 +179,17 @@ export async function scanDeviceZone(
   entry: ZoneRef & Pick<ZoneEntry, 'deviceZone'>,
   bound: number,
   onUnreadable: (offset: number) => void = () => undefined,
+  chunkBytes: number = scanChunkBytes,
 ): Promise<ZoneScan> {
   const { shard, zone, epoch, instance } = entry;
   const place = { cluster: identity.cluster, shard, zone, epoch, instance };
-  const scan = scanZone({ place, zoneSize: identity.zoneSize, bound, alignment: device.geometry.alignment });
+  const scan = scanZone({
+    place,
+    zoneSize: identity.zoneSize,
+    bound,
+    alignment: device.geometry.alignment,
+    chunkBytes,
+  });
   let step = scan.next();
   while (step.done !== true) {
     const { offset, length } = step.value;

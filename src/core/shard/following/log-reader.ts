@@ -11,6 +11,7 @@ import { asBuffer } from '../../../base/bytes.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../codec/log-batch.ts';
 import { decodeZoneHeader, samePlace, zoneSeed } from '../../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from '../events.ts';
+import { shardLimits } from '../limits.ts';
 import type { Loggers } from '../loggers.ts';
 
 /** [from, to) of a zone; both are batch boundaries (or 0). */
@@ -40,7 +41,6 @@ export interface ReadTail {
   readonly batches: ReadBatch[];
 }
 
-const chunkBytes = 1024 * 1024;
 const crossing = 'a batch crosses the sealed length';
 
 export type ReaderState = 'idle' | 'reading' | 'stuck' | 'done';
@@ -52,12 +52,13 @@ export class LogReader {
   readonly #effects: ShardEffect[];
   readonly #visit: (batch: ReadBatch) => void;
   readonly #onEnd: (segment: Segment) => void;
+  readonly #chunkBytes: number;
   #segments: Segment[] = [];
   #at = 0;
   /** Place of the first segment. */
   #place: ZonePlace | undefined;
   #seed = 0;
-  #wanted = chunkBytes;
+  #wanted: number;
   #request: LogRead | undefined;
   #number = 0;
   /** Holders that failed at the present position. */
@@ -72,7 +73,10 @@ export class LogReader {
     effects: ShardEffect[],
     visit: (batch: ReadBatch) => void,
     onEnd: (segment: Segment) => void,
+    chunkBytes = shardLimits.logChunkBytes,
   ) {
+    this.#chunkBytes = chunkBytes;
+    this.#wanted = chunkBytes;
     this.#name = name;
     this.#identity = identity;
     this.#loggers = loggers;
@@ -150,7 +154,7 @@ export class LogReader {
   #enter(): void {
     const segment = this.#segments[0];
     this.#failed.clear();
-    this.#wanted = chunkBytes;
+    this.#wanted = this.#chunkBytes;
     if (segment === undefined) return;
     this.#at = segment.from;
     const { cluster, shard } = this.#identity;
@@ -214,7 +218,7 @@ export class LogReader {
       start += header.totalLength;
       this.#at += header.totalLength;
       this.#failed.clear();
-      this.#wanted = chunkBytes;
+      this.#wanted = this.#chunkBytes;
     }
     return undefined;
   }
@@ -222,7 +226,7 @@ export class LogReader {
   /** The next read begins at the present position; it is longer when even one batch did not fit. */
   #more(segment: Segment, had: number, needed: number): string | undefined {
     if (this.#at + needed > segment.to) return crossing;
-    if (had >= this.#wanted || needed > chunkBytes) this.#wanted = Math.max(chunkBytes, needed);
+    if (had >= this.#wanted || needed > this.#chunkBytes) this.#wanted = Math.max(this.#chunkBytes, needed);
     return needed > limits.readBytesMax ? `a batch of ${needed} bytes` : undefined;
   }
 }

@@ -5,9 +5,9 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import type { Filled, Lost, Refused } from '../events.ts';
 import type { ReadBatch } from '../following/log-reader.ts';
+import type { ShardLimits } from '../limits.ts';
 
 /** Whole batches for one copy, to follow its first `offset` bytes. */
 export interface FillPiece {
@@ -22,15 +22,21 @@ export class Filler {
   /** From here the tail is needed. */
   readonly from: number;
   readonly #to: number;
+  readonly #pieceBytes: number;
   readonly #batches: ReadBatch[] = [];
   readonly #waiting = new Set<Uuid>();
   readonly #filled = new Set<Uuid>();
   #sent = false;
 
-  /** `ends`: copies that end before `to`; those that lack more than `limits.fillBytesMax` are not filled. */
-  constructor(ends: ReadonlyMap<Uuid, number>, to: number) {
+  /** `ends`: copies that end before `to`; those that lack more than `fillBytesMax` are not filled. */
+  constructor(
+    ends: ReadonlyMap<Uuid, number>,
+    to: number,
+    { fillBytesMax, fillPieceBytes }: Pick<ShardLimits, 'fillBytesMax' | 'fillPieceBytes'>,
+  ) {
     this.#to = to;
-    this.ends = new Map([...ends].filter(([, end]) => end < to && to - end <= limits.fillBytesMax));
+    this.#pieceBytes = fillPieceBytes;
+    this.ends = new Map([...ends].filter(([, end]) => end < to && to - end <= fillBytesMax));
     this.from = Math.min(to, ...this.ends.values());
   }
 
@@ -69,7 +75,7 @@ export class Filler {
       const before = lead > 0 && end === 0 ? lead : 0;
       assert(header.offset - before === offset + bytes, 'S19 a Fill has no gap');
       const part = source.subarray(start - before, start + header.totalLength);
-      if (bytes + part.length > limits.fillPieceBytes) flush();
+      if (bytes + part.length > this.#pieceBytes) flush();
       parts.push(part);
       bytes += part.length;
     }

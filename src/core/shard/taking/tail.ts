@@ -7,11 +7,11 @@
  */
 import { present } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import type { Filled, LogRead, Lost, Refused } from '../events.ts';
 import type { ReadBatch, ReadTail } from '../following/log-reader.ts';
 import { LogReader } from '../following/log-reader.ts';
 import type { OpenZone } from '../head/metadata.ts';
+import type { ShardLimits } from '../limits.ts';
 import type { Loggers } from '../loggers.ts';
 import type { FillPiece } from './filler.ts';
 import { Filler } from './filler.ts';
@@ -22,6 +22,7 @@ import type { TakeoverParts } from './parts.ts';
 export type TailState = 'reading' | 'shaken' | 'stuck' | 'read';
 
 export class Tail {
+  readonly #limits: ShardLimits;
   readonly #loggers: Loggers;
   readonly #reader: LogReader;
   #state: TailState = 'stuck';
@@ -32,9 +33,11 @@ export class Tail {
   #answers: SealAnswers | undefined;
   /** Batches from the watermark on, as they were read; undefined when they are too much to be kept. */
   #kept: ReadTail | undefined;
-  #filler = new Filler(new Map(), 0);
+  #filler: Filler;
 
-  constructor({ state, loggers, effects }: TakeoverParts) {
+  constructor({ state, loggers, effects, settings }: TakeoverParts) {
+    this.#limits = settings.limits;
+    this.#filler = new Filler(new Map(), 0, settings.limits);
     this.#loggers = loggers;
     this.#reader = new LogReader(
       'tail',
@@ -43,6 +46,7 @@ export class Tail {
       effects,
       (batch) => this.#keep(batch),
       () => undefined,
+      settings.limits.logChunkBytes,
     );
   }
 
@@ -76,7 +80,7 @@ export class Tail {
 
   #start(ends: ReadonlyMap<Uuid, number>): void {
     const { zone, epoch, instance } = this.#open;
-    this.#filler = new Filler(ends, this.#length);
+    this.#filler = new Filler(ends, this.#length, this.#limits);
     this.#kept = { zone, from: this.#watermark, to: this.#length, batches: [] };
     const from = Math.min(this.#watermark, this.#filler.from);
     this.#reader.stop();
@@ -92,7 +96,8 @@ export class Tail {
     this.#filler.keep(batch);
     const kept = this.#kept;
     if (kept === undefined || batch.header.offset < kept.from) return;
-    if (batch.header.offset + batch.header.totalLength - kept.from > limits.tailKeptBytesMax) this.#kept = undefined;
+    const length = batch.header.offset + batch.header.totalLength - kept.from;
+    if (length > this.#limits.tailKeptBytesMax) this.#kept = undefined;
     else kept.batches.push(batch);
   }
 

@@ -198,28 +198,33 @@ export class LogReader {
     assert(place !== undefined, 'a segment was entered');
     let start = 0;
     let lead = 0;
-    if (this.#at === 0) {
+    let at = this.#at;
+    if (at === 0) {
       const header = decodeZoneHeader(bytes);
+      if (header.kind === 'short') return this.#more(segment, bytes.length, header.needed);
       if (header.kind !== 'zone') return `zone header: ${header.kind === 'damaged' ? header.reason : header.kind}`;
       if (!samePlace(header.header, place)) return 'zone header: of another zone';
-      start = lead = this.#at = header.length;
+      start = lead = at = header.length;
     }
-    while (this.#at < segment.to) {
-      const result = decodeBatchHeader(bytes, start, this.#at, place, this.#seed);
-      if (result.kind === 'short') return this.#more(segment, bytes.length - start, result.needed);
+    while (at < segment.to) {
+      const result = decodeBatchHeader(bytes, start, at, place, this.#seed);
+      // The zone header is read again with the batch that it leads (S19).
+      const had = bytes.length - start + lead;
+      if (result.kind === 'short') return this.#more(segment, had, lead + result.needed);
       if (result.kind !== 'batch') return result.kind === 'damaged' ? result.reason : result.kind;
       const { header } = result;
-      if (start + header.totalLength > bytes.length)
-        return this.#more(segment, bytes.length - start, header.totalLength);
-      if (this.#at + header.totalLength > segment.to) return crossing;
+      if (start + header.totalLength > bytes.length) return this.#more(segment, had, lead + header.totalLength);
+      if (at + header.totalLength > segment.to) return crossing;
       if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
       this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start, lead });
       lead = 0;
       start += header.totalLength;
-      this.#at += header.totalLength;
+      this.#at = at += header.totalLength;
       this.#failed.clear();
       this.#wanted = this.#chunkBytes;
     }
+    // The zone may end with its header.
+    this.#at = at;
     return undefined;
   }
 

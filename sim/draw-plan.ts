@@ -4,6 +4,7 @@ import type { FaultRow } from './faults/actor.ts';
 import { drawFaults } from './faults/draw.ts';
 import { faultTable } from './faults/table.ts';
 import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
+import { drawKnobs } from './knobs.ts';
 import { pick } from './pick.ts';
 import type { Fault, Plan, Theme } from './plan.ts';
 import { anything, drawCluster, drawWorkload, drawWorld } from './themes/anything.ts';
@@ -26,7 +27,8 @@ export function drawPlan(seed: number): Plan {
   const random = new SimulatedRandom(seed).fork('plan');
   const theme = drawTheme(random);
   const parts = theme.draw(random.fork(theme.name));
-  const cluster = { ...drawCluster(random.fork('cluster')), ...parts.cluster };
+  const knobs = drawKnobs(random.fork('knobs'));
+  const cluster = { ...drawCluster(random.fork('cluster')), knobs, ...parts.cluster };
   const world = { ...drawWorld(random.fork('world'), cluster), ...parts.world };
   const workload = { ...drawWorkload(random.fork('workload'), cluster), ...parts.workload };
   const cast = {

@@ -1,7 +1,9 @@
 /** Settings that a life's plan gives to its nodes. */
 import type { ClusterRecord } from '../src/coordinator/cluster-record.ts';
+import type { GatewayLimits } from '../src/gateway/limits.ts';
 import type { GatewayOptions } from '../src/gateway/options.ts';
 import type { LoggerOptions } from '../src/logger/logger.ts';
+import { gatewayLimitsOf, loggerLimitsOf } from './knobs.ts';
 import type { SimulatedNode } from './node.ts';
 import type { ClusterPlan } from './plan.ts';
 
@@ -29,7 +31,6 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     firstHandWaitMs: plan.firstHandWaitMs,
     repairDelayMs: plan.repairDelayMs,
     repairBytesPerSecond: plan.repairBytesPerSecond,
-    appendPieces: { appendWholeBytesMax: plan.appendPieceBytes, appendPieceBytes: plan.appendPieceBytes },
     shardSettings: {
       sealWaitMs: plan.sealWaitMs,
       coldSealWaitMs: plan.coldSealWaitMs,
@@ -37,6 +38,7 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
       batchesInFlightMax: plan.batchesInFlightMax,
       batchBytesTarget: plan.batchBytesTarget,
     },
+    limits: withPieces(gatewayLimitsOf(plan.knobs ?? {}), plan.appendPieceBytes),
   };
 }
 
@@ -52,6 +54,8 @@ export function loggerOptions(
     zoneSize,
     readAddress: `${host}:${ports.read}`,
     writeAddress: `${host}:${ports.write}`,
+    ...(plan.knobs?.cacheBytes === undefined ? {} : { cacheBytes: plan.knobs.cacheBytes }),
+    limits: loggerLimitsOf(plan.knobs ?? {}),
     device: {
       capacityBytes: deviceBytes,
       alignment: plan.alignment,
@@ -59,4 +63,8 @@ export function loggerOptions(
       prefillBytes: plan.prefillBytes,
     },
   };
+}
+
+function withPieces(limits: GatewayLimits, bytes: number): GatewayLimits {
+  return { ...limits, outbox: { ...limits.outbox, appendWholeBytesMax: bytes, appendPieceBytes: bytes } };
 }

@@ -8,6 +8,7 @@
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Cast } from './faults/actor.ts';
 import type { FaultKind, faultTable } from './faults/table.ts';
+import type { Knobs } from './knobs.ts';
 
 export interface ClusterPlan {
   readonly gateways: number;
@@ -33,6 +34,8 @@ export interface ClusterPlan {
   readonly firstHandWaitMs: number;
   readonly repairDelayMs: number;
   readonly repairBytesPerSecond: number;
+  /** Absent: all limits of the product are at their defaults. */
+  readonly knobs?: Knobs;
 }
 
 export interface WorldPlan {

@@ -85,6 +85,7 @@ const reductions: readonly ((plan: Plan) => Iterable<Edit>)[] = [
   () => [fewerKeys, shorterValues],
   ({ workload }) => kindsOf(workload).map(withoutCalls),
   () => [wholeMessages, rightClocks],
+  ({ cluster }) => Object.keys(cluster.knobs ?? {}).map(withoutKnob),
 ];
 
 /** Takes stretches of the faults away, first all of them, in the end each alone. */
@@ -188,6 +189,14 @@ function rightClocks(plan: Plan): Plan | undefined {
   return {
     ...plan,
     world: { ...plan.world, clockRates: clockRates.map(() => 1), wallOffsetsMs: wallOffsetsMs.map(() => 0) },
+  };
+}
+
+/** The limit at its default. */
+function withoutKnob(gone: string): Edit {
+  return (plan) => {
+    const kept = Object.entries(plan.cluster.knobs ?? {}).filter(([name]) => name !== gone);
+    return { ...plan, cluster: { ...plan.cluster, knobs: Object.fromEntries(kept) } };
   };
 }
 

@@ -75,6 +75,11 @@ export const limits = {
   /** Zones of a shard that the answer to a seal tells of, the newest ones (S20). */
   knownZonesMax: 512,
 
+  /** A metadata log is given up for a new checkpoint when it is longer, or longer than four of these. */
+  metadataGrownBytes: 256 * KIB,
+  /** The thread pool has four threads, one of which the sync takes. */
+  coldReadsMax: 8,
+
   /** Items of one request to a logger. */
   appendItemsMax: 1_024,
   confirmItemsMax: 1_024,
@@ -91,6 +96,8 @@ export const limits = {
   probeBytes: 32 * MIB,
   /** Log behind a taker's watermark that is kept between reading and applying it; a longer tail is read twice. */
   tailKeptBytesMax: 32 * MIB,
+  /** Log that a follower or taker reads at once. */
+  logChunkBytes: MIB,
   /** What a shorter copy may lack to be completed before a zone's length is recorded (S19), and the pieces of it. */
   fillBytesMax: 24 * MIB,
   fillPieceBytes: 8 * MIB,

@@ -6,6 +6,22 @@
 import { limits } from '../base/limits.ts';
 import type { Outlet } from '../core/shard/requests.ts';
 
+/** Limits of one connection. */
+export interface ForwardLimits {
+  /** Writes that were forwarded and are not answered; one is always allowed. */
+  readonly writeBytesMax: number;
+  /** What the first read is taken to bring. */
+  readonly firstReadBytes: number;
+  /** Bytes that the other gateway has not taken, at which nothing more is written to it. */
+  readonly unsentBytesMax: number;
+}
+
+export const forwardLimits: ForwardLimits = {
+  writeBytesMax: limits.forwardedBytesPerConnection,
+  firstReadBytes: limits.forwardedReadBytes,
+  unsentBytesMax: limits.outputBytesPause,
+};
+
 interface Sums {
   writeBytes: number;
   /** Size of a value that came lately; falls by half with each smaller one. */
@@ -13,13 +29,23 @@ interface Sums {
 }
 
 export class ForwardBudget {
+  readonly #limits: ForwardLimits;
   readonly #sums = new WeakMap<Outlet, Sums>();
+
+  constructor(bounds: ForwardLimits = forwardLimits) {
+    this.#limits = bounds;
+  }
+
+  /** Whether the other gateway takes what it is sent. */
+  takes(channel: { readonly waitingBytes: number }): boolean {
+    return channel.waitingBytes <= this.#limits.unsentBytesMax;
+  }
 
   /** Whether a write of `bytes` may be forwarded now; if so `answered` is called once. */
   tryWrite(outlet: Outlet | undefined, bytes: number): boolean {
     if (outlet === undefined) return true;
     const sums = this.#of(outlet);
-    if (sums.writeBytes > 0 && sums.writeBytes + bytes > limits.forwardedBytesPerConnection) return false;
+    if (sums.writeBytes > 0 && sums.writeBytes + bytes > this.#limits.writeBytesMax) return false;
     sums.writeBytes += bytes;
     return true;
   }
@@ -43,7 +69,7 @@ export class ForwardBudget {
   #of(outlet: Outlet): Sums {
     let sums = this.#sums.get(outlet);
     if (sums === undefined) {
-      sums = { writeBytes: 0, usualReadBytes: limits.forwardedReadBytes };
+      sums = { writeBytes: 0, usualReadBytes: this.#limits.firstReadBytes };
       this.#sums.set(outlet, sums);
     }
     return sums;

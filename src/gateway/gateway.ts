@@ -25,6 +25,7 @@ import { Requests } from './doors/requests.ts';
 import { Sessions } from './doors/sessions.ts';
 import { TestbedDoor } from './doors/testbed-door.ts';
 import { gatewayIdentity } from './identity.ts';
+import { gatewayLimits } from './limits.ts';
 import { LoggerLinks } from './loggers/logger-links.ts';
 import { LeasedIds } from './leased-ids.ts';
 import { Reconciler } from './loggers/reconciler.ts';
@@ -85,26 +86,27 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   } = options;
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
-  const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes }, world);
+  const { limits: bounds = gatewayLimits } = options;
+  const snapshots = new Snapshots({ folder, cluster, snapshotEveryBytes, limits: bounds }, world);
   const store = new MetadataStore(coordinator, shardCount, { clock, log });
   const identity = { cluster: name, ...self };
-  const peers = new PeerLinks(world, log, identity);
+  const peers = new PeerLinks(world, log, identity, bounds.catchUp);
   const cache = new ValueCache(options.valueCacheBytes);
   const loggers = new LoggerLinks(world, {
     progressTimeoutMs: 2 * loggerTimeoutMs,
     probeBytes: Math.min(zoneSize, limits.probeBytes),
-    pieces: options.appendPieces,
     self: identity,
+    outbox: bounds.outbox,
   });
-  const budget = new ReadBudget(clock);
+  const budget = new ReadBudget(clock, bounds.reads);
   const values = new ValueFetcher({ cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache });
   const { trace } = world;
   const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
   const copies = { replicas, minReplicas, repairDelayMs, repairBytesPerSecond };
-  const given = { zoneSize, loggerTimeoutMs, firstHandWaitMs, ...copies };
+  const given = { limits: bounds.shard, zoneSize, loggerTimeoutMs, firstHandWaitMs, ...copies };
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
-  const router = new Router({ runner, store, peers, budget, self: id, clock });
+  const router = new Router({ runner, store, peers, budget, self: id, clock, limits: bounds });
   const reconciler = new Reconciler(
     store,
     loggers,
@@ -213,12 +215,14 @@ class Gateway implements GatewayNode {
   async listen(): Promise<void> {
     const { router, runner, store, self } = this.#inside;
     const { id, cluster, peerAddress, clientAddress } = this.#options;
-    const clientIds = new ClientIds(this.#world.coordinator);
-    const numbering = new Numbering(await clientIds.take(), clientIds, runner.shardCount);
-    const leased = new LeasedIds(this.#world.coordinator, store);
+    const { limits: bounds = gatewayLimits } = this.#options;
+    const clientIds = new ClientIds(this.#world.coordinator, bounds.clientIdsLeased);
+    const clientWindow = bounds.once.window;
+    const numbering = new Numbering(await clientIds.take(), clientIds, runner.shardCount, clientWindow);
+    const leased = new LeasedIds(this.#world.coordinator, store, bounds.held);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
-    const greeting = new Greeting({ ...place, clientIds, map, store, status: () => this.status() });
+    const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, status: () => this.status() });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
     const peers = { ...own, greeting, runner, store, self: { cluster: cluster.cluster, ...self } };
     this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));
@@ -230,7 +234,8 @@ class Gateway implements GatewayNode {
   #open(name: 'clients' | 'peers', address: Address, door: GatewayDoor): Promise<Address> {
     this.#doors.push(door);
     const guests = name === 'clients' ? 'clients' : 'members';
-    return this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions(), guests));
+    const { connections } = this.#options.limits ?? gatewayLimits;
+    return this.#listening.listen(address, new RpcDoor(name, door, this.#world, serverOptions(connections), guests));
   }
 
   membersChanged(): void {

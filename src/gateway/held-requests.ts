@@ -1,7 +1,7 @@
 /**
  * Requests whose shard has no owner in reach at the moment (a start, a take-over, a gateway that is being started
  * again). They are tried again every few milliseconds, in the order they came, until they can be passed on or their
- * time is over. Limits: `requestsHeldMax`, `requestsHeldBytesMax`, `requestHeldMs`.
+ * time is over, after `times.requestHeldMs`.
  *
  * It does not know where a request could go, nor whom to tell: the router does.
  */
@@ -9,6 +9,17 @@ import { limits } from '../base/limits.ts';
 import { times } from '../base/times.ts';
 import type { Failure } from '../core/shard/requests.ts';
 import type { Clock, Timer } from '../env/clock.ts';
+
+/** Limits of what waits. */
+export interface HeldLimits {
+  readonly requestsMax: number;
+  readonly bytesMax: number;
+}
+
+export const heldLimits: HeldLimits = {
+  requestsMax: limits.requestsHeldMax,
+  bytesMax: limits.requestsHeldBytesMax,
+};
 
 interface Held<Request> {
   readonly request: Request;
@@ -26,11 +37,13 @@ export interface HeldEvents<Request> {
 export class HeldRequests<Request> {
   readonly #clock: Clock;
   readonly #events: HeldEvents<Request>;
+  readonly #limits: HeldLimits;
   #held: Held<Request>[] = [];
   #bytes = 0;
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, events: HeldEvents<Request>) {
+  constructor(clock: Clock, events: HeldEvents<Request>, bounds: HeldLimits = heldLimits) {
+    this.#limits = bounds;
     this.#clock = clock;
     this.#events = events;
   }
@@ -41,7 +54,8 @@ export class HeldRequests<Request> {
 
   /** `bytes`: memory that the request keeps alive, its whole piece of the socket's. False: too much is held. */
   hold(request: Request, bytes: number): boolean {
-    if (this.#held.length >= limits.requestsHeldMax || this.#bytes + bytes > limits.requestsHeldBytesMax) return false;
+    const { requestsMax, bytesMax } = this.#limits;
+    if (this.#held.length >= requestsMax || this.#bytes + bytes > bytesMax) return false;
     this.#bytes += bytes;
     this.#held.push({ request, bytes, untilMs: this.#clock.now() + times.requestHeldMs });
     this.#timer ??= this.#clock.after(times.heldRetryMs, () => this.#retry());

@@ -9,11 +9,12 @@
  */
 import { KvError } from '../base/errors.ts';
 import type { ClientId } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
 import { clientIdsKey, leasedEnd } from '../coordinator/client-ids.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import { CoordinatorError } from '../coordinator/coordinator.ts';
 import type { Failure } from '../core/shard/requests.ts';
+import type { HeldLimits } from './held-requests.ts';
+import { heldLimits } from './held-requests.ts';
 import type { MetadataStore } from './metadata-store.ts';
 
 interface Waiting {
@@ -25,12 +26,18 @@ interface Waiting {
 export class LeasedIds {
   readonly #coordinator: Pick<Coordinator, 'get'>;
   readonly #store: Pick<MetadataStore, 'clientIdsEnd'>;
+  readonly #limits: HeldLimits;
   /** Read from the coordinator, where the watch has not told of it yet. */
   #end = 0;
   #waiting: Waiting[] = [];
   #bytes = 0;
 
-  constructor(coordinator: Pick<Coordinator, 'get'>, store: Pick<MetadataStore, 'clientIdsEnd'>) {
+  constructor(
+    coordinator: Pick<Coordinator, 'get'>,
+    store: Pick<MetadataStore, 'clientIdsEnd'>,
+    bounds: HeldLimits = heldLimits,
+  ) {
+    this.#limits = bounds;
     this.#coordinator = coordinator;
     this.#store = store;
   }
@@ -45,7 +52,8 @@ export class LeasedIds {
    * `bytes`: memory that the write keeps alive.
    */
   ask(client: ClientId, bytes: number, told: (failure: Failure | undefined) => void): void {
-    if (this.#waiting.length >= limits.requestsHeldMax || this.#bytes + bytes > limits.requestsHeldBytesMax)
+    const { requestsMax, bytesMax } = this.#limits;
+    if (this.#waiting.length >= requestsMax || this.#bytes + bytes > bytesMax)
       return told(refusal('overloaded', 'too many writes wait for the coordinator to know their client ids'));
     this.#waiting.push({ client, bytes, told });
     this.#bytes += bytes;

@@ -19,12 +19,15 @@ import { shardOfKey } from '../core/slots.ts';
 /** Client ids, leased in blocks from the coordinator before they run out. */
 export class ClientIds {
   readonly #coordinator: Coordinator;
+  readonly #leased: number;
   #next = 0;
   #end = 0;
   #leasing: Promise<void> | undefined;
 
-  constructor(coordinator: Coordinator) {
+  /** `leased`: ids that are taken at once. */
+  constructor(coordinator: Coordinator, leased: number = limits.clientIdsLeased) {
     this.#coordinator = coordinator;
+    this.#leased = leased;
   }
 
   /** An id that nobody else has or ever had. @throws CoordinatorError */
@@ -34,10 +37,10 @@ export class ClientIds {
   }
 
   #lease(): Promise<void> {
-    this.#leasing ??= leaseClientIds(this.#coordinator, limits.clientIdsLeased)
+    this.#leasing ??= leaseClientIds(this.#coordinator, this.#leased)
       .then((first) => {
         this.#next = first;
-        this.#end = first + limits.clientIdsLeased;
+        this.#end = first + this.#leased;
       })
       .finally(() => {
         this.#leasing = undefined;
@@ -87,10 +90,18 @@ export class Numbering {
   readonly #shardCount: number;
   readonly #ids: Pick<ClientIds, 'take'>;
   #client: ClientId;
-  #windows = new RequestWindows();
+  readonly #windowSize: number;
+  #windows: RequestWindows;
   #renewing: Promise<void> | undefined;
 
-  constructor(client: ClientId, ids: Pick<ClientIds, 'take'>, shardCount: number) {
+  constructor(
+    client: ClientId,
+    ids: Pick<ClientIds, 'take'>,
+    shardCount: number,
+    windowSize: number = limits.clientWindow,
+  ) {
+    this.#windowSize = windowSize;
+    this.#windows = new RequestWindows(windowSize);
     this.#client = client;
     this.#ids = ids;
     this.#shardCount = shardCount;
@@ -111,7 +122,7 @@ export class Numbering {
     if (window.isFull)
       throw new KvError(
         'overloaded',
-        `${limits.clientWindow} writes of clients without numbers are under way at this gateway to the key's shard`,
+        `${this.#windowSize} writes of clients without numbers are under way at this gateway to the key's shard`,
       );
     const client = this.#client;
     write.client = client;
@@ -148,7 +159,7 @@ export class Numbering {
       .take()
       .then((client) => {
         this.#client = client;
-        this.#windows = new RequestWindows();
+        this.#windows = new RequestWindows(this.#windowSize);
       })
       .finally(() => {
         this.#renewing = undefined;

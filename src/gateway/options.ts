@@ -10,7 +10,7 @@ import type { ShardSettings } from '../core/shard/events.ts';
 import type { ShardTrace } from '../core/shard/trace.ts';
 import type { Environment } from '../env/environment.ts';
 import type { Address } from '../env/network.ts';
-import type { PieceSizes } from './loggers/long-appends.ts';
+import type { GatewayLimits } from './limits.ts';
 
 export interface GatewayOptions {
   /** Number of the gateway among the members, from 0. */
@@ -35,8 +35,8 @@ export interface GatewayOptions {
   readonly repairDelayMs?: number;
   readonly repairBytesPerSecond?: number;
   readonly shardSettings?: Partial<ShardSettings>;
-  /** Default: the product's limits. */
-  readonly appendPieces?: PieceSizes;
+  /** Default: `gatewayLimits`. */
+  readonly limits?: GatewayLimits;
 }
 
 export type GatewayWorld = Environment & {

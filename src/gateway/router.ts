@@ -5,7 +5,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { ShardId } from '../base/ids.ts';
 import { version } from '../base/ids.ts';
-import { limits } from '../base/limits.ts';
 import { readError } from '../codec/client-protocol.ts';
 import {
   readDeleteAnswer,
@@ -25,7 +24,9 @@ import type { Shard } from '../core/shard/shard.ts';
 import { shardOfKey } from '../core/slots.ts';
 import type { Clock } from '../env/clock.ts';
 import type { RpcChannel, RpcFailure } from '../rpc/channel-types.ts';
+import type { ForwardLimits } from './forward-budget.ts';
 import { ForwardBudget } from './forward-budget.ts';
+import type { HeldLimits } from './held-requests.ts';
 import { HeldRequests } from './held-requests.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { PeerLinks } from './peers/peer-links.ts';
@@ -53,16 +54,20 @@ export interface RouterParts {
   /** Number of this gateway. */
   readonly self: number;
   readonly clock: Clock;
+  /** Absent: the defaults. */
+  readonly limits?: { readonly forwards: ForwardLimits; readonly held: HeldLimits };
 }
 
 export class Router {
   readonly #parts: RouterParts;
   readonly #held: HeldRequests<ShardRequest>;
-  readonly #forwards = new ForwardBudget();
+  readonly #forwards: ForwardBudget;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
-    this.#held = new HeldRequests(parts.clock, { attempt: (request) => this.#attempt(request, true), refuse });
+    this.#forwards = new ForwardBudget(parts.limits?.forwards);
+    const events = { attempt: (request: ShardRequest) => this.#attempt(request, true), refuse };
+    this.#held = new HeldRequests(parts.clock, events, parts.limits?.held);
   }
 
   /** `forward`: whether another gateway may be asked; not for what was forwarded already. */
@@ -110,7 +115,7 @@ export class Router {
   #forwardWrite(channel: RpcChannel, write: ShardWrite): Failure | undefined {
     const { outlet } = write.replyTo;
     const bytes = write.keyLength + write.wantedLength;
-    if (channel.waitingBytes > limits.outputBytesPause)
+    if (!this.#forwards.takes(channel))
       return failed('overloaded', 'the gateway that owns the shard does not take what it is sent');
     if (!this.#forwards.tryWrite(outlet, bytes))
       return failed('overloaded', 'too many bytes of this connection are on their way to other gateways');

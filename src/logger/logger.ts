@@ -29,6 +29,8 @@ import type { RpcChannel } from '../rpc/channel-types.ts';
 import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
 import type { KnownOwner } from './known-owners.ts';
+import type { LoggerLimits } from './limits.ts';
+import { loggerLimits } from './limits.ts';
 import { knownOwners } from './known-owners.ts';
 import type { LogStore } from './log-store.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
@@ -53,6 +55,8 @@ export interface LoggerOptions {
   readonly device: LoggerDeviceOptions;
   /** Bytes of the device that the page cache is taken to hold. Default 256 MiB. */
   readonly cacheBytes?: number;
+  /** Default: `loggerLimits`. */
+  readonly limits?: LoggerLimits;
 }
 
 export type LoggerDeviceOptions = Pick<
@@ -143,7 +147,8 @@ class RunningLogger implements LoggerNode {
   async start(): Promise<void> {
     const { cluster, folder, zoneSize, cacheBytes = nodeSettings['logger.cacheBytes'].default } = this.#options;
     const owners = await knownOwners(this.#world.coordinator);
-    const settings = { folder, cluster, process: this.instance, zoneSize, cacheBytes, owners };
+    const { limits } = this.#options;
+    const settings = { folder, cluster, process: this.instance, zoneSize, cacheBytes, owners, limits };
     this.#opened = await openStore(this.#device, settings, this.#world, (error) => this.#failed(error));
     const { store, reader } = this.#opened;
     await this.#learnOwners(store, owners);
@@ -174,7 +179,7 @@ class RunningLogger implements LoggerNode {
   }
 
   #listen(name: string, address: Address, requests: PortRequests): Promise<Address> {
-    const options = serverOptions({ reusesInput: true });
+    const options = serverOptions({ ...(this.#options.limits ?? loggerLimits).connections, reusesInput: true });
     return this.#listening.listen(address, new RpcDoor(name, requests, this.#world, options));
   }
 

@@ -57,11 +57,6 @@ export interface MetadataDamage {
   readonly offset: number;
 }
 
-/**
- * A zone is given up when it has grown beyond this, or half of its capacity, or four checkpoints, whichever allows more
- * of the first two.
- */
-const grownBytes = 256 * 1024;
 /** A checkpoint is written twice when it takes at most such a part of the zone. */
 const checkpointCopiedOneIn = 8;
 /** One chunk of reading. */
@@ -155,13 +150,14 @@ export function zonesThatFit(device: ZonedDevice): number {
 
 /** Space that the metadata log needs from the start, so that a fence or a delete is never refused for want of it. */
 export function metadataSpace(zoneCapacity: number): { readonly zones: number; readonly bytes: number } {
-  return { zones: metadataZones.length, bytes: Math.min(zoneCapacity / 2, grownBytes) };
+  return { zones: metadataZones.length, bytes: Math.min(zoneCapacity / 2, limits.metadataGrownBytes) };
 }
 
 export class MetadataLog {
   readonly #device: LoggerDevice;
   readonly #identity: LoggerIdentity;
   readonly #snapshot: () => readonly MetadataEntry[];
+  readonly #grownBytes: number;
   #zone: number;
   #generation: number;
   /** Place of the next frame. */
@@ -174,14 +170,17 @@ export class MetadataLog {
   #old: 'ready' | 'in-use' | 'checkpointed' | 'reset' | 'resetting';
 
   /**
-   * `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it.
+   * `grownBytes`: length at which a zone is given up, or four checkpoints if that is more, or half of its capacity if
+   * that is less. `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it.
    */
   constructor(
     device: LoggerDevice,
     identity: LoggerIdentity,
     found: FoundMetadata,
     snapshot: () => readonly MetadataEntry[],
+    grownBytes: number = limits.metadataGrownBytes,
   ) {
+    this.#grownBytes = grownBytes;
     this.#device = device;
     this.#identity = identity;
     this.#snapshot = snapshot;
@@ -211,7 +210,10 @@ export class MetadataLog {
   persist(entries: readonly MetadataEntry[]): void {
     assert(entries.length > 0, 'a frame of changes has some');
     const length = frameLength(entries, this.#device.geometry.alignment);
-    const grown = Math.min(this.#device.geometry.zoneCapacity / 2, Math.max(grownBytes, 4 * this.#checkpointLength));
+    const grown = Math.min(
+      this.#device.geometry.zoneCapacity / 2,
+      Math.max(this.#grownBytes, 4 * this.#checkpointLength),
+    );
     if (this.#end + length > grown && this.#old === 'ready') return this.#checkpoint();
     if (this.#end + length > this.#device.geometry.zoneCapacity)
       throw new DeviceError('full', 'no room is left in the metadata log');

@@ -12,6 +12,8 @@ import { randomHex } from '../env/random.ts';
 import type { LoggerDevice } from '../env/zoned-device.ts';
 import { CacheGuess } from './cache-guess.ts';
 import type { KnownOwner } from './known-owners.ts';
+import type { LoggerLimits } from './limits.ts';
+import { loggerLimits } from './limits.ts';
 import type { OnMachineAnswer } from './log-store.ts';
 import { LogStore } from './log-store.ts';
 import type { FoundMetadata, LoggerIdentity } from './metadata-log.ts';
@@ -30,6 +32,8 @@ export interface StoreOptions {
   readonly cacheBytes: number;
   /** Owners that this process has read from the coordinator. */
   readonly owners: readonly KnownOwner[];
+  /** Default: `loggerLimits`. */
+  readonly limits?: LoggerLimits | undefined;
 }
 
 export interface StoreWorld {
@@ -60,7 +64,8 @@ export async function openStore(
   const found = await findMetadata(device, options.folder);
   const identity = identify(found, options, world);
   const drawCopyId = (): string => randomHex(random, 8);
-  const restored = await restoreZones(device, found, options.owners, log, drawCopyId);
+  const { knownZonesMax, scanChunkBytes, metadataGrownBytes, coldReadsMax } = options.limits ?? loggerLimits;
+  const restored = await restoreZones(device, found, options.owners, log, drawCopyId, scanChunkBytes);
   const { geometry } = device;
   const machine = new LoggerMachine<OnMachineAnswer>(
     {
@@ -69,15 +74,16 @@ export async function openStore(
       alignment: geometry.alignment,
       deviceZones: dataZones(device),
       process: options.process,
+      knownZonesMax,
       drawCopyId,
     },
     restored,
   );
-  const metadata = new MetadataLog(device, identity, found, () => machine.snapshot());
+  const metadata = new MetadataLog(device, identity, found, () => machine.snapshot(), metadataGrownBytes);
   await metadata.start();
   const cache = new CacheGuess(options.cacheBytes);
   const store = new LogStore({ device, machine, metadata, cache, clock, log, trace }, onFailed);
-  return { identity, store, reader: new ZoneReader(store, device, cache, log) };
+  return { identity, store, reader: new ZoneReader(store, device, cache, log, coldReadsMax) };
 }
 
 /** A device without metadata and without data is a new logger (S16). */

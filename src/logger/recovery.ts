@@ -14,7 +14,7 @@ import { emptyState, foldFrames } from '../core/logger/restored-state.ts';
 import type { CutRecords } from '../codec/cut-records.ts';
 import { cutRecords } from '../core/logger/cut-scan.ts';
 import type { Scan, ScanInput, ScanRange } from '../core/logger/scan-window.ts';
-import { ScanWindow } from '../core/logger/scan-window.ts';
+import { scanChunkBytes, ScanWindow } from '../core/logger/scan-window.ts';
 import type { ZoneScan } from '../core/logger/zone-scan.ts';
 import { scanZone } from '../core/logger/zone-scan.ts';
 import type { DeviceZone, ZonedDevice, ZoneReport } from '../env/zoned-device.ts';
@@ -34,6 +34,7 @@ export async function restoreZones(
   owners: readonly KnownOwner[],
   log: Log,
   drawCopyId: () => string,
+  chunkBytes: number = scanChunkBytes,
 ): Promise<RestoredState> {
   if (found.kind === 'empty') return emptyState;
   const { identity, damage } = found;
@@ -47,7 +48,7 @@ export async function restoreZones(
     const zone =
       entry.state === 'finished'
         ? await restoreFinished(device, entry, report, log)
-        : await restoreOpen(device, identity, entry, report, log);
+        : await restoreOpen(device, identity, entry, report, log, chunkBytes);
     if (zone !== undefined) zones.push(zone);
     else log('warn', 'nothing is left of a zone', { shard: entry.shard, zone: entry.zone, state: entry.state });
   }
@@ -82,11 +83,12 @@ async function restoreOpen(
   entry: ZoneEntry,
   report: ZoneReport | undefined,
   log: Log,
+  chunkBytes: number,
 ): Promise<RestoredZone | undefined> {
   if (report === undefined || report.state === 'empty') return undefined;
-  const scan = await scanDeviceZone(device, identity, entry, report.writePointer, (offset) =>
-    log('error', 'a zone cannot be read', { shard: entry.shard, zone: entry.zone, offset }),
-  );
+  const onUnreadable = (offset: number): void =>
+    log('error', 'a zone cannot be read', { shard: entry.shard, zone: entry.zone, offset });
+  const scan = await scanDeviceZone(device, identity, entry, report.writePointer, onUnreadable, chunkBytes);
   if (scan.kind === 'newer-format') {
     throw new KvError(
       'newer-format',
@@ -144,9 +146,10 @@ export async function scanDeviceZone(
   entry: ScannedZone,
   bound: number,
   onUnreadable: (offset: number) => void = () => undefined,
+  chunkBytes: number = scanChunkBytes,
 ): Promise<ZoneScan> {
   const read = readerOf(device, entry.deviceZone, onUnreadable);
-  return drive(scanZone(scanInput(device, identity, entry, bound)), read);
+  return drive(scanZone({ ...scanInput(device, identity, entry, bound), chunkBytes }), read);
 }
 
 type ScannedZone = ZoneRef & Pick<ZoneEntry, 'deviceZone'>;

@@ -4,6 +4,7 @@
  * It owns the queues of cold reads and digests. It does not own what may be read (the machine's `readable`), nor
  * checksums: whoever asked checks what it gets.
  */
+import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import type { DigestItem, LoggerRefusalCode, ReadAnswer, ReadItem } from '../codec/logger-protocol.ts';
 import { sha256 } from '../env/digest.ts';
@@ -13,8 +14,6 @@ import type { CacheGuess } from './cache-guess.ts';
 import type { LogStore } from './log-store.ts';
 import { WorkQueue } from './work-queue.ts';
 
-/** The thread pool has four threads, one of which the sync takes. */
-const coldReadsAtOnce = 8;
 const digestChunkBytes = 1024 * 1024;
 
 export class ZoneReader {
@@ -22,10 +21,17 @@ export class ZoneReader {
   readonly #device: LoggerDevice;
   readonly #cache: CacheGuess;
   readonly #log: Log;
-  readonly #coldReads = new WorkQueue(coldReadsAtOnce);
+  readonly #coldReads: WorkQueue;
   readonly #digests = new WorkQueue(1);
 
-  constructor(store: LogStore, device: LoggerDevice, cache: CacheGuess, log: Log) {
+  constructor(
+    store: LogStore,
+    device: LoggerDevice,
+    cache: CacheGuess,
+    log: Log,
+    coldReadsMax: number = limits.coldReadsMax,
+  ) {
+    this.#coldReads = new WorkQueue(coldReadsMax);
     this.#store = store;
     this.#device = device;
     this.#cache = cache;

@@ -56,7 +56,7 @@ const order: readonly ChunkKind[] = [
 export interface LoaderOptions {
   /** Callback of the index that is loaded; not called for what the snapshot holds. */
   readonly onReplaced?: OnReplaced;
-  readonly onceLimits?: OnceLimits;
+  readonly onceLimits?: OnceLimits | undefined;
 }
 
 /**

@@ -48,8 +48,14 @@ export interface SnapshotSource {
   readonly shardTimeMs: Millis;
 }
 
-const onceChunkBytes = 256 * 1024;
-const onceResultsPerStep = 1_024;
+export interface SnapshotLimits {
+  /** Bytes of a chunk of once-only results; at least what one result takes. */
+  readonly onceChunkBytes: number;
+  /** Results looked at in one step. */
+  readonly onceResultsPerStep: number;
+}
+
+export const snapshotLimits: SnapshotLimits = { onceChunkBytes: 256 * 1024, onceResultsPerStep: 1_024 };
 
 /**
  * The chunks of a snapshot, one a call. Everything applied between calls is allowed; `close` when it is given up before
@@ -57,6 +63,7 @@ const onceResultsPerStep = 1_024;
  */
 export class IndexSnapshot {
   readonly header: SnapshotHeader;
+  readonly #limits: SnapshotLimits;
   readonly #index: KeyIndex;
   readonly #once: OnceTable;
   readonly #parts: IndexParts;
@@ -71,7 +78,8 @@ export class IndexSnapshot {
   /** Known once all entries are copied: later segments hold no key of theirs. */
   #keySegments = 0;
 
-  constructor(source: SnapshotSource) {
+  constructor(source: SnapshotSource, bounds: SnapshotLimits = snapshotLimits) {
+    this.#limits = bounds;
     this.#index = source.index;
     this.#once = source.once;
     this.#parts = source.index.pin();
@@ -141,7 +149,7 @@ export class IndexSnapshot {
   }
 
   #nextOnce(): Uint8Array | undefined {
-    const out = Buffer.allocUnsafe(onceChunkBytes);
+    const out = Buffer.allocUnsafe(this.#limits.onceChunkBytes);
     const end = this.#fillOnce(out);
     if (end > 0) return this.#encoder.encode(chunkKind.once, 0, out.subarray(0, end));
     this.#stage = 'end';
@@ -151,7 +159,7 @@ export class IndexSnapshot {
 
   #fillOnce(out: Buffer): number {
     let at = 0;
-    let resultsLeft = onceResultsPerStep;
+    let resultsLeft = this.#limits.onceResultsPerStep;
     while (this.#next < this.#clients.length && resultsLeft > 0) {
       const state = this.#once.stateOf(clientId(this.#clients[this.#next] ?? 0), this.#nextNumber, resultsLeft);
       if (state === undefined) {

@@ -58,6 +58,8 @@ export interface MachineOptions {
   readonly deviceZones: readonly number[];
   /** This process of the logger: zones are opened with it (S9). */
   readonly process: InstanceId;
+  /** Zones of a shard that takers are told of (S20). Default: `limits.knownZonesMax`. */
+  readonly knownZonesMax?: number;
   /** Draws a copy id: 16 hexadecimal digits that name one copy of a zone (S10). */
   readonly drawCopyId: () => string;
 }

@@ -20,11 +20,14 @@ export interface ScanInput {
   readonly bound: number;
   /** Batches begin at multiples of it. */
   readonly alignment: number;
+  /** Bytes that are asked for at once. */
+  readonly chunkBytes?: number;
 }
 
 export type Scan<T> = Generator<ScanRange, T, Uint8Array>;
 
-const chunkBytes = 1024 * 1024;
+/** Default of `ScanInput.chunkBytes`. */
+export const scanChunkBytes = 1024 * 1024;
 const magicBytes = Buffer.from('KVB1', 'latin1');
 
 export type Piece =
@@ -38,11 +41,13 @@ export class ScanWindow {
   readonly bound: number;
   readonly #input: ScanInput;
   readonly seed: number;
+  readonly #chunkBytes: number;
   #start = 0;
   #bytes: Buffer = Buffer.alloc(0);
 
   constructor(input: ScanInput) {
     this.#input = input;
+    this.#chunkBytes = input.chunkBytes ?? scanChunkBytes;
     this.bound = Math.min(input.bound, input.zoneSize);
     this.seed = zoneSeed(input.place);
   }
@@ -55,7 +60,7 @@ export class ScanWindow {
   }
 
   *#load(offset: number, length: number): Scan<void> {
-    const wanted = Math.max(0, Math.min(Math.max(length, chunkBytes), this.bound - offset));
+    const wanted = Math.max(0, Math.min(Math.max(length, this.#chunkBytes), this.bound - offset));
     const got = wanted > 0 ? asBuffer(yield { offset, length: wanted }) : Buffer.alloc(0);
     this.#start = offset;
     this.#bytes = got.length >= length ? got : Buffer.concat([got, Buffer.alloc(length - got.length)]);
@@ -99,7 +104,10 @@ export class ScanWindow {
   *#nextMagic(start: number): Scan<number | undefined> {
     for (let at = start; at < this.bound; ) {
       const left = at >= this.#start ? this.#start + this.#bytes.length - at : 0;
-      const bytes = yield* this.view(at, left >= magicBytes.length ? left : Math.min(chunkBytes, this.bound - at));
+      const bytes = yield* this.view(
+        at,
+        left >= magicBytes.length ? left : Math.min(this.#chunkBytes, this.bound - at),
+      );
       const hit = bytes.indexOf(magicBytes);
       if (hit >= 0) return at + hit;
       // Overlapping by three bytes, so that a magic across two windows is found.
@@ -110,8 +118,8 @@ export class ScanWindow {
 
   /** The offset of the first byte at or behind `start` that is not zero. */
   *firstTouched(start: number): Scan<number | undefined> {
-    for (let at = start; at < this.bound; at += chunkBytes) {
-      const bytes = yield* this.view(at, Math.min(chunkBytes, this.bound - at));
+    for (let at = start; at < this.bound; at += this.#chunkBytes) {
+      const bytes = yield* this.view(at, Math.min(this.#chunkBytes, this.bound - at));
       if (!isZero(bytes)) return at + bytes.findIndex((byte) => byte !== 0);
     }
     return undefined;

@@ -23,6 +23,8 @@ export interface ZoneTableOptions {
   readonly zoneSize: number;
   /** Device zones that hold data or may, the metadata zones not among them. */
   readonly deviceZones: readonly number[];
+  /** Zones of a shard that takers are told of (S20). Default: `limits.knownZonesMax`. */
+  readonly knownZonesMax?: number;
 }
 
 /**
@@ -211,7 +213,7 @@ export class ZoneTable {
   /** What a taker is told of the shard (S20). `fence`: that of before the seal. */
   knowledgeOf(shard: ShardId, fence: Writer | undefined): ShardKnowledge {
     const zones = [...(this.#shards.get(shard)?.zones.values() ?? [])].sort((a, b) => b.zone - a.zone);
-    const newest = zones.slice(0, limits.knownZonesMax);
+    const newest = zones.slice(0, this.#options.knownZonesMax ?? limits.knownZonesMax);
     return { fence, zones: newest.map(({ zone, epoch, instance }): KnownZone => ({ zone, epoch, instance })) };
   }
 

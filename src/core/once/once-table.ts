@@ -65,6 +65,7 @@ export const onceLimits: OnceLimits = {
   clientsMax: limits.clientsRememberedMax,
   bytesMax: 64 * 1024 * 1024,
   replyBytesMax: 1024 * 1024,
+  forgottenRangesMax: limits.forgottenRangesMax,
 };
 
 /** One client in a snapshot: all its results or some; several of one client are merged. */
@@ -92,6 +93,11 @@ export class OnceTable<Token = unknown> {
     assert(Number.isInteger(Math.log2(bounds.window)) && bounds.window >= ringSizeMin, 'the window is a power of two');
     this.#limits = bounds;
     this.#forgotten = new ForgottenIds(bounds.forgottenRangesMax ?? limits.forgottenRangesMax);
+  }
+
+  /** Bound of number - first incomplete number, exclusive. */
+  get window(): number {
+    return this.#limits.window;
   }
 
   /** All ids up to it that are not in the table are forgotten. */

@@ -9,6 +9,8 @@ import type { Writer } from '../../codec/log-format.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { ShardMetadata } from './head/metadata.ts';
+import type { ShardLimits } from './limits.ts';
+import { shardLimits } from './limits.ts';
 import type { Failure, OwnRecord, ShardRead, ShardWrite, WriteResult } from './requests.ts';
 
 export type Lost = { readonly kind: 'lost' };
@@ -261,6 +263,7 @@ export interface ShardSettings {
   readonly requestTimeoutMs: number;
   readonly batchesInFlightMax: number;
   readonly batchBytesTarget: number;
+  readonly limits: ShardLimits;
   /** Where the metadata is, for messages to the operator. */
   readonly metadataSource: string;
 }
@@ -278,6 +281,7 @@ export const shardDefaults = {
   requestTimeoutMs: nodeSettings['shard.requestTimeoutMs'].default,
   batchesInFlightMax: nodeSettings['shard.batchesInFlightMax'].default,
   batchBytesTarget: nodeSettings['shard.batchBytesTarget'].default,
+  limits: shardLimits,
   metadataSource: 'the coordinator',
 } as const;
 

@@ -43,7 +43,7 @@ export class Shard {
   /** Always the same array for the parts; handed out and emptied by `step`. */
   readonly #effects: ShardEffect[] = [];
   readonly #keeper: HeadKeeper;
-  #queue = new WriteQueue();
+  #queue: WriteQueue;
   /** Reads that arrived during a take-over. */
   #waitingReads: ShardRead[] = [];
   #follower: ShardFollower;
@@ -65,8 +65,13 @@ export class Shard {
     this.#self = self;
     this.#settings = settings;
     this.#nowMs = nowMs;
+    this.#queue = new WriteQueue(settings.limits);
     this.#keeper = new HeadKeeper(state.shard, this.#effects);
-    this.#follower = new ShardFollower(state, this.#loggers, this.#effects);
+    this.#follower = this.#newFollower();
+  }
+
+  #newFollower(): ShardFollower {
+    return new ShardFollower(this.state, this.#loggers, this.#effects, this.#settings.limits);
   }
 
   get role(): ShardRole {
@@ -182,7 +187,7 @@ export class Shard {
       this.#owner.read(read);
     } else if (refusal !== undefined) {
       this.#effects.push({ effect: 'fail-read', read, failure: refusal });
-    } else if (this.#waitingReads.length >= limits.shardQueueRecordsMax) {
+    } else if (this.#waitingReads.length >= this.#settings.limits.queueRecordsMax) {
       this.#effects.push({ effect: 'fail-read', read, failure: this.#overloaded('reads') });
     } else {
       read.arrivedMs = this.#nowMs;
@@ -260,8 +265,8 @@ export class Shard {
     if (this.#owner?.isDeposed === true) {
       this.#owner = undefined;
       this.#repairer = undefined;
-      this.#queue = new WriteQueue();
-      this.#follower = new ShardFollower(this.state, this.#loggers, this.#effects);
+      this.#queue = new WriteQueue(this.#settings.limits);
+      this.#follower = this.#newFollower();
       this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load', purpose: 'follow' });
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;

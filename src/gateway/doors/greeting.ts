@@ -24,6 +24,8 @@ export interface GreetingParts {
   readonly map: () => ShardMap;
   readonly status: () => GatewayStatus;
   readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
+  /** Bound of a client's numbers (S15). */
+  readonly clientWindow: number;
 }
 
 export class Greeting {
@@ -113,7 +115,7 @@ export class Greeting {
       client,
       keyBytesMax: limits.keyBytesMax,
       valueBytesMax: limits.valueBytesMax,
-      clientWindow: limits.clientWindow,
+      clientWindow: this.#parts.clientWindow,
       map: this.#parts.map(),
     };
     answer(session, id, welcome);

@@ -27,7 +27,7 @@ import { LoggerClient } from '../../rpc/logger-client.ts';
 import { clientOptions } from '../../rpc/options.ts';
 import type { Dispatch, LoggerPort, ProbeAnswer } from './logger-port.ts';
 import { lost, reasonOf } from './logger-port.ts';
-import type { PieceSizes } from './long-appends.ts';
+import type { OutboxLimits } from './outbox.ts';
 import { Outbox } from './outbox.ts';
 
 /** A logger that both connections are up to. */
@@ -42,10 +42,10 @@ export interface LinkSettings {
   readonly progressTimeoutMs: number;
   /** Room on its device that a logger should have to be taken back, bytes. */
   readonly probeBytes: number;
-  /** Default: the product's limits. */
-  readonly pieces?: PieceSizes | undefined;
   /** Gateway whose links these are, as it names itself. */
   readonly self: GatewayIdentity;
+  /** Absent: the defaults. */
+  readonly outbox?: OutboxLimits;
 }
 
 export interface LoggerLinkParts extends LinkSettings {
@@ -84,7 +84,7 @@ export class LoggerLink implements LoggerPort {
       },
     };
     const client = new LoggerClient(member.uuid, channels);
-    this.#outbox = new Outbox(client, parts.dispatch, parts.pieces);
+    this.#outbox = new Outbox(client, parts.dispatch, parts.outbox);
     this.#keepAlive = [this.#pings('write', links.write, client), this.#pings('read', links.read, client)];
   }
 

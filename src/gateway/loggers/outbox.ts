@@ -21,27 +21,47 @@ interface PendingRead extends ReadItem {
   readonly onRead: (answer: ReadAnswer | Lost) => void;
 }
 
-/**
- * Bytes of batches in one message; there is room beside them for what is said of each.
- */
-const appendBytesMax = limits.frameBytesMax - 1024 * 1024;
+/** Limits of one message; what is longer goes in several. */
+export interface OutboxLimits extends PieceSizes {
+  readonly appendItemsMax: number;
+  /** There is room beside the batches for what is said of each. */
+  readonly appendBytesMax: number;
+  readonly confirmItemsMax: number;
+  readonly readItemsMax: number;
+  readonly readBytesMax: number;
+  /** Bytes that the logger has not taken, at which appends wait. */
+  readonly unsentBytesMax: number;
+}
+
+export const outboxLimits: OutboxLimits = {
+  appendItemsMax: limits.appendItemsMax,
+  appendBytesMax: limits.frameBytesMax - 1024 * 1024,
+  appendWholeBytesMax: limits.appendWholeBytesMax,
+  appendPieceBytes: limits.appendPieceBytes,
+  confirmItemsMax: limits.confirmItemsMax,
+  readItemsMax: limits.readItemsMax,
+  readBytesMax: limits.readBytesMax,
+  unsentBytesMax: limits.outputBytesPause,
+};
 
 /** Everything for one logger. */
 export class Outbox {
   readonly #client: LoggerClient;
   readonly #dispatch: Dispatch;
   readonly #long: LongAppends;
+  readonly #limits: OutboxLimits;
   #appends: PendingAppend[] = [];
   #confirms: PendingConfirm[] = [];
   #reads: PendingRead[] = [];
   #readBytes = 0;
   #confirmNumber = 0;
 
-  constructor(client: LoggerClient, dispatch: Dispatch, pieces: PieceSizes = limits) {
+  constructor(client: LoggerClient, dispatch: Dispatch, bounds: OutboxLimits = outboxLimits) {
+    this.#limits = bounds;
     this.#client = client;
     this.#dispatch = dispatch;
     this.#long = new LongAppends({
-      ...pieces,
+      ...bounds,
       client,
       // All before the append is stable: so much is acknowledged, and that it goes on (deadlines count from there).
       onProgress: (append) => this.#appended(append, append.offset),
@@ -70,7 +90,9 @@ export class Outbox {
     length: number,
     onRead: (answer: ReadAnswer | Lost) => void,
   ): void {
-    if (this.#reads.length >= limits.readItemsMax || this.#readBytes + length > limits.readBytesMax) this.#sendReads();
+    const { readItemsMax, readBytesMax } = this.#limits;
+    const isFull = this.#reads.length >= readItemsMax || this.#readBytes + length > readBytesMax;
+    if (isFull && this.#reads.length > 0) this.#sendReads();
     this.#reads.push({ shard, zone, offset, length, onRead });
     this.#readBytes += length;
   }
@@ -80,7 +102,7 @@ export class Outbox {
     while (this.#confirms.length > 0) this.#sendConfirms();
     // What the logger has not taken yet must not close its connection: the rest waits for a later turn, a tick's at the
     // latest.
-    while (this.#appends.length > 0 && this.#client.waitingBytes <= limits.outputBytesPause) this.#sendAppends();
+    while (this.#appends.length > 0 && this.#client.waitingBytes <= this.#limits.unsentBytesMax) this.#sendAppends();
     this.#long.send();
     if (this.#reads.length > 0) this.#sendReads();
   }
@@ -106,12 +128,12 @@ export class Outbox {
   /** How many of the first appends fit one message; at least one. */
   #appendsFitting(): number {
     let bytes = 0;
-    const beyond = this.#appends.findIndex((append) => (bytes += append.bytes.length) > appendBytesMax);
-    return Math.min(limits.appendItemsMax, beyond === -1 ? this.#appends.length : Math.max(1, beyond));
+    const beyond = this.#appends.findIndex((append) => (bytes += append.bytes.length) > this.#limits.appendBytesMax);
+    return Math.min(this.#limits.appendItemsMax, beyond === -1 ? this.#appends.length : Math.max(1, beyond));
   }
 
   #sendConfirms(): void {
-    const items = this.#confirms.splice(0, limits.confirmItemsMax);
+    const items = this.#confirms.splice(0, this.#limits.confirmItemsMax);
     this.#client.confirm(++this.#confirmNumber, items, (answer) => {
       for (const [at, { shard, zone, number }] of items.entries()) {
         const refusal = answer.kind === 'ok' ? answer.value.refusals[at] : undefined;

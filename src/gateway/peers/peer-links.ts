@@ -20,10 +20,23 @@ import { Link } from '../../rpc/link.ts';
 import { clientOptions } from '../../rpc/options.ts';
 import { catchUpMethod, writeCatchUp } from './catch-up.ts';
 
+export interface CatchUpLimits {
+  /** Bytes queued towards one gateway; what does not fit is dropped and healed from the log (S14). */
+  readonly queuedBytesMax: number;
+  /** Bytes that are sent without waiting for more. */
+  readonly gatheredBytes: number;
+}
+
+export const catchUpLimits: CatchUpLimits = {
+  queuedBytesMax: limits.catchupBytesMax,
+  gatheredBytes: limits.catchupBytesGathered,
+};
+
 export class PeerLinks {
   readonly #world: Environment;
   readonly #log: Log;
   readonly #self: GatewayIdentity;
+  readonly #limits: CatchUpLimits;
   readonly #links = new Map<number, Link>();
   #members: ReadonlyMap<number, GatewayMember> = new Map();
   /** Why whoever listens where a gateway should is not it, as it was logged last. */
@@ -33,7 +46,8 @@ export class PeerLinks {
   #pendingBytes = 0;
   #timer: Timer | undefined;
 
-  constructor(world: Environment, log: Log, self: GatewayIdentity) {
+  constructor(world: Environment, log: Log, self: GatewayIdentity, bounds: CatchUpLimits = catchUpLimits) {
+    this.#limits = bounds;
     this.#world = world;
     this.#log = log;
     this.#self = self;
@@ -128,7 +142,7 @@ export class PeerLinks {
   catchUp(shard: ShardId, event: CatchUp): void {
     this.#pending.push({ shard, event });
     this.#pendingBytes += event.heads.length;
-    if (this.#pendingBytes >= limits.catchupBytesGathered) this.#flush();
+    if (this.#pendingBytes >= this.#limits.gatheredBytes) this.#flush();
     else this.#timer ??= this.#world.clock.after(times.catchupDelayMs, () => this.#flush());
   }
 
@@ -143,7 +157,7 @@ export class PeerLinks {
       const { channel } = link;
       if (channel === undefined) continue;
       for (const { shard, event } of pending) {
-        if (channel.waitingBytes > limits.catchupBytesMax) this.#dropped += 1;
+        if (channel.waitingBytes > this.#limits.queuedBytesMax) this.#dropped += 1;
         else channel.notify(catchUpMethod, (out) => writeCatchUp(out, shard, event));
       }
     }

@@ -44,7 +44,7 @@ export interface BudgetLimits {
   readonly bytesMax: number;
 }
 
-const defaults: BudgetLimits = {
+export const readLimits: BudgetLimits = {
   smallBytes: limits.smallValueBytes,
   largeBytesPerConnection: limits.readLargeBytesPerConnection,
   bytesPerConnection: limits.outputBytesPause,
@@ -64,7 +64,7 @@ export class ReadBudget implements ReadCount {
   #timer: Timer | undefined;
   #isPumping = false;
 
-  constructor(clock: Clock, budgetLimits: BudgetLimits = defaults) {
+  constructor(clock: Clock, budgetLimits: BudgetLimits = readLimits) {
     this.#clock = clock;
     this.#limits = budgetLimits;
   }

@@ -6,8 +6,10 @@
 import type { ShardId } from '../../base/ids.ts';
 import { millis } from '../../base/ids.ts';
 import { SnapshotLoader } from '../../core/index/index-loader.ts';
+import type { SnapshotLimits } from '../../core/index/index-snapshot.ts';
 import { IndexSnapshot } from '../../core/index/index-snapshot.ts';
 import { KeyIndex } from '../../core/index/key-index.ts';
+import type { OnceLimits } from '../../core/once/once-table.ts';
 import { OnceTable } from '../../core/once/once-table.ts';
 import type { ShardState } from '../../core/shard/following/apply.ts';
 import type { LogPosition } from '../../core/shard/events.ts';
@@ -20,7 +22,10 @@ const pieceBytes = 1024 * 1024;
 const checkEveryMs = 500;
 const dueBytesMin = 16 * 1024 * 1024;
 
-export type SnapshotOptions = Pick<GatewayOptions, 'folder' | 'cluster' | 'snapshotEveryBytes'>;
+export type SnapshotOptions = Pick<GatewayOptions, 'folder' | 'cluster' | 'snapshotEveryBytes'> & {
+  /** Absent: the defaults. */
+  readonly limits?: { readonly once: OnceLimits; readonly snapshots: SnapshotLimits };
+};
 type World = Pick<GatewayWorld, 'files' | 'clock' | 'random' | 'log'>;
 
 export class Snapshots {
@@ -64,7 +69,7 @@ export class Snapshots {
       shard,
       zoneSize,
       index,
-      once: new OnceTable(),
+      once: new OnceTable(this.#options.limits?.once),
       position: { zone: 0, offset: 0 },
       shardTimeMs: millis(0),
       appliedBytes: 0,
@@ -73,7 +78,7 @@ export class Snapshots {
 
   async #loadOne(shard: ShardId): Promise<ShardState | undefined> {
     const { cluster, zoneSize } = this.#options.cluster;
-    const loader = new SnapshotLoader({ cluster, shard, zoneSize });
+    const loader = new SnapshotLoader({ cluster, shard, zoneSize }, { onceLimits: this.#options.limits?.once });
     try {
       const file = await this.#world.files.open(this.#path(shard), { readOnly: true });
       for (let at = 0; at < file.size(); at += pieceBytes) loader.push(await file.read(at, pieceBytes));
@@ -142,7 +147,7 @@ export class Snapshots {
     const path = this.#path(state.shard);
     const { position } = state;
     this.#appliedAt.set(state.shard, state.appliedBytes);
-    const snapshot = new IndexSnapshot(state);
+    const snapshot = new IndexSnapshot(state, this.#options.limits?.snapshots);
     const file = await this.#world.files.open(`${path}.new`, { create: true });
     try {
       file.truncate(0);

@@ -87,6 +87,7 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   const map = () => ({ revision: 1, shards: 1, owners: [0], gateways: ['here'] });
   const store = { shardCount: 1, shard: () => ({ head, headRevision: 1, zones: sealed }) };
   const greeting = new Greeting({
+    clientWindow: 4_096,
     cluster,
     gateway: 0,
     node: 'a'.repeat(32),

@@ -59,15 +59,15 @@ export function isApplicable(
   if (kind === recordKind.floor) return client === 0 && keyLength === 8 && isClient(readU64(bytes, keyStart));
   if (kind === recordKind.time) return client === 0;
   if (kind === recordKind.lost) return client === 0 && keyLength > 0 && record.version === undefined;
-  return keyLength > 0 && (client === 0 || isNumbered(record));
+  return keyLength > 0 && (client === 0 || isNumbered(record, state.once.window));
 }
 
 function isClient(id: number): boolean {
   return id >= 1 && id <= limits.clientIdMax;
 }
 
-function isNumbered({ client, number, firstIncomplete }: DecodedRecord): boolean {
-  const isInWindow = firstIncomplete >= 1 && number - firstIncomplete < limits.clientWindow;
+function isNumbered({ client, number, firstIncomplete }: DecodedRecord, window: number): boolean {
+  const isInWindow = firstIncomplete >= 1 && number - firstIncomplete < window;
   return isClient(client) && isInWindow && number <= limits.requestNumberMax;
 }
 

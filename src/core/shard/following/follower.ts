@@ -13,15 +13,16 @@ import { advance, applyDecoded, eachRecord, isApplicable } from './apply.ts';
 import type { CatchUp, LogRead, ShardEffect } from '../events.ts';
 import type { ReadBatch, ReadTail, Segment } from './log-reader.ts';
 import { LogReader } from './log-reader.ts';
+import type { ShardLimits } from '../limits.ts';
 import type { Loggers } from '../loggers.ts';
 import type { ShardMetadata } from '../head/metadata.ts';
 
-/** Memory for what comes before the metadata of its zone, and what one message is reckoned at beside its records. */
-const earlyBytesMax = 4 * limits.catchupBytesGathered;
+/** What one message that waits for metadata is reckoned at beside its records. */
 const earlyBytesEach = 200;
 
 export class ShardFollower {
   readonly #state: ShardState;
+  readonly #earlyBytesMax: number;
   readonly #reader: LogReader;
   #metadata: ShardMetadata | undefined;
   /** Committed as its owner said: read up to here when it wasn't told batch by batch. */
@@ -32,8 +33,9 @@ export class ShardFollower {
   #retryAtMs = 0;
   #tail: ReadTail | undefined;
 
-  constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[]) {
+  constructor(state: ShardState, loggers: Loggers, effects: ShardEffect[], bounds: ShardLimits) {
     this.#state = state;
+    this.#earlyBytesMax = bounds.earlyBytesMax;
     this.#reader = new LogReader(
       'heal',
       state,
@@ -42,6 +44,7 @@ export class ShardFollower {
       (batch) => this.#apply(batch),
       // The watermark comes to the end also when no batch brought it there.
       ({ zone, to }) => advance(state, zone, to, state.shardTimeMs),
+      bounds.logChunkBytes,
     );
   }
 
@@ -99,7 +102,8 @@ export class ShardFollower {
 
   #keepEarly(event: CatchUp): void {
     const bytes = event.heads.length + earlyBytesEach;
-    if (event.zone <= (this.#metadata?.head?.openZone.zone ?? 0) || this.#earlyBytes + bytes > earlyBytesMax) return;
+    if (event.zone <= (this.#metadata?.head?.openZone.zone ?? 0) || this.#earlyBytes + bytes > this.#earlyBytesMax)
+      return;
     this.#early.push(event);
     this.#earlyBytes += bytes;
   }

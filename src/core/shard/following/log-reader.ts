@@ -11,6 +11,7 @@ import { asBuffer } from '../../../base/bytes.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../codec/log-batch.ts';
 import { decodeZoneHeader, samePlace, zoneSeed } from '../../../codec/log-format.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from '../events.ts';
+import { shardLimits } from '../limits.ts';
 import type { Loggers } from '../loggers.ts';
 
 /** [from, to) of a zone; both are batch boundaries (or 0). */
@@ -40,7 +41,6 @@ export interface ReadTail {
   readonly batches: ReadBatch[];
 }
 
-const chunkBytes = 1024 * 1024;
 const crossing = 'a batch crosses the sealed length';
 
 export type ReaderState = 'idle' | 'reading' | 'stuck' | 'done';
@@ -52,13 +52,14 @@ export class LogReader {
   readonly #effects: ShardEffect[];
   readonly #visit: (batch: ReadBatch) => void;
   readonly #onEnd: (segment: Segment) => void;
+  readonly #chunkBytes: number;
   readonly #isPaced: boolean;
   #segments: Segment[] = [];
   #at = 0;
   /** Place of the first segment. */
   #place: ZonePlace | undefined;
   #seed = 0;
-  #wanted = chunkBytes;
+  #wanted: number;
   #request: LogRead | undefined;
   #number = 0;
   /** Holders that failed at the present position. */
@@ -76,9 +77,12 @@ export class LogReader {
     effects: ShardEffect[],
     visit: (batch: ReadBatch) => void,
     onEnd: (segment: Segment) => void,
+    chunkBytes = shardLimits.logChunkBytes,
     isPaced = false,
   ) {
+    this.#chunkBytes = chunkBytes;
     this.#isPaced = isPaced;
+    this.#wanted = chunkBytes;
     this.#name = name;
     this.#identity = identity;
     this.#loggers = loggers;
@@ -171,7 +175,7 @@ export class LogReader {
   #enter(): void {
     const segment = this.#segments[0];
     this.#failed.clear();
-    this.#wanted = chunkBytes;
+    this.#wanted = this.#chunkBytes;
     if (segment === undefined) return;
     this.#at = segment.from;
     const { cluster, shard } = this.#identity;
@@ -215,35 +219,40 @@ export class LogReader {
     assert(place !== undefined, 'a segment was entered');
     let start = 0;
     let lead = 0;
-    if (this.#at === 0) {
+    let at = this.#at;
+    if (at === 0) {
       const header = decodeZoneHeader(bytes);
+      if (header.kind === 'short') return this.#more(segment, bytes.length, header.needed);
       if (header.kind !== 'zone') return `zone header: ${header.kind === 'damaged' ? header.reason : header.kind}`;
       if (!samePlace(header.header, place)) return 'zone header: of another zone';
-      start = lead = this.#at = header.length;
+      start = lead = at = header.length;
     }
-    while (this.#at < segment.to) {
-      const result = decodeBatchHeader(bytes, start, this.#at, place, this.#seed);
-      if (result.kind === 'short') return this.#more(segment, bytes.length - start, result.needed);
+    while (at < segment.to) {
+      const result = decodeBatchHeader(bytes, start, at, place, this.#seed);
+      // The zone header is read again with the batch that it leads (S19).
+      const had = bytes.length - start + lead;
+      if (result.kind === 'short') return this.#more(segment, had, lead + result.needed);
       if (result.kind !== 'batch') return result.kind === 'damaged' ? result.reason : result.kind;
       const { header } = result;
-      if (start + header.totalLength > bytes.length)
-        return this.#more(segment, bytes.length - start, header.totalLength);
-      if (this.#at + header.totalLength > segment.to) return crossing;
+      if (start + header.totalLength > bytes.length) return this.#more(segment, had, lead + header.totalLength);
+      if (at + header.totalLength > segment.to) return crossing;
       if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
       this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start, lead });
       lead = 0;
       start += header.totalLength;
-      this.#at += header.totalLength;
+      this.#at = at += header.totalLength;
       this.#failed.clear();
-      this.#wanted = chunkBytes;
+      this.#wanted = this.#chunkBytes;
     }
+    // The zone may end with its header.
+    this.#at = at;
     return undefined;
   }
 
   /** The next read begins at the present position; it is longer when even one batch did not fit. */
   #more(segment: Segment, had: number, needed: number): string | undefined {
     if (this.#at + needed > segment.to) return crossing;
-    if (had >= this.#wanted || needed > chunkBytes) this.#wanted = Math.max(chunkBytes, needed);
+    if (had >= this.#wanted || needed > this.#chunkBytes) this.#wanted = Math.max(this.#chunkBytes, needed);
     return needed > limits.readBytesMax ? `a batch of ${needed} bytes` : undefined;
   }
 }

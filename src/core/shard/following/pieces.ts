@@ -1,6 +1,5 @@
 /** Batches that were read and checked, as pieces to be written into another copy of their zone (S19, S10). */
 import { assert } from '../../../base/assert.ts';
-import { limits } from '../../../base/limits.ts';
 import type { ReadBatch } from './log-reader.ts';
 
 /** Whole batches, to follow the first `offset` bytes of a copy. */
@@ -10,10 +9,10 @@ export interface Piece {
 }
 
 /**
- * Pieces of at most `limits.fillPieceBytes`, but for longer batches, in order. REQUIRES: the batches follow one another
+ * Pieces of at most `pieceBytes`, but for longer batches, in order. REQUIRES: the batches follow one another
  * without a gap, the first of them a copy's first `end` bytes.
  */
-export function piecesOf(batches: readonly ReadBatch[], end: number): Piece[] {
+export function piecesOf(batches: readonly ReadBatch[], end: number, pieceBytes: number): Piece[] {
   const pieces: Piece[] = [];
   let parts: Uint8Array[] = [];
   let offset = end;
@@ -29,7 +28,7 @@ export function piecesOf(batches: readonly ReadBatch[], end: number): Piece[] {
     const before = lead > 0 && end === 0 ? lead : 0;
     assert(header.offset - before === offset + bytes, 'S19 a Fill has no gap');
     const part = source.subarray(start - before, start + header.totalLength);
-    if (bytes + part.length > limits.fillPieceBytes) flush();
+    if (bytes + part.length > pieceBytes) flush();
     parts.push(part);
     bytes += part.length;
   }

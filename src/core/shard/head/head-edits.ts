@@ -91,7 +91,8 @@ export function checkEdit(
   checkEpoch(before, head);
   checkOpenZone(before, head);
   const { owes } = head.openZone;
-  const isEntry = owes === undefined || sealed(owes) !== undefined || zones.some(({ zone, lost }) => zone === owes && lost);
+  const isEntry =
+    owes === undefined || sealed(owes) !== undefined || zones.some(({ zone, lost }) => zone === owes && lost);
   assert(isEntry, 'S9 what a zone owes stands in the entry of a sealed one');
   for (const zone of zones) {
     const known = sealed(zone.zone);

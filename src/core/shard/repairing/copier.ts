@@ -14,7 +14,7 @@
 import { unreachable } from '../../../base/assert.ts';
 import type { Millis } from '../../../base/ids.ts';
 import type { Writer } from '../../../codec/log-format.ts';
-import type { Filled, LogRead, Lost, Refused, ShardEffect, ShardIdentity } from '../events.ts';
+import type { Filled, LogRead, Lost, Refused, ShardEffect, ShardIdentity, ShardSettings } from '../events.ts';
 import type { ReadBatch } from '../following/log-reader.ts';
 import { LogReader } from '../following/log-reader.ts';
 import { piecesOf } from '../following/pieces.ts';
@@ -24,6 +24,7 @@ import type { CopyTask } from './missing.ts';
 
 export interface CopierParts {
   readonly identity: ShardIdentity;
+  readonly settings: ShardSettings;
   readonly loggers: Loggers;
   readonly effects: ShardEffect[];
   readonly pace: CopyPace;
@@ -121,7 +122,7 @@ export class Copier {
   }
 
   #sendBatches(step: Extract<Step, { kind: 'copying' }>): void {
-    const pieces = piecesOf(this.#batches.splice(0), this.#end);
+    const pieces = piecesOf(this.#batches.splice(0), this.#end, this.#parts.settings.limits.fillPieceBytes);
     step.sent = pieces.length;
     for (const { offset, bytes } of pieces) this.#send(offset, bytes);
     if (step.reader.state === 'stuck') this.#fail(`nobody gave the zone's bytes at ${step.reader.position}`);
@@ -141,8 +142,9 @@ export class Copier {
   }
 
   #reader(visit: (batch: ReadBatch) => void): LogReader {
-    const { identity, loggers, effects } = this.#parts;
-    return new LogReader('repair', identity, loggers, effects, visit, () => undefined, true);
+    const { identity, loggers, effects, settings } = this.#parts;
+    const { logChunkBytes } = settings.limits;
+    return new LogReader('repair', identity, loggers, effects, visit, () => undefined, logChunkBytes, true);
   }
 
   #send(offset: number, bytes: Uint8Array): void {

@@ -6,7 +6,6 @@
 import { assert, unreachable } from '../../../base/assert.ts';
 import type { Version } from '../../../base/ids.ts';
 import { version } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import { recordKind } from '../../../codec/log-format.ts';
 import { condition } from '../../../codec/client-requests.ts';
 import type { ShardEffect } from '../events.ts';
@@ -118,7 +117,7 @@ export class Decider {
           failure(
             write,
             'window-exceeded',
-            `at most ${limits.clientWindow} requests of a client may be incomplete`,
+            `at most ${this.#state.once.window} requests of a client may be incomplete`,
             'not-applied',
           ),
         );

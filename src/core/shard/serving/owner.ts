@@ -14,7 +14,6 @@
 import { assert } from '../../../base/assert.ts';
 import type { ErrorCode, Outcome } from '../../../base/errors.ts';
 import type { Epoch, Millis, Uuid } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
 import type { CatchUp, ShardEffect, TransactionKind } from '../events.ts';
@@ -59,7 +58,7 @@ export class ShardOwner {
     this.#parts = parts;
     this.#epoch = head.epoch;
     this.#decider = new Decider(state);
-    this.#reads = new OwnerReads(state, effects);
+    this.#reads = new OwnerReads(state, effects, settings.limits.queueRecordsMax);
     this.#change = new ZoneChange(state, settings, loggers, keeper);
     this.#coordinator = new CoordinatorCheck(keeper);
     this.#pace = new Pace(settings.loggerTimeoutMs);
@@ -158,7 +157,7 @@ export class ShardOwner {
     let bytes = 0;
     for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
       const most = recordBytesMax(next);
-      const isFull = bytes + most > settings.batchBytesTarget || writes.length >= limits.batchRecordsMax;
+      const isFull = bytes + most > settings.batchBytesTarget || writes.length >= settings.limits.batchRecordsMax;
       if (writes.length > 0 && isFull) break;
       if (!fitsZone(this.#zone, bytes + most, state.zoneSize)) {
         if (writes.length > 0) break;

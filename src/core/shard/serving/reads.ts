@@ -13,7 +13,6 @@
  */
 import { assert } from '../../../base/assert.ts';
 import type { Millis } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import type { ShardState } from '../following/apply.ts';
 import type { ShardEffect } from '../events.ts';
 import { lookUp } from '../look-up.ts';
@@ -31,13 +30,15 @@ interface Group {
 export class OwnerReads {
   readonly #state: ShardState;
   readonly #effects: ShardEffect[];
+  readonly #queueRecordsMax: number;
   /** Reads called in this turn, or while the zone was changed. */
   #called: ShardRead[] = [];
   /** Reads whose confirmation is under way, oldest first. */
   #groups: Group[] = [];
   #number = 0;
 
-  constructor(state: ShardState, effects: ShardEffect[]) {
+  constructor(state: ShardState, effects: ShardEffect[], queueRecordsMax: number) {
+    this.#queueRecordsMax = queueRecordsMax;
     this.#state = state;
     this.#effects = effects;
   }
@@ -60,7 +61,7 @@ export class OwnerReads {
   /** False: too many wait, and the read was not taken. */
   add(read: ShardRead, nowMs: Millis): boolean {
     read.arrivedMs = nowMs;
-    if (this.#called.length >= limits.shardQueueRecordsMax) return false;
+    if (this.#called.length >= this.#queueRecordsMax) return false;
     this.#called.push(read);
     return true;
   }

@@ -3,14 +3,20 @@
  * (S6).
  */
 import type { Millis } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import { recordBytesMax } from './batch-builder.ts';
+import type { ShardLimits } from '../limits.ts';
+import { shardLimits } from '../limits.ts';
 import type { ShardWrite } from '../requests.ts';
 
 export class WriteQueue {
+  readonly #limits: Pick<ShardLimits, 'queueRecordsMax' | 'queueBytesMax'>;
   #writes: ShardWrite[] = [];
   #first = 0;
   #bytes = 0;
+
+  constructor(queueLimits: Pick<ShardLimits, 'queueRecordsMax' | 'queueBytesMax'> = shardLimits) {
+    this.#limits = queueLimits;
+  }
 
   get count(): number {
     return this.#writes.length - this.#first;
@@ -19,7 +25,8 @@ export class WriteQueue {
   /** False: the queue is full and the write was not taken. */
   push(write: ShardWrite, nowMs: Millis): boolean {
     const bytes = recordBytesMax(write);
-    if (this.count >= limits.shardQueueRecordsMax || this.#bytes + bytes > limits.shardQueueBytesMax) return false;
+    const { queueRecordsMax, queueBytesMax } = this.#limits;
+    if (this.count >= queueRecordsMax || this.#bytes + bytes > queueBytesMax) return false;
     write.arrivedMs = nowMs;
     this.#writes.push(write);
     this.#bytes += bytes;

@@ -5,11 +5,11 @@
  */
 import { assert, present } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import type { Filled, Lost, Refused } from '../events.ts';
 import type { ReadBatch } from '../following/log-reader.ts';
 import type { Piece } from '../following/pieces.ts';
 import { piecesOf } from '../following/pieces.ts';
+import type { ShardLimits } from '../limits.ts';
 
 /** Whole batches for one copy. */
 export interface FillPiece extends Piece {
@@ -22,15 +22,21 @@ export class Filler {
   /** From here the tail is needed. */
   readonly from: number;
   readonly #to: number;
+  readonly #pieceBytes: number;
   readonly #batches: ReadBatch[] = [];
   readonly #waiting = new Set<Uuid>();
   readonly #filled = new Set<Uuid>();
   #sent = false;
 
-  /** `ends`: copies that end before `to`; those that lack more than `limits.fillBytesMax` are not filled. */
-  constructor(ends: ReadonlyMap<Uuid, number>, to: number) {
+  /** `ends`: copies that end before `to`; those that lack more than `fillBytesMax` are not filled. */
+  constructor(
+    ends: ReadonlyMap<Uuid, number>,
+    to: number,
+    { fillBytesMax, fillPieceBytes }: Pick<ShardLimits, 'fillBytesMax' | 'fillPieceBytes'>,
+  ) {
     this.#to = to;
-    this.ends = new Map([...ends].filter(([, end]) => end < to && to - end <= limits.fillBytesMax));
+    this.#pieceBytes = fillPieceBytes;
+    this.ends = new Map([...ends].filter(([, end]) => end < to && to - end <= fillBytesMax));
     this.from = Math.min(to, ...this.ends.values());
   }
 
@@ -48,7 +54,7 @@ export class Filler {
       // Nothing is lacking where the zone ends with its header.
       if (!isUp(logger) || lacking.length === 0) continue;
       this.#waiting.add(logger);
-      const own = piecesOf(lacking, end);
+      const own = piecesOf(lacking, end, this.#pieceBytes);
       const last = present(own.at(-1), 'what is lacking has a piece');
       assert(last.offset + last.bytes.length === this.#to, 'S19 a Fill ends at the length that will be recorded');
       pieces.push(...own.map((piece) => ({ logger, ...piece })));

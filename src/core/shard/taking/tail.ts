@@ -7,7 +7,6 @@
  */
 import { present } from '../../../base/assert.ts';
 import type { Uuid } from '../../../base/ids.ts';
-import { limits } from '../../../base/limits.ts';
 import type { CutRecords } from '../../../codec/cut-records.ts';
 import { cutRecordsOf } from '../../logger/cut-scan.ts';
 import type { Filled, LogRead, Lost, Refused } from '../events.ts';
@@ -15,6 +14,7 @@ import type { ShardState } from '../following/apply.ts';
 import type { ReadBatch, ReadTail } from '../following/log-reader.ts';
 import { LogReader } from '../following/log-reader.ts';
 import type { OpenZone } from '../head/metadata.ts';
+import type { ShardLimits } from '../limits.ts';
 import type { Loggers } from '../loggers.ts';
 import type { FillPiece } from './filler.ts';
 import { Filler } from './filler.ts';
@@ -26,6 +26,7 @@ export type TailState = 'reading' | 'shaken' | 'stuck' | 'read';
 
 export class Tail {
   readonly #identity: ShardState;
+  readonly #limits: ShardLimits;
   readonly #loggers: Loggers;
   readonly #reader: LogReader;
   /** Whether any batch was read, or is known to lie below the watermark. */
@@ -38,10 +39,12 @@ export class Tail {
   #answers: SealAnswers | undefined;
   /** Batches from the watermark on, as they were read; undefined when they are too much to be kept. */
   #kept: ReadTail | undefined;
-  #filler = new Filler(new Map(), 0);
+  #filler: Filler;
 
-  constructor({ state, loggers, effects }: TakeoverParts) {
+  constructor({ state, loggers, effects, settings }: TakeoverParts) {
     this.#identity = state;
+    this.#limits = settings.limits;
+    this.#filler = new Filler(new Map(), 0, settings.limits);
     this.#loggers = loggers;
     this.#reader = new LogReader(
       'tail',
@@ -50,6 +53,7 @@ export class Tail {
       effects,
       (batch) => this.#keep(batch),
       () => undefined,
+      settings.limits.logChunkBytes,
     );
   }
 
@@ -88,7 +92,7 @@ export class Tail {
 
   #start(ends: ReadonlyMap<Uuid, number>): void {
     const { zone, epoch, instance } = this.#open;
-    this.#filler = new Filler(ends, this.#length);
+    this.#filler = new Filler(ends, this.#length, this.#limits);
     this.#hasRecords = this.#watermark > 0;
     this.#kept = { zone, from: this.#watermark, to: this.#length, batches: [] };
     const from = Math.min(this.#watermark, this.#filler.from);
@@ -106,7 +110,8 @@ export class Tail {
     this.#filler.keep(batch);
     const kept = this.#kept;
     if (kept === undefined || batch.header.offset < kept.from) return;
-    if (batch.header.offset + batch.header.totalLength - kept.from > limits.tailKeptBytesMax) this.#kept = undefined;
+    const length = batch.header.offset + batch.header.totalLength - kept.from;
+    if (length > this.#limits.tailKeptBytesMax) this.#kept = undefined;
     else kept.batches.push(batch);
   }
 

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { shardLimits } from '../../../../src/core/shard/limits.ts';
 import { catchUpOf } from '../../../../src/gateway/peers/catch-up.ts';
 import { Cluster, loggerName } from '../harness.ts';
 
@@ -67,6 +68,19 @@ test('S9 a replica that lost the whole zone is completed from its header on', ()
   cluster.claim(0);
   assert.deepEqual(sorted(cluster.zones.at(-1)?.replicas), [loggerName(0), loggerName(1)]);
   assert.equal(cluster.logger(1).zones.get(zone)?.bytes.length, end);
+});
+
+test('S19 a copy that lacks the whole zone is completed when the first batch is longer than what is read at once', () => {
+  const cluster = new Cluster(1, 2, { limits: { ...shardLimits, logChunkBytes: 512 } });
+  cluster.claim(0);
+  cluster.put(0, 'a', 'v'.repeat(2_000));
+  const { zone } = cluster.head.openZone;
+  cluster.logger(1).zones.delete(zone);
+  cluster.startGateway(0);
+  cluster.claim(0);
+  assert.deepEqual(cluster.keys(0), ['a']);
+  assert.deepEqual(sorted(cluster.zones.at(-1)?.replicas), [loggerName(0), loggerName(1)]);
+  assert.equal(cluster.logger(1).zones.get(zone)?.bytes.length, cluster.zones.at(-1)?.length);
 });
 
 test('S19 a copy shorter than the watermark of the taker is completed too', () => {

@@ -27,6 +27,8 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     snapshotEveryBytes: plan.snapshotEveryBytes,
     loggerTimeoutMs: plan.loggerTimeoutMs,
     firstHandWaitMs: plan.firstHandWaitMs,
+    suspicionLeastMs: plan.suspicionLeastMs,
+    suspicionMostMs: plan.suspicionMostMs,
     shardSettings: {
       sealWaitMs: plan.sealWaitMs,
       coldSealWaitMs: plan.coldSealWaitMs,

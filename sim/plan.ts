@@ -29,6 +29,8 @@ export interface ClusterPlan {
   readonly batchBytesTarget: number;
   /** 0: a take-over without a first-hand answer waits for every replica for ever. */
   readonly firstHandWaitMs: number;
+  readonly suspicionLeastMs: number;
+  readonly suspicionMostMs: number;
 }
 
 export interface WorldPlan {

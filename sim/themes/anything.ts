@@ -34,6 +34,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     batchesInFlightMax: pick(random, [1, 2, 2]),
     batchBytesTarget: pick(random, [4 * KIB, 16 * KIB, 1024 * KIB]),
     firstHandWaitMs: pick(random, [1_000, 30_000]),
+    suspicionLeastMs: pick(random, [60, 200]),
+    suspicionMostMs: pick(random, [200, 500, 500]),
   };
 }
 

@@ -84,6 +84,20 @@ export const clusterSettings = {
     meaning:
       'when all copies that answer a take-over are of loggers that restarted, it waits so long for the others; 0: for ever',
   },
+  suspicionLeastMs: {
+    min: 10,
+    max: 600_000,
+    default: 200,
+    unit: 'ms',
+    meaning: 'a gateway that is silent for less is never taken for lost; more where its answers take long',
+  },
+  suspicionMostMs: {
+    min: 10,
+    max: 600_000,
+    default: 500,
+    unit: 'ms',
+    meaning: '... and one that is silent for longer always is: others take its shards over',
+  },
   'device.capacityBytes': {
     min: 16 * MIB,
     max: 256 * TIB,

@@ -46,6 +46,8 @@ export interface ClusterConfig {
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
   readonly firstHandWaitMs: number;
+  readonly suspicionLeastMs: number;
+  readonly suspicionMostMs: number;
   readonly device: DeviceSettings;
 }
 
@@ -125,6 +127,8 @@ const configShape = z.strictObject(
     snapshotEveryBytes: integer('snapshotEveryBytes').optional(),
     loggerTimeoutMs: integer('loggerTimeoutMs').optional(),
     firstHandWaitMs: integer('firstHandWaitMs').optional(),
+    suspicionLeastMs: integer('suspicionLeastMs').optional(),
+    suspicionMostMs: integer('suspicionMostMs').optional(),
     device: z
       .strictObject(
         {
@@ -219,6 +223,8 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     snapshotEveryBytes: value('snapshotEveryBytes'),
     loggerTimeoutMs: value('loggerTimeoutMs'),
     firstHandWaitMs: value('firstHandWaitMs'),
+    suspicionLeastMs: value('suspicionLeastMs'),
+    suspicionMostMs: value('suspicionMostMs'),
     device: {
       capacityBytes: device('capacityBytes'),
       alignment: device('alignment'),
@@ -269,6 +275,11 @@ function relations(config: ClusterConfig): readonly string[] {
   if (config.zoneSize % config.device.alignment !== 0) {
     errors.push(
       `$.zoneSize: found ${config.zoneSize}; allowed: a multiple of device.alignment (${config.device.alignment})`,
+    );
+  }
+  if (config.suspicionLeastMs > config.suspicionMostMs) {
+    errors.push(
+      `$.suspicionLeastMs: found ${config.suspicionLeastMs}; allowed: at most suspicionMostMs (${config.suspicionMostMs})`,
     );
   }
   return errors;

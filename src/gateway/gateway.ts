@@ -6,6 +6,7 @@
 import { instanceId } from '../base/ids.ts';
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { clusterSettings } from '../base/settings.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';
 import { registerGateway } from '../coordinator/members.ts';
 import { homeShards } from '../core/ownership/ownership.ts';
@@ -31,8 +32,10 @@ import { Reconciler } from './loggers/reconciler.ts';
 import { MetadataStore } from './metadata-store.ts';
 import { ClientIds, Numbering } from './numbering.ts';
 import type { GatewayNode, GatewayOptions, GatewayWorld } from './options.ts';
+import { Heartbeats } from './peers/heartbeats.ts';
 import { PeerLinks } from './peers/peer-links.ts';
 import { Router } from './router.ts';
+import { Claims } from './shards/claims.ts';
 import { ReadBudget } from './shards/read-budget.ts';
 import { ShardLoader } from './shards/shard-loader.ts';
 import { allShards, ShardRunner } from './shards/shard-runner.ts';
@@ -55,6 +58,8 @@ interface Inside {
   readonly loader: ShardLoader;
   readonly router: Router;
   readonly reconciler: Reconciler;
+  readonly heartbeats: Heartbeats;
+  readonly claims: Claims;
   /** Shards that are at home here. */
   readonly home: readonly ShardId[];
 }
@@ -100,9 +105,26 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
   const router = new Router({ runner, store, peers, budget, self: id, clock });
   const reconciler = new Reconciler(store, loggers, { clock, log }, (shard) => runner.shard(shard)?.role === 'owner');
+  const heartbeats = new Heartbeats({
+    world,
+    log,
+    self: identity,
+    suspicion: suspicionOf(options),
+    onNews: () => claims.consider(),
+  });
+  const members = { peers: () => heartbeats.peers, gatewayCount };
+  const claims: Claims = new Claims({ clock, log, self, minReplicas, store, loggers, runner, ...members });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
-  return { self, store, peers, loggers, cache, budget, values, runner, snapshots, loader, router, reconciler, home };
+  const ownership = { heartbeats, claims, loader, reconciler, home };
+  return { self, store, peers, loggers, cache, budget, values, runner, snapshots, router, ...ownership };
+}
+
+function suspicionOf({
+  suspicionLeastMs: leastMs = clusterSettings.suspicionLeastMs.default,
+  suspicionMostMs: mostMs = clusterSettings.suspicionMostMs.default,
+}: GatewayOptions): { readonly leastMs: number; readonly mostMs: number } {
+  return { leastMs, mostMs };
 }
 
 /**
@@ -115,11 +137,11 @@ async function open(
   inside: Inside,
   release: () => Promise<void>,
 ): Promise<GatewayNode> {
-  const { self, store, runner, loader, home } = inside;
+  const { self, store, runner, loader, claims, home } = inside;
   const gateway = new Gateway(options, world, inside, release);
   wire(world, inside);
   try {
-    await loader.loadOwn(home);
+    await loader.loadHome(home);
     await gateway.listen();
     const { clientAddress, peerAddress } = gateway;
     await registerGateway(world.coordinator, options.id, {
@@ -134,7 +156,8 @@ async function open(
     });
     gateway.membersChanged();
     for (const shard of allShards(runner.shardCount)) gateway.shardChanged(shard);
-    loader.claim(home);
+    loader.open();
+    claims.open();
     return gateway;
   } catch (error) {
     await gateway.close();
@@ -208,7 +231,8 @@ class Gateway implements GatewayNode {
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
     const greeting = new Greeting({ ...place, clientIds, map, store, status: () => this.status() });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
-    const peers = { ...own, greeting, runner, store, self: { cluster: cluster.cluster, ...self } };
+    const identity = { cluster: cluster.cluster, ...self };
+    const peers = { ...own, greeting, runner, store, self: identity, reports: () => this.#inside.claims.reports };
     this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));
     const all = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, true) };
     const testbed = new TestbedDoor(router, numbering);
@@ -222,9 +246,10 @@ class Gateway implements GatewayNode {
   }
 
   membersChanged(): void {
-    const { loggers, peers, store } = this.#inside;
+    const { loggers, peers, heartbeats, store } = this.#inside;
     loggers.update(store.loggers);
     peers.update(store.gateways);
+    heartbeats.update(store.gateways);
     this.#mapChanged();
   }
 
@@ -251,6 +276,8 @@ class Gateway implements GatewayNode {
 
   async #close(): Promise<void> {
     const { router, reconciler, budget, values, runner, store, loggers, peers, loader, snapshots } = this.#inside;
+    this.#inside.claims.close();
+    this.#inside.heartbeats.close();
     await this.#listening.close();
     router.close();
     reconciler.close();

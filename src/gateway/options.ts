@@ -31,6 +31,9 @@ export interface GatewayOptions {
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
   readonly firstHandWaitMs?: number;
+  /** Bounds of the silence after which another gateway is taken for lost. */
+  readonly suspicionLeastMs?: number;
+  readonly suspicionMostMs?: number;
   readonly shardSettings?: Partial<ShardSettings>;
 }
 

@@ -37,6 +37,9 @@ export interface ClusterOptions {
   readonly loggerTimeoutMs?: number;
   /** Default 30,000; 0: for ever. */
   readonly firstHandWaitMs?: number;
+  /** Defaults 200 and 500: bounds of the silence after which another gateway takes over. */
+  readonly suspicionLeastMs?: number;
+  readonly suspicionMostMs?: number;
   /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
@@ -145,10 +148,14 @@ function gatewaySettings(options: ClusterOptions) {
     snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
     firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
+    suspicionLeastMs = clusterSettings.suspicionLeastMs.default,
+    suspicionMostMs = clusterSettings.suspicionMostMs.default,
   } = options;
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
   const existing = Math.min(replicas, options.loggers ?? 1);
-  return { replicas: existing, minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs };
+  const suspicion = { suspicionLeastMs, suspicionMostMs };
+  const bytes = { valueCacheBytes, snapshotEveryBytes };
+  return { replicas: existing, minReplicas, ...bytes, loggerTimeoutMs, firstHandWaitMs, ...suspicion };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

@@ -80,6 +80,7 @@ export class ShardOwner {
       queued: this.#parts.queue.count,
       changing: this.#change.reason,
       full: this.#isFullFor('put'),
+      stuck: this.#change.isStuck,
     };
   }
 

@@ -190,6 +190,8 @@ class Gateway implements GatewayNode {
   readonly #listening: Listening;
   readonly #release: () => Promise<void>;
   readonly #doors: GatewayDoor[] = [];
+  /** Owners of shards, as the last change said. */
+  readonly #owners = new Map<ShardId, number>();
   #peerAddress: Address;
   #clientAddress: Address;
   #closing: Promise<void> | undefined;
@@ -254,8 +256,12 @@ class Gateway implements GatewayNode {
   }
 
   shardChanged(shard: ShardId): void {
-    const { runner, store } = this.#inside;
+    const { runner, store, heartbeats, peers } = this.#inside;
     runner.dispatch(shard, { event: 'metadata', metadata: store.shard(shard), loaded: false });
+    const [before, owner] = [this.#owners.get(shard), store.ownerOf(shard)];
+    this.#owners.set(shard, owner);
+    if (before !== undefined && before !== owner && heartbeats.peers.get(before)?.verdict === 'silent')
+      peers.renew(before, `gateway ${owner} owns its shards now`);
     this.#mapChanged();
   }
 

@@ -87,6 +87,13 @@ export class Link {
     this.#connect();
   }
 
+  /** Gives up the connection that is up and makes another: what waits for answers is told `lost`. */
+  renew(reason: string): void {
+    if (this.#closed || this.channel === undefined) return;
+    this.#drop(reason);
+    this.#connect();
+  }
+
   /** Tries again now instead of at the end of the backoff. */
   hurry(): void {
     if (this.#retry === undefined) return;

@@ -80,7 +80,9 @@ interface Vacancy {
 /** Memory of a shard. */
 interface Watched {
   epoch: number;
-  /** When it changed its owner, of late. */
+  /** Number of the gateway that owns it; -1: none. */
+  owner: number;
+  /** When it went from one gateway to another, of late. */
   changesMs: readonly number[];
   kind: VacancyKind | undefined;
   sinceMs: number;
@@ -122,14 +124,16 @@ export class Ownership {
   }
 
   #watch({ shard, head }: ShardView, nowMs: Millis): Watched {
-    const epoch = head?.epoch ?? 0;
+    const [epoch, owner] = [head?.epoch ?? 0, head?.owner.gateway ?? -1];
     let watched = this.#shards.get(shard);
     if (watched === undefined) {
-      watched = { epoch, changesMs: [], kind: undefined, sinceMs: nowMs, notBeforeMs: 0 };
+      watched = { epoch, owner, changesMs: [], kind: undefined, sinceMs: nowMs, notBeforeMs: 0 };
       this.#shards.set(shard, watched);
     } else if (watched.epoch !== epoch) {
+      const isMove = watched.owner !== -1 && watched.owner !== owner;
+      const changesMs = isMove ? [...watched.changesMs, nowMs].slice(-changesMax) : watched.changesMs;
       // The next owner's faults are its own.
-      Object.assign(watched, { epoch, changesMs: [...watched.changesMs, nowMs].slice(-changesMax), kind: undefined });
+      Object.assign(watched, { epoch, owner, changesMs, kind: undefined });
     }
     const [oldest] = watched.changesMs;
     if (oldest !== undefined && oldest + times.ownersRememberedMs < nowMs)

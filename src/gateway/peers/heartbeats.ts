@@ -179,10 +179,11 @@ export class Pulse implements PeerView {
   }
 
   #step(event: DetectorEvent): void {
+    const before = this.#detector.verdict;
     if (!this.#detector.step(event)) return;
     const { verdict, patienceMs } = this.#detector;
     const level = verdict === 'alive' ? 'info' : 'warn';
-    this.#parts.log(level, 'gateway ' + verdict, { gateway: this.#number, instance: this.instance, patienceMs });
+    this.#parts.log(level, `gateway ${verdict}`, { gateway: this.#number, before, patienceMs });
     this.#parts.onNews();
   }
 

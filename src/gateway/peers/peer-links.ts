@@ -91,6 +91,11 @@ export class PeerLinks {
     this.#log('warn', 'peer not accepted', { gateway: number, reason });
   }
 
+  /** What was forwarded to a gateway that answers nothing is told `lost`: it can go to the next owner. */
+  renew(gateway: number, reason: string): void {
+    this.#links.get(gateway)?.renew(reason);
+  }
+
   /** The connection to a gateway, undefined while down. */
   channel(gateway: number): RpcChannel | undefined {
     return this.#links.get(gateway)?.channel;

@@ -180,6 +180,19 @@ test('gateways that do not see one another take shards from each other ever more
   assert.ok((scene.claimsAfter() ?? Number.NaN) <= times.takeOverStepMs, 'what was long ago counts no more');
 });
 
+test('that a shard was begun, or claimed again by the gateway that had it, makes nobody wait', () => {
+  const [first = -1] = successors(0);
+  const scene = new Scene(first, undefined);
+  scene.look();
+  for (const number of [1, 2]) {
+    scene.head = headOf(processOf(0), number);
+    scene.look();
+  }
+  scene.nowMs += times.claimAgainMs;
+  scene.peer(0).verdict = 'silent';
+  assert.equal(scene.claimsAfter(), 0);
+});
+
 test('a dead owner is replaced at once, however often the shard changed its owner', () => {
   const [first = -1] = successors(0);
   const scene = new Scene(first, headOf(processOf(0)));

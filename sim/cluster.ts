@@ -117,8 +117,9 @@ export class SimulatedCluster implements Stage {
     return this.nodes.flatMap(({ logger }) => (logger === undefined ? [] : [logger]));
   }
 
+  /** But for those that are gone for good. */
   get allUp(): boolean {
-    return this.nodes.every((node) => node.isUp);
+    return this.nodes.every((node) => node.isUp || node.isGone);
   }
 
   get planned(): ReadonlySet<string> {
@@ -167,7 +168,7 @@ export class SimulatedCluster implements Stage {
 
   /** Starts the node's process, unless it runs or is to be down. */
   startNode(node: SimulatedNode): void {
-    if (node.isReplacement && node.starts > 0) return;
+    if (node.isGone || (node.isReplacement && node.starts > 0)) return;
     if (node.process !== undefined || this.clock.now() < node.downUntilMs) return;
     node.starts += 1;
     const process = this.#nodeProcess(node);

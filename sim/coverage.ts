@@ -71,6 +71,13 @@ export const situations = [
   'zone copied',
   'copy found lacking',
   'standby compared with its owner',
+  'gateway gone for good',
+  'owner that is dead replaced',
+  'owner that is silent replaced',
+  'owner that was not met replaced',
+  'owner that does not commit replaced',
+  'owner that did not claim again replaced',
+  'suspicion that was wrong',
 ] as const;
 export type Situation = (typeof situations)[number] | (typeof guards)[number];
 

@@ -38,7 +38,7 @@ export class Inspection {
     });
   }
 
-  /** True when every node is up, and every shard has an owner that knows it. */
+  /** True when every node is up that is not gone for good, and every shard has an owner that knows it. */
   get isServing(): boolean {
     if (!this.#cluster.allUp) return false;
     const owned = new Set<number>();
@@ -66,7 +66,7 @@ export class Inspection {
   }
 
   describe(): string {
-    const down = this.#cluster.nodes.filter((node) => !node.isUp).map(({ host }) => `${host} is down`);
+    const down = this.#cluster.nodes.filter((node) => !node.isUp && !node.isGone).map(({ host }) => `${host} is down`);
     const shards = this.#cluster.gateways.flatMap((gateway) => {
       const { gateway: id, shards: lines } = gateway.status();
       return lines.map(

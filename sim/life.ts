@@ -21,6 +21,7 @@ import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
 import { SimulatedCluster } from './cluster.ts';
+import type { Situation } from './coverage.ts';
 import { Coverage } from './coverage.ts';
 import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
@@ -86,6 +87,15 @@ function errorsOf(planned: ReadonlySet<string>): readonly string[] {
   return [...(isFull ? ['disk-full'] : []), ...(planned.has('metadata-back') ? ['metadata-regressed'] : [])];
 }
 
+/** Situations by the reasons for which shards are taken over (core/ownership). */
+const replacedOwners: ReadonlyMap<string, Situation> = new Map([
+  ['dead', 'owner that is dead replaced'],
+  ['silent', 'owner that is silent replaced'],
+  ['unmet', 'owner that was not met replaced'],
+  ['useless', 'owner that does not commit replaced'],
+  ['replaced', 'owner that did not claim again replaced'],
+]);
+
 class Life {
   readonly #plan: Plan;
   readonly #coverage = new Coverage();
@@ -120,7 +130,11 @@ class Life {
       },
       onFailure: fail,
     });
-    this.#cluster.transcript.onNote((_who, what) => {
+    this.#cluster.transcript.onNote((_who, what, fields) => {
+      const replaced = what.endsWith('taking a shard over') ? replacedOwners.get(String(fields['reason'])) : undefined;
+      if (replaced !== undefined) this.#coverage.count(replaced);
+      if (what.endsWith('gateway alive') && fields['before'] !== 'unmet')
+        this.#coverage.count('suspicion that was wrong');
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
     this.#recorder = new Recorder(

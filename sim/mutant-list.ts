@@ -27,6 +27,7 @@ const decider = 'src/core/shard/serving/decider.js';
 const reads = 'src/core/shard/serving/reads.js';
 const follower = 'src/core/shard/following/follower.js';
 const keeper = 'src/core/shard/head/head-keeper.js';
+const detector = 'src/core/members/detector.js';
 
 export const mutants: readonly Mutant[] = [
   {
@@ -476,5 +477,35 @@ export const mutants: readonly Mutant[] = [
     find: "        if (this.#table.isFenced(item.shard, item))\n            return 'fenced';\n        const zone = this.#table.find(item.shard, item.zone);",
     replace:
       "        const zone = this.#table.find(item.shard, item.zone);\n        if (zone !== undefined && this.#table.isFenced(item.shard, item))\n            return 'fenced';",
+  },
+  {
+    name: 'a process that is dead is never suspected',
+    rule: 'promise 3',
+    file: detector,
+    find: "                if (this.#isLost || this.#verdict === 'silent')\n                    this.#suspect('dead');",
+    replace: '',
+    also: [
+      {
+        // Its silence would be noticed a moment later.
+        file: detector,
+        find: "            this.#suspect('silent');",
+        replace: '            ;',
+      },
+    ],
+  },
+  {
+    name: 'an owner that was never met is waited for for ever',
+    rule: 'promise 3',
+    file: 'src/core/ownership/ownership.js',
+    find: 'waitMs: times.gatewayUnmetMs + calmMs',
+    replace: 'waitMs: Infinity',
+  },
+  {
+    name: 'a taker that was too late ends the new owner without a claim',
+    rule: 'S8',
+    file: takeover,
+    find: '        if (head.epoch > this.#over && !sameOwner(head.owner, self))\n            return this.#loseTo(head);',
+    replace:
+      '        if (head.epoch > this.#over && !sameOwner(head.owner, self)) {\n            this.#epoch = head.epoch;\n            return this.#close();\n        }',
   },
 ];

@@ -31,6 +31,8 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     firstHandWaitMs: plan.firstHandWaitMs,
     repairDelayMs: plan.repairDelayMs,
     repairBytesPerSecond: plan.repairBytesPerSecond,
+    suspicionLeastMs: plan.suspicionLeastMs,
+    suspicionMostMs: plan.suspicionMostMs,
     shardSettings: {
       sealWaitMs: plan.sealWaitMs,
       coldSealWaitMs: plan.coldSealWaitMs,

@@ -18,6 +18,8 @@ export class SimulatedNode {
   /** Set once it has started. */
   gateway: GatewayNode | undefined;
   logger: LoggerNode | undefined;
+  /** It ended for good. */
+  isGone = false;
   /** Time before which it is not to be started. */
   downUntilMs = 0;
 

@@ -36,6 +36,8 @@ export interface ClusterPlan {
   readonly repairBytesPerSecond: number;
   /** Absent: all limits of the product are at their defaults. */
   readonly knobs?: Knobs;
+  readonly suspicionLeastMs: number;
+  readonly suspicionMostMs: number;
 }
 
 export interface WorldPlan {

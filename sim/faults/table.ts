@@ -6,6 +6,7 @@ import type { FaultPlan, FaultRow } from './actor.ts';
 import { clockJump } from './clock-jump.ts';
 import { coordinator, coordinatorCut, coordinatorLate } from './coordinator.ts';
 import { fullDisk, scarceSpace } from './full-disk.ts';
+import { gone } from './gone.ts';
 import { isolate, refuse } from './isolate.ts';
 import { killAt } from './kill-at.ts';
 import { blackout, kill } from './kill.ts';
@@ -42,6 +43,7 @@ export const faultTable = {
   'put-back': putBack,
   'metadata-back': metadataBack,
   'rot-metadata': rotMetadata,
+  gone,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

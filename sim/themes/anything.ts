@@ -38,6 +38,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     repairBytesPerSecond: pick(random, [64 * KIB, 1024 * KIB, 64 * 1024 * KIB]),
     // A multiple of every alignment drawn; headers fit.
     appendPieceBytes: pick(random, [8 * KIB, 8 * KIB, 1024 * KIB]),
+    suspicionLeastMs: pick(random, [60, 200]),
+    suspicionMostMs: pick(random, [200, 500, 500]),
   };
 }
 

@@ -46,6 +46,8 @@ export const limits = {
   readBytesUnderWayMax: 128 * MIB,
   /** What the first read that is forwarded for a connection is taken to fetch. */
   forwardedReadBytes: 256 * KIB,
+  /** Times that a request is forwarded whose owner goes away, or is none any more. */
+  forwardingsMax: 8,
   /** Writes of one connection that were forwarded and are not answered; one is always allowed. */
   forwardedBytesPerConnection: 32 * MIB,
   /** Requests a shard holds that are not yet committed: beyond it the answer is `overloaded`. */

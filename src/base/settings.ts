@@ -98,6 +98,20 @@ export const clusterSettings = {
     unit: 'bytes/s',
     meaning: 'how fast the zones of a shard are copied to loggers that lack them',
   },
+  suspicionLeastMs: {
+    min: 10,
+    max: 600_000,
+    default: 200,
+    unit: 'ms',
+    meaning: 'a gateway that is silent for less is never taken for lost; more where its answers take long',
+  },
+  suspicionMostMs: {
+    min: 10,
+    max: 600_000,
+    default: 500,
+    unit: 'ms',
+    meaning: '... and one that is silent for longer always is: others take its shards over',
+  },
   'device.capacityBytes': {
     min: 16 * MIB,
     max: 256 * TIB,

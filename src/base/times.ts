@@ -43,6 +43,24 @@ export const times = {
   /** Replicas that usually need long may owe an answer for so many times `loggerTimeoutMs`. */
   replicaPatienceFactor: 5,
 
+  // ---- Ownership of shards (core/ownership).
+  /** Period in which a gateway asks each other one whether it lives. */
+  heartbeatEveryMs: 50,
+  /** Wait of each next candidate for a shard, in which the one before it can be done. */
+  takeOverStepMs: 100,
+  /** Pause between two attempts of one candidate. */
+  claimAgainMs: 250,
+  /** Time in which a gateway that was started again can claim what it owned before. */
+  gatewayReturnMs: 3_000,
+  /** Time for which a gateway that this process has not met yet is taken for one that is starting. */
+  gatewayUnmetMs: 3_000,
+  /** Time for which an owner may be unable to commit, ... */
+  ownerStuckMs: 2_000,
+  /** ... and may take for a take-over, before others try. */
+  ownerTakingMs: 10_000,
+  /** Changes of owner that are younger make the next one wait where the owner's end is not proven. */
+  ownersRememberedMs: 60_000,
+
   // ---- A gateway.
   /** Time for which a connection's reads wait for room without progress, and the pause between two looks for it. */
   readWaitMs: 10_000,

@@ -48,6 +48,8 @@ export interface ClusterConfig {
   readonly firstHandWaitMs: number;
   readonly repairDelayMs: number;
   readonly repairBytesPerSecond: number;
+  readonly suspicionLeastMs: number;
+  readonly suspicionMostMs: number;
   readonly device: DeviceSettings;
 }
 
@@ -129,6 +131,8 @@ const configShape = z.strictObject(
     firstHandWaitMs: integer('firstHandWaitMs').optional(),
     repairDelayMs: integer('repairDelayMs').optional(),
     repairBytesPerSecond: integer('repairBytesPerSecond').optional(),
+    suspicionLeastMs: integer('suspicionLeastMs').optional(),
+    suspicionMostMs: integer('suspicionMostMs').optional(),
     device: z
       .strictObject(
         {
@@ -225,6 +229,8 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     firstHandWaitMs: value('firstHandWaitMs'),
     repairDelayMs: value('repairDelayMs'),
     repairBytesPerSecond: value('repairBytesPerSecond'),
+    suspicionLeastMs: value('suspicionLeastMs'),
+    suspicionMostMs: value('suspicionMostMs'),
     device: {
       capacityBytes: device('capacityBytes'),
       alignment: device('alignment'),
@@ -275,6 +281,11 @@ function relations(config: ClusterConfig): readonly string[] {
   if (config.zoneSize % config.device.alignment !== 0) {
     errors.push(
       `$.zoneSize: found ${config.zoneSize}; allowed: a multiple of device.alignment (${config.device.alignment})`,
+    );
+  }
+  if (config.suspicionLeastMs > config.suspicionMostMs) {
+    errors.push(
+      `$.suspicionLeastMs: found ${config.suspicionLeastMs}; allowed: at most suspicionMostMs (${config.suspicionMostMs})`,
     );
   }
   return errors;

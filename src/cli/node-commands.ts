@@ -90,6 +90,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
   const folder = path.join(config.dir, `gateway-${id}`);
   const { minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs } = config;
   const { repairDelayMs, repairBytesPerSecond } = config;
+  const { suspicionLeastMs, suspicionMostMs } = config;
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
   const replicas = Math.min(config.replicas, config.loggers.length);
   const node = await startGateway(
@@ -108,6 +109,8 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
       firstHandWaitMs,
       repairDelayMs,
       repairBytesPerSecond,
+      suspicionLeastMs,
+      suspicionMostMs,
     },
     { ...io.environment, coordinator, log },
   );

@@ -1,7 +1,7 @@
 /** `status`: the cluster as its gateways, loggers and `up` see it. */
 import { KvError } from '../base/errors.ts';
 import type { LoggerStatus } from '../codec/logger-protocol.ts';
-import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
+import type { GatewayLine, GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { Address } from '../env/network.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
@@ -131,6 +131,7 @@ function jsonOf(view: ClusterView, shards: readonly ShardLine[]): object {
             gateway: answer.value.gateway,
             node: answer.value.node,
             connections: answer.value.connections,
+            peers: answer.value.gateways,
           }
         : answer,
     ),
@@ -167,6 +168,7 @@ function gatewayTable(view: ClusterView): string {
     { title: 'pid', align: 'right' as const },
     { title: 'restarts', align: 'right' as const },
     { title: 'connections', align: 'right' as const },
+    { title: 'suspected' },
     { title: 'state' },
   ];
   const rows = view.gateways.map((answer) => {
@@ -177,10 +179,20 @@ function gatewayTable(view: ClusterView): string {
       answer.address,
       ...process,
       answer.ok ? answer.value.connections : '',
+      suspicionsOf(view, answer.number),
       answer.ok ? 'serves' : answer.reason,
     ];
   });
   return formatTable(columns, rows);
+}
+
+/** By all others together: "2, 1 wrongly". */
+function suspicionsOf({ gateways }: ClusterView, number: number | undefined): string {
+  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.gateways : []));
+  const about = lines.filter((line) => line.number === number);
+  const sum = (of: (line: GatewayLine) => number): number => about.reduce((total, line) => total + of(line), 0);
+  const [times, wrongly] = [sum(({ suspicions }) => suspicions), sum(({ falseSuspicions }) => falseSuspicions)];
+  return wrongly === 0 ? String(times) : `${times}, ${wrongly} wrongly`;
 }
 
 function loggerTable(view: ClusterView): string {

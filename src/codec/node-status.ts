@@ -45,6 +45,11 @@ export interface GatewayLine {
   readonly clientAddress: string;
   readonly peerAddress: string;
   readonly connected: boolean;
+  /** As its heartbeats are judged (core/members/detector.ts); `self`: this gateway. */
+  readonly verdict: string;
+  /** How often it was suspected, and how often wrongly. */
+  readonly suspicions: number;
+  readonly falseSuspicions: number;
 }
 
 /** `owner` is what the coordinator says; the rest is this gateway's view. */
@@ -163,6 +168,9 @@ function gatewayLine(line: Field): GatewayLine {
     clientAddress: line.at('clientAddress').text(),
     peerAddress: line.at('peerAddress').text(),
     connected: line.at('connected').boolean(),
+    verdict: line.at('verdict').text(),
+    suspicions: line.at('suspicions').integer(),
+    falseSuspicions: line.at('falseSuspicions').integer(),
   };
 }
 

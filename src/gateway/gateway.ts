@@ -6,6 +6,7 @@
 import { instanceId } from '../base/ids.ts';
 import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
+import { clusterSettings } from '../base/settings.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';
 import { registerGateway } from '../coordinator/members.ts';
 import { homeShards } from '../core/ownership/ownership.ts';
@@ -32,8 +33,10 @@ import { Reconciler } from './loggers/reconciler.ts';
 import { MetadataStore } from './metadata-store.ts';
 import { ClientIds, Numbering } from './numbering.ts';
 import type { GatewayNode, GatewayOptions, GatewayWorld } from './options.ts';
+import { Heartbeats } from './peers/heartbeats.ts';
 import { PeerLinks } from './peers/peer-links.ts';
 import { Router } from './router.ts';
+import { Claims } from './shards/claims.ts';
 import { ReadBudget } from './shards/read-budget.ts';
 import { ShardLoader } from './shards/shard-loader.ts';
 import { allShards, ShardRunner } from './shards/shard-runner.ts';
@@ -56,6 +59,8 @@ interface Inside {
   readonly loader: ShardLoader;
   readonly router: Router;
   readonly reconciler: Reconciler;
+  readonly heartbeats: Heartbeats;
+  readonly claims: Claims;
   /** Shards that are at home here. */
   readonly home: readonly ShardId[];
 }
@@ -114,9 +119,26 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     (shard) => runner.shard(shard)?.role === 'owner',
     (logger, shard, zone) => runner.dispatch(shard, { event: 'copy-lacking', logger, zone }),
   );
+  const heartbeats = new Heartbeats({
+    world,
+    log,
+    self: identity,
+    suspicion: suspicionOf(options),
+    onNews: () => claims.consider(),
+  });
+  const members = { peers: () => heartbeats.peers, gatewayCount };
+  const claims: Claims = new Claims({ clock, log, self, minReplicas, store, loggers, runner, ...members });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
-  return { self, store, peers, loggers, cache, budget, values, runner, snapshots, loader, router, reconciler, home };
+  const ownership = { heartbeats, claims, loader, reconciler, home };
+  return { self, store, peers, loggers, cache, budget, values, runner, snapshots, router, ...ownership };
+}
+
+function suspicionOf({
+  suspicionLeastMs: leastMs = clusterSettings.suspicionLeastMs.default,
+  suspicionMostMs: mostMs = clusterSettings.suspicionMostMs.default,
+}: GatewayOptions): { readonly leastMs: number; readonly mostMs: number } {
+  return { leastMs, mostMs };
 }
 
 /**
@@ -129,11 +151,11 @@ async function open(
   inside: Inside,
   release: () => Promise<void>,
 ): Promise<GatewayNode> {
-  const { self, store, runner, loader, home } = inside;
+  const { self, store, runner, loader, claims, home } = inside;
   const gateway = new Gateway(options, world, inside, release);
   wire(world, inside);
   try {
-    await loader.loadOwn(home);
+    await loader.loadHome(home);
     await gateway.listen();
     const { clientAddress, peerAddress } = gateway;
     await registerGateway(world.coordinator, options.id, {
@@ -148,7 +170,8 @@ async function open(
     });
     gateway.membersChanged();
     for (const shard of allShards(runner.shardCount)) gateway.shardChanged(shard);
-    loader.claim(home);
+    loader.open();
+    claims.open();
     return gateway;
   } catch (error) {
     await gateway.close();
@@ -181,6 +204,8 @@ class Gateway implements GatewayNode {
   readonly #listening: Listening;
   readonly #release: () => Promise<void>;
   readonly #doors: GatewayDoor[] = [];
+  /** Owners of shards, as the last change said. */
+  readonly #owners = new Map<ShardId, number>();
   #peerAddress: Address;
   #clientAddress: Address;
   #closing: Promise<void> | undefined;
@@ -224,7 +249,8 @@ class Gateway implements GatewayNode {
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
     const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, status: () => this.status() });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
-    const peers = { ...own, greeting, runner, store, self: { cluster: cluster.cluster, ...self } };
+    const identity = { cluster: cluster.cluster, ...self };
+    const peers = { ...own, greeting, runner, store, self: identity, reports: () => this.#inside.claims.reports };
     this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));
     const all = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, true) };
     const testbed = new TestbedDoor(router, numbering);
@@ -239,15 +265,20 @@ class Gateway implements GatewayNode {
   }
 
   membersChanged(): void {
-    const { loggers, peers, store } = this.#inside;
+    const { loggers, peers, heartbeats, store } = this.#inside;
     loggers.update(store.loggers);
     peers.update(store.gateways);
+    heartbeats.update(store.gateways);
     this.#mapChanged();
   }
 
   shardChanged(shard: ShardId): void {
-    const { runner, store } = this.#inside;
+    const { runner, store, heartbeats, peers } = this.#inside;
     runner.dispatch(shard, { event: 'metadata', metadata: store.shard(shard), loaded: false });
+    const [before, owner] = [this.#owners.get(shard), store.ownerOf(shard)];
+    this.#owners.set(shard, owner);
+    if (before !== undefined && before !== owner && heartbeats.peers.get(before)?.verdict === 'silent')
+      peers.renew(before, `gateway ${owner} owns its shards now`);
     this.#mapChanged();
   }
 
@@ -268,6 +299,8 @@ class Gateway implements GatewayNode {
 
   async #close(): Promise<void> {
     const { router, reconciler, budget, values, runner, store, loggers, peers, loader, snapshots } = this.#inside;
+    this.#inside.claims.close();
+    this.#inside.heartbeats.close();
     await this.#listening.close();
     router.close();
     reconciler.close();

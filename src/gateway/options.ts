@@ -34,6 +34,9 @@ export interface GatewayOptions {
   readonly firstHandWaitMs?: number;
   readonly repairDelayMs?: number;
   readonly repairBytesPerSecond?: number;
+  /** Bounds of the silence after which another gateway is taken for lost. */
+  readonly suspicionLeastMs?: number;
+  readonly suspicionMostMs?: number;
   readonly shardSettings?: Partial<ShardSettings>;
   /** Default: `gatewayLimits`. */
   readonly limits?: GatewayLimits;

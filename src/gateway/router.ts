@@ -3,6 +3,7 @@
  * that can be reached, requests are held for a while instead of being refused at once (held-requests.ts).
  */
 import { unreachable } from '../base/assert.ts';
+import { limits } from '../base/limits.ts';
 import type { ShardId } from '../base/ids.ts';
 import { version } from '../base/ids.ts';
 import { readError } from '../codec/client-protocol.ts';
@@ -19,7 +20,15 @@ import {
 import type { MessageReader } from '../codec/message-reader.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
-import type { Failure, ShardRead, ShardWrite, WriteOperation, WriteResult } from '../core/shard/requests.ts';
+import type {
+  Failure,
+  Outlet,
+  ShardRead,
+  ShardWrite,
+  WriteOperation,
+  WriteReply,
+  WriteResult,
+} from '../core/shard/requests.ts';
 import type { Shard } from '../core/shard/shard.ts';
 import { shardOfKey } from '../core/slots.ts';
 import type { Clock } from '../env/clock.ts';
@@ -62,6 +71,8 @@ export class Router {
   readonly #parts: RouterParts;
   readonly #held: HeldRequests<ShardRequest>;
   readonly #forwards: ForwardBudget;
+  /** How often requests were forwarded in vain. */
+  readonly #forwardings = new WeakMap<ShardRequest, number>();
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -119,7 +130,11 @@ export class Router {
       return failed('overloaded', 'the gateway that owns the shard does not take what it is sent');
     if (!this.#forwards.tryWrite(outlet, bytes))
       return failed('overloaded', 'too many bytes of this connection are on their way to other gateways');
-    forwardWrite(channel, write, () => this.#forwards.written(outlet, bytes));
+    forwardWrite(channel, write, (answer, isLost) => {
+      this.#forwards.written(outlet, bytes);
+      if (answer.kind === 'failed' && this.#holdsAgain(write, answer, isLost)) return;
+      write.replyTo.written(write, answer);
+    });
     return undefined;
   }
 
@@ -128,11 +143,32 @@ export class Router {
     const { outlet } = read.replyTo;
     const forward = (): void => {
       if (!channel.isOpen) return refuse(read, failed('connection-lost', "the owner's connection went down"));
-      forwardRead(channel, read, () => this.#forwards.read(outlet, read.value?.length ?? 0));
+      forwardRead(channel, read, (failure, isLost) => {
+        this.#forwards.read(outlet, read.value?.length ?? 0);
+        if (failure === undefined) read.pass();
+        else if (!this.#holdsAgain(read, failure, isLost)) read.fail(failure);
+      });
     };
     const bytes = read.wantsValue ? this.#forwards.usualReadBytes(outlet) : 0;
     if (budget.tryBegin(read, bytes)) forward();
     else budget.wait(read, bytes, forward);
+  }
+
+  /**
+   * The owner went away, or is none any more: the request goes to the next one. A write that may have arrived must be
+   * numbered for that (S15), and is never told `not-applied` from then on. False: it is answered with the failure.
+   */
+  #holdsAgain(request: ShardRequest, failure: Failure, isLost: boolean): boolean {
+    const isElsewhere = failure.code === 'not-owner' && failure.outcome === 'not-applied';
+    if (!isLost && !isElsewhere) return false;
+    const isWrite = request.event === 'write';
+    if (isWrite && isLost && request.client === 0) return false;
+    const times = (this.#forwardings.get(request) ?? 0) + 1;
+    if (times > limits.forwardingsMax) return false;
+    this.#forwardings.set(request, times);
+    if (isWrite && failure.outcome === 'unknown') request.replyTo = new SentBefore(request.replyTo);
+    if (!isWrite) request.count?.answered(request);
+    return this.#held.hold(request, isWrite ? request.source.length : 0);
   }
 
   #route(shard: ShardId, forward: boolean): Route {
@@ -171,7 +207,28 @@ function failed(code: Failure['code'], message: string, outcome: Failure['outcom
   return { kind: 'failed', code, message, outcome };
 }
 
-function forwardWrite(channel: RpcChannel, write: ShardWrite, onAnswer: () => void): void {
+/** Reply of a write that was sent to an owner which went away: that it was not applied nobody can say any more. */
+class SentBefore implements WriteReply {
+  readonly #replyTo: WriteReply;
+
+  constructor(replyTo: WriteReply) {
+    this.#replyTo = replyTo;
+  }
+
+  get outlet(): Outlet | undefined {
+    return this.#replyTo.outlet;
+  }
+
+  written(write: ShardWrite, result: WriteResult): void {
+    const isSure = result.kind !== 'failed' || result.outcome === 'unknown';
+    this.#replyTo.written(write, isSure ? result : { ...result, outcome: 'unknown' });
+  }
+}
+
+/** `isLost`: there is no answer. */
+type OnForwarded<T> = (answer: T, isLost: boolean) => void;
+
+function forwardWrite(channel: RpcChannel, write: ShardWrite, onAnswer: OnForwarded<WriteResult>): void {
   const { source, keyStart, keyLength, valueStart, wantedLength } = write;
   const keyEnd = keyStart + keyLength;
   const params =
@@ -180,8 +237,7 @@ function forwardWrite(channel: RpcChannel, write: ShardWrite, onAnswer: () => vo
           writePut(out, write, source, source, keyStart, keyEnd, valueStart, valueStart + wantedLength)
       : (out: MessageWriter): void => writeDelete(out, write, source, keyStart, keyEnd);
   channel.request(write.operation, params, (failure, result) => {
-    onAnswer();
-    write.replyTo.written(write, writeAnswer(write.operation, failure, result));
+    onAnswer(writeAnswer(write.operation, failure, result), failure?.kind === 'lost');
   });
 }
 
@@ -216,7 +272,7 @@ function writeFailure(failure: RpcFailure | undefined): WriteResult {
   );
 }
 
-function forwardRead(channel: RpcChannel, read: ShardRead, onAnswer: () => void): void {
+function forwardRead(channel: RpcChannel, read: ShardRead, onAnswer: OnForwarded<Failure | undefined>): void {
   const { source, keyStart, keyLength, wantsValue } = read;
   const keyEnd = keyStart + keyLength;
   const params = (out: MessageWriter): void => {
@@ -224,10 +280,7 @@ function forwardRead(channel: RpcChannel, read: ShardRead, onAnswer: () => void)
     else writeHas(out, source, keyStart, keyEnd);
   };
   channel.request(wantsValue ? 'get' : 'has', params, (failure, result) => {
-    const problem = readAnswer(read, failure, result);
-    onAnswer();
-    if (problem === undefined) read.pass();
-    else read.fail(problem);
+    onAnswer(readAnswer(read, failure, result), failure?.kind === 'lost');
   });
 }
 

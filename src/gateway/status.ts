@@ -4,6 +4,7 @@ import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import type { RepairStatus } from '../core/shard/repairing/repairer.ts';
 import type { LoggerLinks } from './loggers/logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
+import type { Heartbeats } from './peers/heartbeats.ts';
 import type { PeerLinks } from './peers/peer-links.ts';
 import { allShards, type ShardRunner } from './shards/shard-runner.ts';
 import type { Snapshots } from './shards/snapshots.ts';
@@ -17,13 +18,14 @@ export interface StatusParts {
   readonly store: MetadataStore;
   readonly loggers: LoggerLinks;
   readonly peers: PeerLinks;
+  readonly heartbeats: Heartbeats;
   readonly cache: ValueCache;
   readonly snapshots: Snapshots;
   readonly connections: number;
 }
 
 export function gatewayStatus(parts: StatusParts): GatewayStatus {
-  const { store, loggers, peers, cluster } = parts;
+  const { store, loggers, peers, heartbeats, cluster } = parts;
   return {
     gateway: parts.id,
     node: parts.node.uuid,
@@ -45,6 +47,8 @@ export function gatewayStatus(parts: StatusParts): GatewayStatus {
       clientAddress,
       peerAddress,
       connected: number === parts.id || peers.channel(number) !== undefined,
+      verdict: number === parts.id ? 'self' : (heartbeats.peers.get(number)?.verdict ?? 'unmet'),
+      ...heartbeats.countsOf(number),
     })),
     valueCache: { bytes: parts.cache.bytes, capacity: parts.cache.capacity },
     catchUpDropped: peers.dropped,

@@ -5,6 +5,7 @@
  */
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { MessageWriter } from '../codec/message-writer.ts';
+import type { NetworkErrorCode } from '../env/network.ts';
 
 /** Beginning of the reason when what arrived is no MessagePack-RPC: something else listens there. */
 export const malformedInput = 'malformed input';
@@ -26,8 +27,11 @@ export interface RpcHandler {
   onRequest(channel: RpcChannel, id: number, method: string, params: MessageReader): void;
   onNotice(channel: RpcChannel, method: string, params: MessageReader): void;
   onOpen(channel: RpcChannel): void;
-  /** Called once. Requests in flight have been told `lost` before. */
-  onClose(channel: RpcChannel, reason: string): void;
+  /**
+   * Called once. Requests in flight have been told `lost` before. `code`: what the network said of it, when it was not
+   * closed by this side.
+   */
+  onClose(channel: RpcChannel, reason: string, code: NetworkErrorCode | undefined): void;
   /** Output fell below the mark after it had passed it. */
   onDrain(channel: RpcChannel): void;
 }

@@ -21,7 +21,7 @@ import { MessageFormatError, MessageReader } from '../codec/message-reader.ts';
 import { MessageScanner } from '../codec/message-scanner.ts';
 import { MessageWriter } from '../codec/message-writer.ts';
 import type { Clock } from '../env/clock.ts';
-import type { Connection, NetworkError } from '../env/network.ts';
+import type { Connection, NetworkError, NetworkErrorCode } from '../env/network.ts';
 import { malformedInput, type RpcChannel, type RpcFailure, type RpcHandler, type RpcOptions } from './channel-types.ts';
 import { ChannelWatch } from './channel-watch.ts';
 import { messageType, readId, requestIdOf, requireParams } from './envelope.ts';
@@ -61,6 +61,7 @@ class ConnectionChannel implements RpcChannel {
   #connected = false;
   /** Reason of the closing, once it began. */
   #closeReason: string | undefined;
+  #closeCode: NetworkErrorCode | undefined;
   /** `onClose` of the handler was called. */
   #closeTold = false;
 
@@ -465,6 +466,7 @@ class ConnectionChannel implements RpcChannel {
     if (this.#isOpen) {
       this.#isOpen = false;
       this.#closeReason = error?.message ?? 'the other side closed the connection';
+      this.#closeCode = error?.code;
       this.#watch.stop();
     }
     this.#tellClosed();
@@ -477,6 +479,6 @@ class ConnectionChannel implements RpcChannel {
     let sentCount = this.#connected ? this.#waiting.count - this.#unsent : 0;
     for (const onAnswer of this.#waiting.removeAll())
       onAnswer({ kind: 'lost', sent: sentCount-- > 0, message: reason }, undefined);
-    this.#handler.onClose(this, reason);
+    this.#handler.onClose(this, reason, this.#closeCode);
   }
 }

@@ -14,7 +14,7 @@
 import { assert } from '../base/assert.ts';
 import { times } from '../base/times.ts';
 import type { Clock, Timer } from '../env/clock.ts';
-import type { Address, Connection, Network } from '../env/network.ts';
+import type { Address, Connection, Network, NetworkErrorCode } from '../env/network.ts';
 import type { Random } from '../env/random.ts';
 import { backoffMs } from './backoff.ts';
 import { openChannel } from './channel.ts';
@@ -38,8 +38,8 @@ export interface LinkOptions {
   onUp?(channel: RpcChannel): void;
   /** The channel that was up is closed. */
   onDown?(reason: string): void;
-  /** An attempt failed, before the link was up. */
-  onFailure?(reason: string): void;
+  /** An attempt failed, before the link was up. `code`: what the network said. */
+  onFailure?(reason: string, code: NetworkErrorCode | undefined): void;
   /** For connecting and handshake together. Default 5,000. */
   readonly connectTimeoutMs?: number;
   /** Defaults: those of base/times.ts. */
@@ -87,6 +87,13 @@ export class Link {
     this.#connect();
   }
 
+  /** Gives up the connection that is up and makes another: what waits for answers is told `lost`. */
+  renew(reason: string): void {
+    if (this.#closed || this.channel === undefined) return;
+    this.#drop(reason);
+    this.#connect();
+  }
+
   /** Tries again now instead of at the end of the backoff. */
   hurry(): void {
     if (this.#retry === undefined) return;
@@ -121,10 +128,10 @@ export class Link {
         this.#lastFailure = undefined;
         this.#options.onUp?.(attempt.channel);
       },
-      onEnd: (reason, wasUp) => {
+      onEnd: (reason, wasUp, code) => {
         if (this.#attempt === attempt) this.#ended(reason);
         if (wasUp) this.#options.onDown?.(reason);
-        else if (!this.#closed) this.#options.onFailure?.(reason);
+        else if (!this.#closed) this.#options.onFailure?.(reason, code);
       },
     });
     this.#attempt = attempt;
@@ -148,7 +155,7 @@ export class Link {
 interface AttemptEvents {
   onUp(): void;
   /** Once; not after `drop` of an attempt that was not up. */
-  onEnd(reason: string, wasUp: boolean): void;
+  onEnd(reason: string, wasUp: boolean, code: NetworkErrorCode | undefined): void;
 }
 
 /** One connection: on its way, greeting, up, then ended. */
@@ -173,7 +180,7 @@ class Attempt {
     this.channel = openChannel(connection, clock, options.rpc ?? clientOptions(), {
       onOpen: (channel) =>
         handshake === undefined ? this.#up() : handshake(channel, (failure) => this.#greeted(failure)),
-      onClose: (_channel, reason) => this.#end(reason),
+      onClose: (_channel, reason, code) => this.#end(reason, code),
       onRequest: (channel, id, method, params) => {
         if (handler?.onRequest === undefined) channel.answerErrorText(id, `unknown method '${method}'`);
         else handler.onRequest(channel, id, method, params);
@@ -206,10 +213,10 @@ class Attempt {
     this.#events.onUp();
   }
 
-  #end(reason: string): void {
+  #end(reason: string, code?: NetworkErrorCode): void {
     if (this.#ended) return;
     this.#ended = true;
     this.#timer.cancel();
-    this.#events.onEnd(reason, this.#isUp);
+    this.#events.onEnd(reason, this.#isUp, code);
   }
 }

@@ -41,6 +41,9 @@ export interface ClusterOptions {
   readonly repairDelayMs?: number;
   /** Default 16 MiB a second. */
   readonly repairBytesPerSecond?: number;
+  /** Defaults 200 and 500: bounds of the silence after which another gateway takes over. */
+  readonly suspicionLeastMs?: number;
+  readonly suspicionMostMs?: number;
   /** Device of each logger. Default: 64 GiB, writes of whole sectors of 512 bytes. */
   readonly device?: LoggerDeviceOptions;
   /**
@@ -151,12 +154,14 @@ function gatewaySettings(options: ClusterOptions) {
     firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
     repairDelayMs = clusterSettings.repairDelayMs.default,
     repairBytesPerSecond = clusterSettings.repairBytesPerSecond.default,
+    suspicionLeastMs = clusterSettings.suspicionLeastMs.default,
+    suspicionMostMs = clusterSettings.suspicionMostMs.default,
   } = options;
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
   const existing = Math.min(replicas, options.loggers ?? 1);
-  const repair = { repairDelayMs, repairBytesPerSecond };
-  const times = { loggerTimeoutMs, firstHandWaitMs };
-  return { replicas: existing, minReplicas, valueCacheBytes, snapshotEveryBytes, ...times, ...repair };
+  const copies = { replicas: existing, minReplicas, repairDelayMs, repairBytesPerSecond };
+  const times = { loggerTimeoutMs, firstHandWaitMs, suspicionLeastMs, suspicionMostMs };
+  return { valueCacheBytes, snapshotEveryBytes, ...copies, ...times };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

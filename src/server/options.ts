@@ -19,6 +19,8 @@ const settings: readonly (keyof typeof clusterSettings)[] = [
   'firstHandWaitMs',
   'repairDelayMs',
   'repairBytesPerSecond',
+  'suspicionLeastMs',
+  'suspicionMostMs',
 ];
 const names = ['folder', ...Object.keys(counts), ...settings, 'device', 'host', 'log', 'environment', 'coordinator'];
 const deviceNames = ['capacityBytes', 'alignment', 'extentBytes', 'prefillBytes', 'reserveBytes'];
@@ -41,6 +43,10 @@ export function checkClusterOptions(options: unknown): void {
   const [fewest, loggers = 1] = [given.get('minReplicas'), given.get('loggers')];
   if (Number(fewest) > Number(loggers))
     throw wrong('minReplicas', fewest, `at most the number of loggers (${String(loggers)})`);
+  const leastMs = given.get('suspicionLeastMs') ?? clusterSettings.suspicionLeastMs.default;
+  const mostMs = given.get('suspicionMostMs') ?? clusterSettings.suspicionMostMs.default;
+  if (Number(leastMs) > Number(mostMs))
+    throw wrong('suspicionLeastMs', leastMs, `at most suspicionMostMs (${Number(mostMs)})`);
   const device = given.get('device');
   if (device !== undefined) fields('device', device, deviceNames);
 }

@@ -59,7 +59,7 @@ class Gateways {
     return new Gateways(world, channel);
   }
 
-  write(operation: 'put' | 'delete', forward = true): void {
+  write(operation: 'put' | 'delete', forward = true, client = 7): void {
     const replyTo: WriteReply = { written: (_, result) => this.results.push(shown(result)) };
     const write = new ShardWrite(replyTo, 1, operation);
     write.source = Buffer.from('.key.value.');
@@ -68,7 +68,7 @@ class Gateways {
     write.valueStart = 5;
     write.wantedLength = 5;
     write.condition = 300;
-    write.client = clientId(7);
+    write.client = clientId(client);
     write.number = requestNumber(9);
     write.firstIncomplete = requestNumber(8);
     this.router.write(write, forward);
@@ -171,14 +171,54 @@ test('a write that was forwarded and not answered is unknown, one that was not s
   gateways.read(true);
   await gateways.world.run(10);
   newest(gateways.world).close('gone');
-  await gateways.world.run(10);
+  await gateways.world.run(200);
   assert.deepEqual(gateways.results, [
-    ['connection-lost', 'unknown'],
     ['connection-lost', 'not-applied'],
+    ['connection-lost', 'unknown'],
   ]);
   gateways.write('put');
-  await gateways.world.run(10);
+  await gateways.world.run(200);
   assert.deepEqual(gateways.results[2], ['connection-lost', 'not-applied']);
+});
+
+test('what an owner that went away has not answered goes to the next one (S15: numbered writes only)', async () => {
+  const gateways = await Gateways.start();
+  gateways.write('put');
+  gateways.write('put', true, 0);
+  gateways.read(true);
+  await gateways.world.run(10);
+  gateways.isConnected = false;
+  newest(gateways.world).close('gone');
+  await gateways.world.run(10);
+  assert.deepEqual(gateways.results, [['connection-lost', 'unknown']], 'the one without a number');
+  gateways.owner = self;
+  gateways.role = 'owner';
+  await gateways.world.run(20);
+  assert.deepEqual(gateways.here, ['write', 'read']);
+});
+
+test('a write that was sent to an owner which went away is never told `not-applied`', async () => {
+  const gateways = await Gateways.start();
+  gateways.write('put');
+  await gateways.world.run(10);
+  gateways.isConnected = false;
+  newest(gateways.world).close('gone');
+  await gateways.world.run(times.requestHeldMs + 1_000);
+  assert.deepEqual(gateways.results, [['unavailable', 'unknown']]);
+});
+
+test('a gateway that does not own the shard any more is asked again, where the shard is now', async () => {
+  const asked: unknown[] = [];
+  const gateways = await Gateways.start(asked, (channel, id) => {
+    channel.answerError(id, (out) => writeError(out, 'not-owner', 'why', 'not-applied', -1));
+  });
+  gateways.write('put');
+  gateways.read(true);
+  await gateways.world.run(15);
+  gateways.owner = self;
+  gateways.role = 'taking';
+  await gateways.world.run(20);
+  assert.deepEqual([gateways.here, gateways.results], [['write', 'read'], []]);
 });
 
 test('an answer that can not be understood leaves a write unknown', async () => {

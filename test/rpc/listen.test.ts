@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { limits } from '../../src/base/limits.ts';
-import { NetworkError, type Connection, type Network } from '../../src/env/network.ts';
+import { NetworkError, type Connection, type Network, type NetworkErrorCode } from '../../src/env/network.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import { SimulatedNetwork } from '../../src/env/simulated/network.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
@@ -26,8 +26,8 @@ class EchoGuests extends Recorder implements RpcGuests {
     this.#channels.add(channel);
   }
 
-  override onClose(channel: RpcChannel, reason: string): void {
-    super.onClose(channel, reason);
+  override onClose(channel: RpcChannel, reason: string, code: NetworkErrorCode | undefined): void {
+    super.onClose(channel, reason, code);
     this.#channels.delete(channel);
   }
 }

@@ -19,6 +19,7 @@ test('a traced step is seen before and after, by all in order, with its effects'
   const effects = tracedStep(shardTraces([trace('a'), trace('b')]), cluster.gateway(0), {
     event: 'claim',
     nowMs: cluster.gateway(0).state.shardTimeMs,
+    over: 0,
   });
   assert.deepEqual(seen, [
     'a before claim: follower',

@@ -10,7 +10,18 @@ export const gatewayStatus: GatewayStatus = {
   zoneSize: 2 ** 28,
   connections: 3,
   loggers: [{ number: 0, uuid: 'd'.repeat(32), readAddress: 'l:1', writeAddress: 'l:2', connected: true }],
-  gateways: [{ number: 1, uuid: 'a'.repeat(32), clientAddress: 'g:1', peerAddress: 'g:2', connected: false }],
+  gateways: [
+    {
+      number: 1,
+      uuid: 'a'.repeat(32),
+      clientAddress: 'g:1',
+      peerAddress: 'g:2',
+      connected: false,
+      verdict: 'silent',
+      suspicions: 5,
+      falseSuspicions: 4,
+    },
+  ],
   valueCache: { bytes: 5, capacity: 2 ** 40 },
   catchUpDropped: 6,
   shards: [

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { MessageReader } from '../../src/codec/message-reader.ts';
 import { MessageScanner } from '../../src/codec/message-scanner.ts';
-import type { Connection, Network } from '../../src/env/network.ts';
+import type { Connection, Network, NetworkErrorCode } from '../../src/env/network.ts';
 import { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import { SimulatedNetwork, type SimulatedNetworkOptions } from '../../src/env/simulated/network.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
@@ -38,9 +38,9 @@ export class Recorder implements RpcHandler {
     this.#handler.onOpen?.(channel);
   }
 
-  onClose(channel: RpcChannel, reason: string): void {
+  onClose(channel: RpcChannel, reason: string, code: NetworkErrorCode | undefined): void {
     this.events.push(`close: ${reason}`);
-    this.#handler.onClose?.(channel, reason);
+    this.#handler.onClose?.(channel, reason, code);
   }
 
   onDrain(channel: RpcChannel): void {

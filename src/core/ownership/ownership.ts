@@ -1,11 +1,211 @@
 /**
- * Which gateway a shard is at home with: the one that claims it when all is well. Computed by every gateway alike from
- * the numbers of the members, so that nobody has to agree with anybody.
+ * Which shards this gateway takes over, and when: asked by every gateway alike of what the coordinator lists (members,
+ * heads) and of what it sees itself (which processes live), so that nobody has to agree with anybody. Two that decide
+ * alike meet in the compare-and-set of the claim. docs/decisions/0016-ownership.md has the policy and its reasons.
+ *
+ * A shard is vacant when
+ *   unborn    nobody has owned it yet: whom it is at home with begins it
+ *   returned  its owner was an earlier life of this gateway
+ *   replaced  its owner was an earlier life of another gateway, which gets some time to claim it itself
+ *   dead      its owner's process is gone: nobody listens there any more
+ *   silent    its owner answers no heartbeats
+ *   unmet     its owner was not met in the life of this process: it may be starting
+ *   useless   its owner lives, and could not commit for a while
+ *
+ * The candidates stand in an order (rendezvous.ts), and the k-th waits k steps, so that one that fails is followed by
+ * the next. What somebody serves well is left to him. Hysteresis: where the owner's end is not proven, each change of
+ * owner of late doubles the wait, so that gateways that do not see one another do not take shards from each other all
+ * day.
+ *
+ * It owns these reasons, the order and the waits. It does not own verdicts on processes (core/members), nor the steps
+ * of a take-over (core/shard/taking).
  */
-import type { ShardId } from '../../base/ids.ts';
-import { balancedOwners } from '../rendezvous.ts';
+import { unreachable } from '../../base/assert.ts';
+import type { InstanceId, Millis, ShardId } from '../../base/ids.ts';
+import { times } from '../../base/times.ts';
+import type { ShardCondition } from '../../codec/heartbeat.ts';
+import type { Verdict } from '../members/detector.ts';
+import { balancedOwners, rendezvousOrder } from '../rendezvous.ts';
+import type { ShardRole } from '../shard/events.ts';
+import type { Head, Owner } from '../shard/head/metadata.ts';
 
-/** Shards that are at home with gateway `self`, in their order. REQUIRES: `self` is one of `members`. */
+export type VacancyKind = 'unborn' | 'returned' | 'replaced' | 'dead' | 'silent' | 'unmet' | 'useless';
+
+/** A gateway that the coordinator lists. */
+export interface PeerView {
+  readonly instance: InstanceId;
+  readonly verdict: Verdict;
+  /** As it said last; undefined: it said nothing of the shard in that epoch. */
+  condition(shard: ShardId, epoch: number): ShardCondition | undefined;
+}
+
+export interface ShardView {
+  readonly shard: ShardId;
+  readonly head: Head | undefined;
+  /** `loading`: its index is not there yet. */
+  readonly role: ShardRole | 'loading';
+}
+
+export interface OwnershipView {
+  readonly nowMs: Millis;
+  /** Process that the coordinator lists under this gateway's number. */
+  readonly listed: InstanceId | undefined;
+  /** The other members, by number. */
+  readonly peers: ReadonlyMap<number, PeerView>;
+  /** All of them. */
+  readonly shards: readonly ShardView[];
+}
+
+export interface Claim {
+  readonly shard: ShardId;
+  /** Epoch of the owner that it is claimed from; 0: nobody's. A later owner is left alone. */
+  readonly over: number;
+  readonly reason: VacancyKind;
+}
+
+export interface Decisions {
+  readonly claims: readonly Claim[];
+  /** Shards that are being taken over and need not be any more. */
+  readonly withdrawn: readonly ShardId[];
+}
+
+interface Vacancy {
+  readonly kind: VacancyKind;
+  /** Wait of the first candidate, milliseconds. */
+  readonly waitMs: number;
+  /** Number of a gateway that comes before the others. */
+  readonly first?: number;
+}
+
+/** Memory of a shard. */
+interface Watched {
+  epoch: number;
+  /** Number of the gateway that owns it; -1: none. */
+  owner: number;
+  /** When it went from one gateway to another, of late. */
+  changesMs: readonly number[];
+  kind: VacancyKind | undefined;
+  sinceMs: number;
+  /** No further attempt before. */
+  notBeforeMs: number;
+}
+
+/** Changes of owner that count: more make no wait longer. */
+const changesMax = 8;
+
+export class Ownership {
+  readonly #self: Owner;
+  /** Numbers of the config file: members before they have come, as long as a shard has never been owned. */
+  readonly #expected: readonly number[];
+  readonly #shards = new Map<ShardId, Watched>();
+  /** Homes of shards, and of which members they were worked out. */
+  #homes: { readonly members: string; readonly owners: ReadonlyMap<string, string> } | undefined;
+
+  constructor(self: Owner, expected: readonly number[]) {
+    this.#self = self;
+    this.#expected = expected;
+  }
+
+  step(view: OwnershipView): Decisions {
+    const claims: Claim[] = [];
+    const withdrawn: ShardId[] = [];
+    for (const shard of view.shards) {
+      const watched = this.#watch(shard, view.nowMs);
+      const vacancy = this.#vacancy(shard, watched, view);
+      if (vacancy?.kind !== watched.kind) watched.sinceMs = view.nowMs;
+      watched.kind = vacancy?.kind;
+      if (vacancy === undefined && shard.role === 'taking' && !this.#isMine(shard)) withdrawn.push(shard.shard);
+      if (vacancy === undefined || shard.role !== 'follower') continue;
+      if (view.nowMs < Math.max(this.#dueMs(shard, vacancy, watched, view), watched.notBeforeMs)) continue;
+      watched.notBeforeMs = view.nowMs + times.claimAgainMs;
+      claims.push({ shard: shard.shard, over: shard.head?.epoch ?? 0, reason: vacancy.kind });
+    }
+    return { claims, withdrawn };
+  }
+
+  #watch({ shard, head }: ShardView, nowMs: Millis): Watched {
+    const [epoch, owner] = [head?.epoch ?? 0, head?.owner.gateway ?? -1];
+    let watched = this.#shards.get(shard);
+    if (watched === undefined) {
+      watched = { epoch, owner, changesMs: [], kind: undefined, sinceMs: nowMs, notBeforeMs: 0 };
+      this.#shards.set(shard, watched);
+    } else if (watched.epoch !== epoch) {
+      const isMove = watched.owner !== -1 && watched.owner !== owner;
+      const changesMs = isMove ? [...watched.changesMs, nowMs].slice(-changesMax) : watched.changesMs;
+      // The next owner's faults are its own.
+      Object.assign(watched, { epoch, owner, changesMs, kind: undefined });
+    }
+    const [oldest] = watched.changesMs;
+    if (oldest !== undefined && oldest + times.ownersRememberedMs < nowMs)
+      watched.changesMs = watched.changesMs.slice(1);
+    return watched;
+  }
+
+  #isMine({ head }: ShardView): boolean {
+    return head?.owner.instance === this.#self.instance;
+  }
+
+  /** Why the shard needs an owner; undefined: it has one, or this process is no member any more. */
+  #vacancy(shard: ShardView, { changesMs }: Watched, view: OwnershipView): Vacancy | undefined {
+    const { listed, peers } = view;
+    if (listed !== this.#self.instance) return undefined;
+    const { head } = shard;
+    if (head === undefined) return { kind: 'unborn', waitMs: 0, first: this.#homeOf(shard.shard, view) };
+    const { owner, epoch } = head;
+    if (this.#isMine(shard)) return undefined;
+    if (owner.gateway === this.#self.gateway) return { kind: 'returned', waitMs: 0, first: owner.gateway };
+    const peer = peers.get(owner.gateway);
+    if (peer === undefined) return { kind: 'dead', waitMs: 0 };
+    if (peer.instance !== owner.instance) return { kind: 'replaced', waitMs: 0, first: owner.gateway };
+    const calmMs = changesMs.length === 0 ? 0 : times.takeOverStepMs * 2 ** changesMs.length;
+    switch (peer.verdict) {
+      case 'dead':
+        return { kind: 'dead', waitMs: 0 };
+      case 'silent':
+        return { kind: 'silent', waitMs: calmMs };
+      case 'unmet':
+        return { kind: 'unmet', waitMs: times.gatewayUnmetMs + calmMs };
+      case 'alive':
+        return uselessness(peer.condition(shard.shard, epoch), calmMs);
+      default:
+        return unreachable(peer.verdict);
+    }
+  }
+
+  /** Gateway that begins a shard when all is well. */
+  #homeOf(shard: ShardId, { peers, shards }: OwnershipView): number {
+    const numbers = new Set([...this.#expected, this.#self.gateway, ...peers.keys()]);
+    const members = [...numbers].map(String);
+    if (this.#homes?.members !== members.join())
+      this.#homes = {
+        members: members.join(),
+        owners: balancedOwners(
+          shards.map((one) => String(one.shard)),
+          members,
+        ),
+      };
+    return Number(this.#homes.owners.get(String(shard)));
+  }
+
+  #dueMs({ shard, head }: ShardView, { first, waitMs }: Vacancy, { sinceMs }: Watched, view: OwnershipView): number {
+    const { gateway } = this.#self;
+    if (first === gateway) return sinceMs;
+    const owner = head?.owner.gateway;
+    const alive = [...view.peers].filter(([number, { verdict }]) => verdict === 'alive' && number !== owner);
+    const candidates = [gateway, ...alive.map(([number]) => number)].map(String);
+    const place = rendezvousOrder(String(shard), candidates).indexOf(String(gateway));
+    const firstMs = first === undefined ? 0 : times.gatewayReturnMs;
+    return sinceMs + waitMs + firstMs + place * times.takeOverStepMs;
+  }
+}
+
+function uselessness(condition: ShardCondition | undefined, calmMs: number): Vacancy | undefined {
+  if (condition === 'serving' || condition === 'stopped') return undefined;
+  const waitMs = condition === 'taking' ? times.ownerTakingMs : times.ownerStuckMs;
+  return { kind: 'useless', waitMs: waitMs + calmMs };
+}
+
+/** Shards, of `shardCount`, that are at home with gateway `self`. REQUIRES: `self` is one of `members`. */
 export function homeShards(members: readonly number[], self: number, shards: readonly ShardId[]): ShardId[] {
   const owners = balancedOwners(shards.map(String), members.map(String));
   return shards.filter((shard) => owners.get(String(shard)) === String(self));

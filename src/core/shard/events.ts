@@ -26,8 +26,13 @@ export type ShardEvent =
   | { readonly event: 'turn-ended'; readonly nowMs: Millis; readonly wallMs: Millis }
   /** Every 50 ms or so: deadlines, retries. */
   | { readonly event: 'tick'; readonly nowMs: Millis }
-  /** Take the shard over (policy is the shell's). Ignored when this process owns it or is about to. */
-  | { readonly event: 'claim'; readonly nowMs: Millis }
+  /**
+   * Take the shard over from the owner of epoch `over` (0: it has none); one of a later epoch is left alone. Ignored
+   * when this process owns it or is about to. Who takes what when is decided in core/ownership.
+   */
+  | { readonly event: 'claim'; readonly nowMs: Millis; readonly over: number }
+  /** Its owner turned out to serve it: a take-over that has not claimed yet ends. */
+  | { readonly event: 'withdraw' }
   /** The coordinator's content, asked for by `load` or seen by the watch. */
   | { readonly event: 'metadata'; readonly metadata: ShardMetadata; readonly loaded: boolean }
   | { readonly event: 'load-failed' }

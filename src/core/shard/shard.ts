@@ -113,7 +113,9 @@ export class Shard {
         return this.#announce();
       case 'claim':
         this.#nowMs = event.nowMs;
-        return this.#claim();
+        return this.#claim(event.over);
+      case 'withdraw':
+        return this.#takeover?.withdraw();
       case 'metadata':
         return this.#metadata(event.metadata, event.loaded);
       case 'load-failed':
@@ -228,12 +230,12 @@ export class Shard {
 
   // --- roles ---------------------------------------------------------------------------------------------------------
 
-  #claim(): void {
+  #claim(over: number): void {
     if (this.#owner !== undefined || this.#takeover !== undefined) return;
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
     const rest = { keeper: this.#keeper, effects: this.#effects };
-    this.#takeover = new Takeover({ ...parts, ...rest }, this.#nowMs);
+    this.#takeover = new Takeover({ ...parts, ...rest }, over, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'taking' });
   }
 

@@ -6,6 +6,8 @@
  * It owns its connections and who is at their other ends.
  */
 import type { InstanceId, ShardId } from '../../base/ids.ts';
+import type { ShardReport } from '../../codec/heartbeat.ts';
+import { heartbeatMethod, writeHeartbeat } from '../../codec/heartbeat.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import { readMemberHello, strangeness, writeMemberHello } from '../../codec/member-hello.ts';
 import { arrayOf } from '../../codec/message-parts.ts';
@@ -28,10 +30,12 @@ export interface PeerDoorParts {
   readonly runner: Pick<ShardRunner, 'dispatch'>;
   readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
   readonly self: GatewayIdentity;
+  /** What heartbeats are answered with. */
+  readonly reports: () => readonly ShardReport[];
 }
 
 /** Methods for gateways that said hello. The others ask about this gateway itself, which anybody may. */
-const forwarded: ReadonlySet<string> = new Set(['put', 'delete', 'get', 'has']);
+const membersOnly: ReadonlySet<string> = new Set(['put', 'delete', 'get', 'has', heartbeatMethod]);
 
 export class PeerDoor implements GatewayDoor {
   readonly #parts: PeerDoorParts;
@@ -87,10 +91,17 @@ export class PeerDoor implements GatewayDoor {
       if (!this.#hello(session, id, params)) greeting.refuseClient(session, id);
       return;
     }
-    if (forwarded.has(method) && !this.#peers.has(session.channel))
+    if (membersOnly.has(method) && !this.#peers.has(session.channel))
       return session.fail(id, 'protocol-error', 'the peer port is for gateways that said hello');
+    if (method === heartbeatMethod) return this.#heartbeat(session, id);
     if (requests.handle(session, id, method, params) || greeting.handle(session, id, method, params)) return;
     session.fail(id, 'unknown-method', `no method '${method}' on the peer port`);
+  }
+
+  #heartbeat({ channel }: Session, id: number): void {
+    writeHeartbeat(channel.beginAnswer(id), this.#parts.reports());
+    channel.endAnswer();
+    channel.flush();
   }
 
   /** False: it is no gateway that says hello. @throws MessageFormatError */

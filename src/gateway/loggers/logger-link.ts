@@ -202,6 +202,11 @@ export class LoggerLink implements LoggerPort {
     });
   }
 
+  ping(onAnswer: (isThere: boolean) => void): void {
+    this.#outbox.client.ping('write', (answer) => onAnswer(answer.kind === 'ok'));
+    this.#write.channel?.flush();
+  }
+
   /** One probe answers all shards that ask while it is under way. */
   probe(onAnswer: (answer: ProbeAnswer) => void): void {
     this.#probing.push(onAnswer);

@@ -77,6 +77,11 @@ export class LoggerLinks {
     return this.#links.get(logger)?.isUp === true;
   }
 
+  /** How many are connected. */
+  get upCount(): number {
+    return [...this.#links.values()].filter(({ isUp }) => isUp).length;
+  }
+
   forEachUp(visit: (logger: ConnectedLogger) => void): void {
     for (const { connected } of this.#links.values()) if (connected !== undefined) visit(connected);
   }

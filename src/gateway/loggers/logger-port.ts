@@ -20,6 +20,8 @@ export interface LoggerPort {
   seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void;
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
   copy(item: CopyItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
+  /** Whether it answers at all, be its disk slow. Called once. */
+  ping(onAnswer: (isThere: boolean) => void): void;
   /** Whether it can take a new zone: answered behind a write and a sync of its device. */
   probe(onAnswer: (answer: ProbeAnswer) => void): void;
   /** Best effort: what a logger misses it is told when it connects again (reconciler.ts). */
@@ -68,6 +70,10 @@ export class AbsentLogger implements LoggerPort {
 
   copy(...[, onAnswer]: Parameters<LoggerPort['copy']>): void {
     onAnswer(lost);
+  }
+
+  ping(onAnswer: (isThere: boolean) => void): void {
+    onAnswer(false);
   }
 
   probe(onAnswer: (answer: ProbeAnswer) => void): void {

@@ -7,10 +7,7 @@ import type { ShardId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
-import { readError } from '../../codec/client-protocol.ts';
-import type { GatewayIdentity, MemberHello } from '../../codec/member-hello.ts';
-import { readMemberHello, strangeness, writeMemberHello } from '../../codec/member-hello.ts';
-import type { MessageWriter } from '../../codec/message-writer.ts';
+import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { GatewayMember } from '../../coordinator/members.ts';
 import type { CatchUp } from '../../core/shard/events.ts';
 import type { Timer } from '../../env/clock.ts';
@@ -19,6 +16,7 @@ import type { RpcChannel } from '../../rpc/channel-types.ts';
 import { Link } from '../../rpc/link.ts';
 import { clientOptions } from '../../rpc/options.ts';
 import { catchUpMethod, writeCatchUp } from './catch-up.ts';
+import { greetPeer } from './greet-peer.ts';
 
 export interface CatchUpLimits {
   /** Bytes queued towards one gateway; what does not fit is dropped and healed from the log (S14). */
@@ -90,7 +88,7 @@ export class PeerLinks {
       address,
       rpc: clientOptions(),
       handshake: (channel, done) => {
-        this.#greet(channel, number, (strange) => {
+        greetPeer(channel, this.#self, { number, instance: this.#members.get(number)?.instance }, (strange) => {
           if (strange !== undefined) this.#report(number, strange);
           done(strange);
         });
@@ -107,26 +105,9 @@ export class PeerLinks {
     this.#log('warn', 'peer not accepted', { gateway: number, reason });
   }
 
-  #greet(channel: RpcChannel, number: number, done: (failure?: string) => void): void {
-    const write = (out: MessageWriter): void => {
-      out.array(1);
-      writeMemberHello(out, this.#self);
-    };
-    channel.request('hello', write, (failure, result) => {
-      if (failure?.kind === 'error') return done(readError(failure.error).message);
-      if (failure !== undefined || result === undefined) return done(failure?.message ?? 'no answer to hello');
-      done(this.#strangeness(number, readMemberHello(result)));
-    });
-  }
-
-  /** Why whoever answered is not the gateway that the coordinator lists; undefined: it is. */
-  #strangeness(number: number, answer: MemberHello | undefined): string | undefined {
-    if (answer === undefined) return 'no gateway listens there';
-    const wrong = strangeness(answer, this.#self.cluster);
-    if (wrong !== undefined) return `another gateway listens there: ${wrong}`;
-    if (answer.gateway !== number) return `gateway ${answer.gateway} listens there`;
-    if (answer.instance === this.#members.get(number)?.instance) return undefined;
-    return `another process of gateway ${number} listens there than the coordinator lists`;
+  /** What was forwarded to a gateway that answers nothing is told `lost`: it can go to the next owner. */
+  renew(gateway: number, reason: string): void {
+    this.#links.get(gateway)?.renew(reason);
   }
 
   /** The connection to a gateway, undefined while down. */

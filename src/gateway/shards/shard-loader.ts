@@ -1,10 +1,11 @@
 /**
- * Which index is loaded when: the gateway's own shards first, which clients wait for, those of others behind them.
+ * Which index is loaded when: first those that are at home here, which this gateway is likely to own, then those that
+ * it owned before, then those that others own.
  *
- *   loadOwn --> claim --all taken, or too late--> the others, one after another
+ *   loadHome --> open: those of before --none is being taken, or too late--> the others, one after another
  *
- * It owns the order of loading, and that a shard hears of what happened before it was there. It does not own which
- * shards are at home here (core/ownership), nor what a shard does.
+ * It owns the order of loading, and that a shard hears of what happened before it was there. It does not own who takes
+ * which shard (core/ownership), nor what a shard does.
  */
 import type { ShardId } from '../../base/ids.ts';
 import { times } from '../../base/times.ts';
@@ -29,8 +30,9 @@ export interface LoaderParts {
 
 export class ShardLoader {
   readonly #parts: LoaderParts;
-  /** The own shards are being taken, or were. */
-  #hasClaimed = false;
+  /** Shards of its own, if there are any, can be taken. */
+  #isOpen = false;
+  #before: Promise<void> | undefined;
   #timer: Timer | undefined;
   #standbys: Promise<void> | undefined;
   #closed = false;
@@ -39,23 +41,26 @@ export class ShardLoader {
     this.#parts = parts;
   }
 
-  async loadOwn(own: readonly ShardId[]): Promise<void> {
-    for (const shard of own) await this.#load(shard);
+  async loadHome(home: readonly ShardId[]): Promise<void> {
+    for (const shard of home) await this.#load(shard);
   }
 
-  /** S2: also those that this gateway owned before it restarted are claimed anew. */
-  claim(own: readonly ShardId[]): void {
-    const { clock, runner } = this.#parts;
-    for (const shard of own) runner.dispatch(shard, { event: 'claim', nowMs: clock.now() });
-    this.#hasClaimed = true;
-    this.#timer = clock.after(times.standbysWaitMs, () => this.#loadStandbys());
-    this.roleChanged();
+  /** The metadata is known. REQUIRES: called once. */
+  open(): void {
+    const { clock, runner, store, self } = this.#parts;
+    const before = allShards(runner.shardCount).filter((shard) => store.ownerOf(shard) === self.gateway);
+    this.#before = this.#loadMore(before).then(() => {
+      if (this.#closed) return;
+      this.#isOpen = true;
+      this.#timer = clock.after(times.standbysWaitMs, () => this.#loadStandbys());
+      this.roleChanged();
+    });
   }
 
   /** A shard took another role: when none is being taken, the others can be loaded. */
   roleChanged(): void {
     const taking = this.#parts.runner.shards.some((shard) => shard.role === 'taking');
-    if (this.#hasClaimed && !taking) this.#loadStandbys();
+    if (this.#isOpen && !taking) this.#loadStandbys();
   }
 
   async #load(shard: ShardId): Promise<void> {
@@ -70,12 +75,13 @@ export class ShardLoader {
   #loadStandbys(): void {
     if (this.#standbys !== undefined || this.#closed) return;
     this.#timer?.cancel();
-    this.#standbys = this.#loadOthers();
+    this.#standbys = this.#loadMore(allShards(this.#parts.runner.shardCount));
   }
 
-  async #loadOthers(): Promise<void> {
+  /** Those of `shards` that are not there yet. */
+  async #loadMore(shards: readonly ShardId[]): Promise<void> {
     const { runner, loggers, store } = this.#parts;
-    for (const shard of allShards(runner.shardCount)) {
+    for (const shard of shards) {
       if (runner.shard(shard) !== undefined || this.#closed) continue;
       await this.#load(shard);
       loggers.forEachUp((logger) => runner.dispatch(shard, { event: 'logger-up', ...logger }));
@@ -87,6 +93,7 @@ export class ShardLoader {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
+    await this.#before;
     await this.#standbys;
   }
 }

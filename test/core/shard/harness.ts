@@ -157,8 +157,13 @@ export class Cluster {
   }
 
   claim(gateway: number): void {
-    this.event(gateway, { event: 'claim', nowMs: millis(this.nowMs) });
+    this.claims(gateway);
     this.run();
+  }
+
+  /** It claims the shard from whoever owns it, or from the owner of epoch `over`. */
+  claims(gateway: number, over = Number.MAX_SAFE_INTEGER): void {
+    this.event(gateway, { event: 'claim', nowMs: millis(this.nowMs), over });
   }
 
   /** Ends the turn of every gateway and lets everything happen until nothing is left to do. */

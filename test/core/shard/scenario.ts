@@ -26,7 +26,6 @@
  *   show                      the metadata and the roles
  */
 import assert from 'node:assert/strict';
-import { millis } from '../../../src/base/ids.ts';
 import { Cluster, resultOf, zoneSize } from './harness.ts';
 import { effectIn, eventIn, headIn, resultIn, sealedIn, versionIn } from './transcript.ts';
 
@@ -142,7 +141,7 @@ class Scenario {
     for (const word of words) {
       const gateway = numberIn('g', word);
       if (verb === 'start') cluster.startGateway(gateway);
-      else cluster.event(gateway, { event: 'claim', nowMs: millis(cluster.nowMs) });
+      else cluster.claims(gateway);
     }
     cluster.run();
   }

@@ -15,6 +15,8 @@ export interface OwnerStatus {
   readonly queued: number;
   readonly changing: string | undefined;
   readonly full: boolean;
+  /** Nothing commits, and space is not what is wanting: another gateway may do better. */
+  readonly stuck: boolean;
 }
 
 /** What an owner shares with the shard that it belongs to. */

@@ -82,6 +82,7 @@ export class ShardOwner {
       queued: this.#parts.queue.count,
       changing: this.#change.reason,
       full: this.#isFullFor('put'),
+      stuck: this.#change.isStuck,
     };
   }
 

@@ -87,6 +87,13 @@ export class ZoneChange {
     return this.#phase.kind === 'frozen';
   }
 
+  /** The zone must be left, not for want of space, and could not be yet. */
+  get isStuck(): boolean {
+    if (this.#phase.kind !== 'frozen') return this.isForced && !this.isForcedForSpace;
+    const { before } = this.#phase;
+    return before.kind !== 'forced' || !before.forSpace;
+  }
+
   /** Why the zone is being left; undefined while nothing is frozen. */
   get reason(): string | undefined {
     return this.#phase.kind === 'frozen' ? this.#phase.reason : undefined;

@@ -54,6 +54,8 @@ export class Takeover {
   readonly #seals: SealRound;
   readonly #tail: Tail;
   readonly #startedMs: Millis;
+  /** Epoch of the owner that it is taken from. */
+  readonly #over: number;
   #step: Step = 'loading';
   /** The epoch claimed; 0 before. */
   #epoch = 0;
@@ -66,12 +68,13 @@ export class Takeover {
   #nowMs: Millis;
   #saidWaiting = '';
 
-  constructor(parts: TakeoverParts, nowMs: Millis) {
+  constructor(parts: TakeoverParts, over: number, nowMs: Millis) {
     const { settings, loggers, effects } = parts;
     this.#parts = parts;
     this.#seals = new SealRound(settings, loggers, effects, nowMs);
     this.#tail = new Tail(parts);
     this.#startedMs = nowMs;
+    this.#over = over;
     this.#nowMs = nowMs;
     this.#load();
   }
@@ -113,6 +116,13 @@ export class Takeover {
   news(): void {
     const { head, fate } = this.#parts.keeper;
     if (head !== undefined && fate === 'lost' && this.#step !== 'stopped') this.#loseTo(head);
+  }
+
+  /** Ends where nothing was asked of the coordinator yet. */
+  withdraw(): void {
+    if (this.#epoch > 0 || this.#step === 'stopped') return;
+    this.#step = 'lost';
+    this.#note('info', 'take-over withdrawn', {});
   }
 
   loadFailed(): void {
@@ -213,6 +223,8 @@ export class Takeover {
    */
   #claim(head: Head): void {
     const { loggers, self } = this.#parts;
+    // Somebody else was first: the owner that was to be replaced is.
+    if (head.epoch > this.#over && !sameOwner(head.owner, self)) return this.#loseTo(head);
     if (!head.openZone.replicas.some((logger) => loggers.isUp(logger)))
       return this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
     this.#propose('claiming', claimed(head, self));

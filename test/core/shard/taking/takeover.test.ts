@@ -134,8 +134,8 @@ test('two takers: one wins, the other follows', () => {
   const cluster = new Cluster(3, 3);
   cluster.claim(0);
   cluster.put(0, 'a', '1');
-  cluster.event(1, { event: 'claim', nowMs: cluster.gateway(1).state.shardTimeMs });
-  cluster.event(2, { event: 'claim', nowMs: cluster.gateway(2).state.shardTimeMs });
+  cluster.claims(1);
+  cluster.claims(2);
   cluster.run();
   cluster.pass(1_000);
   const roles = [1, 2].map((number) => cluster.gateway(number).role);

@@ -1,0 +1,52 @@
+/**
+ * Heartbeats between gateways (docs/protocol.md), asked for on a connection of their own:
+ *   heartbeat []  ->  [[shard, epoch, condition], ...]
+ * Shards that the answering process owns or is taking over, each in the epoch that it knows; conditions are the places
+ * of their names in `shardConditions`. Readers throw MessageFormatError when a message has another form.
+ */
+import type { ShardId } from '../base/ids.ts';
+import { shardId } from '../base/ids.ts';
+import { limits } from '../base/limits.ts';
+import { arrayOf, natural } from './message-parts.ts';
+import { MessageFormatError } from './message-reader.ts';
+import type { MessageReader } from './message-reader.ts';
+import type { MessageWriter } from './message-writer.ts';
+
+export const heartbeatMethod = 'heartbeat';
+
+/**
+ * Conditions of a shard, as its owner says: it commits, it is on the way to it, it can't, or its metadata went back and
+ * it waits for the operator (S20). The places are part of the protocol.
+ */
+export const shardConditions = ['serving', 'taking', 'stuck', 'stopped'] as const;
+export type ShardCondition = (typeof shardConditions)[number];
+
+export interface ShardReport {
+  readonly shard: ShardId;
+  /** 0: not known yet. */
+  readonly epoch: number;
+  readonly condition: ShardCondition;
+}
+
+export function writeHeartbeat(out: MessageWriter, reports: readonly ShardReport[]): void {
+  out.array(reports.length);
+  for (const { shard, epoch, condition } of reports) {
+    out.array(3);
+    out.integer(shard);
+    out.integer(epoch);
+    out.integer(shardConditions.indexOf(condition));
+  }
+}
+
+/** @throws MessageFormatError */
+export function readHeartbeat(result: MessageReader): ShardReport[] {
+  const count = result.array();
+  if (count > limits.shardCountMax) throw new MessageFormatError(`a heartbeat of ${count} shards`, result.position);
+  return Array.from({ length: count }, () => {
+    arrayOf(result, 3, 'heartbeat');
+    const shard = shardId(natural(result, 0, limits.shardCountMax - 1, 'shard'));
+    const epoch = natural(result, 0, Number.MAX_SAFE_INTEGER, 'epoch');
+    // A condition of a later version says nothing that this one knows.
+    return { shard, epoch, condition: shardConditions[result.integer()] ?? 'stuck' };
+  });
+}

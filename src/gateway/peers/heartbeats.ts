@@ -1,0 +1,193 @@
+/**
+ * Heartbeats to the other gateways, each on a connection of its own, so that they never wait behind data. An answer
+ * brings what that gateway owns and whether it can commit there. What silence, loss and refusal mean is decided by the
+ * detectors (core/members/detector.ts), one for each process.
+ *
+ * It owns these connections, the timer and the last report of each gateway. It does not own the members' list
+ * (metadata-store.ts), nor what follows from a verdict (claims.ts).
+ */
+import type { Millis, ShardId } from '../../base/ids.ts';
+import { millis } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import { times } from '../../base/times.ts';
+import type { ShardCondition, ShardReport } from '../../codec/heartbeat.ts';
+import { heartbeatMethod, readHeartbeat } from '../../codec/heartbeat.ts';
+import type { GatewayIdentity } from '../../codec/member-hello.ts';
+import type { GatewayMember } from '../../coordinator/members.ts';
+import type { DetectorEvent, Verdict } from '../../core/members/detector.ts';
+import { Detector } from '../../core/members/detector.ts';
+import type { PeerView } from '../../core/ownership/ownership.ts';
+import type { Timer } from '../../env/clock.ts';
+import type { Environment } from '../../env/environment.ts';
+import type { RpcChannel } from '../../rpc/channel-types.ts';
+import { Link } from '../../rpc/link.ts';
+import { clientOptions } from '../../rpc/options.ts';
+import { greetPeer } from './greet-peer.ts';
+
+export interface SuspicionCounts {
+  readonly suspicions: number;
+  /** Those after which the same process was heard again. */
+  readonly falseSuspicions: number;
+}
+
+export interface HeartbeatParts {
+  readonly world: Environment;
+  readonly log: Log;
+  readonly self: GatewayIdentity;
+  /** Milliseconds. */
+  readonly suspicion: { readonly leastMs: number; readonly mostMs: number };
+  /** A verdict or a report changed, or time has passed. */
+  readonly onNews: () => void;
+}
+
+export class Heartbeats {
+  readonly #parts: HeartbeatParts;
+  readonly #pulses = new Map<number, Pulse>();
+  /** Counts of processes that are gone, by the numbers of their gateways. */
+  readonly #past = new Map<number, SuspicionCounts>();
+  #timer: Timer | undefined;
+
+  constructor(parts: HeartbeatParts) {
+    this.#parts = parts;
+  }
+
+  /** The other members as they are seen from here, by number. */
+  get peers(): ReadonlyMap<number, Pulse> {
+    return this.#pulses;
+  }
+
+  /** How often processes of a gateway were suspected, and how often wrongly. */
+  countsOf(number: number): SuspicionCounts {
+    const past = this.#past.get(number) ?? { suspicions: 0, falseSuspicions: 0 };
+    const now = this.#pulses.get(number)?.detector ?? { suspicions: 0, falseSuspicions: 0 };
+    return {
+      suspicions: past.suspicions + now.suspicions,
+      falseSuspicions: past.falseSuspicions + now.falseSuspicions,
+    };
+  }
+
+  update(members: ReadonlyMap<number, GatewayMember>): void {
+    for (const [number, member] of members) {
+      if (number === this.#parts.self.gateway) continue;
+      const pulse = this.#pulses.get(number);
+      if (pulse?.instance === member.instance) continue;
+      this.#end(number, pulse);
+      this.#pulses.set(number, new Pulse(number, member, this.#parts));
+    }
+    for (const [number, pulse] of this.#pulses) {
+      if (members.has(number)) continue;
+      this.#end(number, pulse);
+    }
+    this.#timer ??= this.#arm();
+  }
+
+  #end(number: number, pulse: Pulse | undefined): void {
+    this.#past.set(number, this.countsOf(number));
+    this.#pulses.delete(number);
+    pulse?.close();
+  }
+
+  #arm(): Timer {
+    return this.#parts.world.clock.after(times.heartbeatEveryMs, () => {
+      this.#timer = this.#arm();
+      for (const pulse of this.#pulses.values()) pulse.tick();
+      this.#parts.onNews();
+    });
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    for (const pulse of this.#pulses.values()) pulse.close();
+  }
+}
+
+/** One process of another gateway. */
+export class Pulse implements PeerView {
+  readonly instance: GatewayMember['instance'];
+  readonly #number: number;
+  readonly #parts: HeartbeatParts;
+  readonly #detector: Detector;
+  readonly #link: Link;
+  /** Channel on which an answer is awaited, and since when. */
+  #asked: { readonly channel: RpcChannel; readonly atMs: number } | undefined;
+  #report = new Map<ShardId, ShardReport>();
+
+  constructor(number: number, { instance, peerAddress }: GatewayMember, parts: HeartbeatParts) {
+    const { network, clock, random } = parts.world;
+    this.instance = instance;
+    this.#number = number;
+    this.#parts = parts;
+    this.#detector = new Detector({ ...parts.suspicion, everyMs: times.heartbeatEveryMs }, clock.now());
+    this.#link = new Link({
+      network,
+      clock,
+      random,
+      address: peerAddress,
+      // A process that hangs is found by its silence; a connection that hangs, once another may do better.
+      rpc: clientOptions({ progressTimeoutMs: 2 * parts.suspicion.mostMs }),
+      // The first attempt after a loss tells a dead process from a lost connection: at once.
+      reconnectMinMs: 1,
+      reconnectMaxMs: parts.suspicion.mostMs,
+      connectTimeoutMs: 2 * parts.suspicion.mostMs,
+      handshake: (channel, done) => greetPeer(channel, parts.self, { number, instance }, done),
+      onUp: (channel) => this.#ask(channel),
+      onDown: () => this.#step({ event: 'lost' }),
+      onFailure: (_reason, code) => {
+        if (code === 'refused') this.#step({ event: 'refused' });
+      },
+    });
+  }
+
+  get verdict(): Verdict {
+    return this.#detector.verdict;
+  }
+
+  /** Its counts and measures, for people. */
+  get detector(): SuspicionCounts & Pick<Detector, 'patienceMs' | 'slowestMs'> {
+    return this.#detector;
+  }
+
+  condition(shard: ShardId, epoch: number): ShardCondition | undefined {
+    const report = this.#report.get(shard);
+    return report?.epoch === epoch ? report.condition : undefined;
+  }
+
+  tick(): void {
+    const { channel } = this.#link;
+    if (channel !== undefined && this.#asked?.channel !== channel) this.#ask(channel);
+    this.#step({ event: 'tick', nowMs: this.#now });
+  }
+
+  get #now(): Millis {
+    return millis(this.#parts.world.clock.now());
+  }
+
+  #ask(channel: RpcChannel): void {
+    const atMs = this.#now;
+    this.#asked = { channel, atMs };
+    channel.request(
+      heartbeatMethod,
+      (out) => out.array(0),
+      (failure, result) => {
+        if (this.#asked?.channel === channel) this.#asked = undefined;
+        if (failure !== undefined || result === undefined) return;
+        this.#report = new Map(readHeartbeat(result).map((report) => [report.shard, report]));
+        this.#step({ event: 'heard', roundTripMs: this.#now - atMs });
+      },
+    );
+    channel.flush();
+  }
+
+  #step(event: DetectorEvent): void {
+    const before = this.#detector.verdict;
+    if (!this.#detector.step(event)) return;
+    const { verdict, patienceMs } = this.#detector;
+    const level = verdict === 'alive' ? 'info' : 'warn';
+    this.#parts.log(level, `gateway ${verdict}`, { gateway: this.#number, before, patienceMs });
+    this.#parts.onNews();
+  }
+
+  close(): void {
+    this.#link.close();
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Carries out what is decided about ownership (core/ownership): shards that need an owner are claimed, all at once,
+ * after a replica of each was seen to answer: a claim stops the zone changes of the owner before, so who could not go
+ * on with it must not make it.
+ *
+ * It owns which shards are being made sure of. It does not own who takes what when (core/ownership), nor the take-over
+ * (core/shard/taking).
+ */
+import type { ShardId, Uuid } from '../../base/ids.ts';
+import type { Log } from '../../base/log.ts';
+import type { ShardReport } from '../../codec/heartbeat.ts';
+import type { Claim, PeerView, ShardView } from '../../core/ownership/ownership.ts';
+import { Ownership } from '../../core/ownership/ownership.ts';
+import type { Owner } from '../../core/shard/head/metadata.ts';
+import type { Shard } from '../../core/shard/shard.ts';
+import type { Clock } from '../../env/clock.ts';
+import type { LoggerLinks } from '../loggers/logger-links.ts';
+import type { MetadataStore } from '../metadata-store.ts';
+import { allShards, type ShardRunner } from './shard-runner.ts';
+
+export interface ClaimsParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly self: Owner;
+  /** Gateways of the config file. */
+  readonly gatewayCount: number;
+  readonly minReplicas: number;
+  readonly store: MetadataStore;
+  readonly loggers: LoggerLinks;
+  readonly runner: ShardRunner;
+  readonly peers: () => ReadonlyMap<number, PeerView>;
+}
+
+export class Claims {
+  readonly #parts: ClaimsParts;
+  readonly #ownership: Ownership;
+  #isOpen = false;
+
+  constructor(parts: ClaimsParts) {
+    this.#parts = parts;
+    this.#ownership = new Ownership(
+      parts.self,
+      Array.from({ length: parts.gatewayCount }, (_, number) => number),
+    );
+  }
+
+  /** From now on shards are claimed. REQUIRES: the metadata was read. */
+  open(): void {
+    this.#isOpen = true;
+    this.consider();
+  }
+
+  close(): void {
+    this.#isOpen = false;
+  }
+
+  /** Something is known that was not, or time has passed. */
+  consider(): void {
+    if (!this.#isOpen) return;
+    const { clock, store, runner, self, peers } = this.#parts;
+    const shards = allShards(runner.shardCount).map((shard) => this.#view(shard));
+    const listed = store.gateways.get(self.gateway)?.instance;
+    const { claims, withdrawn } = this.#ownership.step({ nowMs: clock.now(), listed, peers: peers(), shards });
+    for (const shard of withdrawn) runner.dispatch(shard, { event: 'withdraw' });
+    this.#claim(claims);
+  }
+
+  #view(shard: ShardId): ShardView {
+    const { store, runner } = this.#parts;
+    return { shard, head: store.shard(shard).head, role: runner.shard(shard)?.role ?? 'loading' };
+  }
+
+  #claim(claims: readonly Claim[]): void {
+    const { store, loggers } = this.#parts;
+    const waiting = new Map<Uuid, Claim[]>();
+    for (const claim of claims) {
+      // Its own shards, and those of nobody, wait for loggers themselves: there is nobody to be in the way of.
+      if (claim.reason === 'unborn' || claim.reason === 'returned') this.#dispatch(claim);
+      else
+        for (const logger of store.shard(claim.shard).head?.openZone.replicas ?? [])
+          waiting.set(logger, [...(waiting.get(logger) ?? []), claim]);
+    }
+    const isEnough = loggers.upCount >= this.#parts.minReplicas;
+    for (const [logger, claimed] of isEnough ? waiting : []) {
+      loggers.of(logger).ping((isThere) => {
+        if (isThere) for (const claim of claimed) this.#dispatch(claim);
+      });
+    }
+  }
+
+  /** The first replica that answers is enough. */
+  #dispatch({ shard, over, reason }: Claim): void {
+    const { runner, clock, log, store } = this.#parts;
+    if (!this.#isOpen || runner.shard(shard)?.role !== 'follower' || (store.shard(shard).head?.epoch ?? 0) > over)
+      return;
+    if (reason !== 'unborn' && reason !== 'returned')
+      log('warn', 'taking a shard over', { shard, epoch: over, gateway: store.ownerOf(shard), reason });
+    runner.dispatch(shard, { event: 'claim', nowMs: clock.now(), over });
+  }
+
+  /** What other gateways are told of the shards that this one owns or is taking over. */
+  get reports(): readonly ShardReport[] {
+    return this.#parts.runner.shards.flatMap((machine) => {
+      const report = this.#report(machine);
+      return report === undefined ? [] : [report];
+    });
+  }
+
+  #report({ role, status, state: { shard } }: Shard): ShardReport | undefined {
+    const epoch = this.#parts.store.shard(shard).head?.epoch ?? 0;
+    switch (role) {
+      case 'owner':
+        return { shard, epoch: status.owner?.epoch ?? epoch, condition: status.owner?.stuck ? 'stuck' : 'serving' };
+      case 'taking':
+      case 'stopped':
+        return { shard, epoch, condition: role };
+      case 'follower':
+        return undefined;
+    }
+  }
+}

@@ -508,4 +508,25 @@ export const mutants: readonly Mutant[] = [
     replace:
       '        if (head.epoch > this.#over && !sameOwner(head.owner, self)) {\n            this.#epoch = head.epoch;\n            return this.#close();\n        }',
   },
+  {
+    name: 'lost keys of a cut zone owed by nobody',
+    rule: 'S9',
+    file: 'src/core/shard/head/head-edits.js',
+    find: 'lost.keys.length > 0 ? zone : isEmpty',
+    replace: 'lost.keys.length > 0 ? undefined : isEmpty',
+  },
+  {
+    name: 'lost keys named again by every later take-over',
+    rule: 'S9',
+    file: 'src/core/shard/head/head-edits.js',
+    find: 'isEmpty ? owed : undefined;',
+    replace: 'owed;',
+  },
+  {
+    name: 'writes decided before the lost keys are in the log',
+    rule: 'S9',
+    file: owner,
+    find: 'const writes = this.#own.isOwed ? [] : this.#takeWrites();',
+    replace: 'const writes = this.#takeWrites();',
+  },
 ];

@@ -91,7 +91,7 @@ export class Recorder {
     process: number,
     key: string,
     read: () => Promise<Entry | undefined>,
-  ): Promise<{ readonly process: number; readonly version: number | undefined }> {
+  ): Promise<{ readonly process: number; readonly version: number | undefined; readonly isLost: boolean }> {
     const call: Call = { process, f: 'get', key, value: null, version: undefined };
     this.#record(call, 'invoke');
     try {
@@ -100,9 +100,10 @@ export class Recorder {
         value: entry === undefined ? null : nameOf(key, entry.value),
         version: entry?.version ?? 0,
       });
-      return { process, version: entry?.version ?? 0 };
+      return { process, version: entry?.version ?? 0, isLost: false };
     } catch (error) {
-      return { process: this.#failed(call, error), version: undefined };
+      const isLost = error instanceof KvError && error.code === 'damaged';
+      return { process: this.#failed(call, error), version: undefined, isLost };
     }
   }
 

@@ -56,7 +56,8 @@ class LoggerWitness {
         this.#asked.set(event.ticket, {
           shard: event.item.shard,
           zone: event.item.zone,
-          end: event.item.offset + event.item.bytes.length,
+          // A piece of an append promises nothing yet.
+          end: (event.item.rest ?? 0) > 0 ? 0 : event.item.offset + event.item.bytes.length,
           epoch: 0,
         });
         return;

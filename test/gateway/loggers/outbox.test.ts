@@ -116,3 +116,39 @@ test('confirmations of more shards, and twice in one turn, than a message has ro
   box.send();
   assert.deepEqual(sent, [limits.confirmItemsMax, 2 * limits.shardCountMax - limits.confirmItemsMax]);
 });
+
+test('what other shards append and confirm does not wait for an append in pieces', () => {
+  const sent: string[] = [];
+  const answers: (() => void)[] = [];
+  const channel: Pick<RpcChannel, 'isOpen' | 'request' | 'waitingBytes'> = {
+    isOpen: true,
+    waitingBytes: 0,
+    request: (method, _write, onAnswer) => {
+      sent.push(method);
+      if (method === 'AppendPiece') answers.push(() => onAnswer(undefined, reader(Buffer.from([0xc0]))));
+    },
+  };
+  // Only these members are used to append and confirm.
+  const client = new LoggerClient(uuid('1'.repeat(32)), { write: channel as RpcChannel, read: undefined });
+  const events: ShardEvent[] = [];
+  const box = new Outbox(client, (_, event) => void events.push(event));
+  append(box, 0, limits.valueBytesMax);
+  box.send();
+  assert.deepEqual(sent, new Array<string>(limits.appendPiecesInFlight).fill('AppendPiece'));
+  append(box, 1, 1_000);
+  box.confirm({ shard: shardId(2), zone: zoneId(1), epoch: epoch(1), instance }, 1);
+  box.send();
+  assert.deepEqual(sent.splice(0).slice(-2), ['Confirm', 'Append']);
+  for (let answer = answers.shift(); answer !== undefined; answer = answers.shift()) answer();
+  const ends = events.map((event) => (event.event === 'appended' ? event.end : event.event));
+  const pieces = limits.valueBytesMax / limits.appendPieceBytes;
+  assert.deepEqual(
+    ends,
+    [...new Array<number>(pieces - 1).fill(0), limits.valueBytesMax],
+    'S5: the last answer counts',
+  );
+});
+
+function reader(bytes: Buffer): MessageReader {
+  return new MessageReader(bytes, 0, bytes.length);
+}

@@ -303,7 +303,8 @@ test('sealed zones are listed in pages, on both ports', async () => {
       return Array.from<unknown>(zones);
     };
     const first = await page(0);
-    assert.deepEqual(first[0], { zone: 1, length: 100, replicas: [owner.node] });
+    const proven = { doubt: '', lostKeys: 0, lostUnknown: 0 };
+    assert.deepEqual(first[0], { zone: 1, length: 100, replicas: [owner.node], ...proven });
     assert.deepEqual(
       [first.length, (await page(first.length + 1)).length, (await page(2 ** 50)).length],
       [4_096, 2, 0],

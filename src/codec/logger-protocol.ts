@@ -2,9 +2,8 @@
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
  * that all requests share. Writers and readers: logger-appends.ts (Append, AppendPiece, Confirm), logger-seals.ts
  * (Seal, Fill, Copy, Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones,
- * Ping, hello).
- * `Append`, `AppendPiece`, `Confirm`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset` and `Probe` go to a logger's write port,
- * `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
+ * Ping, hello). `Append`, `AppendPiece`, `Confirm`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset` and `Probe` go to a
+ * logger's write port, `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
  *
  *   writer = epoch, instance:str    two members: who writes a zone, or seals a shard
  *   known  = nil | [writer], [[zone, writer]*]    two members: the fence before, the newest zones (S20)

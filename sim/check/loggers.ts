@@ -2,7 +2,8 @@
  * Promises of a logger about its copy of a zone, which it must keep through restarts and power losses (S3): an
  * acknowledged append is below the length of every seal it answers, earlier or later; two seals of one copy are
  * answered with one length, unless a Fill came between; a copy that a restart found takes no append; the fence of an
- * answered seal stands; no zone is created below one of which something was acknowledged (S4). Only an order to finish the zone makes the copy shorter: it says what the metadata holds.
+ * answered seal stands; no zone is created below one of which something was acknowledged (S4). Only an order to finish
+ * the zone makes the copy shorter: it says what the metadata holds.
  */
 import { Violation } from './violation.ts';
 

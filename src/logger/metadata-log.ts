@@ -134,7 +134,8 @@ export class MetadataLog {
 
   /**
    * `grownBytes`: length at which a zone is given up, or four checkpoints if that is more, or half of its capacity if
-   * that is less. `snapshot` gives the whole state, with every change that was handed to `persist` before or is being handed to it.
+   * that is less. `snapshot` gives the whole state, with every change that was handed to `persist` before or is being
+   * handed to it.
    */
   constructor(
     device: LoggerDevice,

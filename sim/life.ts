@@ -16,6 +16,7 @@ import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
 import { watchSeals } from './check/seals.ts';
+import { watchRefusals } from './check/refusals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
 import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
@@ -122,6 +123,7 @@ class Life {
       traces: {
         shards: [
           watchSeals(fail),
+          watchRefusals(plan, fail),
           watchRegressedShards(reversals, fail),
           this.#standbys.trace,
           countShards(this.#coverage),

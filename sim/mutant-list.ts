@@ -1,20 +1,6 @@
-/**
- * Deliberate faults, each one edit of a compiled file in a copy of the build: the product has no switches for them.
- * `find` must occur exactly once, so that a mutant cannot silently change nothing when the product changes.
- */
-export interface Edit {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
-
-export interface Mutant extends Edit {
-  readonly name: string;
-  /** Rule of docs/invariants.md that it breaks. */
-  readonly rule: string;
-  /** Second guards that must go as well before the rule is broken, each with why. */
-  readonly also?: readonly Edit[];
-}
+/** All deliberate faults that the simulator must find (mutants.ts). */
+import type { Edit, Mutant } from './mutant.ts';
+import { reviewMutants } from './mutants-of-review.ts';
 
 export function editsOf(mutant: Mutant): readonly Edit[] {
   return [mutant, ...(mutant.also ?? [])];
@@ -25,7 +11,6 @@ const owner = 'src/core/shard/serving/owner.js';
 const takeover = 'src/core/shard/taking/takeover.js';
 const decider = 'src/core/shard/serving/decider.js';
 const reads = 'src/core/shard/serving/reads.js';
-const follower = 'src/core/shard/following/follower.js';
 const keeper = 'src/core/shard/head/head-keeper.js';
 const detector = 'src/core/members/detector.js';
 
@@ -242,6 +227,12 @@ export const mutants: readonly Mutant[] = [
         find: 'if (length < least)',
         replace: 'if (false)',
       },
+      // Nor is anything first-hand then, which is waited for, too.
+      {
+        file: 'src/core/shard/taking/seal-length.js',
+        find: 'if (!firstHand && missing.length > 0 && evidence.waitsForFirstHand)',
+        replace: 'if (false)',
+      },
     ],
   },
   {
@@ -272,27 +263,6 @@ export const mutants: readonly Mutant[] = [
     file: machine,
     find: "            this.#rounds.wait({ kind: 'fill', ticket, zone, end: zone.written });",
     replace: "            effects.push({ kind: 'answer', ticket, answer: { kind: 'filled', length: zone.written } });",
-  },
-  {
-    name: 'Fill of a taker that was superseded is taken',
-    rule: 'S19',
-    file: machine,
-    find: "        if (!sameWriter(fence, item.by))\n            return [refuse(ticket, 'fenced', fence.epoch)];",
-    replace: '',
-    also: [
-      {
-        file: machine,
-        find: "        if (fence === undefined || fence.epoch < item.by.epoch)\n            return [refuse(ticket, 'unsealed')];",
-        replace: '',
-      },
-    ],
-  },
-  {
-    name: 'fence without instance',
-    rule: 'S4',
-    file: 'src/core/logger/zone-table.js',
-    find: 'return fence.epoch > writer.epoch || fence.instance !== writer.instance;',
-    replace: 'return fence.epoch > writer.epoch;',
   },
   {
     name: 'metadata that went back is believed',
@@ -399,85 +369,7 @@ export const mutants: readonly Mutant[] = [
     replace:
       "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
   },
-  // Faults of a review that read the code for what the list above does not break.
-  {
-    name: 'once-only results left out of snapshots',
-    rule: 'S15',
-    file: 'src/core/index/index-snapshot.js',
-    find: '        const end = this.#fillOnce(out);',
-    replace: '        const end = 0;',
-  },
-  {
-    name: 'catch-up does not feed the once-only table',
-    rule: 'S15',
-    file: follower,
-    find: '            applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);',
-    replace: '            applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, { ...record, client: 0 });',
-  },
-  {
-    name: 'standby indexes another address than the one it was told',
-    rule: 'S14',
-    file: follower,
-    find: '            applyDecoded(this.#state, event.zone, offsets[at] ?? 0, bytes, record);',
-    replace: '            applyDecoded(this.#state, event.zone, (offsets[at] ?? 0) + 1, bytes, record);',
-  },
-  {
-    name: 'acknowledgement of an earlier zone counts for the new one',
-    rule: 'S5',
-    file: owner,
-    find: '        if (zone !== this.#zone.zone || this.#deposed)\n            return;\n        // While frozen it is noted only: the change may turn out not to come.',
-    replace: '        if (this.#deposed)\n            return;',
-  },
-  {
-    name: 'any answer confirms what was sent last',
-    rule: 'S7',
-    file: owner,
-    find: '        this.#zone.confirmed(logger, number, this.#nowMs);',
-    replace: '        this.#zone.confirmed(logger, this.#reads.newest, this.#nowMs);',
-    also: [
-      {
-        file: reads,
-        find: '    #number = 0;',
-        replace: '    #number = 0;\n    get newest() { return this.#number; }',
-      },
-    ],
-  },
-  {
-    name: 'in flight at an owner that is deposed: told not applied',
-    rule: 'promise 4',
-    file: owner,
-    find: "            this.#refuse(write, 'not-owner', message, 'unknown');",
-    replace: "            this.#refuse(write, 'not-owner', message, 'not-applied');",
-  },
-  {
-    name: 'values cached by address alone',
-    rule: 'S16',
-    file: 'src/gateway/shards/value-fetcher.js',
-    find: '        const cached = this.#parts.cache.get(shard, read.lba);',
-    replace: '        const cached = this.#parts.cache.get(0, read.lba);',
-    also: [
-      {
-        file: 'src/gateway/shards/value-fetcher.js',
-        find: '        this.#parts.cache.set(shard, lba, value);',
-        replace: '        this.#parts.cache.set(0, lba, value);',
-      },
-    ],
-  },
-  {
-    name: 'evidence behind the intact prefix dropped at a restart',
-    rule: 'S9',
-    file: 'src/logger/recovery.js',
-    find: "scan.length, scan.tail !== 'clean');",
-    replace: 'scan.length, false);',
-  },
-  {
-    name: 'fence is checked by confirmations of known zones only',
-    rule: 'S4',
-    file: machine,
-    find: "        if (this.#table.isFenced(item.shard, item))\n            return 'fenced';\n        const zone = this.#table.find(item.shard, item.zone);",
-    replace:
-      "        const zone = this.#table.find(item.shard, item.zone);\n        if (zone !== undefined && this.#table.isFenced(item.shard, item))\n            return 'fenced';",
-  },
+  ...reviewMutants,
   {
     name: 'a process that is dead is never suspected',
     rule: 'promise 3',

@@ -17,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Origin } from './evidence.ts';
 import { EvidenceError, evidencePath, originOf, writeEvidence } from './evidence.ts';
-import type { Mutant } from './mutant-list.ts';
+import type { Mutant } from './mutant.ts';
 import { editsOf, mutants } from './mutant-list.ts';
 import { exitCodes } from './program.ts';
 import type { SeedResult } from './summary.ts';

@@ -4,7 +4,7 @@
  */
 import type { MachineEffect, MachineEvent } from '../src/core/logger/machine-events.ts';
 import type { LoggerTrace } from '../src/core/logger/trace.ts';
-import type { HeadPurpose, ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
+import type { HeadPurpose, LogRead, ShardEffect, ShardEvent } from '../src/core/shard/events.ts';
 import type { Shard } from '../src/core/shard/shard.ts';
 import type { ShardTrace } from '../src/core/shard/trace.ts';
 import type { Coverage, Situation } from './coverage.ts';
@@ -44,6 +44,10 @@ class ShardWatch {
   #gap = false;
   /** Newest append, and the replicas that have a piece of it. */
   #append = { offset: 0, end: 0, begun: new Set<string>() };
+  /** End of the last Fill, the zone whose tail was read last, and what was read last. */
+  #fillEnd = 0;
+  #tailZone = 0;
+  #read: Pick<LogRead, 'zone' | 'offset' | 'length'> | undefined;
 
   constructor(coverage: Coverage, epochs: Epochs) {
     this.#coverage = coverage;
@@ -130,6 +134,7 @@ class ShardWatch {
         return;
       case 'committed':
         this.#inFlight = Math.max(0, this.#inFlight - 1);
+        if (effect.own.length > 0) count('floor logged');
         if (effect.writes.length > 3) count('batch of many writes');
         if (effect.writes.length === 1 && effect.bytes.length > 16 * 1024) count('record larger than a batch');
         for (const write of effect.writes) {
@@ -157,11 +162,14 @@ class ShardWatch {
         this.#answered(effect.result);
         return;
       case 'read-log':
-        if (effect.request.reader === 'tail') count('take-over with a tail to read');
-        else if (!this.#gap) {
-          this.#gap = true;
-          count('gap healed');
-        }
+        this.#readsLog(shard, effect.request);
+        return;
+      case 'fill':
+        if (effect.offset === this.#fillEnd) count('copy filled in pieces');
+        this.#fillEnd = effect.offset + effect.bytes.length;
+        return;
+      case 'fail-read':
+        if (effect.failure.code === 'overloaded') count('shard overloaded');
         return;
       case 'note':
         if (effect.text === 'serving') this.#epochs.set(shard.state.shard, Number(effect.fields['epoch']));
@@ -176,10 +184,28 @@ class ShardWatch {
     }
   }
 
+  #readsLog({ role }: Shard, { reader, zone, offset, length }: LogRead): void {
+    const count = (situation: Situation): void => this.#coverage.count(situation);
+    if (this.#read?.zone === zone && this.#read.offset === offset && this.#read.length < length)
+      count('log read again with a longer batch');
+    this.#read = { zone, offset, length };
+    if (reader === 'tail') {
+      count('take-over with a tail to read');
+      this.#tailZone = zone;
+      return;
+    }
+    if (role === 'taking' && zone === this.#tailZone) count('tail read twice');
+    if (this.#gap) return;
+    this.#gap = true;
+    count('gap healed');
+  }
+
   #answered(result: { readonly kind: string; readonly code?: string }): void {
     if (result.kind !== 'failed') this.#coverage.count('repetition answered from memory');
     else if (result.code === 'request-superseded') this.#coverage.count('request superseded');
     else if (result.code === 'client-forgotten') this.#coverage.count('client forgotten');
+    else if (result.code === 'window-exceeded') this.#coverage.count('window exceeded');
+    else if (result.code === 'overloaded') this.#coverage.count('shard overloaded');
   }
 
   #noted(text: string, reason: string): void {
@@ -220,6 +246,7 @@ function countLogger(
     if (code === 'restarted') coverage.count('append after a restart refused');
     else if (code === 'sealed') coverage.count('append to a sealed zone refused');
     else if (code === 'fenced') coverage.count('fenced append');
+    else if (code === 'retired-zone') coverage.count('retired zone refused');
     else if (code === 'not-at-write-pointer') coverage.count('append not at the write pointer');
   }
 }

@@ -113,6 +113,11 @@ class LoggerWitness {
   #created({ shard, zone }: Pick<Asked, 'shard' | 'zone'>): void {
     const copyId = this.#copyId(shard, zone);
     if (copyId === undefined) return;
+    const held = this.#machine.report(undefined, () => 0).filter((at) => at.shard === shard && at.zone > zone);
+    this.#promises.createdBelow(
+      { shard, zone },
+      held.map((newer) => newer.copyId),
+    );
     this.#copies.set(nameOf({ shard, zone }), { copy: this.#promises.created(shard, zone, copyId), isOwn: true });
   }
 

@@ -2,7 +2,8 @@
  * Promises of a logger about its copy of a zone, which it must keep through restarts and power losses (S3): an
  * acknowledged append is below the length of every seal it answers, earlier or later; two seals of one copy are
  * answered with one length, unless a Fill came between; a copy that a restart found takes no append; the fence of an
- * answered seal stands. Only an order to finish the zone makes the copy shorter: it says what the metadata holds.
+ * answered seal stands; no zone is created below one of which something was acknowledged (S4). Only an order to finish
+ * the zone makes the copy shorter: it says what the metadata holds.
  */
 import { Violation } from './violation.ts';
 
@@ -44,6 +45,14 @@ export class LoggerPromises {
     };
     this.#copies.set(copyId, copy);
     return copy;
+  }
+
+  /** `held`: copies that the logger holds of newer zones. */
+  createdBelow({ shard, zone }: Pick<ZoneCopy, 'shard' | 'zone'>, held: readonly string[]): void {
+    const newer = held.map((copyId) => this.find(copyId)).find((copy) => (copy?.acknowledged ?? 0) > 0);
+    if (newer === undefined) return;
+    const what = `it holds ${newer.acknowledged} bytes of zone ${newer.zone}, copy ${newer.copyId}`;
+    this.#onViolation(new Violation(`S4 shard ${shard}: retired zone ${zone} was created at a logger: ${what}`));
   }
 
   /** A copy that an earlier process created. */

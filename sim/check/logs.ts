@@ -1,7 +1,7 @@
 /**
  * Reads the committed log of every shard from every logger that should hold it, and compares: replicas byte by byte
  * (S11), checksums and places (S16), acknowledged writes against the records at their versions (S5), request numbers
- * that appear twice (S15).
+ * that appear twice (S15), shard time that goes back (S18).
  */
 import { asBuffer } from '../../src/base/bytes.ts';
 import type { Uuid } from '../../src/base/ids.ts';
@@ -45,6 +45,8 @@ export class CommittedLog {
   readonly #numbers = new Map<string, number>();
   readonly #zoneSize: number;
   readonly #shardCount: number;
+  /** Newest shard time of the shard that is read. */
+  #shardTimeMs = 0;
   batches = 0;
 
   constructor(zoneSize: number, shardCount: number) {
@@ -55,6 +57,7 @@ export class CommittedLog {
   /** Zones of one shard in their order. @throws Violation */
   async read(zones: readonly ZoneToCheck[], readZone: ReadZone): Promise<void> {
     const owed = new OwedKeys();
+    this.#shardTimeMs = 0;
     for (const zone of zones) {
       await this.#zone(zone, readZone, owed);
       owed.ended(`shard ${zone.shard} zone ${zone.zone}`, zone);
@@ -107,6 +110,9 @@ export class CommittedLog {
         throw new Violation(`${where}: the length ${zone.length} is no batch boundary`);
       if (checkBatchBody(bytes, at, batch, seed) !== 'good')
         throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
+      if (batch.shardTimeMs < this.#shardTimeMs)
+        throw new Violation(`S18 ${where}: shard time goes back from ${this.#shardTimeMs} at ${at}`);
+      this.#shardTimeMs = batch.shardTimeMs;
       if (batch.committedLength > at)
         throw new Violation(`${where}: the batch at ${at} says ${batch.committedLength} is committed`);
       const start = at + batch.headerLength;

@@ -9,6 +9,7 @@
  *   busy usurper     a gateway is replaced while it goes on writing: seals find appends in the queue
  *   late appends     a logger restarts, and what was sent to it before arrives afterwards
  *   lost tail        everything loses power, and one logger comes back without its last sync
+ *   lonely liar      one logger comes back without its last sync, before any other
  *   torn fill        as `lost tail`, and the logger loses power once more while its copies are completed
  *   older metadata   gateways restart, and then everything does, with the metadata of before
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
@@ -82,12 +83,23 @@ type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
 
 function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
   const count = 3 + below(random, 4);
-  const faults = Array.from({ length: count }, () => pick(random, sequences)(random, cast, below(random, windowMs)));
+  const begins = cast.loggers.length > 1 && below(random, 2) === 0;
+  const first = begins ? pick(random, firstSequences)(random, cast, calmMs + below(random, calmMs)) : [];
+  const fromMs = begins ? calmMs + aloneMs : 0;
+  const draw = (): Fault[] => pick(random, sequences)(random, cast, fromMs + below(random, windowMs - fromMs));
+  const faults = [first, ...Array.from({ length: count - first.length }, draw)];
   return faults
     .flat()
     .sort((a, b) => a.atMs - b.atMs)
     .slice(0, budget.faultsMax);
 }
+
+/** Time before the first sequence, in which all shards are taken, and that it has for itself. */
+const calmMs = 400;
+const aloneMs = 1_000;
+
+/** Sequences that happen only where every shard is served: what hits many nodes before leaves no room for them. */
+const firstSequences: readonly Sequence[] = [lostTail, lonelyLiar, lonelyLiar, tornFill, tornFill];
 
 const sequences: readonly Sequence[] = [
   tornTail,
@@ -196,6 +208,19 @@ function lostTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: nu
   const node = pick(random, loggers);
   // Longer than one sync takes, shorter than a few.
   return [{ kind: 'put-back', atMs, node, forMs: 5 + below(random, 15), downMs: 1 + below(random, 200), others }];
+}
+
+/** Sequence whose take-over hears for long only what the disk that went back holds (S9). */
+function lonelyLiar(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  const forMs = 5 + below(random, 15);
+  const liar: Fault = { kind: 'put-back', atMs, node, forMs, downMs: 1 + below(random, 50), others: [...gateways] };
+  const others = loggers.filter((logger) => logger !== node);
+  const downMs = 1_500 + below(random, 1_000);
+  return [
+    liar,
+    ...others.map((logger): Fault => ({ kind: 'kill', atMs: atMs + forMs + 1, node: logger, how: 'power', downMs })),
+  ];
 }
 
 /** Sequence whose gateways claim their shards again before the metadata of before that comes back. */

@@ -59,8 +59,10 @@ const readBytes = 1024 * 1024;
 export async function findMetadata(device: LoggerDevice, where: string): Promise<FoundMetadata> {
   let best: { readonly frames: readonly Frame[]; readonly generation: number; readonly zone: number } | undefined;
   let damaged: { readonly zone: number; readonly offset: number; readonly generation: number } | undefined;
+  let unreadable = 0;
   for (const zone of metadataZones) {
-    const result = readMetadataZone(await readAll(device, zone), zone);
+    const bytes = await readAll(device, zone, () => (unreadable += 1));
+    const result = readMetadataZone(bytes, zone);
     if (result.kind === 'newer-format') {
       throw new KvError(
         'newer-format',
@@ -76,7 +78,8 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
   if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0)) {
     throw new KvError(
       'data-damaged',
-      `${where}: acknowledged metadata is damaged in device zone ${damaged.zone} at offset ${damaged.offset}; ${advice}`,
+      `${where}: acknowledged metadata is damaged in device zone ${damaged.zone} at offset ${damaged.offset}; ` +
+        (unreadable === 0 ? advice : `${unreadable} blocks of it cannot be read: ${adviceUnreadable}`),
     );
   }
   const first = best?.frames[0];
@@ -101,17 +104,20 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
 const advice =
   'this logger cannot be trusted any more: move its folder away and start it again, it then joins as a new, empty one';
 
+/** Copies that are whole are not thrown away for a cable. */
+const adviceUnreadable = `check the disk and start the logger again; only if that stays so, ${advice}`;
+
 function isMetadataZone(zone: number): boolean {
   return metadataZones.some((own) => own === zone);
 }
 
-async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
+async function readAll(device: LoggerDevice, zone: number, onUnreadable: () => void): Promise<Buffer> {
   const report = device.reportZone(zone);
   const length = report.state === 'empty' ? 0 : Math.min(report.writePointer, device.geometry.zoneCapacity);
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < length; at += readBytes)
     // What cannot be read counts as damage, which is of no importance where nothing lies.
-    pieces.push(await readDespiteDamage(device, zone, at, Math.min(readBytes, length - at), () => undefined));
+    pieces.push(await readDespiteDamage(device, zone, at, Math.min(readBytes, length - at), onUnreadable));
   return Buffer.concat(pieces);
 }
 

@@ -133,5 +133,6 @@ test('a bad sector in the metadata log is damage where a frame lies, and nothing
   assert.equal(beyond.at.store.report(undefined).length, 1);
   const within = await withZone(19, 3);
   within.at.disk.spoil(devicePath, await lastFrame(within.at), 512);
-  await assert.rejects(within.at.boot(512), { code: 'data-damaged' });
+  const tellsWhatToDo = /cannot be read: check the disk and start the logger again; only if that stays so/;
+  await assert.rejects(within.at.boot(512), { code: 'data-damaged', message: tellsWhatToDo });
 });

@@ -19,7 +19,6 @@ export const notYetSurvivable = [
   { fault: 'wiped disk', missing: 'repair: copying under-replicated zones to a logger that came back empty' },
   { fault: 'gateway that never returns', missing: 'suspicion: nobody takes its shards over while it is away' },
   { fault: 'logger that never returns', missing: 'repair, and declaring a logger lost' },
-  { fault: 'writes and reads of a disk that fail', missing: 'repair' },
 ] as const;
 
 export const budget = {

@@ -9,6 +9,7 @@ import { clientOptions } from '../src/rpc/options.ts';
 import type { Coordinator } from '../src/coordinator/coordinator.ts';
 import { CommittedLog, piecesOf, placeOf } from './check/logs.ts';
 import type { ZoneToCheck } from './check/logs.ts';
+import { checkStale } from './check/stale.ts';
 import { MetadataWatch } from './check/metadata.ts';
 import { Violation } from './check/violation.ts';
 import type { SimulatedCluster } from './cluster.ts';
@@ -112,6 +113,7 @@ export class Inspection {
     }
     log.checkAcknowledged(events);
     log.checkRefused(events);
+    this.#cluster.coverage.count('stale read of what is older', checkStale(events, log));
   }
 
   async #openReaders(process: SimulatedProcess): Promise<Map<Uuid, LoggerClient>> {

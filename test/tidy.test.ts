@@ -109,7 +109,7 @@ test('every file that a comment or a document names is there', () => {
 });
 
 /** What could be there and is not yet; an entry that is there now is a failure, so that the lists only get shorter. */
-const missing: Missing = { assert: [], checker: ['S18'], test: [] };
+const missing: Missing = { assert: [], checker: [], test: [] };
 
 test('docs/invariants.md names the asserts, checkers and tests of each rule as the sources have them', () => {
   const ownTests = /^test\/(?:tidy|support\/tidy)/;

@@ -18,7 +18,6 @@ export const notYetSurvivable = [
   { fault: 'disk that stays full', missing: 'cleaning, which frees space' },
   { fault: 'wiped disk', missing: 'repair: copying under-replicated zones to a logger that came back empty' },
   { fault: 'logger that never returns', missing: 'repair, and declaring a logger lost' },
-  { fault: 'writes and reads of a disk that fail', missing: 'repair' },
 ] as const;
 
 export const budget = {

@@ -22,9 +22,10 @@ import { startGateway } from '../src/gateway/gateway.ts';
 import type { LoggerNode } from '../src/logger/logger.ts';
 import { startLogger } from '../src/logger/logger.ts';
 import type { Coverage } from './coverage.ts';
-import type { HowKilled, Stage } from './faults/actor.ts';
+import type { HowKilled, OtherCluster, Stage } from './faults/actor.ts';
 import { FaultActors } from './faults/actors.ts';
-import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
+import { ForeignCluster } from './foreign-cluster.ts';
+import { clientHost, gatewayHost, loggerHost, rawHost } from './hosts.ts';
 import { gatewayOptions, loggerOptions, ports } from './node-options.ts';
 import type { NodeKind } from './node.ts';
 import { SimulatedNode } from './node.ts';
@@ -134,6 +135,7 @@ export class SimulatedCluster implements Stage {
     return [
       ...this.everyNode.map(({ host }) => host),
       ...Array.from({ length: this.plan.workload.clients }, (_, id) => clientHost(id)),
+      ...Array.from({ length: this.plan.raw?.clients ?? 0 }, (_, id) => rawHost(id)),
     ];
   }
 
@@ -188,6 +190,7 @@ export class SimulatedCluster implements Stage {
     return new SimulatedProcess({
       ...this.#processParts(node.host, node.starts, node.disk, clockFault),
       onTransact: () => this.faults.reached(node, 'transact'),
+      onWrite: () => this.faults.reached(node, 'write'),
       onSync: () => this.faults.reached(node, 'sync'),
       onSyncFailed: () => this.faults.syncFailed(node),
     });
@@ -240,6 +243,8 @@ export class SimulatedCluster implements Stage {
       (error instanceof KvError &&
         (error.code === 'device-failed' ||
           error.code === 'coordinator-unavailable' ||
+          // Metadata that cannot be read now; the operator looks at the disk and tries again.
+          (error.code === 'data-damaged' && this.planned.has('failing-disk')) ||
           // A new device, and metadata that need another extent of a full file system, wait for space.
           (error.code === 'disk-full' && isFull)));
     if (explained) this.#restartLater(node, process);
@@ -275,6 +280,12 @@ export class SimulatedCluster implements Stage {
   startReplacement(replacement: SimulatedNode): void {
     this.startNode(replacement);
     this.#replacements.push(replacement);
+  }
+
+  newOtherCluster(): OtherCluster {
+    const other = new ForeignCluster(this, this.plan.cluster);
+    other.start().catch(this.#onFailure);
+    return other;
   }
 
   // --- the coordinator -----------------------------------------------------------------------------------------------

@@ -85,6 +85,20 @@ export const situations = [
   'tail read twice',
   'log read again with a longer batch',
   'retired zone refused',
+  'call in a form of the testbed',
+  'write without a number',
+  'write sent through two gateways',
+  'stale read',
+  'stale read of what is older',
+  'refusal told to a client without the SDK',
+  'disk that fails calls',
+  'logger gray until the end',
+  'power lost between two writes',
+  'members swapped',
+  'request for another logger refused',
+  'member of another cluster at an address',
+  'write of another cluster',
+  'gateway of another cluster met by a client',
 ] as const;
 export type Situation = (typeof situations)[number] | (typeof guards)[number];
 

@@ -7,6 +7,7 @@ import { clientHost, gatewayHost, loggerHost } from './hosts.ts';
 import { drawKnobs } from './knobs.ts';
 import { pick } from './pick.ts';
 import type { Fault, Plan, Theme } from './plan.ts';
+import { drawRaw } from './raw-plan.ts';
 import { anything, drawCluster, drawWorkload, drawWorld } from './themes/anything.ts';
 import { blackout } from './themes/blackout.ts';
 import { rivals } from './themes/rivals.ts';
@@ -38,7 +39,8 @@ export function drawPlan(seed: number): Plan {
   };
   const draw = theme.drawFaults ?? drawFaults;
   const faults = parts.faults ?? draw(random.fork('faults'), cast, workload.durationMs + faultsAfterMs);
-  return withSettings({ seed, theme: theme.name, cluster, world, workload, faults });
+  const raw = drawRaw(random.fork('raw'));
+  return withSettings({ seed, theme: theme.name, cluster, world, workload, raw, faults });
 }
 
 /** The plan with the settings without which its faults could not be survived. */

@@ -9,7 +9,11 @@
 import { assert } from '../src/base/assert.ts';
 
 export type HistoryType = 'invoke' | 'ok' | 'fail' | 'info';
-export type HistoryCall = 'get' | 'put' | 'del' | 'cas';
+/**
+ * Calls. `has` is a read that is told the version alone; `stale` a read of what its gateway happens to know, which is
+ * judged by check/stale.ts and not by linearizability.
+ */
+export type HistoryCall = 'get' | 'put' | 'del' | 'cas' | 'has' | 'stale';
 
 /** A name of what was written; null: the key is not there. Values themselves are checked where they are read. */
 export type HistoryValue = string | null;
@@ -22,13 +26,13 @@ export interface HistoryEvent {
   readonly key: string;
   /**
    * `put`, `cas`: what is written (a `cas` may also write null: a conditional delete), in every event of the call.
-   * `del`: null. `get`: null in the invoke, what was read in `ok`.
+   * `del`, `has`: null. `get`, `stale`: null in the invoke, what was read in `ok`.
    */
   readonly value: HistoryValue;
   /**
-   * `cas`, in every event of the call: the version that the key must have (0: none). `get` ok: the version that was
-   * read, 0 for none. `put` ok: the version that was given. `del` ok: 1 when something was deleted, 0 when there was
-   * nothing.
+   * `cas`, in every event of the call: the version that the key must have (0: none). `get`, `has`, `stale` ok: the
+   * version that was read, 0 for none. `put` ok: the version that was given. `del` ok: 1 when something was deleted, 0
+   * when there was nothing. Absent where the protocol does not tell it (the testbed's).
    */
   readonly version?: number | undefined;
   /**
@@ -42,6 +46,10 @@ export interface HistoryEvent {
   readonly currentVersion?: number | undefined;
   /** `fail`: the key is lost (S9). */
   readonly error?: 'damaged' | undefined;
+  /** `has` ok: length of the value in bytes. */
+  readonly length?: number | undefined;
+  /** `stale`, in every event of the call: name of the life of the gateway that was asked. */
+  readonly at?: string | undefined;
   /** Milliseconds of simulated time; of real time for real processes. */
   readonly time: number;
 }

@@ -27,6 +27,9 @@ import { Coverage } from './coverage.ts';
 import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
+import { RawClients } from './raw-clients.ts';
+import { Reasons, watchCalm } from './reasons.ts';
+import type { Demands } from './recorder.ts';
 import { Recorder, WrongAnswer } from './recorder.ts';
 import { Reversals } from './reversals.ts';
 import { Transcript } from './transcript.ts';
@@ -82,12 +85,6 @@ export async function runLife(plan: Plan, print?: (line: string) => void): Promi
   return life.run();
 }
 
-/** Errors that faults of these kinds explain, beside those of any life. */
-function errorsOf(planned: ReadonlySet<string>): readonly string[] {
-  const isFull = planned.has('full-disk') || planned.has('scarce-space');
-  return [...(isFull ? ['disk-full'] : []), ...(planned.has('metadata-back') ? ['metadata-regressed'] : [])];
-}
-
 /** Situations by the reasons for which shards are taken over (core/ownership). */
 const replacedOwners: ReadonlyMap<string, Situation> = new Map([
   ['dead', 'owner that is dead replaced'],
@@ -105,13 +102,17 @@ class Life {
   readonly #cluster: SimulatedCluster;
   readonly #inspection: Inspection;
   readonly #workload: Workload;
+  readonly #raw: RawClients | undefined;
   readonly #standbys = new Standbys();
   readonly #faults: Record<string, number> = {};
+  readonly #reasons: Reasons;
+  #wasServed = false;
   #failure: { readonly error: unknown } | undefined;
   #turns = 0;
 
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
+    this.#reasons = new Reasons(new Set(plan.faults.map(({ kind }) => kind)));
     const fail = (error: unknown): void => this.#fail(error);
     const promises = new LoggerPromises(fail);
     const reversals = new Reversals((copies) => promises.forget(copies));
@@ -126,6 +127,7 @@ class Life {
           watchRefusals(plan, fail),
           watchRegressedShards(reversals, fail),
           this.#standbys.trace,
+          watchCalm(() => this.#isCalm, fail),
           countShards(this.#coverage),
         ],
         loggers: [witness(promises), watchRegressedLoggers(reversals, fail), countLoggers(this.#coverage)],
@@ -148,10 +150,41 @@ class Life {
         if (error.code === 'damaged') this.#coverage.count('lost key told to a client');
         if (error.code === 'disk-full') this.#coverage.count('disk full told to a client');
       },
-      errorsOf(this.#cluster.planned),
+      this.#demands(),
     );
-    this.#workload = new Workload(this.#cluster, new SimulatedRandom(plan.seed).fork('workload'), this.#recorder);
-    this.#inspection = new Inspection(this.#cluster, fail);
+    const random = new SimulatedRandom(plan.seed).fork('workload');
+    this.#workload = new Workload(this.#cluster, random, this.#recorder);
+    const { keys } = this.#workload;
+    if (plan.raw !== undefined)
+      this.#raw = new RawClients(this.#cluster, plan.raw, random.fork('raw'), this.#recorder, keys);
+    this.#inspection = new Inspection(
+      this.#cluster,
+      fail,
+      plan.faults.some(({ kind }) => kind === 'failing-disk'),
+    );
+  }
+
+  #demands(): Demands {
+    const isCalm = (): boolean => this.#isCalm;
+    return {
+      // Until all is served for the first time, nobody is there to answer.
+      explains: (code, wasCalm) =>
+        this.#reasons.explains(code) || (this.#reasons.isCalm ? !wasCalm : !this.#isOrWasServed),
+      get isCalm() {
+        return isCalm();
+      },
+    };
+  }
+
+  /** Nothing is wrong, and everything was served once. */
+  get #isCalm(): boolean {
+    return this.#reasons.isCalm && this.#isOrWasServed;
+  }
+
+  /** As far as anybody has looked. */
+  get #isOrWasServed(): boolean {
+    this.#wasServed ||= this.#inspection.isServing;
+    return this.#wasServed;
   }
 
   get #clock(): SimulatedClock {
@@ -178,6 +211,7 @@ class Life {
   async #live(): Promise<void> {
     await this.#during(this.#cluster.start());
     this.#workload.start((error) => this.#fail(error));
+    this.#raw?.start((error) => this.#fail(error));
     for (const fault of this.#plan.faults) {
       this.#clock.after(fault.atMs, () => {
         if (this.#healed) return;
@@ -185,11 +219,12 @@ class Life {
         this.#cluster.faults.inject(fault);
       });
     }
-    await this.#until(() => this.#workload.isDone, workloadMs);
+    await this.#until(() => this.#isDone, workloadMs);
     this.#healed = true;
     this.#workload.stop();
+    this.#raw?.stop();
     this.#cluster.heal();
-    if (!(await this.#until(() => this.#workload.isDone, this.#plan.workload.timeoutMs + budget.recoveryMs))) {
+    if (!(await this.#until(() => this.#isDone, this.#plan.workload.timeoutMs + budget.recoveryMs))) {
       throw new Stuck(
         `${this.#history.openCalls.length} calls have not settled: ${JSON.stringify(this.#history.openCalls[0])}`,
       );
@@ -210,6 +245,11 @@ class Life {
 
   #healed = false;
 
+  /** Calls were all made and ended. */
+  get #isDone(): boolean {
+    return this.#workload.isDone && (this.#raw?.isDone ?? true);
+  }
+
   async #compareStandbys(): Promise<void> {
     this.#standbys.forget();
     const until = this.#clock.now() + stepMs;
@@ -218,9 +258,10 @@ class Life {
   }
 
   async #readAll(): Promise<void> {
+    const { endpoints, record } = this.#cluster;
     const process = this.#cluster.clientProcess(0, 'check-client');
     const client = await this.#during(
-      connectClient(process, this.#cluster.endpoints, { timeoutMs: 30_000, direct: true }),
+      connectClient(process, endpoints, { timeoutMs: 30_000, direct: true }, record.cluster),
     );
     this.#workload.clients.push({ process, client });
     await this.#during(this.#workload.readAll(client));
@@ -230,7 +271,9 @@ class Life {
   async #end(): Promise<void> {
     for (const { client } of this.#workload.clients) this.#coverage.count('retry by a client', client.status().resends);
     await this.#during(Promise.all(this.#workload.clients.map(({ client }: { client: Client }) => client.close())));
+    this.#raw?.close();
     const processes: SimulatedProcess[] = [
+      ...(this.#raw?.processes ?? []),
       ...this.#workload.clients.map(({ process }) => process),
       ...this.#cluster.nodes.flatMap((node) => (node.process === undefined ? [] : [node.process])),
     ];

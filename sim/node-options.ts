@@ -9,13 +9,16 @@ import type { ClusterPlan } from './plan.ts';
 
 export const ports = { client: 7_001, peer: 7_002, read: 7_003, write: 7_004 } as const;
 
+/** Number and host of a node. */
+type Place = Pick<SimulatedNode, 'id' | 'host'>;
+
 /**
  * Size of a disk: more than lives write (10.5 MiB at most in 200 of them); a larger one has more zones and a larger
  * map, which every start reads.
  */
 const deviceBytes = 48 * 1024 * 1024;
 
-export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, host }: SimulatedNode): GatewayOptions {
+export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, host }: Place): GatewayOptions {
   return {
     id,
     gatewayCount: plan.gateways,
@@ -47,7 +50,7 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
 export function loggerOptions(
   plan: ClusterPlan,
   { cluster, zoneSize }: ClusterRecord,
-  { id, host }: SimulatedNode,
+  { id, host }: Place,
 ): LoggerOptions {
   return {
     id,

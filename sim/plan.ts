@@ -7,6 +7,7 @@
  */
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { Cast } from './faults/actor.ts';
+import type { RawPlan } from './raw-plan.ts';
 import type { FaultKind, faultTable } from './faults/table.ts';
 import type { Knobs } from './knobs.ts';
 
@@ -107,6 +108,8 @@ export interface Plan {
   readonly cluster: ClusterPlan;
   readonly world: WorldPlan;
   readonly workload: WorkloadPlan;
+  /** Clients without the SDK; undefined: none. */
+  readonly raw?: RawPlan | undefined;
   readonly faults: readonly Fault[];
 }
 

@@ -2,8 +2,8 @@
  * Records calls of clients in the history, with their outcomes, and judges what they were told at once: a value must be
  * one that somebody wrote, an error one that faults explain.
  */
+import type { ErrorCode } from '../src/base/errors.ts';
 import { KvError } from '../src/base/errors.ts';
-import type { Entry } from '../src/client/types.ts';
 import type { History, HistoryCall, HistoryEvent, HistoryType, HistoryValue } from './history.ts';
 import { decodeValue } from './values.ts';
 
@@ -15,51 +15,61 @@ interface Call {
   readonly value: HistoryValue;
   /** Condition of the call. */
   readonly version: number | undefined;
+  /** Life of a gateway that a stale read asks. */
+  readonly at?: string | undefined;
 }
 
+/** Value that a read gives; its version where it tells one. */
+interface Read {
+  readonly value: Uint8Array;
+  readonly version: number | undefined;
+}
+
+/** Calls that change nothing: their outcome is never unknown. */
+const reads: ReadonlySet<HistoryCall> = new Set(['get', 'has', 'stale']);
+
 /** Fields that the end of a call has beyond those of the call. */
-type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion' | 'error'>>;
+type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion' | 'length' | 'error'>>;
+
+/** Process to use for the next call, and the version that the key has as far as this one told. */
+interface Done {
+  readonly process: number;
+  readonly version: number | undefined;
+  /** Reason why the call failed, if it did. */
+  readonly error?: KvError;
+}
 
 /** Answer that cannot be: bytes that nobody wrote, an error that no fault explains. */
 export class WrongAnswer extends Error {
   override readonly name = 'WrongAnswer';
 }
 
-/** Errors that a call may end in while things go wrong. Any other is a bug. */
-const explained: ReadonlySet<string> = new Set([
-  'timeout',
-  'unavailable',
-  'connection-lost',
-  'not-owner',
-  'overloaded',
-  'condition-failed',
-  // Whether the key is lost, the log says at the end (check/lost-keys.ts).
-  'damaged',
-  'client-forgotten',
-  'request-superseded',
-  'window-exceeded',
-  'closed',
-]);
+/** What a life expects of its calls. */
+export interface Demands {
+  /** Whether something in this life explains the error of what began in calm times, or not. */
+  explains(code: ErrorCode, wasCalm: boolean): boolean;
+  /** Nothing goes wrong now: what is called from here on succeeds, and soon. */
+  readonly isCalm: boolean;
+}
+
+/** Time that a call may take while nothing is wrong. */
+const calmMsMax = 1_000;
 
 export class Recorder {
   readonly #history: History;
   readonly #now: () => number;
   readonly #onOutcome: (error: KvError) => void;
-  readonly #explained: ReadonlySet<string>;
+  readonly #demands: Demands;
+  /** When they began, of calls of calm times. */
+  readonly #calm = new WeakMap<Call, number>();
   #processes = 0;
   #values = 0;
 
-  /** `alsoExplained`: errors that the faults of this life explain beside those of any. */
-  constructor(
-    history: History,
-    now: () => number,
-    onOutcome: (error: KvError) => void,
-    alsoExplained: readonly string[] = [],
-  ) {
-    this.#explained = new Set([...explained, ...alsoExplained]);
+  constructor(history: History, now: () => number, onOutcome: (error: KvError) => void, demands: Demands) {
     this.#history = history;
     this.#now = now;
     this.#onOutcome = onOutcome;
+    this.#demands = demands;
   }
 
   /** A process that was never used. */
@@ -71,7 +81,21 @@ export class Recorder {
     return `v${this.#values++}`;
   }
 
-  #record({ process, f, key, value, version }: Call, type: HistoryType, told: Told = {}): void {
+  /** The call begins: calls of calm times are waited for. */
+  #begin(call: Call): void {
+    this.#record(call, 'invoke');
+    if (this.#demands.isCalm) this.#calm.set(call, this.#now());
+  }
+
+  /** The call ends with what it was told. @throws WrongAnswer it took long though nothing is wrong */
+  #end(call: Call, told: Told): void {
+    this.#record(call, 'ok', told);
+    const sinceMs = this.#calm.get(call);
+    if (sinceMs !== undefined && this.#now() - sinceMs > calmMsMax)
+      throw new WrongAnswer(`${describe(call)} took ${this.#now() - sinceMs} ms though nothing is wrong`);
+  }
+
+  #record({ process, f, key, value, version, at }: Call, type: HistoryType, told: Told = {}): void {
     this.#history.record({
       process,
       f,
@@ -81,29 +105,50 @@ export class Recorder {
       newVersion: told.newVersion,
       currentVersion: told.currentVersion,
       ...(told.error === undefined ? {} : { error: told.error }),
+      length: told.length,
+      at,
       type,
       time: this.#now(),
     });
   }
 
   /** Reads, and gives the process to use for the next call: another one after an unknown outcome. */
-  async get(
-    process: number,
-    key: string,
-    read: () => Promise<Entry | undefined>,
-  ): Promise<{ readonly process: number; readonly version: number | undefined; readonly isLost: boolean }> {
-    const call: Call = { process, f: 'get', key, value: null, version: undefined };
-    this.#record(call, 'invoke');
+  get(process: number, key: string, read: () => Promise<Read | undefined>): Promise<Done> {
+    return this.#read({ process, f: 'get', key, value: null, version: undefined }, read);
+  }
+
+  /** Reads what the life `at` of a gateway knows, and gives the process to use next. */
+  stale(process: number, key: string, at: string, read: () => Promise<Read | undefined>): Promise<Done> {
+    return this.#read({ process, f: 'stale', key, value: null, version: undefined, at }, read);
+  }
+
+  async #read(call: Call, read: () => Promise<Read | undefined>): Promise<Done> {
+    this.#begin(call);
     try {
       const entry = await read();
-      this.#record(call, 'ok', {
-        value: entry === undefined ? null : nameOf(key, entry.value),
-        version: entry?.version ?? 0,
-      });
-      return { process, version: entry?.version ?? 0, isLost: false };
+      const version = entry === undefined ? 0 : entry.version;
+      this.#end(call, { value: entry === undefined ? null : nameOf(call.key, entry.value), version });
+      return { process: call.process, version };
     } catch (error) {
-      const isLost = error instanceof KvError && error.code === 'damaged';
-      return { process: this.#failed(call, error), version: undefined, isLost };
+      return this.#failed(call, error);
+    }
+  }
+
+  /** Asks for version and length alone. */
+  async has(
+    process: number,
+    key: string,
+    read: () => Promise<{ readonly version: number; readonly length: number } | undefined>,
+  ): Promise<Done> {
+    const call: Call = { process, f: 'has', key, value: null, version: undefined };
+    this.#begin(call);
+    try {
+      const found = await read();
+      const version = found?.version ?? 0;
+      this.#end(call, { version, length: found?.length });
+      return { process, version };
+    } catch (error) {
+      return this.#failed(call, error);
     }
   }
 
@@ -113,19 +158,16 @@ export class Recorder {
     key: string,
     name: string,
     condition: number | undefined,
-    write: () => Promise<{ readonly version: number }>,
-  ) {
+    write: () => Promise<{ readonly version: number | undefined }>,
+  ): Promise<Done> {
     const call = writeCall(process, 'put', key, name, condition);
-    this.#record(call, 'invoke');
+    this.#begin(call);
     try {
       const { version } = await write();
-      this.#record(call, 'ok', condition === undefined ? { version } : { newVersion: version });
+      this.#end(call, condition === undefined ? { version } : { newVersion: version });
       return { process, version };
     } catch (error) {
-      return {
-        process: this.#failed(call, error),
-        version: error instanceof KvError ? error.currentVersion : undefined,
-      };
+      return this.#failed(call, error);
     }
   }
 
@@ -133,31 +175,35 @@ export class Recorder {
     process: number,
     key: string,
     condition: number | undefined,
-    write: () => Promise<{ readonly existed: boolean; readonly version: number }>,
-  ) {
+    write: () => Promise<{ readonly existed: boolean | undefined }>,
+  ): Promise<Done> {
     const call = writeCall(process, 'del', key, null, condition);
-    this.#record(call, 'invoke');
+    this.#begin(call);
     try {
       const { existed } = await write();
-      this.#record(call, 'ok', condition === undefined ? { version: existed ? 1 : 0 } : {});
+      this.#end(call, condition === undefined && existed !== undefined ? { version: existed ? 1 : 0 } : {});
       return { process, version: 0 };
     } catch (error) {
-      return {
-        process: this.#failed(call, error),
-        version: error instanceof KvError ? error.currentVersion : undefined,
-      };
+      return this.#failed(call, error);
     }
   }
 
-  #failed(call: Call, error: unknown): number {
+  /** Something that is no call of the history was refused: not without a reason. @throws WrongAnswer */
+  refused(what: string, error: unknown, wasCalm = this.#demands.isCalm): void {
+    if (!(error instanceof KvError) || !this.#demands.explains(error.code, wasCalm)) throw unexplained(what, error);
+  }
+
+  #failed(call: Call, error: unknown): Done {
     if (error instanceof WrongAnswer) throw error;
-    if (!(error instanceof KvError) || !this.#explained.has(error.code)) throw unexplained(call, error);
+    this.refused(describe(call), error, this.#calm.has(call));
+    if (!(error instanceof KvError)) throw error;
     this.#onOutcome(error);
     if (error.code === 'condition-failed') this.#record(call, 'fail', { currentVersion: error.currentVersion ?? 0 });
     else if (error.code === 'damaged') this.#record(call, 'fail', { error: 'damaged' });
-    else if (call.f !== 'get' && error.outcome === 'unknown') this.#record(call, 'info');
+    else if (!reads.has(call.f) && error.outcome === 'unknown') this.#record(call, 'info');
     else this.#record(call, 'fail');
-    return call.f !== 'get' && error.outcome === 'unknown' ? this.newProcess() : call.process;
+    const isUnknown = !reads.has(call.f) && error.outcome === 'unknown';
+    return { process: isUnknown ? this.newProcess() : call.process, version: error.currentVersion, error };
   }
 }
 
@@ -172,12 +218,16 @@ function writeCall(
   return { process, f: condition === undefined ? blind : 'cas', key, value, version: condition };
 }
 
-function unexplained(call: Call, error: unknown): WrongAnswer {
+function describe({ f, key, process }: Call): string {
+  return `${f} ${key} of process ${process}`;
+}
+
+function unexplained(call: string, error: unknown): WrongAnswer {
   const what =
     error instanceof Error
       ? `${error.name} ${error instanceof KvError ? error.code : ''}: ${error.message}`
       : String(error);
-  return new WrongAnswer(`${call.f} ${call.key} of process ${call.process} ended in ${what}`, { cause: error });
+  return new WrongAnswer(`${call} ended in ${what}`, { cause: error });
 }
 
 function nameOf(key: string, value: Uint8Array): string {

@@ -79,7 +79,7 @@ type Edit = (plan: Plan) => Plan | undefined;
 /** Edits for a plan like this one, the boldest first. Each is made to what the ones before it have left. */
 const reductions: readonly ((plan: Plan) => Iterable<Edit>)[] = [
   fewerFaults,
-  () => [earlierFaults],
+  () => [earlierFaults, withoutRaw],
   () => [shorterWorkload(0.25), shorterWorkload(0.5), shorterWorkload(0.75)],
   () => [oneShard, fewerGateways, fewerLoggers, fewerClients, fewerWorkers],
   () => [fewerKeys, shorterValues],
@@ -107,6 +107,10 @@ function earlierFaults(plan: Plan): Plan | undefined {
   return byMs < 50
     ? undefined
     : { ...plan, faults: plan.faults.map((fault) => ({ ...fault, atMs: fault.atMs - byMs })) };
+}
+
+function withoutRaw({ raw, ...plan }: Plan): Plan | undefined {
+  return raw === undefined ? undefined : plan;
 }
 
 /** Fewer operations at the same pace. */

@@ -39,6 +39,8 @@ export interface ProcessOptions {
   readonly clockFault: ClockFault;
   /** Hook for each transaction that the process asks for, before it is sent. */
   readonly onTransact?: () => void;
+  /** Hook for each of its writes to a file. */
+  readonly onWrite?: () => void;
   /** Hook for each sync that it begins. */
   readonly onSync?: () => void;
   /** Hook for each of its syncs that has failed. */
@@ -295,7 +297,7 @@ class GatedConnection implements Connection {
 
 // --- files -----------------------------------------------------------------------------------------------------------
 
-type OnSyncs = Pick<ProcessOptions, 'onSync' | 'onSyncFailed'>;
+type OnSyncs = Pick<ProcessOptions, 'onWrite' | 'onSync' | 'onSyncFailed'>;
 
 function gatedFiles(files: SimulatedFiles, gate: Gate, onSyncs: OnSyncs): Files {
   return {
@@ -309,9 +311,12 @@ function gatedFiles(files: SimulatedFiles, gate: Gate, onSyncs: OnSyncs): Files 
   };
 }
 
-function gatedFile(file: File, gate: Gate, { onSync, onSyncFailed }: OnSyncs): File {
+function gatedFile(file: File, gate: Gate, { onWrite, onSync, onSyncFailed }: OnSyncs): File {
   return {
-    write: (offset, bytes) => file.write(offset, bytes),
+    write: (offset, bytes) => {
+      file.write(offset, bytes);
+      onWrite?.();
+    },
     readNow: (offset, length) => file.readNow(offset, length),
     read: (offset, length) => gate.settled(file.read(offset, length)),
     sync: () => {

@@ -51,7 +51,9 @@ function line({ invoke, end }: Operation): string {
 export function describeCall(invoke: HistoryEvent): string {
   switch (invoke.f) {
     case 'get':
-      return 'get';
+    case 'has':
+    case 'stale':
+      return invoke.f;
     case 'put':
       return `put ${describeValue(invoke.value)}`;
     case 'del':
@@ -70,7 +72,10 @@ function describeEnd(invoke: HistoryEvent, end: HistoryEvent | undefined): strin
   if (end.type === 'fail')
     return end.currentVersion === undefined ? 'not applied' : `refused: ${describeVersion(end.currentVersion)}`;
   switch (invoke.f) {
+    case 'has':
+      return describeVersion(end.version ?? 0);
     case 'get':
+    case 'stale':
       return end.value === null ? 'nothing' : `${describeValue(end.value)}${suffix(end.version)}`;
     case 'put':
       return `ok${suffix(end.version)}`;

@@ -25,12 +25,14 @@ const integer = z.number().int().min(0);
 const eventSchema = z.object({
   process: integer,
   type: z.enum(['invoke', 'ok', 'fail', 'info']),
-  f: z.enum(['get', 'put', 'del', 'cas']),
+  f: z.enum(['get', 'put', 'del', 'cas', 'has', 'stale']),
   key: z.string(),
   value: z.string().nullable(),
   version: integer.exactOptional(),
   newVersion: integer.exactOptional(),
   currentVersion: integer.exactOptional(),
+  length: integer.exactOptional(),
+  at: z.string().exactOptional(),
   time: z.number().min(0),
 });
 

@@ -1,7 +1,7 @@
 /**
  * Reads the committed log of every shard from every logger that should hold it, and compares: replicas byte by byte
  * (S11), checksums and places (S16), acknowledged writes against the records at their versions (S5), request numbers
- * that appear twice (S15), shard time that goes back (S18).
+ * that appear twice (S15), shard time, which only grows from batch to batch (S18).
  */
 import { asBuffer } from '../../src/base/bytes.ts';
 import type { Uuid } from '../../src/base/ids.ts';
@@ -27,27 +27,30 @@ export interface ZoneToCheck extends ZonePlace, CutZone {
 /** Bytes [0, length) of a zone as `logger` serves them. */
 export type ReadZone = (logger: Uuid, zone: ZoneToCheck) => Promise<Uint8Array>;
 
-interface LogRecord {
+/** Committed put or delete. */
+export interface LogRecord {
   readonly key: string;
   readonly kind: number;
+  /** Name of the value; undefined: a delete. */
   readonly name: string | undefined;
+  readonly valueLength: number;
   readonly lba: number;
 }
 
 /** Log of all committed records. */
 export class CommittedLog {
   readonly records = new Map<number, LogRecord>();
-  /** Newest put or delete of each key. */
-  readonly newest = new Map<string, LogRecord>();
   /** LBAs of the records that name a key lost. */
   readonly lost = new Map<string, readonly number[]>();
+  /** Puts and deletes of each key in the log's order. */
+  readonly #histories = new Map<string, LogRecord[]>();
   readonly #names = new Map<string, LogRecord>();
   readonly #numbers = new Map<string, number>();
   readonly #zoneSize: number;
   readonly #shardCount: number;
-  /** Newest shard time of the shard that is read. */
-  #shardTimeMs = 0;
   batches = 0;
+  /** Time of the last batch of the shard that is being read. */
+  #shardTimeMs = 0;
 
   constructor(zoneSize: number, shardCount: number) {
     this.#zoneSize = zoneSize;
@@ -110,17 +113,22 @@ export class CommittedLog {
         throw new Violation(`${where}: the length ${zone.length} is no batch boundary`);
       if (checkBatchBody(bytes, at, batch, seed) !== 'good')
         throw new Violation(`S10 ${where}: the batch at ${at} is damaged`);
-      if (batch.shardTimeMs < this.#shardTimeMs)
-        throw new Violation(`S18 ${where}: shard time goes back from ${this.#shardTimeMs} at ${at}`);
-      this.#shardTimeMs = batch.shardTimeMs;
       if (batch.committedLength > at)
         throw new Violation(`${where}: the batch at ${at} says ${batch.committedLength} is committed`);
+      this.#time(batch.shardTimeMs, `${where}: the batch at ${at}`);
       const start = at + batch.headerLength;
       const lost = this.#records(zone, bytes, start, start + batch.recordsLength, seed, where);
       owed.batch(`${where} at ${at}`, batch.recordCount, lost);
       this.batches += 1;
       at += batch.totalLength;
     }
+  }
+
+  /** @throws Violation */
+  #time(shardTimeMs: number, where: string): void {
+    if (shardTimeMs < this.#shardTimeMs)
+      throw new Violation(`S18 ${where} has time ${shardTimeMs}, behind one of ${this.#shardTimeMs}`);
+    this.#shardTimeMs = shardTimeMs;
   }
 
   /** Gives the keys that are named as lost. */
@@ -148,6 +156,7 @@ export class CommittedLog {
           key,
           kind: record.kind,
           name: record.kind === recordKind.put ? decodeValue(value) : undefined,
+          valueLength: record.valueLength,
           lba,
         });
       }
@@ -175,7 +184,14 @@ export class CommittedLog {
       this.#names.set(record.name, record);
     }
     this.records.set(zone.shard * 2 ** 40 + record.lba, record);
-    this.newest.set(record.key, record);
+    const history = this.#histories.get(record.key);
+    if (history === undefined) this.#histories.set(record.key, [record]);
+    else history.push(record);
+  }
+
+  /** Puts and deletes of a key in the log's order. */
+  historyOf(key: string): readonly LogRecord[] {
+    return this.#histories.get(key) ?? [];
   }
 
   /** What clients were told is not applied is not in the log, whether or not anybody has read it. @throws Violation */
@@ -189,22 +205,32 @@ export class CommittedLog {
   }
 
   /**
-   * Every write that a client was told of is at the version it was told; reads give what the log says. @throws
-   * Violation
+   * Every write that a client was told of is at the version it was told, or, where it was told none, anywhere; reads
+   * give what the log says. @throws Violation
    */
   checkAcknowledged(events: readonly HistoryEvent[]): void {
     for (const event of events) {
-      if (event.type !== 'ok' || event.value === null) continue;
+      if (event.type !== 'ok' || (event.f === 'has' ? event.version === 0 : event.value === null)) continue;
       const version = event.f === 'cas' ? event.newVersion : event.version;
-      const key = Buffer.from(event.key, 'latin1');
-      const record = this.records.get(shardOfSlot(slotOfKey(key), this.#shardCount) * 2 ** 40 + (version ?? 0));
-      if (record?.key === event.key && record.name === event.value) continue;
+      const record = version === undefined ? this.#names.get(event.value ?? '') : this.#at(event.key, version);
+      if (isTold(record, event)) continue;
       const found = record === undefined ? 'nothing' : `${record.key} = ${record.name ?? 'a deletion'}`;
       throw new Violation(
-        `S5 ${event.f} of ${event.key} = ${event.value} was answered with version ${version ?? 0}, where the log holds ${found}`,
+        `S5 ${event.f} of ${event.key} = ${event.value ?? `${event.length ?? 0} bytes`} was answered with version ${version ?? 'none'}, where the log holds ${found}`,
       );
     }
   }
+
+  #at(key: string, version: number): LogRecord | undefined {
+    const shard = shardOfSlot(slotOfKey(Buffer.from(key, 'latin1')), this.#shardCount);
+    return this.records.get(shard * 2 ** 40 + version);
+  }
+}
+
+/** Whether the record is what the call was told, or has told. */
+function isTold(record: LogRecord | undefined, event: HistoryEvent): boolean {
+  if (record?.key !== event.key || record.name === undefined) return false;
+  return event.f === 'has' ? record.valueLength === event.length : record.name === event.value;
 }
 
 /**

@@ -9,7 +9,7 @@
  *   version.
  */
 import { unreachable } from '../../src/base/assert.ts';
-import type { HistoryEvent, HistoryType } from '../history.ts';
+import type { HistoryCall, HistoryEvent, HistoryType } from '../history.ts';
 import { absent, type RegisterCall, unknown } from './register.ts';
 
 /** The events are no history: an end without a call, two open calls of one process, a `cas` without its condition. */
@@ -84,13 +84,16 @@ function pairEvents(events: readonly HistoryEvent[]): readonly Pair[] {
   return pairs;
 }
 
+/** Calls whose end may have another value than they were invoked with. */
+const valueIsTold: ReadonlySet<HistoryCall> = new Set(['get', 'del', 'stale']);
+
 function checkEnd(index: number, invoke: HistoryEvent, end: HistoryEvent): void {
   if (end.f !== invoke.f || end.key !== invoke.key) {
     const told = `${end.f} of ${JSON.stringify(end.key)}`;
     const asked = `${invoke.f} of ${JSON.stringify(invoke.key)}`;
     throw new HistoryError(index, `process ${end.process} ends a ${told}, but has invoked a ${asked}`);
   }
-  if (end.f !== 'get' && end.f !== 'del' && end.value !== invoke.value) {
+  if (!valueIsTold.has(end.f) && end.value !== invoke.value) {
     throw new HistoryError(index, `process ${end.process} ends a call with another value than it invoked`);
   }
   if (end.f === 'cas' && end.version !== invoke.version) {
@@ -112,6 +115,10 @@ function callOf({ invokeIndex, invoke, end }: Pair, values: Map<string, number>)
       return isOk && end !== undefined
         ? { kind: 'read', value: valueNumber(values, end.value), version: end.version ?? unknown }
         : undefined;
+    case 'has':
+      return isOk && end !== undefined ? { kind: 'seen', version: end.version ?? 0 } : undefined;
+    case 'stale':
+      return undefined;
     case 'put':
       if (invoke.value === null) throw new HistoryError(invokeIndex, 'a put has a value; what deletes is a del');
       if (outcome === 'fail') return undefined;
@@ -170,6 +177,7 @@ export function prefixOf(operations: readonly Operation[], end: number): readonl
 function openCall(call: RegisterCall): RegisterCall | undefined {
   switch (call.kind) {
     case 'read':
+    case 'seen':
     case 'refused':
       return undefined;
     case 'put':

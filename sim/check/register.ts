@@ -13,6 +13,8 @@ export const unknown = -1;
 
 export type RegisterCall =
   | { readonly kind: 'read'; readonly value: number; readonly version: number }
+  /** A read that was told the version alone (0: none). */
+  | { readonly kind: 'seen'; readonly version: number }
   /** A cas that was refused because the version `found` (0: none) stood there. */
   | { readonly kind: 'refused'; readonly expected: number; readonly found: number }
   | { readonly kind: 'put'; readonly value: number; readonly version: number }
@@ -37,6 +39,8 @@ export function step(state: RegisterState, call: RegisterCall): RegisterState | 
       if (state.value !== call.value) return undefined;
       if (call.version === unknown) return state;
       return call.value === absent ? onlyIf(call.version === 0, state) : observe(state, call.version);
+    case 'seen':
+      return observe(state, call.version);
     case 'refused':
       if (call.found === call.expected) return undefined;
       return observe(state, call.found);
@@ -85,6 +89,8 @@ export function floorMax(call: RegisterCall): number {
   switch (call.kind) {
     case 'read':
       return call.value === absent || call.version === unknown ? Infinity : call.version;
+    case 'seen':
+      return call.version === 0 ? Infinity : call.version;
     case 'refused':
       return call.found === 0 ? Infinity : call.found;
     case 'put':

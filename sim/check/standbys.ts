@@ -1,6 +1,6 @@
 /**
  * Standbys and the owner of a shard, at the same watermark, hold the same: index (S14), once-only results and floor
- * (S15). What a standby lacks is seen by clients only after it has taken over, and then seldom.
+ * (S15), and shard time (S18). What a standby lacks is seen by clients only after it has taken over, and then seldom.
  */
 import type { Uuid } from '../../src/base/ids.ts';
 import type { OnceTable } from '../../src/core/once/once-table.ts';
@@ -12,7 +12,9 @@ import { Violation } from './violation.ts';
 /** Part of a shard that is compared. */
 export interface Compared {
   readonly role: string;
-  readonly state: Pick<ShardState, 'shard' | 'position' | 'index' | 'once'> & { readonly cluster: Uuid };
+  readonly state: Pick<ShardState, 'shard' | 'position' | 'shardTimeMs' | 'index' | 'once'> & {
+    readonly cluster: Uuid;
+  };
 }
 
 /** Shards of the processes that live: those that step. */
@@ -57,6 +59,8 @@ export function differenceOf(owner: Compared['state'], standby: Compared['state'
   const { zone, offset } = owner.position;
   const where = `shard ${owner.shard} at ${offset} of zone ${zone}`;
   const key = firstDifference(entriesOf(owner.index), entriesOf(standby.index));
+  if (owner.shardTimeMs !== standby.shardTimeMs)
+    return `S18 ${where}: the owner has time ${owner.shardTimeMs} and a standby ${standby.shardTimeMs}`;
   if (key !== undefined) return `S14 ${where}: owner and standby differ in the key ${key}`;
   const [forgotten, others] = [forgottenBy(owner.once), forgottenBy(standby.once)];
   if (forgotten !== others) return `S15 ${where}: the owner has forgotten clients ${forgotten} and a standby ${others}`;

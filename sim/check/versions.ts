@@ -36,7 +36,8 @@ function ended(state: KeyState, event: HistoryEvent): void {
   // A deleted key has version 0 however new its deletion is.
   if (version === 0) return;
   const isWrite = event.f === 'put' || event.newVersion !== undefined;
-  if (version < floor || (isWrite && version === floor)) {
+  // What its gateway happened to know: others may know more, and nobody less from now on.
+  if (event.f !== 'stale' && (version < floor || (isWrite && version === floor))) {
     throw new Violation(`${describe(event)}: version ${version}, though ${floor} was known before it began`);
   }
   state.known = Math.max(state.known, version);
@@ -44,7 +45,7 @@ function ended(state: KeyState, event: HistoryEvent): void {
 
 function toldVersion(event: HistoryEvent): number | undefined {
   if (event.type === 'fail') return event.currentVersion;
-  if (event.type !== 'ok' || event.f === 'del') return undefined;
+  if (event.type !== 'ok' || event.f === 'del') return undefined; // A deletion's version says whether there was one.
   return event.f === 'cas' ? event.newVersion : event.version;
 }
 

@@ -8,7 +8,7 @@ import type { SimulatedClock } from '../../src/env/simulated/clock.ts';
 import type { SimulatedNetwork } from '../../src/env/simulated/network.ts';
 import type { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import type { Coverage } from '../coverage.ts';
-import type { SimulatedNode } from '../node.ts';
+import type { NodeKind, SimulatedNode } from '../node.ts';
 import type { Reversals } from '../reversals.ts';
 import type { Transcript } from '../transcript.ts';
 import type { SimulatedProcess } from '../world.ts';
@@ -77,7 +77,7 @@ export interface FaultActor<F extends FaultPlan> {
   started?(node: SimulatedNode): void;
   /** The node's process was ended. */
   killed?(node: SimulatedNode): void;
-  /** The node's process sends a transaction, or begins a sync, now. */
+  /** The node's process sends a transaction, begins a sync or has written something, now. */
   reached?(node: SimulatedNode, site: Site): void;
   syncFailed?(node: SimulatedNode): void;
   /**
@@ -91,7 +91,15 @@ export interface FaultActor<F extends FaultPlan> {
   readonly trace?: ShardTrace | undefined;
 }
 
-export type Site = 'transact' | 'sync';
+export type Site = 'transact' | 'sync' | 'write';
+
+/** Another cluster on the same network. */
+export interface OtherCluster {
+  /** A member of this kind listens at `host` from now on. Gives how to end that; undefined: it can't just now. */
+  moveTo(host: string, kind: NodeKind): (() => void) | undefined;
+  /** All of it is gone. Idempotent. */
+  end(): void;
+}
 
 /** Part of the cluster that actors may use. It is the cluster's business to start what was killed. */
 export interface Stage {
@@ -122,6 +130,8 @@ export interface Stage {
   startReplacement(replacement: SimulatedNode): void;
   /** Makes the node's disk as fast as the plan says, and good. */
   resetDisk(node: SimulatedNode): void;
+  /** Starts a cluster that has nothing to do with this one. */
+  newOtherCluster(): OtherCluster;
   /** A process of a host that is no node. */
   clientProcess(id: number, host: string): SimulatedProcess;
 }

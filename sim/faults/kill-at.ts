@@ -1,6 +1,6 @@
 /**
- * Nodes that die in the middle of what matters: at the transaction or the sync that a plan counts, or when their answer
- * to a Fill has arrived (S19).
+ * Nodes that die in the middle of what matters: at the transaction or the sync that a plan counts, between two writes,
+ * or when their answer to a Fill has arrived (S19).
  */
 import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import { below } from '../../src/env/random.ts';
@@ -8,7 +8,7 @@ import type { SimulatedNode } from '../node.ts';
 import { pick } from '../pick.ts';
 import type { FaultActor, FaultRow, HowKilled, Site, Stage } from './actor.ts';
 
-/** The node dies at its `count`th transaction or sync from then on, or answered Fill. */
+/** The node dies at its `count`th transaction, sync or write from then on, or answered Fill. */
 export interface KillAtPlan {
   readonly kind: 'kill-at';
   readonly atMs: number;
@@ -56,7 +56,12 @@ class Dooms implements FaultActor<KillAtPlan> {
     this.#dooms.delete(node);
     const { how, downMs, others } = doom.fault;
     const stage = this.#stage;
-    stage.later(stage.random.fraction() * afterMsMax, () => {
+    if (site === 'write' && how === 'power') {
+      // What is written from here on, in this turn too, the disk never gets.
+      node.disk.cutOff();
+      stage.coverage.count('power lost between two writes');
+    }
+    stage.later(site === 'write' ? 0 : stage.random.fraction() * afterMsMax, () => {
       stage.kill(node, how, downMs);
       for (const other of others) if (other !== node.host) stage.kill(stage.node(other), 'power', downMs);
     });
@@ -68,21 +73,22 @@ class Dooms implements FaultActor<KillAtPlan> {
 
   heal(): void {
     this.#dooms.clear();
+    for (const node of this.#stage.everyNode) if (node.disk.isCutOff) this.#stage.kill(node, 'power', 1);
   }
 }
 
 export const killAt: FaultRow<KillAtPlan> = {
   actor: Dooms,
   draw(random, { cast, nodes, atMs, logger, how, downMs }) {
-    const site = below(random, 2) === 0 ? 'transact' : 'sync';
+    const site = pick(random, ['transact', 'sync', 'write'] as const);
     return {
       kind: 'kill-at',
       atMs,
-      node: site === 'sync' ? logger : pick(random, cast.gateways),
+      node: site === 'transact' ? pick(random, cast.gateways) : logger,
       how,
       downMs,
       site,
-      count: 1 + below(random, 6),
+      count: 1 + below(random, site === 'write' ? 40 : 6),
       others: pick(random, [[], [], cast.loggers, nodes]),
     };
   },

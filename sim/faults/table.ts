@@ -6,6 +6,9 @@ import type { FaultPlan, FaultRow } from './actor.ts';
 import { clockJump } from './clock-jump.ts';
 import { coordinator, coordinatorCut, coordinatorLate } from './coordinator.ts';
 import { fullDisk, scarceSpace } from './full-disk.ts';
+import { failingDisk } from './failing-disk.ts';
+import { foreign } from './foreign.ts';
+import { gray } from './gray.ts';
 import { gone } from './gone.ts';
 import { isolate, refuse } from './isolate.ts';
 import { killAt } from './kill-at.ts';
@@ -17,6 +20,8 @@ import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
 import { rotMetadata } from './rot-metadata.ts';
+import { strayRequests } from './stray-requests.ts';
+import { swap } from './swap.ts';
 import { failSync, hangSyncs, slowSyncs } from './syncs.ts';
 
 export const faultTable = {
@@ -44,6 +49,11 @@ export const faultTable = {
   'metadata-back': metadataBack,
   'rot-metadata': rotMetadata,
   gone,
+  swap,
+  'stray-requests': strayRequests,
+  foreign,
+  'failing-disk': failingDisk,
+  gray,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

@@ -70,8 +70,9 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
   let best: { readonly frames: readonly Frame[]; readonly generation: number; readonly zone: number } | undefined;
   let damaged: { readonly zone: number; readonly offset: number; readonly generation: number } | undefined;
   const images: MetadataImage[] = [];
+  let unreadable = 0;
   for (const zone of metadataZones) {
-    const bytes = await readAll(device, zone);
+    const bytes = await readAll(device, zone, () => (unreadable += 1));
     images.push({ deviceZone: zone, bytes });
     const result = readMetadataZone(bytes, zone);
     if (result.kind === 'newer-format') throw newerFormat(where, result.format);
@@ -82,7 +83,7 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
   }
   // Damage in an older generation is of no importance: the newer checkpoint holds everything.
   if (damaged !== undefined && damaged.generation >= (best?.generation ?? 0))
-    return salvaged(images, { deviceZone: damaged.zone, offset: damaged.offset }, where);
+    return salvaged(images, { deviceZone: damaged.zone, offset: damaged.offset }, where, unreadable);
   if (best !== undefined) {
     const { frames, generation, zone } = best;
     return { kind: 'found', identity: identityIn(frames), frames, generation, zone };
@@ -96,14 +97,20 @@ export async function findMetadata(device: LoggerDevice, where: string): Promise
 }
 
 /** Metadata of what is good, for a logger that learns the rest elsewhere (docs/decisions/0015-damaged-metadata.md). */
-function salvaged(images: readonly MetadataImage[], damage: MetadataDamage, where: string): FoundMetadata {
+function salvaged(
+  images: readonly MetadataImage[],
+  damage: MetadataDamage,
+  where: string,
+  unreadable: number,
+): FoundMetadata {
   const result = salvageFrames(images);
   if (result.kind === 'newer-format') throw newerFormat(where, result.format);
   if (result.kind === 'none') {
     throw new KvError(
       'data-damaged',
       `${where}: the metadata in device zone ${damage.deviceZone} are damaged at offset ${damage.offset}, and nothing ` +
-        `says any more which logger this was; ${advice}`,
+        `says any more which logger this was; ` +
+        (unreadable === 0 ? advice : `${unreadable} blocks of it cannot be read: ${adviceUnreadable}`),
     );
   }
   const { frames } = result;
@@ -128,17 +135,20 @@ function newerFormat(where: string, format: number): KvError {
 const advice =
   'this logger cannot be trusted any more: move its folder away and start it again, it then joins as a new, empty one';
 
+/** Copies that are whole are not thrown away for a cable. */
+const adviceUnreadable = `check the disk and start the logger again; only if that stays so, ${advice}`;
+
 function isMetadataZone(zone: number): boolean {
   return metadataZones.some((own) => own === zone);
 }
 
-async function readAll(device: LoggerDevice, zone: number): Promise<Buffer> {
+async function readAll(device: LoggerDevice, zone: number, onUnreadable: () => void): Promise<Buffer> {
   const report = device.reportZone(zone);
   const length = report.state === 'empty' ? 0 : Math.min(report.writePointer, device.geometry.zoneCapacity);
   const pieces: Uint8Array[] = [];
   for (let at = 0; at < length; at += readBytes)
     // What cannot be read counts as damage, which is of no importance where nothing lies.
-    pieces.push(await readDespiteDamage(device, zone, at, Math.min(readBytes, length - at), () => undefined));
+    pieces.push(await readDespiteDamage(device, zone, at, Math.min(readBytes, length - at), onUnreadable));
   return Buffer.concat(pieces);
 }
 

@@ -123,6 +123,24 @@ void test('simulated: only writes that returned before a sync began are made sta
   assert.ok(lost > 0 && lost < 40, `lost in ${lost} of 40`);
 });
 
+void test('simulated: power lost between two writes keeps the first and nothing of the second', async () => {
+  const disk = newDisk(3);
+  const files = disk.process();
+  const file = await files.open('/a', { create: true });
+  file.write(0, block(1));
+  disk.cutOff();
+  file.write(0, block(2));
+  file.write(4096, block(2));
+  file.truncate(0);
+  void file.sync();
+  disk.crash();
+  const again = await disk.process().open('/a', {});
+  assert.deepEqual(await again.read(0, 8192), block(1));
+  again.write(0, block(3));
+  await again.sync();
+  assert.deepEqual(await again.read(0, 4096), block(3));
+});
+
 void test('simulated: S17 after a failed sync reads show what a crash will not leave; writing the page again saves it', async () => {
   for (const rewritten of [false, true]) {
     const disk = newDisk(7);

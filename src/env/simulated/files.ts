@@ -71,6 +71,7 @@ export class SimulatedDisk {
   /** Bad sectors by file. */
   readonly #spoilt = new Map<string, Set<number>>();
   #held: (() => void)[] | undefined;
+  #isCutOff = false;
 
   constructor(options: SimulatedDiskOptions) {
     this.#random = options.random;
@@ -93,8 +94,26 @@ export class SimulatedDisk {
     return made;
   }
 
+  /**
+   * The power of the disk alone is gone, and with it what is written from now on; what was written before has reached
+   * the medium. No sync ends any more. `crash` follows, in a turn of its own.
+   */
+  cutOff(): void {
+    this.#isCutOff = true;
+    for (const image of this.#images.values()) image.settle(image.mark);
+    this.holdSyncs();
+  }
+
+  get isCutOff(): boolean {
+    return this.#isCutOff;
+  }
+
   /** Power loss. */
   crash(): void {
+    if (this.#isCutOff) {
+      this.#isCutOff = false;
+      this.#held = undefined;
+    }
     for (const files of [...this.#processes]) files.kill();
     for (const image of this.#images.values()) image.crash(this.#random);
   }
@@ -352,6 +371,7 @@ class SimulatedFile implements File {
   write(offset: number, bytes: Uint8Array): void {
     this.#checkWritable();
     const { disk } = this.#shared;
+    if (disk.isCutOff) return;
     const failure = disk.failureOfWrite(this.#name, offset, this.#image.absentPages(offset, bytes.length) > 0);
     if (failure !== undefined) throw failure;
     disk.written(this.#name, offset, bytes.length);
@@ -416,7 +436,7 @@ class SimulatedFile implements File {
 
   truncate(length: number): void {
     this.#checkWritable();
-    this.#image.truncate(length);
+    if (!this.#shared.disk.isCutOff) this.#image.truncate(length);
   }
 
   async close(): Promise<void> {

@@ -4,16 +4,25 @@ import { millis } from '../../../src/base/ids.ts';
 import type { Clock } from '../../../src/env/clock.ts';
 import { CoordinatorError, type Change } from '../../../src/coordinator/coordinator.ts';
 import { MemoryCoordinator, type Fate } from '../../../src/coordinator/memory/memory.ts';
+import type { CoordinatorSetup } from '../conformance.ts';
 import { coordinatorConformance } from '../conformance.ts';
+import { coordinatorRandomWalk } from '../random-walk.ts';
 
-coordinatorConformance('memory', () => {
+function setUpStore(): Promise<CoordinatorSetup> {
   const store = new MemoryCoordinator();
   let count = 0;
   return Promise.resolve({
     client: () => Promise.resolve(store.client(`client ${count++}`)),
     close: () => Promise.resolve(),
   });
-});
+}
+
+coordinatorConformance('memory', setUpStore);
+coordinatorRandomWalk(
+  'memory',
+  setUpStore,
+  Array.from({ length: 30 }, (_, index) => index + 1),
+);
 
 /** A clock that a test moves. */
 class ManualClock implements Clock {

@@ -10,14 +10,19 @@ import { silent } from '../../../src/base/log.ts';
 import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
 import { RealClock } from '../../../src/env/real/clock.ts';
+import type { CoordinatorSetup } from '../conformance.ts';
 import { coordinatorConformance } from '../conformance.ts';
+import { coordinatorRandomWalk } from '../random-walk.ts';
 import { inFolder } from './processes.ts';
 
-coordinatorConformance('sqlite', async () => {
+async function setUp(): Promise<CoordinatorSetup> {
   const folder = await mkdtemp(join(tmpdir(), 'kv-filelog-coordinator-'));
   const options = { file: join(folder, 'coordinator.db'), clock: new RealClock(), log: silent };
   return { client: () => openSqliteCoordinator(options), close: () => rm(folder, { recursive: true }) };
-});
+}
+
+coordinatorConformance('sqlite', setUp);
+coordinatorRandomWalk('sqlite', setUp, [1, 2, 3, 4, 5, 6]);
 
 const open = (file: string, deletesKept = 1_000): Promise<Coordinator> =>
   openSqliteCoordinator({ file, clock: new RealClock(), log: silent, deletesKept, lockWaitMsMax: 3_000 });

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { checkHistory } from '../../../sim/check/linearizability.ts';
 import { HistoryError } from '../../../sim/check/operations.ts';
 import type { HistoryEvent } from '../../../sim/history.ts';
+import type { Drafts } from './events.ts';
 import { cas, del, failed, get, history, put, refused, together, unknownOf } from './events.ts';
 
 type Case = readonly [name: string, events: readonly HistoryEvent[]];
@@ -16,7 +17,15 @@ const b20 = put(2, 'b', 20);
 const unknownA = unknownOf(put(1, 'a'));
 const unknownB = unknownOf(put(2, 'b'));
 
+/** A read that was told the version alone. */
+function has(process: number, version: number): Drafts {
+  const { invoke } = get(process, null);
+  return { invoke: { ...invoke, f: 'has' }, end: { ...invoke, f: 'has', type: 'ok', version } };
+}
+
 const good: readonly Case[] = [
+  ['versions alone', history(has(1, 0), a10, has(2, 10), b20, has(1, 20), del(2, true), has(1, 0))],
+  ['a version alone settles a write that nobody was told of', history(unknownA, has(1, 10), get(2, 'a', 10))],
   ['nothing at all', history()],
   ['a key that nobody wrote is not there', history(get(1, null, 0), del(1, false), get(2, null))],
   [
@@ -87,6 +96,8 @@ const good: readonly Case[] = [
 ];
 
 const bad: readonly BadCase[] = [
+  ['a version alone that was overwritten', history(a10, b20, has(1, 10))],
+  ['no version though something is there', history(a10, has(2, 0))],
   ['a stale read after a write was acknowledged', history(a10, b20, get(3, 'a', 10))],
   ['a stale read without versions', history(put(1, 'a'), put(2, 'b'), get(3, 'a'))],
   ['a stale read by the writer itself', history(a10, put(1, 'b', 20), get(1, 'a', 10))],

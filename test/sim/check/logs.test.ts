@@ -43,8 +43,8 @@ test('equal replicas of a whole zone are right, and its records are known by the
   const { zone, copies } = zoneOf(records);
   const log = await read(zone, copies);
   assert.equal(log.batches, 3);
-  assert.equal(log.newest.get('a')?.name, 'p0-3');
-  const version = log.newest.get('a')?.lba ?? 0;
+  assert.equal(log.historyOf('a').at(-1)?.name, 'p0-3');
+  const version = log.historyOf('a').at(-1)?.lba ?? 0;
   log.checkAcknowledged(history(put(1, 'p0-3', version)).map((event) => ({ ...event, key: 'a' })));
   const lost = history(put(1, 'p0-9', version)).map((event) => ({ ...event, key: 'a' }));
   assert.throws(() => log.checkAcknowledged(lost), isViolation(/^S5 put of a = p0-9/));

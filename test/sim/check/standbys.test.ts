@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Compared } from '../../../sim/check/standbys.ts';
 import { Standbys } from '../../../sim/check/standbys.ts';
-import { clientId, requestNumber, shardId, uuid, version, zoneId } from '../../../src/base/ids.ts';
+import { clientId, millis, requestNumber, shardId, uuid, version, zoneId } from '../../../src/base/ids.ts';
 import { recordKind } from '../../../src/codec/log-format.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
@@ -15,6 +15,7 @@ function shardOf(role: string, offset = 200): Compared {
     cluster: uuid('c'.repeat(32)),
     shard: shardId(0),
     position: { zone: zoneId(1), offset },
+    shardTimeMs: millis(7),
     index: new KeyIndex({ low: 1, high: 2 }),
     once: new OnceTable(),
   };
@@ -60,6 +61,13 @@ test('S15: a standby with another floor, or without a result', () => {
       }),
     ),
     /differ in what they know of client 5: 2=1@100 and 2=1@100,3=1@150/,
+  );
+});
+
+test('S18: a standby with another time', () => {
+  assert.match(
+    String(compared((standby) => Object.assign(standby, { shardTimeMs: millis(8) }))),
+    /^S18 shard 0 at 200 of zone 1: the owner has time 7 and a standby 8/,
   );
 });
 

@@ -386,21 +386,6 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
-    name: 'an owner that was never met is waited for for ever',
-    rule: 'promise 3',
-    file: 'src/core/ownership/ownership.js',
-    find: 'waitMs: times.gatewayUnmetMs + calmMs',
-    replace: 'waitMs: Infinity',
-  },
-  {
-    name: 'a taker that was too late ends the new owner without a claim',
-    rule: 'S8',
-    file: takeover,
-    find: '        if (head.epoch > this.#over && !sameOwner(head.owner, self))\n            return this.#loseTo(head);',
-    replace:
-      '        if (head.epoch > this.#over && !sameOwner(head.owner, self)) {\n            this.#epoch = head.epoch;\n            return this.#close();\n        }',
-  },
-  {
     name: 'lost keys of a cut zone owed by nobody',
     rule: 'S9',
     file: 'src/core/shard/head/head-edits.js',

@@ -8,9 +8,9 @@
  *                finished
  *   removed      its device zone is empty, or holds another zone by now
  *
- * What nobody can name, since its header is damaged as well, is kept, and may be any zone: so none that is open now and
- * not held here is answered for (`zone-lost`). Nothing is reset but what an unanswered append began. The checkpoint that
- * follows records all of it.
+ * What nobody can name, since its header is damaged as well, is kept, and may be any zone: none that is open now and
+ * not held here is answered for (`zone-lost`). Nothing is reset but what an unanswered append began. The checkpoint
+ * that follows records all of it.
  */
 import type { ShardId, ZoneId } from '../base/ids.ts';
 import { zoneId } from '../base/ids.ts';

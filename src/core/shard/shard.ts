@@ -6,7 +6,7 @@
  *                         '----------lost----------> follower
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Millis, Uuid } from '../../base/ids.ts';
+import type { Millis, ShardId, Uuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Lost, Refused, ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
 import type { ShardState } from './following/apply.ts';
@@ -20,6 +20,7 @@ import type { Failure, ShardRead, ShardWrite } from './requests.ts';
 import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import { WriteQueue } from './serving/write-queue.ts';
+import { regressionNote } from './taking/regression.ts';
 import { Takeover } from './taking/takeover.ts';
 
 const nothing: readonly ShardEffect[] = [];
@@ -66,8 +67,8 @@ export class Shard {
 
   get role(): ShardRole {
     if (this.#owner !== undefined) return 'owner';
-    if (this.#takeover === undefined) return 'follower';
-    return this.#takeover.step === 'stopped' ? 'stopped' : 'taking';
+    if (this.#hasStopped || this.#takeover?.step === 'stopped') return 'stopped';
+    return this.#takeover === undefined ? 'follower' : 'taking';
   }
 
   get status(): ShardStatus {
@@ -161,7 +162,7 @@ export class Shard {
         effect: 'answer-write',
         write,
         result: {
-          ...this.#notOwner(),
+          ...notOwner(this.state.shard),
           code: 'overloaded',
           message: 'too many writes wait for the take-over of the shard',
         },
@@ -182,7 +183,7 @@ export class Shard {
         effect: 'fail-read',
         read,
         failure: {
-          ...this.#notOwner(),
+          ...notOwner(this.state.shard),
           code: 'overloaded',
           message: 'too many reads wait for the take-over of the shard',
         },
@@ -202,7 +203,7 @@ export class Shard {
   /** Why nothing can be asked of the shard here, apart from stale reads. */
   #refusal(): Failure | undefined {
     if (this.#hasStopped) return this.#regressed();
-    return this.#takeover === undefined ? this.#notOwner() : undefined;
+    return this.#takeover === undefined ? notOwner(this.state.shard) : undefined;
   }
 
   #regressed(): Failure {
@@ -211,19 +212,10 @@ export class Shard {
     return { kind: 'failed', code: 'metadata-regressed', message, outcome: 'not-applied' };
   }
 
-  #notOwner(): Failure {
-    return {
-      kind: 'failed',
-      code: 'not-owner',
-      message: `this gateway does not own shard ${this.state.shard}`,
-      outcome: 'not-applied',
-    };
-  }
-
   // --- roles ---------------------------------------------------------------------------------------------------------
 
   #claim(): void {
-    if (this.#owner !== undefined || this.#takeover !== undefined) return;
+    if (this.#owner !== undefined || this.#takeover !== undefined || this.#hasStopped) return;
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
     const rest = { keeper: this.#keeper, effects: this.#effects };
@@ -232,6 +224,7 @@ export class Shard {
   }
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
+    if (metadata.wentBack !== undefined) return this.#stop(metadata.wentBack);
     const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
       if (isNews) this.#owner.metadata(loaded);
@@ -241,6 +234,22 @@ export class Shard {
     this.#takeover?.news();
     if (this.#takeover?.tail !== undefined) this.#follower.offer(this.#takeover.tail);
     this.#follower.metadata(metadata);
+  }
+
+  /** S20: the metadata went back under this process. What it knew of them is nobody's truth any more. */
+  #stop(fact: string): void {
+    if (this.#hasStopped) return;
+    this.#hasStopped = true;
+    const { shard } = this.state;
+    this.#effects.push({
+      effect: 'note',
+      level: 'error',
+      ...regressionNote(shard, this.#settings.metadataSource, fact),
+    });
+    this.#owner?.depose('the metadata went back');
+    this.#takeover = undefined;
+    this.#failWaiting(this.#regressed());
+    if (this.#owner === undefined) this.#effects.push({ effect: 'role', role: 'stopped' });
   }
 
   #probed(logger: Uuid, answer: { readonly kind: 'ok' } | Lost | Refused): void {
@@ -259,10 +268,11 @@ export class Shard {
       this.#owner = undefined;
       this.#queue = new WriteQueue();
       this.#follower = new ShardFollower(this.state, this.#loggers, this.#effects);
-      this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load', purpose: 'follow' });
+      const role = this.#hasStopped ? 'stopped' : 'follower';
+      this.#effects.push({ effect: 'role', role }, { effect: 'load', purpose: 'follow' });
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;
-      this.#failWaiting(this.#notOwner());
+      this.#failWaiting(notOwner(this.state.shard));
       this.#effects.push({ effect: 'role', role: 'follower' });
     } else if (this.#takeover?.step === 'stopped' && !this.#hasStopped) {
       this.#hasStopped = true;
@@ -308,7 +318,7 @@ export class Shard {
     this.#follower.tick(nowMs);
     const before = nowMs - this.#settings.requestTimeoutMs;
     const failure: Failure = {
-      ...this.#notOwner(),
+      ...notOwner(this.state.shard),
       code: 'unavailable',
       message: `shard ${this.state.shard} is being taken over`,
     };
@@ -319,4 +329,13 @@ export class Shard {
       if (read !== undefined) this.#effects.push({ effect: 'fail-read', read, failure });
     }
   }
+}
+
+function notOwner(shard: ShardId): Failure {
+  return {
+    kind: 'failed',
+    code: 'not-owner',
+    message: `this gateway does not own shard ${shard}`,
+    outcome: 'not-applied',
+  };
 }

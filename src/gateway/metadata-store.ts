@@ -25,6 +25,8 @@ interface ShardRecord {
   head: Head | undefined;
   headRevision: number;
   readonly zones: Map<number, SealedZone>;
+  /** See ShardMetadata; for ever in this process. */
+  wentBack: string | undefined;
   /** Made anew after each change. */
   view: ShardMetadata | undefined;
 }
@@ -50,6 +52,7 @@ export class MetadataStore {
       head: undefined,
       headRevision: 0,
       zones: new Map<number, SealedZone>(),
+      wentBack: undefined,
       view: undefined,
     }));
   }
@@ -128,6 +131,7 @@ export class MetadataStore {
       head: record.head,
       headRevision: record.headRevision,
       zones: [...record.zones.values()].sort((a, b) => a.zone - b.zone),
+      ...(record.wentBack === undefined ? {} : { wentBack: record.wentBack }),
     };
     return record.view;
   }
@@ -156,9 +160,11 @@ export class MetadataStore {
 
   /** Reads one shard afresh from the coordinator. @throws CoordinatorError, KvError `data-damaged` */
   async load(shard: ShardId): Promise<ShardMetadata> {
-    const { entries } = await this.#coordinator.list(shardPrefix(shard));
     const record = this.#record(shard);
+    const known = record.headRevision;
+    const { entries } = await this.#coordinator.list(shardPrefix(shard));
     const headEntry = entries.find((entry) => entry.key === headKey(shard));
+    this.#checkRead(record, known, headEntry?.revision ?? 0);
     // The watch may be ahead of what was read: never go back.
     if ((headEntry?.revision ?? 0) >= record.headRevision) {
       record.zones.clear();
@@ -174,8 +180,9 @@ export class MetadataStore {
    */
   async loadChange(shard: ShardId): Promise<ShardMetadata> {
     const record = this.#record(shard);
-    const before = record.head;
+    const { head: before, headRevision: known } = record;
     const entry = await this.#coordinator.get(headKey(shard));
+    this.#checkRead(record, known, entry?.revision ?? 0);
     if (entry === undefined || before === undefined) return this.load(shard);
     const { change, openZone } = decodeHead(entry.value);
     if (change < before.change || change > before.change + 1) return this.load(shard);
@@ -189,6 +196,16 @@ export class MetadataStore {
       this.#set(entry.key, entry.value, entry.revision);
     }
     return this.shard(shard);
+  }
+
+  /** S20: what was read after `known` had been heard of is not older. */
+  #checkRead(record: ShardRecord, known: number, revision: number): void {
+    if (revision < known) this.#regressed(record, `its head had revision ${known} before, and now has ${revision}`);
+  }
+
+  #regressed(record: ShardRecord, fact: string): void {
+    record.wentBack ??= fact;
+    record.view = undefined;
   }
 
   #record(shard: ShardId): ShardRecord {
@@ -224,7 +241,10 @@ export class MetadataStore {
     if (match === null || record === undefined) return undefined;
     if (match[2] === undefined) {
       if (revision < record.headRevision) return undefined;
-      record.head = value === undefined ? undefined : decodeHead(value);
+      const head = value === undefined ? undefined : decodeHead(value);
+      const [before, now] = [record.head?.change ?? 0, head?.change ?? 0];
+      if (now < before) this.#regressed(record, `its head had change number ${before} before, and now has ${now}`);
+      record.head = head;
       record.headRevision = revision;
     } else if (value === undefined) {
       record.zones.delete(Number(match[2]));

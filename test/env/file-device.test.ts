@@ -410,3 +410,22 @@ void test('a device of format 1 is read for ever', async () => {
     await rm(folder, { recursive: true });
   }
 });
+
+void test('S19 a Fill that finds no space leaves what lay beyond the write pointer, in its own range and behind it', async () => {
+  const { disk, open } = newWorld(2);
+  const options = { reserveBytes: 0, prefillBytes: 0 };
+  const old = pattern(4, 2 * smallOptions.extentBytes + 1024);
+  const first = await open(options);
+  first.write(0, 0, old);
+  await first.sync();
+  await first.close();
+  const device = await open(options);
+  await device.recover(0, 512, 512, true);
+  disk.capacityBytes = disk.usedBytes;
+  assert.throws(() => device.write(0, 512, pattern(5, 3 * smallOptions.extentBytes)), refuses('full'));
+  same(device, 0, 0, old);
+  assert.equal(device.reportZone(0).writePointer, 512);
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  device.write(0, 512, pattern(6, 1024));
+  same(device, 0, 1536, old.subarray(1536));
+});

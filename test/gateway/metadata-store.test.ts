@@ -160,3 +160,58 @@ test('a watch that was lost is followed by another, after everything was read an
   await clock.runUntil(() => store.ownerOf(shardId(1)) === 5);
   store.close();
 });
+
+test('S20 a head that is read and is older than one that was known is proof, for ever; one that is newer is none', async () => {
+  const coordinator = new MemoryCoordinator();
+  const key = headKey(shardId(0));
+  await setOwner(coordinator.client(), 0, 1);
+  const older = await coordinator.client().get(key);
+  await setOwner(coordinator.client(), 0, 2);
+  let isBack = false;
+  const client = coordinator.client();
+  const reader: Coordinator = {
+    source: client.source,
+    transact: (compares, writes) => client.transact(compares, writes),
+    watch: (prefix, after, onChanges, onLost) => client.watch(prefix, after, onChanges, onLost),
+    hint: () => client.hint(),
+    close: () => client.close(),
+    get: async (name) => (isBack && name === key ? older : client.get(name)),
+    list: async (prefix) => {
+      const listed = await client.list(prefix);
+      return isBack && older !== undefined ? { ...listed, entries: [older] } : listed;
+    },
+  };
+  for (const read of ['load', 'loadChange'] as const) {
+    isBack = false;
+    const { store } = await open(reader);
+    assert.equal((await store[read](shardId(0))).wentBack, undefined);
+    isBack = true;
+    assert.match((await store[read](shardId(0))).wentBack ?? '', /revision/);
+    isBack = false;
+    assert.match((await store.load(shardId(0))).wentBack ?? '', /revision/);
+    store.close();
+  }
+});
+
+test('S20 a head whose change number falls, under a newer revision, is proof as well', async () => {
+  const coordinator = new MemoryCoordinator().client();
+  const writeHead = async (change: number): Promise<void> => {
+    const key = headKey(shardId(0));
+    const head = {
+      epoch: epoch(1),
+      owner: { gateway: 0, node, instance },
+      openZone: { zone: zoneId(1), epoch: epoch(1), instance, replicas: [node], processes: [instance] },
+      nextZone: zoneId(2),
+      change,
+    };
+    const revision = (await coordinator.get(key))?.revision ?? 0;
+    await coordinator.transact([{ key, revision }], [{ key, value: encodeMetadata(head) }]);
+  };
+  await writeHead(7);
+  const { store } = await open(coordinator);
+  await writeHead(8);
+  assert.equal((await store.load(shardId(0))).wentBack, undefined);
+  await writeHead(5);
+  assert.match((await store.load(shardId(0))).wentBack ?? '', /change number 8 before, and now has 5/);
+  store.close();
+});

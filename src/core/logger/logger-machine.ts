@@ -339,6 +339,7 @@ export class LoggerMachine<Ticket> {
     if (fence === undefined || fence.epoch < item.by.epoch) return [refuse(ticket, 'unsealed')];
     if (!sameWriter(fence, item.by)) return [refuse(ticket, 'fenced', fence.epoch)];
     const zone = this.#table.find(item.shard, item.zone);
+    if (item.bytes.length === 0) return [refuse(ticket, 'malformed')];
     if (zone === undefined) return this.#fillUnseen(ticket, item);
     if (zone.epoch >= item.by.epoch) return [refuse(ticket, 'other-epoch', zone.epoch)];
     if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];

@@ -6,7 +6,7 @@
  *                         '----------lost----------> follower
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Millis, Uuid } from '../../base/ids.ts';
+import type { Millis, ShardId, Uuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Lost, Refused, ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
 import type { ShardState } from './following/apply.ts';
@@ -22,6 +22,7 @@ import { ShardOwner } from './serving/owner.ts';
 import { WriteQueue } from './serving/write-queue.ts';
 import type { RepairStatus } from './repairing/repairer.ts';
 import { Repairer } from './repairing/repairer.ts';
+import { regressionNote } from './taking/regression.ts';
 import { Takeover } from './taking/takeover.ts';
 
 const nothing: readonly ShardEffect[] = [];
@@ -76,8 +77,8 @@ export class Shard {
 
   get role(): ShardRole {
     if (this.#owner !== undefined) return 'owner';
-    if (this.#takeover === undefined) return 'follower';
-    return this.#takeover.step === 'stopped' ? 'stopped' : 'taking';
+    if (this.#hasStopped || this.#takeover?.step === 'stopped') return 'stopped';
+    return this.#takeover === undefined ? 'follower' : 'taking';
   }
 
   get status(): ShardStatus {
@@ -206,7 +207,7 @@ export class Shard {
   /** Why nothing can be asked of the shard here, apart from stale reads. */
   #refusal(): Failure | undefined {
     if (this.#hasStopped) return this.#regressed();
-    return this.#takeover === undefined ? this.#notOwner() : undefined;
+    return this.#takeover === undefined ? notOwner(this.state.shard) : undefined;
   }
 
   #regressed(): Failure {
@@ -216,22 +217,14 @@ export class Shard {
   }
 
   #overloaded(what: string): Failure {
-    return { ...this.#notOwner(), code: 'overloaded', message: `too many ${what} wait for the take-over of the shard` };
-  }
-
-  #notOwner(): Failure {
-    return {
-      kind: 'failed',
-      code: 'not-owner',
-      message: `this gateway does not own shard ${this.state.shard}`,
-      outcome: 'not-applied',
-    };
+    const message = `too many ${what} wait for the take-over of the shard`;
+    return { ...notOwner(this.state.shard), code: 'overloaded', message };
   }
 
   // --- roles ---------------------------------------------------------------------------------------------------------
 
   #claim(over: number): void {
-    if (this.#owner !== undefined || this.#takeover !== undefined) return;
+    if (this.#owner !== undefined || this.#takeover !== undefined || this.#hasStopped) return;
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
     const rest = { keeper: this.#keeper, effects: this.#effects };
@@ -240,6 +233,7 @@ export class Shard {
   }
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
+    if (metadata.wentBack !== undefined) return this.#stop(metadata.wentBack);
     const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
       if (loaded) this.#repairer?.loaded();
@@ -250,6 +244,22 @@ export class Shard {
     this.#takeover?.news();
     if (this.#takeover?.tail !== undefined) this.#follower.offer(this.#takeover.tail);
     this.#follower.metadata(metadata);
+  }
+
+  /** S20: the metadata went back under this process. What it knew of them is nobody's truth any more. */
+  #stop(fact: string): void {
+    if (this.#hasStopped) return;
+    this.#hasStopped = true;
+    const { shard } = this.state;
+    this.#effects.push({
+      effect: 'note',
+      level: 'error',
+      ...regressionNote(shard, this.#settings.metadataSource, fact),
+    });
+    this.#owner?.depose('the metadata went back');
+    this.#takeover = undefined;
+    this.#failWaiting(this.#regressed());
+    if (this.#owner === undefined) this.#effects.push({ effect: 'role', role: 'stopped' });
   }
 
   #probed(logger: Uuid, answer: { readonly kind: 'ok' } | Lost | Refused): void {
@@ -269,10 +279,11 @@ export class Shard {
       this.#repairer = undefined;
       this.#queue = new WriteQueue(this.#settings.limits);
       this.#follower = this.#newFollower();
-      this.#effects.push({ effect: 'role', role: 'follower' }, { effect: 'load', purpose: 'follow' });
+      const role = this.#hasStopped ? 'stopped' : 'follower';
+      this.#effects.push({ effect: 'role', role }, { effect: 'load', purpose: 'follow' });
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;
-      this.#failWaiting(this.#notOwner());
+      this.#failWaiting(notOwner(this.state.shard));
       this.#effects.push({ effect: 'role', role: 'follower' });
     } else if (this.#takeover?.step === 'stopped' && !this.#hasStopped) {
       this.#hasStopped = true;
@@ -323,7 +334,7 @@ export class Shard {
     this.#follower.tick(nowMs);
     const before = nowMs - this.#settings.requestTimeoutMs;
     const failure: Failure = {
-      ...this.#notOwner(),
+      ...notOwner(this.state.shard),
       code: 'unavailable',
       message: `shard ${this.state.shard} is being taken over`,
     };
@@ -334,4 +345,13 @@ export class Shard {
       if (read !== undefined) this.#effects.push({ effect: 'fail-read', read, failure });
     }
   }
+}
+
+function notOwner(shard: ShardId): Failure {
+  return {
+    kind: 'failed',
+    code: 'not-owner',
+    message: `this gateway does not own shard ${shard}`,
+    outcome: 'not-applied',
+  };
 }

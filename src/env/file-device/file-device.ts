@@ -45,6 +45,13 @@ export interface FileDeviceParts {
   readonly stableBytes: number;
 }
 
+interface BeforeWrite {
+  /** Bytes where the write goes; undefined: zeros, or what can't be read. */
+  readonly bytes: Uint8Array | undefined;
+  /** Extents that the zone keeps. */
+  readonly count: number;
+}
+
 export class FileDevice implements LoggerDevice {
   readonly geometry: DeviceGeometry;
   /** 32 hexadecimal digits, drawn when the file was made (S16). */
@@ -164,12 +171,13 @@ export class FileDevice implements LoggerDevice {
 
   /** False: the file system had no space, the zone is as before, and another try may do. @throws DeviceError */
   #tryWrite(zone: DeviceZone, found: Zone, offset: number, bytes: Uint8Array, claim: Claim, isLast = false): boolean {
+    const before = this.#beforeWrite(found, offset, bytes.length);
     this.#space.grow(zone, found, offset + bytes.length, claim);
     try {
       this.#medium.write(found, offset, bytes);
       return true;
     } catch (cause) {
-      this.#undoWrite(zone, found, offset, bytes.length);
+      this.#undoWrite(zone, found, offset, bytes.length, before);
       if (isFull(cause)) this.#extents.noteFull();
       if (isFull(cause) && !isLast && this.#extents.hasMaterialized(claim)) return false;
       throw this.#medium.writeError(cause, `write of ${bytes.length} bytes at ${offset} of zone ${zone}`);
@@ -306,14 +314,24 @@ export class FileDevice implements LoggerDevice {
 
   // --- failed writes -------------------------------------------------------------------------------------------------
 
+  /** State to which `#undoWrite` puts the zone back. */
+  #beforeWrite(found: Zone, offset: number, length: number): BeforeWrite {
+    const { extents, keepsBeyond } = found;
+    if (!keepsBeyond) return { bytes: undefined, count: Math.ceil(offset / this.#extentBytes) };
+    const pieces = piecesOf(extents, this.#medium.place, offset, length);
+    return { bytes: this.#medium.readIfGood(pieces, length), count: extents.length };
+  }
+
   /**
-   * Puts the zone back to what it was before a write that found no space: what had got through reads as zeros again,
-   * and extents beyond the write pointer, which may lack space, are given back.
+   * Puts the zone back to what it was before a write that found no space: what had got through reads as before, or
+   * as zeros again, and extents that the write took, which may lack space, are given back. In a zone that keeps what
+   * lies beyond its write pointer that stays, in the write's own range and behind it (S9, S19).
    */
-  #undoWrite(zone: DeviceZone, found: Zone, offset: number, length: number): void {
-    const count = Math.ceil(offset / this.#extentBytes);
+  #undoWrite(zone: DeviceZone, found: Zone, offset: number, length: number, { bytes, count }: BeforeWrite): void {
+    const end = Math.min(offset + length, count * this.#extentBytes);
     try {
-      this.#medium.zero(found, offset, Math.min(offset + length, count * this.#extentBytes));
+      if (bytes === undefined) this.#medium.zero(found, offset, end);
+      else this.#medium.putBack(found, offset, bytes.subarray(0, Math.max(0, end - offset)));
     } catch (cause) {
       // Beyond the first block without space nothing was written, so there is nothing to undo; another failure is
       // final.

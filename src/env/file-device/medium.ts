@@ -81,7 +81,30 @@ export class Medium {
       this.write(zone, offset, zeros.subarray(0, Math.min(zeros.length, to - offset)));
   }
 
-  /** The same; on a full file system what is zeros already stays as it is, since it need not occupy space. */
+  /** Undefined when the medium does not give them. */
+  readIfGood(pieces: readonly Piece[], length: number): Uint8Array | undefined {
+    try {
+      return this.readNow(pieces, length);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Writes what was there before; blocks that take no space stay as they are, if they were zeros. */
+  putBack(zone: Zone, offset: number, bytes: Uint8Array): void {
+    for (let done = 0; done < bytes.length; ) {
+      const end = Math.min(bytes.length, done + blockBytes - ((offset + done) % blockBytes));
+      const block = bytes.subarray(done, end);
+      try {
+        this.write(zone, offset + done, block);
+      } catch (cause) {
+        if (!isFull(cause) || !isZero(block)) throw cause;
+      }
+      done = end;
+    }
+  }
+
+  /** Zeros [from, to); on a full file system what is zeros already stays as it is, since it need not occupy space. */
   zeroEvenIfFull(zone: Zone, from: number, to: number): void {
     try {
       return this.zero(zone, from, to);

@@ -40,6 +40,12 @@ describe('S19 a Fill completes a shorter copy', () => {
     assert.equal(rig.outcome(rig.append(writer.filled(10))), 'fenced', 'it takes no appends for that');
   });
 
+  test('and says nothing of an empty one, wherever it is', () => {
+    const { rig, first, second } = shorterCopy();
+    for (const { offset } of [first, second])
+      assert.equal(rig.outcome(rig.fill(fillOf({ ...second, offset, bytes: Buffer.alloc(0) }))), 'malformed');
+  });
+
   test('S3 it is answered only behind the sync that covers it, a repetition of it too', () => {
     const { rig, second, third } = shorterCopy();
     const fill = rig.fill(fillOf(second));

@@ -83,6 +83,8 @@ export interface ShardMetadata {
   /** Revision of the head's key; 0 when it is absent. */
   readonly headRevision: number;
   readonly zones: readonly SealedZone[];
+  /** What proves that the coordinator's content went back while this process ran (S20); undefined: nothing does. */
+  readonly wentBack?: string;
 }
 
 export const shardPrefix = (shard: ShardId): string => `shard/${shard}/`;

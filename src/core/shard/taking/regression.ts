@@ -3,6 +3,7 @@
  * in the coordinator first, so that what contradicts a head read *after* the logger has answered proves that the
  * metadata went back: a file put back, or one that lost what it had acknowledged. Pure.
  */
+import type { ShardId } from '../../../base/ids.ts';
 import type { ShardKnowledge } from '../../../codec/logger-protocol.ts';
 import { sameWriter } from '../../../codec/log-format.ts';
 import type { Head, ShardMetadata } from '../head/metadata.ts';
@@ -31,4 +32,14 @@ export function regression({ known, retired }: Testimony, head: Head, metadata: 
       return `it holds zone ${held.zone} of epoch ${held.epoch}, which the metadata gave to epoch ${entry.epoch}`;
   }
   return undefined;
+}
+
+/** Line for the operator. `source`: where the metadata lie. */
+export function regressionNote(
+  shard: ShardId,
+  source: string,
+  fact: string,
+): { readonly text: string; readonly fields: Readonly<Record<string, string | number>> } {
+  const wayOut = `put back the newest copy of ${source}, and start the nodes again`;
+  return { text: 'metadata went back', fields: { shard, code: 'metadata-regressed', metadata: source, fact, wayOut } };
 }

@@ -28,6 +28,7 @@ import { sameOwner } from '../head/metadata.ts';
 import { describeLost, lostKeys } from './lost-keys.ts';
 import type { TakeoverParts } from './parts.ts';
 import type { SealDecision, SealProof } from './seal-length.ts';
+import { regressionNote } from './regression.ts';
 import { SealRound } from './seal-round.ts';
 import { Tail } from './tail.ts';
 
@@ -419,9 +420,8 @@ export class Takeover {
   /** S20: nothing is claimed, finished or reset any more. */
   #stop(fact: string): void {
     this.#step = 'stopped';
-    const { metadataSource } = this.#parts.settings;
-    const wayOut = `put back the newest copy of ${metadataSource}, and start the nodes again`;
-    this.#note('error', 'metadata went back', { code: 'metadata-regressed', metadata: metadataSource, fact, wayOut });
+    const { effects, settings, state } = this.#parts;
+    effects.push({ effect: 'note', level: 'error', ...regressionNote(state.shard, settings.metadataSource, fact) });
   }
 
   #note(level: 'info' | 'warn' | 'error', text: string, fields: Readonly<Record<string, string | number>>): void {

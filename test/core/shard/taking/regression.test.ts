@@ -102,6 +102,25 @@ test('S20 zones opened since: the shard stops, finishes nothing, claims no more'
   assert.equal(cluster.gateway(1).role, 'stopped', 'nor does anybody else serve it');
 });
 
+test('S20 an owner under which the metadata go back stops at once, writes in flight of unknown outcome, and never claims', () => {
+  const cluster = new Cluster(1, 3);
+  cluster.claim(0);
+  cluster.put(0, 'a', '1');
+  cluster.hold = ({ effect }) => effect.effect === 'append';
+  const inFlight = cluster.write(0, 'put', 'b', '2');
+  cluster.run();
+  const wentBack = 'its head had revision 9 before, and now has 3';
+  cluster.event(0, { event: 'metadata', metadata: { ...cluster.metadata(), wentBack }, loaded: true });
+  cluster.run();
+  const lost = resultOf(inFlight);
+  assert.ok(lost?.kind === 'failed' && lost.outcome === 'unknown', JSON.stringify(lost));
+  stopped(cluster, 0);
+  const { change } = cluster.head;
+  cluster.claim(0);
+  cluster.pass(10_000);
+  assert.equal(cluster.head.change, change);
+});
+
 test('S20 claims made since, by others: a refused seal tells of them', () => {
   const cluster = new Cluster(3, 3);
   cluster.claim(0);

@@ -37,6 +37,8 @@ class LoggerWitness {
   readonly #machine: TracedMachine;
   readonly #promises: LoggerPromises;
   readonly #asked = new Map<unknown, Asked>();
+  /** Tickets of copies of zones that ended. */
+  readonly #copying = new Set<unknown>();
   readonly #copies = new Map<string, { readonly copy: ZoneCopy; readonly isOwn: boolean }>();
 
   constructor(machine: TracedMachine, promises: LoggerPromises) {
@@ -66,6 +68,7 @@ class LoggerWitness {
         return;
       case 'fill':
       case 'copy':
+        if (event.kind === 'copy') this.#copying.add(event.ticket);
         this.#asked.set(event.ticket, {
           shard: event.item.shard,
           zone: event.item.zone,
@@ -75,7 +78,7 @@ class LoggerWitness {
         this.#filling(event.item);
         return;
       case 'written':
-        if (event.write.item.offset === 0) this.#created(event.write.item);
+        if (event.write.item.offset === 0) this.#created(event.write.item, this.#copying.has(event.write.ticket));
         if (event.write.fills) this.#filling(event.write.item);
         return;
       case 'finish': {
@@ -110,14 +113,16 @@ class LoggerWitness {
     if (found !== undefined) this.#promises.filling(found.copy, offset + bytes.length);
   }
 
-  #created({ shard, zone }: Pick<Asked, 'shard' | 'zone'>): void {
+  /** `isRepair`: it may lie below others: zone floors are for new zones. */
+  #created({ shard, zone }: Pick<Asked, 'shard' | 'zone'>, isRepair: boolean): void {
     const copyId = this.#copyId(shard, zone);
     if (copyId === undefined) return;
     const held = this.#machine.report(undefined, () => 0).filter((at) => at.shard === shard && at.zone > zone);
-    this.#promises.createdBelow(
-      { shard, zone },
-      held.map((newer) => newer.copyId),
-    );
+    if (!isRepair)
+      this.#promises.createdBelow(
+        { shard, zone },
+        held.map((newer) => newer.copyId),
+      );
     this.#copies.set(nameOf({ shard, zone }), { copy: this.#promises.created(shard, zone, copyId), isOwn: true });
   }
 

@@ -8,6 +8,7 @@ import type { AppendItem, ReadAnswer } from '../../src/codec/logger-protocol.ts'
 import { readMetadataZone } from '../../src/core/logger/metadata-format.ts';
 import type { MachineAnswer } from '../../src/core/logger/machine-events.ts';
 import { DeviceError } from '../../src/env/zoned-device.ts';
+import { metadataSpace } from '../../src/logger/metadata-log.ts';
 import type { StoreCall } from './sim-store.ts';
 import { devicePath, short, SimStore, simZoneSize } from './sim-store.ts';
 import { recordKind } from '../../src/codec/log-format.ts';
@@ -91,7 +92,8 @@ describe('S9 power that is lost between the pieces of an append', () => {
 
   test('and a piece without space takes the others back from a device that has none left', async () => {
     const sim = new SimStore(5);
-    await sim.boot(1, 256 * 1024);
+    const metadata = metadataSpace(simZoneSize);
+    await sim.boot(1, 256 * 1024 + metadata.zones * metadata.bytes);
     const [first, ...others] = [0, 1, 2].map((shard) => writerOf(shard));
     assert.ok(first);
     const whole = first.filled(150_000);

@@ -153,6 +153,8 @@ export type HeadPurpose =
   | 'zone-change'
   /** Who holds a zone that ended (S10). */
   | 'relist'
+  /** That it is an older one (S20). */
+  | 'mark'
   /** To see that the coordinator answers. */
   | 'look';
 

@@ -58,10 +58,7 @@ export class Shard {
 
   constructor(state: ShardState, self: Owner, settings: ShardSettings, nowMs: Millis) {
     const { batchesInFlightMax } = settings;
-    assert(
-      batchesInFlightMax >= 1 && batchesInFlightMax <= limits.batchesInFlightMax,
-      `${batchesInFlightMax} batches in flight`,
-    );
+    assert(batchesInFlightMax >= 1 && batchesInFlightMax <= limits.batchesInFlightMax, 'batches in flight');
     this.state = state;
     this.#self = self;
     this.#settings = settings;
@@ -250,12 +247,8 @@ export class Shard {
   #stop(fact: string): void {
     if (this.#hasStopped) return;
     this.#hasStopped = true;
-    const { shard } = this.state;
-    this.#effects.push({
-      effect: 'note',
-      level: 'error',
-      ...regressionNote(shard, this.#settings.metadataSource, fact),
-    });
+    const note = regressionNote(this.state.shard, this.#settings.metadataSource, fact);
+    this.#effects.push({ effect: 'note', level: 'error', ...note });
     this.#owner?.depose('the metadata went back');
     this.#takeover = undefined;
     this.#failWaiting(this.#regressed());
@@ -307,12 +300,8 @@ export class Shard {
     const by = { epoch: head.epoch, instance: this.#self.instance };
     this.#repairer = new Repairer({ ...parts, ...rest, identity: state, by }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'owner' });
-    this.#effects.push({
-      effect: 'note',
-      level: 'info',
-      text: 'serving',
-      fields: { shard: this.state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: this.state.index.size },
-    });
+    const fields = { shard: state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: state.index.size };
+    this.#effects.push({ effect: 'note', level: 'info', text: 'serving', fields });
     const reads = this.#waitingReads;
     this.#waitingReads = [];
     for (const read of reads) this.#owner.read(read);

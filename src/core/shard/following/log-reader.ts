@@ -56,9 +56,8 @@ export class LogReader {
   readonly #isPaced: boolean;
   #segments: Segment[] = [];
   #at = 0;
-  /** Place of the first segment. */
-  #place: ZonePlace | undefined;
-  #seed = 0;
+  /** Place of the first segment, and the seed of its checksums. */
+  #place: (ZonePlace & { readonly seed: number }) | undefined;
   #wanted: number;
   #request: LogRead | undefined;
   #number = 0;
@@ -181,8 +180,7 @@ export class LogReader {
     const { cluster, shard } = this.#identity;
     const { zone, epoch, instance } = segment;
     const place = { cluster, shard, zone, epoch, instance };
-    this.#place = place;
-    this.#seed = zoneSeed(place);
+    this.#place = { ...place, seed: zoneSeed(place) };
   }
 
   #ask(): void {
@@ -228,7 +226,7 @@ export class LogReader {
       start = lead = at = header.length;
     }
     while (at < segment.to) {
-      const result = decodeBatchHeader(bytes, start, at, place, this.#seed);
+      const result = decodeBatchHeader(bytes, start, at, place, place.seed);
       // The zone header is read again with the batch that it leads (S19).
       const had = bytes.length - start + lead;
       if (result.kind === 'short') return this.#more(segment, had, lead + result.needed);
@@ -236,8 +234,8 @@ export class LogReader {
       const { header } = result;
       if (start + header.totalLength > bytes.length) return this.#more(segment, had, lead + header.totalLength);
       if (at + header.totalLength > segment.to) return crossing;
-      if (checkBatchBody(bytes, start, header, this.#seed) !== 'good') return 'batch: wrong checksum of a block';
-      this.#visit({ zone: segment.zone, seed: this.#seed, header, bytes, start, lead });
+      if (checkBatchBody(bytes, start, header, place.seed) !== 'good') return 'batch: wrong checksum of a block';
+      this.#visit({ zone: segment.zone, seed: place.seed, header, bytes, start, lead });
       lead = 0;
       start += header.totalLength;
       this.#at = at += header.totalLength;

@@ -42,6 +42,8 @@ export interface Head {
   readonly nextZone: ZoneId;
   /** One more with every transaction on the shard. */
   readonly change: number;
+  /** What proved that this head is an older one (S20): the shard is stopped. */
+  readonly regressed?: string;
   readonly rest?: Unknown;
 }
 
@@ -128,7 +130,8 @@ export function decodeHead(bytes: Uint8Array): Head {
     openZone: decodeOpenZone(head.at('openZone'), json),
     nextZone: zoneId(head.at('nextZone').integer(1)),
     change: head.at('change').integer(1),
-    ...unknown(json, ['epoch', 'owner', 'openZone', 'nextZone', 'change']),
+    ...regressedIn(head.optional('regressed')),
+    ...unknown(json, ['epoch', 'owner', 'openZone', 'nextZone', 'change', 'regressed']),
   };
 }
 
@@ -167,6 +170,10 @@ export function decodeSealedZone(bytes: Uint8Array): SealedZone {
     ...lostIn(zone.optional('lost')),
     ...unknown(json, ['zone', 'epoch', 'instance', 'length', 'replicas', 'former', 'doubt', 'lost']),
   };
+}
+
+function regressedIn(field: Field | undefined): { readonly regressed?: string } {
+  return field === undefined ? {} : { regressed: field.text() };
 }
 
 function doubtIn(field: Field | undefined): { readonly doubt?: ZoneDoubt } {

@@ -16,8 +16,12 @@ export const notYetSurvivable = [
     missing: 'repair of a damaged replica from another, and reading below a damaged tail at take-over',
   },
   { fault: 'disk that stays full', missing: 'cleaning, which frees space' },
-  { fault: 'wiped disk', missing: 'repair: copying under-replicated zones to a logger that came back empty' },
-  { fault: 'logger that never returns', missing: 'repair, and declaring a logger lost' },
+  { fault: 'wiped disk', missing: 'a fault that wipes one whose zones others hold; repair is there' },
+  { fault: 'logger that never returns', missing: 'declaring a logger lost' },
+  {
+    fault: 'metadata that went back, told by fences alone, and a gateway that is started again on them',
+    missing: 'loggers asked before the claim, whose seals raise the fences that tell',
+  },
 ] as const;
 
 export const budget = {

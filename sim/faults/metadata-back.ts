@@ -107,7 +107,8 @@ function exchange(shards: ReadonlySet<number>, present: readonly Entry[], wanted
 
 /**
  * Shards whose metadata moved in a way that every replica of the older one's open zone knows of: whoever takes the
- * shard over with the older metadata must hear one of them, and be told.
+ * shard over with the older metadata must hear one of them, and be told. A zone tells it for ever; a fence alone only
+ * until a later claim has raised it (budget.ts).
  */
 export function provablyOlder(
   older: ReadonlyMap<number, ShardEntries>,
@@ -121,17 +122,9 @@ export function provablyOlder(
   });
 }
 
-/** Loggers that hold a zone which the older metadata knows nothing of, or were sealed for an epoch above its own. */
+/** Loggers that hold a zone which the older metadata knows nothing of. */
 function whoKnows({ head }: ShardEntries, after: ShardEntries): ReadonlySet<Uuid> {
-  const knowing = new Set<Uuid>();
-  const { openZone } = after.head;
-  for (const [index, zone] of after.zones.entries()) {
-    const next = after.zones[index + 1] ?? openZone;
-    // Neighbours, so that the one was sealed by the take-over that opened the other.
-    const wasSealed = next.zone === zone.zone + 1 && next.epoch > zone.epoch && next.epoch > head.epoch;
-    if (zone.zone >= head.nextZone || wasSealed) for (const logger of zone.replicas) knowing.add(logger);
-  }
-  return knowing;
+  return new Set(after.zones.flatMap(({ zone, replicas }) => (zone >= head.nextZone ? replicas : [])));
 }
 
 export const metadataBack: FaultRow<MetadataBackPlan> = {

@@ -153,8 +153,6 @@ export type HeadPurpose =
   | 'zone-change'
   /** Who holds a zone that ended (S10). */
   | 'relist'
-  /** That it is an older one (S20). */
-  | 'mark'
   /** To see that the coordinator answers. */
   | 'look';
 

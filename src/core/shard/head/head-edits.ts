@@ -31,11 +31,6 @@ export function claimed(head: Head, owner: Owner): HeadEdit {
   return { head: { ...head, epoch: epoch(head.epoch + 1), owner, change: head.change + 1 }, zones: [] };
 }
 
-/** S20: the shard stops, for every process, until the newest metadata are put back. */
-export function marked(head: Head, fact: string): HeadEdit {
-  return { head: { ...head, change: head.change + 1, regressed: fact }, zones: [] };
-}
-
 /** S6: the owner ends its open zone at `length`, which all its replicas hold, and opens the next. */
 export function zoneChanged(head: Head, length: number, opened: ReplicaSet): HeadEdit {
   assert(head.openZone.epoch === head.epoch, 'S6 an owner changes the zone that it writes');

@@ -42,8 +42,6 @@ export interface Head {
   readonly nextZone: ZoneId;
   /** One more with every transaction on the shard. */
   readonly change: number;
-  /** What proved that this head is an older one (S20): the shard is stopped. */
-  readonly regressed?: string;
   readonly rest?: Unknown;
 }
 
@@ -130,8 +128,7 @@ export function decodeHead(bytes: Uint8Array): Head {
     openZone: decodeOpenZone(head.at('openZone'), json),
     nextZone: zoneId(head.at('nextZone').integer(1)),
     change: head.at('change').integer(1),
-    ...regressedIn(head.optional('regressed')),
-    ...unknown(json, ['epoch', 'owner', 'openZone', 'nextZone', 'change', 'regressed']),
+    ...unknown(json, ['epoch', 'owner', 'openZone', 'nextZone', 'change']),
   };
 }
 
@@ -170,10 +167,6 @@ export function decodeSealedZone(bytes: Uint8Array): SealedZone {
     ...lostIn(zone.optional('lost')),
     ...unknown(json, ['zone', 'epoch', 'instance', 'length', 'replicas', 'former', 'doubt', 'lost']),
   };
-}
-
-function regressedIn(field: Field | undefined): { readonly regressed?: string } {
-  return field === undefined ? {} : { regressed: field.text() };
 }
 
 function doubtIn(field: Field | undefined): { readonly doubt?: ZoneDoubt } {

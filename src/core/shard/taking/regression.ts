@@ -15,25 +15,14 @@ export interface Testimony {
   readonly retired: number | undefined;
 }
 
-/**
- * What proves that the metadata went back; undefined: nothing does. `over`: the head that the claim rewrote; undefined:
- * there was none. REQUIRES: `head` is that of `metadata`.
- */
-export function regression(
-  { known, retired }: Testimony,
-  head: Head,
-  metadata: ShardMetadata,
-  over: Head | undefined,
-): string | undefined {
+/** What proves that the metadata went back; undefined: nothing does. REQUIRES: `head` is that of `metadata`. */
+export function regression({ known, retired }: Testimony, head: Head, metadata: ShardMetadata): string | undefined {
   const { fence, zones } = known;
   const { epoch, openZone, nextZone } = head;
   if (fence !== undefined && fence.epoch > epoch)
     return `it was sealed for epoch ${fence.epoch}, and the metadata knows epochs up to ${epoch}`;
   if (fence !== undefined && fence.epoch === epoch && fence.instance !== head.owner.instance)
     return `it was sealed for another owner of epoch ${epoch}`;
-  // The claim itself has raised the epoch since.
-  if (fence !== undefined && over?.epoch === fence.epoch && over.owner.instance !== fence.instance)
-    return `it was sealed for another owner of epoch ${fence.epoch}`;
   if (retired === openZone.zone) return `zone ${retired} ended there, and is open in the metadata`;
   const listed = new Map([openZone, ...metadata.zones].map((zone) => [zone.zone, zone]));
   for (const held of zones) {

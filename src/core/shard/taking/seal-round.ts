@@ -65,13 +65,9 @@ export class SealRound {
   }
 
   /** S20: what proves that `metadata`, read after the answers, went back. */
-  regression(
-    head: Head,
-    metadata: ShardMetadata,
-    over: Head | undefined,
-  ): { readonly logger: Uuid; readonly fact: string } | undefined {
+  regression(head: Head, metadata: ShardMetadata): { readonly logger: Uuid; readonly fact: string } | undefined {
     for (const [logger, testimony] of this.answers.testimonies) {
-      const fact = regression(testimony, head, metadata, over);
+      const fact = regression(testimony, head, metadata);
       if (fact !== undefined) return { logger, fact };
     }
     return undefined;

@@ -22,7 +22,7 @@ import type { SealResult } from '../../../codec/logger-seals.ts';
 import type { Filled, LogRead, Lost, Refused } from '../events.ts';
 import type { ReadTail } from '../following/log-reader.ts';
 import type { HeadEdit } from '../head/head-edits.ts';
-import { begun, claimed, closed, marked } from '../head/head-edits.ts';
+import { begun, claimed, closed } from '../head/head-edits.ts';
 import type { Head, LostKeys, ReplicaSet, ZoneDoubt } from '../head/metadata.ts';
 import { sameOwner } from '../head/metadata.ts';
 import { describeLost, lostKeys } from './lost-keys.ts';
@@ -57,10 +57,6 @@ export class Takeover {
   readonly #startedMs: Millis;
   /** Epoch of the owner that it is taken from. */
   readonly #over: number;
-  /** Head that the claim rewrites. */
-  #claimedOver: Head | undefined;
-  /** What proves that the metadata went back (S20). */
-  #fact = '';
   #step: Step = 'loading';
   /** The epoch claimed; 0 before. */
   #epoch = 0;
@@ -131,7 +127,6 @@ export class Takeover {
   }
 
   loadFailed(): void {
-    if (this.#step === 'stopped') return this.#marked();
     this.#parts.keeper.loaded();
     if (this.#isLoading) this.#again();
   }
@@ -143,12 +138,10 @@ export class Takeover {
 
   /** The keeper has read what decides how to go on: an answer of a transaction is never trusted alone (S1, S8). */
   loaded(): void {
-    if (this.#step === 'stopped') return this.#marked();
     if (!this.#isLoading) return;
     const { keeper, self } = this.#parts;
     keeper.loaded();
     const { head, fate } = keeper;
-    if (head?.regressed !== undefined) return this.#stop(head.regressed);
     if (this.#wentBack(head)) return;
     if (head === undefined) return this.#begin();
     if (this.#step === 'testimony-check' && keeper.isOwnedBy(self, this.#epoch)) return this.#consider();
@@ -183,7 +176,7 @@ export class Takeover {
       return true;
     }
     if (head === undefined || this.#step !== 'testimony-check' || keeper.fate === 'lost') return false;
-    const proof = this.#seals.regression(head, keeper.metadata, this.#claimedOver);
+    const proof = this.#seals.regression(head, keeper.metadata);
     if (proof !== undefined) this.#stop(`logger ${proof.logger}: ${proof.fact}`);
     return proof !== undefined;
   }
@@ -235,7 +228,6 @@ export class Takeover {
     if (head.epoch > this.#over && !sameOwner(head.owner, self)) return this.#loseTo(head);
     if (!head.openZone.replicas.some((logger) => loggers.isUp(logger)))
       return this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
-    this.#claimedOver = head;
     this.#propose('claiming', claimed(head, self));
   }
 
@@ -247,7 +239,6 @@ export class Takeover {
   }
 
   transacted(): void {
-    if (this.#step === 'stopped') return void this.#parts.keeper.transacted();
     if (this.#parts.keeper.transacted()) this.#step = this.#step === 'claiming' ? 'claim-check' : 'close-check';
   }
 
@@ -267,7 +258,7 @@ export class Takeover {
     if (!isAsking || head?.openZone.zone !== zone || epoch !== this.#epoch || isLost(answer)) return;
     this.#seals.add(logger, head, answer, this.#nowMs);
     if (this.#step !== 'sealing') return;
-    if (this.#seals.regression(head, metadata, this.#claimedOver) === undefined) return this.#consider();
+    if (this.#seals.regression(head, metadata) === undefined) return this.#consider();
     // It knows more than what was read before it answered: what is read now decides.
     this.#step = 'testimony-check';
     this.#parts.keeper.load('claim');
@@ -426,31 +417,11 @@ export class Takeover {
     this.#note('warn', 'take-over lost', { reason: `epoch ${epoch} belongs to gateway ${owner.gateway}` });
   }
 
-  /**
-   * S20: nothing is claimed, finished or reset any more. The older head says so from now on, since the next claim would
-   * raise fences above what proves it.
-   */
+  /** S20: nothing is claimed, finished or reset any more. */
   #stop(fact: string): void {
     this.#step = 'stopped';
-    this.#fact = fact;
-    const { effects, keeper, settings, state } = this.#parts;
+    const { effects, settings, state } = this.#parts;
     effects.push({ effect: 'note', level: 'error', ...regressionNote(state.shard, settings.metadataSource, fact) });
-    keeper.settle();
-    this.#mark();
-  }
-
-  /** Writes why it stopped into a head that is its own. */
-  #mark(): void {
-    const { keeper, self } = this.#parts;
-    const { head, purpose } = keeper;
-    if (head === undefined || head.regressed !== undefined || purpose !== undefined) return;
-    if (keeper.isOwnedBy(self, this.#epoch)) keeper.propose('mark', marked(head, this.#fact));
-  }
-
-  /** The head was read: what became of the mark it says itself. */
-  #marked(): void {
-    const { keeper } = this.#parts;
-    if (keeper.loaded()) keeper.settle();
   }
 
   #note(level: 'info' | 'warn' | 'error', text: string, fields: Readonly<Record<string, string | number>>): void {
@@ -466,8 +437,6 @@ export class Takeover {
     } else if (this.#step === 'sealing') {
       this.#seals.tick(this.#head, nowMs);
       this.#consider();
-    } else if (this.#step === 'stopped') {
-      this.#mark();
     } else if (this.#step === 'filling' && nowMs >= this.#fillUntilMs) {
       this.#close();
     }

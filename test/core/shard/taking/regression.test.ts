@@ -21,18 +21,14 @@ const head: Head = {
 const sealed = { zone: zoneId(7), ...writer(4), length: 100, replicas: [loggerName(0)], former: [] };
 const metadata: ShardMetadata = { head, headRevision: 30, zones: [sealed] };
 
-const over: Head = { ...head, epoch: epoch(4), change: 19 };
-
 function said(testimony: Partial<Testimony['known']>, retired?: number): string | undefined {
-  return regression({ known: { fence: undefined, zones: [], ...testimony }, retired }, head, metadata, over);
+  return regression({ known: { fence: undefined, zones: [], ...testimony }, retired }, head, metadata);
 }
 
 describe('what proves that metadata went back', () => {
   test('S20 a fence above its epoch', () => assert.match(said({ fence: writer(6) }) ?? '', /epoch 6/));
   test('S20 its epoch under another instance', () =>
     assert.match(said({ fence: writer(5, other) }) ?? '', /another owner of epoch 5/));
-  test('S20 the epoch that the claim ended under another instance', () =>
-    assert.match(said({ fence: writer(4, other) }) ?? '', /another owner of epoch 4/));
   test('S20 a zone that it has not opened', () =>
     assert.match(said({ zones: [{ zone: zoneId(9), ...writer(5) }] }) ?? '', /holds zone 9/));
   test('S20 a zone under another writer', () => {
@@ -46,8 +42,7 @@ describe('what proves nothing', () => {
   test('nothing known', () => assert.equal(said({}), undefined));
   test('the own seal, or an earlier fence of anybody', () => {
     assert.equal(said({ fence: writer(5) }), undefined);
-    assert.equal(said({ fence: writer(4) }), undefined);
-    assert.equal(said({ fence: writer(3, other) }), undefined);
+    assert.equal(said({ fence: writer(4, other) }), undefined);
   });
   test('zones as they are listed, and dropped ones', () => {
     const zones = [
@@ -92,7 +87,6 @@ test('S20 zones opened since: the shard stops, finishes nothing, claims no more'
   cluster.pass(1_000);
   stopped(cluster, 0);
   const { change } = cluster.head;
-  assert.notEqual(cluster.head.regressed, undefined, 'the older head says why');
   cluster.claim(0);
   cluster.loggerDown(1);
   cluster.loggerUp(1);
@@ -106,42 +100,6 @@ test('S20 zones opened since: the shard stops, finishes nothing, claims no more'
   cluster.claim(1);
   cluster.pass(1_000);
   assert.equal(cluster.gateway(1).role, 'stopped', 'nor does anybody else serve it');
-});
-
-test('S20 who starts again finds that the metadata went back, though its claim has raised the fences that prove it', () => {
-  const cluster = new Cluster(2, 3);
-  cluster.claim(0);
-  cluster.put(0, 'a', '1');
-  const past = new Map(cluster.store);
-  cluster.claim(1);
-  putBack(cluster, past);
-  for (let starts = 0; starts < 3; starts++) {
-    cluster.startGateway(0);
-    cluster.claim(0);
-    cluster.pass(1_000);
-    stopped(cluster, 0);
-  }
-  assert.match(cluster.head.regressed ?? '', /another owner of epoch 2/);
-});
-
-test('S20 the mark is written again when the coordinator did not take it', () => {
-  const cluster = new Cluster(2, 3);
-  cluster.claim(0);
-  cluster.put(0, 'a', '1');
-  const past = new Map(cluster.store);
-  cluster.claim(1);
-  putBack(cluster, past);
-  cluster.startGateway(0);
-  cluster.hold = ({ effect }) => effect.effect === 'transact' && effect.purpose === 'mark';
-  cluster.claim(0);
-  cluster.pass(1_000);
-  assert.equal(cluster.head.regressed, undefined);
-  const [mark] = cluster.held.splice(0);
-  assert.ok(mark?.effect.effect === 'transact');
-  cluster.hold = () => false;
-  cluster.event(0, { event: 'transacted', purpose: 'mark', result: { kind: 'not-applied' } });
-  cluster.pass(1_000);
-  assert.notEqual(cluster.head.regressed, undefined);
 });
 
 test('S20 an owner under which the metadata go back stops at once, writes in flight of unknown outcome, and never claims', () => {

@@ -207,7 +207,10 @@ function failed(code: Failure['code'], message: string, outcome: Failure['outcom
   return { kind: 'failed', code, message, outcome };
 }
 
-/** Reply of a write that was sent to an owner which went away: that it was not applied nobody can say any more. */
+/**
+ * Reply of a write that was sent to an owner which went away: that it was not applied nobody can say any more. A shard
+ * that has forgotten its number may have applied it before: nobody may send it under another (S15).
+ */
 class SentBefore implements WriteReply {
   readonly #replyTo: WriteReply;
 
@@ -220,8 +223,10 @@ class SentBefore implements WriteReply {
   }
 
   written(write: ShardWrite, result: WriteResult): void {
-    const isSure = result.kind !== 'failed' || result.outcome === 'unknown';
-    this.#replyTo.written(write, isSure ? result : { ...result, outcome: 'unknown' });
+    if (result.kind !== 'failed') return this.#replyTo.written(write, result);
+    const message = 'the owner that had the write went away, and the next one has forgotten its number';
+    const told = result.code === 'client-forgotten' ? failed('connection-lost', message) : result;
+    this.#replyTo.written(write, { ...told, outcome: 'unknown' });
   }
 }
 

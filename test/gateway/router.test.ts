@@ -27,6 +27,8 @@ class Gateways {
   isConnected = true;
   /** What the shard of this gateway was given. */
   readonly here: string[] = [];
+  /** What the shard of this gateway does with them. */
+  onHere: (request: ShardWrite | ShardRead) => void = () => undefined;
   /** What came of requests. */
   readonly results: unknown[] = [];
 
@@ -36,7 +38,10 @@ class Gateways {
       runner: {
         shardCount: 1,
         shard: () => (this.role === undefined ? undefined : { role: this.role }),
-        dispatch: (_, event) => this.here.push(event.event),
+        dispatch: (_, event) => {
+          this.here.push(event.event);
+          this.onHere(event);
+        },
       },
       store: { ownerOf: () => this.owner },
       peers: { channel: (gateway) => (gateway === other && this.isConnected ? channel : undefined) },
@@ -205,6 +210,22 @@ test('a write that was sent to an owner which went away is never told `not-appli
   newest(gateways.world).close('gone');
   await gateways.world.run(times.requestHeldMs + 1_000);
   assert.deepEqual(gateways.results, [['unavailable', 'unknown']]);
+});
+
+test('S15 nobody is told `client-forgotten` of a write that an earlier owner may have applied: it is not sent anew', async () => {
+  const gateways = await Gateways.start();
+  gateways.onHere = (request) => {
+    const failure = { kind: 'failed', code: 'client-forgotten', message: 'who?', outcome: 'not-applied' } as const;
+    if (request.event === 'write') request.answer(failure);
+  };
+  gateways.write('put');
+  await gateways.world.run(10);
+  gateways.isConnected = false;
+  newest(gateways.world).close('gone');
+  gateways.owner = self;
+  gateways.role = 'owner';
+  await gateways.world.run(30);
+  assert.deepEqual(gateways.results, [['connection-lost', 'unknown']]);
 });
 
 test('a gateway that does not own the shard any more is asked again, where the shard is now', async () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { clientId, requestNumber } from '../../src/base/ids.ts';
 import { times } from '../../src/base/times.ts';
 import { writeError } from '../../src/codec/client-protocol.ts';
-import type { ShardRole } from '../../src/core/shard/events.ts';
+import type { ShardEvent, ShardRole } from '../../src/core/shard/events.ts';
 import type { Failure, ReadReply, WriteReply, WriteResult } from '../../src/core/shard/requests.ts';
 import { ShardRead, ShardWrite } from '../../src/core/shard/requests.ts';
 import { ReadBudget } from '../../src/gateway/shards/read-budget.ts';
@@ -28,7 +28,7 @@ class Gateways {
   /** What the shard of this gateway was given. */
   readonly here: string[] = [];
   /** What the shard of this gateway does with them. */
-  onHere: (request: ShardWrite | ShardRead) => void = () => undefined;
+  onHere: (request: ShardEvent) => void = () => undefined;
   /** What came of requests. */
   readonly results: unknown[] = [];
 

@@ -29,7 +29,7 @@ export class LeasedIds {
   readonly #limits: HeldLimits;
   /** Read from the coordinator, where the watch has not told of it yet. */
   #end = 0;
-  #waiting: Waiting[] = [];
+  readonly #waiting: Waiting[] = [];
   #bytes = 0;
 
   constructor(
@@ -60,26 +60,28 @@ export class LeasedIds {
     if (this.#waiting.length === 1) this.#read();
   }
 
+  /** Who asks meanwhile waits for the next read: this one may have begun before the id was leased. */
   #read(): void {
+    const count = this.#waiting.length;
     this.#coordinator.get(clientIdsKey).then(
       (entry) => {
         this.#end = Math.max(this.#end, leasedEnd(entry));
-        this.#tell((client) =>
+        this.#tell(count, (client) =>
           this.has(client) ? undefined : refusal('bad-argument', `client id ${client} was never given out`),
         );
       },
       (error: unknown) => {
         if (!(error instanceof CoordinatorError || error instanceof KvError)) throw error;
         const failure = refusal('coordinator-unavailable', `a client id could not be checked: ${error.message}`);
-        this.#tell((client) => (this.has(client) ? undefined : failure));
+        this.#tell(count, (client) => (this.has(client) ? undefined : failure));
       },
     );
   }
 
-  #tell(verdict: (client: ClientId) => Failure | undefined): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#bytes = 0;
+  #tell(count: number, verdict: (client: ClientId) => Failure | undefined): void {
+    const waiting = this.#waiting.splice(0, count);
+    for (const { bytes } of waiting) this.#bytes -= bytes;
+    if (this.#waiting.length > 0) this.#read();
     for (const { client, told } of waiting) told(verdict(client));
   }
 }

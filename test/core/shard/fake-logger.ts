@@ -108,6 +108,8 @@ export class FakeLogger {
     const intact = held === undefined ? 0 : scan(held.bytes).length;
     if (bytes.length === 0) return Math.min(intact, length);
     if (this.isFull) return 'device-full';
+    const same = held?.bytes.subarray(offset, offset + bytes.length);
+    if (offset < intact && same?.equals(bytes) === true) return Math.min(intact, length);
     if (offset !== intact) return 'not-at-write-pointer';
     const all = Buffer.concat([held?.bytes.subarray(0, intact) ?? Buffer.alloc(0), bytes]);
     this.zones.set(zone, { ...writer, bytes: all, restarted: true });

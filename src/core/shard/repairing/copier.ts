@@ -11,7 +11,6 @@
  * It owns the way of one copy. It does not own which copy is made (missing.ts), how fast (copy-pace.ts), nor the list
  * (repairer.ts).
  */
-import { unreachable } from '../../../base/assert.ts';
 import type { Millis } from '../../../base/ids.ts';
 import type { Writer } from '../../../codec/log-format.ts';
 import type { Filled, LogRead, Lost, Refused, ShardEffect, ShardIdentity, ShardSettings } from '../events.ts';
@@ -34,7 +33,7 @@ export interface CopierParts {
 
 type Step =
   | { readonly kind: 'asking' }
-  | { readonly kind: 'copying'; readonly reader: LogReader; sent: number }
+  | { readonly kind: 'copying'; readonly reader: LogReader }
   | { readonly kind: 'checking'; readonly reader: LogReader }
   | { readonly kind: 'proven' }
   | { readonly kind: 'failed'; readonly reason: string };
@@ -47,7 +46,9 @@ export class Copier {
   #step: Step = { kind: 'asking' };
   /** Batches that were read and are not sent. */
   #batches: ReadBatch[] = [];
-  /** Intact length of the copy. */
+  /** End of what was sent. */
+  #at = 0;
+  /** Intact length of the copy, as far as it was told: another owner may have completed it, too. */
   #end = 0;
 
   constructor(task: CopyTask, parts: CopierParts) {
@@ -74,40 +75,26 @@ export class Copier {
   tick(nowMs: Millis): void {
     const step = this.#step;
     if (step.kind !== 'copying' && step.kind !== 'checking') return;
-    // What was read goes out before more is.
-    if (step.kind === 'copying' && step.sent > 0) return;
-    if (!this.#parts.pace.isDue(nowMs)) return;
-    const before = step.reader.position;
+    // What was sent is stable before more is read.
+    if (this.#end < this.#at || !this.#parts.pace.isDue(nowMs)) return;
     step.reader.goOn();
-    this.#parts.pace.took(Math.max(0, step.reader.askedBytes), nowMs);
-    if (step.reader.state === 'stuck') this.#fail(`nobody gave the zone's bytes at ${before}`);
+    this.#parts.pace.took(step.reader.askedBytes, nowMs);
+    if (step.reader.state === 'stuck') this.#fail(`nobody gave the zone's bytes at ${step.reader.position}`);
   }
 
   copied(answer: Filled | Lost | Refused): void {
     const step = this.#step;
     if (answer.kind !== 'filled') return this.#fail(answer.kind === 'lost' ? 'no answer' : answer.code);
-    this.#end = answer.length;
-    switch (step.kind) {
-      case 'asking':
-        return this.#goOnFrom(answer.length);
-      case 'copying':
-        step.sent -= 1;
-        if (step.sent === 0 && step.reader.state === 'done') this.#copiedAll();
-        return;
-      case 'checking':
-      case 'proven':
-      case 'failed':
-        return;
-      default:
-        return unreachable(step);
-    }
+    this.#end = Math.max(this.#end, answer.length);
+    if (step.kind === 'asking') this.#goOnFrom(answer.length);
+    else if (step.kind === 'copying') this.#settle(step.reader);
   }
 
   logRead(request: LogRead, bytes: Uint8Array | undefined): void {
     const step = this.#step;
     if (step.kind !== 'copying' && step.kind !== 'checking') return;
     step.reader.answer(request, bytes);
-    if (step.kind === 'copying') this.#sendBatches(step);
+    if (step.kind === 'copying') this.#sendBatches(step.reader);
     else if (step.reader.state === 'done') this.#step = { kind: 'proven' };
     // The only holder that is asked gave bytes that are not good, or none.
     else if (step.reader.failed.size > 0) this.#fail(`the copy is damaged at ${step.reader.position}`);
@@ -117,19 +104,23 @@ export class Copier {
     const { zone, epoch, instance, length, replicas: holders } = this.task.zone;
     if (from >= length) return this.#check();
     const reader = this.#reader((batch) => this.#batches.push(batch));
-    this.#step = { kind: 'copying', reader, sent: 0 };
+    this.#step = { kind: 'copying', reader };
+    this.#at = from;
     reader.start([{ zone, epoch, instance, from, to: length, holders }]);
   }
 
-  #sendBatches(step: Extract<Step, { kind: 'copying' }>): void {
-    const pieces = piecesOf(this.#batches.splice(0), this.#end, this.#parts.settings.limits.fillPieceBytes);
-    step.sent = pieces.length;
-    for (const { offset, bytes } of pieces) this.#send(offset, bytes);
-    if (step.reader.state === 'stuck') this.#fail(`nobody gave the zone's bytes at ${step.reader.position}`);
-    else if (step.sent === 0 && step.reader.state === 'done') this.#copiedAll();
+  #sendBatches(reader: LogReader): void {
+    const { fillPieceBytes } = this.#parts.settings.limits;
+    for (const { offset, bytes } of piecesOf(this.#batches.splice(0), this.#at, fillPieceBytes)) {
+      this.#send(offset, bytes);
+      this.#at = offset + bytes.length;
+    }
+    this.#settle(reader);
   }
 
-  #copiedAll(): void {
+  /** All was read, and all that was sent is stable. */
+  #settle(reader: LogReader): void {
+    if (reader.state !== 'done' || this.#end < this.#at) return;
     if (this.#end >= this.task.zone.length) this.#check();
     else this.#fail(`the zone holds no batch behind ${this.#end}`);
   }

@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import type { Uuid } from '../../../../src/base/ids.ts';
 import { zoneId } from '../../../../src/base/ids.ts';
 import type { SealedZone } from '../../../../src/core/shard/head/metadata.ts';
+import { shardLimits } from '../../../../src/core/shard/limits.ts';
 import { Cluster, loggerName } from '../harness.ts';
 
 const zone1 = zoneId(1);
@@ -20,10 +21,10 @@ function heldBy(cluster: Cluster, logger: number): string {
 }
 
 /** Logger 2 is gone while another gateway takes over: zone 1 ends on the other two, and it becomes a former holder. */
-function lackingZone(): Cluster {
-  const cluster = new Cluster(2, 3);
+function lackingZone(settings: ConstructorParameters<typeof Cluster>[2] = {}): Cluster {
+  const cluster = new Cluster(2, 3, settings);
   cluster.claim(1);
-  assert.equal(cluster.put(1, 'a', 'first')?.kind, 'put');
+  for (const value of ['first', 'second', 'third']) assert.equal(cluster.put(1, 'a', value)?.kind, 'put');
   cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'transact';
   cluster.loggerDown(2);
   cluster.claim(0);
@@ -73,6 +74,21 @@ describe('S10 a zone that lacks a copy', () => {
     cluster.pass(2_000);
     assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1));
     assert.ok(cluster.notes.some((note) => note.startsWith('zone not copied')));
+  });
+
+  test('goes on when another owner has completed the copy meanwhile', () => {
+    const cluster = lackingZone({ limits: { ...shardLimits, logChunkBytes: 100 } });
+    cluster.logger(2).zones.clear();
+    cluster.hold = ({ effect }) => effect.effect === 'copy' && effect.bytes.length > 0;
+    cluster.loggerUp(2);
+    cluster.pass(5_000);
+    assert.equal(cluster.held.length, 1);
+    const whole = cluster.logger(0).zones.get(zone1);
+    assert.ok(whole);
+    cluster.logger(2).zones.set(zone1, { ...whole, bytes: Buffer.from(whole.bytes) });
+    cluster.release();
+    cluster.pass(5_000);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
   });
 
   test('S9 former holders whose copy is whole are read, not copied', () => {

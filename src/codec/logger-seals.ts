@@ -124,7 +124,7 @@ export function readSealResult(result: MessageReader): SealResult {
     skipRest(result, rest);
     return { ...refused, known };
   }
-  if (rest < 2) malformed(result, 'the answer to Seal is too short');
+  if (rest < 3) malformed(result, 'the answer to Seal is too short');
   const answer = {
     length: readBytesCount(result, 'length'),
     seen: readBytesCount(result, 'seen'),
@@ -133,7 +133,6 @@ export function readSealResult(result: MessageReader): SealResult {
     process: readInstance(result),
     known: readKnown(result),
   };
-  if (rest < 3) malformed(result, 'the answer to Seal is too short');
   const cut = result.tryNil() ? undefined : readCut(result);
   skipRest(result, rest - 3);
   return cut === undefined ? answer : { ...answer, cut };

@@ -99,16 +99,7 @@ export interface ListedZone {
 }
 
 export function writeListedZones(out: MessageWriter, zones: readonly ListedZone[]): void {
-  out.value(
-    zones.map(({ zone, length, replicas, doubt, lostKeys, lostUnknown }) => ({
-      zone,
-      length,
-      replicas,
-      doubt,
-      lostKeys,
-      lostUnknown,
-    })),
-  );
+  out.value(zones);
 }
 
 /** @throws MessageFormatError */

@@ -11,7 +11,8 @@ import type { OnceLimits } from '../core/once/once-table.ts';
 import { onceLimits } from '../core/once/once-table.ts';
 import type { ShardLimits } from '../core/shard/limits.ts';
 import { shardLimits } from '../core/shard/limits.ts';
-import type { RpcOptions } from '../rpc/channel-types.ts';
+import type { ConnectionLimits } from '../rpc/options.ts';
+import { connectionLimits } from '../rpc/options.ts';
 import type { ForwardLimits } from './forward-budget.ts';
 import { forwardLimits } from './forward-budget.ts';
 import type { HeldLimits } from './held-requests.ts';
@@ -38,7 +39,7 @@ export interface GatewayLimits {
   /** Messages to one logger. */
   readonly outbox: OutboxLimits;
   /** Connections of clients and of other gateways. */
-  readonly connections: Pick<RpcOptions, 'outputBytesPause' | 'outputBytesMax' | 'requestsInFlightMax'>;
+  readonly connections: ConnectionLimits;
 }
 
 export const gatewayLimits: GatewayLimits = {
@@ -51,11 +52,7 @@ export const gatewayLimits: GatewayLimits = {
   reads: readLimits,
   catchUp: catchUpLimits,
   outbox: outboxLimits,
-  connections: {
-    outputBytesPause: limits.outputBytesPause,
-    outputBytesMax: limits.outputBytesMax,
-    requestsInFlightMax: limits.requestsInFlightMax,
-  },
+  connections: connectionLimits,
 };
 
 assert(gatewayLimits.once.window === limits.clientWindow, 'clients are told the window that shards keep');

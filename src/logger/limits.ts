@@ -4,7 +4,8 @@
  */
 import { limits } from '../base/limits.ts';
 import { scanChunkBytes } from '../core/logger/scan-window.ts';
-import type { RpcOptions } from '../rpc/channel-types.ts';
+import type { ConnectionLimits } from '../rpc/options.ts';
+import { connectionLimits } from '../rpc/options.ts';
 
 export interface LoggerLimits {
   /** Zones of a shard that the answer to a seal tells of, the newest ones (S20). */
@@ -16,7 +17,7 @@ export interface LoggerLimits {
   /** Reads in the thread pool at once. */
   readonly coldReadsMax: number;
   /** Connections of gateways. */
-  readonly connections: Pick<RpcOptions, 'outputBytesPause' | 'outputBytesMax' | 'requestsInFlightMax'>;
+  readonly connections: ConnectionLimits;
 }
 
 export const loggerLimits: LoggerLimits = {
@@ -24,9 +25,5 @@ export const loggerLimits: LoggerLimits = {
   scanChunkBytes,
   metadataGrownBytes: limits.metadataGrownBytes,
   coldReadsMax: limits.coldReadsMax,
-  connections: {
-    outputBytesPause: limits.outputBytesPause,
-    outputBytesMax: limits.outputBytesMax,
-    requestsInFlightMax: limits.requestsInFlightMax,
-  },
+  connections: connectionLimits,
 };

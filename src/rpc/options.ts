@@ -3,6 +3,15 @@ import { limits } from '../base/limits.ts';
 import { times } from '../base/times.ts';
 import type { RpcOptions } from './channel-types.ts';
 
+/** Limits of one connection, which a node may be given others of. */
+export type ConnectionLimits = Pick<RpcOptions, 'outputBytesPause' | 'outputBytesMax' | 'requestsInFlightMax'>;
+
+export const connectionLimits: ConnectionLimits = {
+  outputBytesPause: limits.outputBytesPause,
+  outputBytesMax: limits.outputBytesMax,
+  requestsInFlightMax: limits.requestsInFlightMax,
+};
+
 /** Options of the side that asks: it expects no requests, so silence is no fault unless an answer is owed. */
 export function clientOptions(options: Partial<RpcOptions> = {}): RpcOptions {
   return { ...serverOptions(), idleFrameTimeoutMs: Number.POSITIVE_INFINITY, ...options };
@@ -15,9 +24,7 @@ export function serverOptions(options: Partial<RpcOptions> = {}): RpcOptions {
     idleFrameTimeoutMs: times.idleFrameTimeoutMs,
     frameBytesMax: limits.frameBytesMax,
     frameItemsMax: limits.frameItemsMax,
-    requestsInFlightMax: limits.requestsInFlightMax,
-    outputBytesPause: limits.outputBytesPause,
-    outputBytesMax: limits.outputBytesMax,
+    ...connectionLimits,
     reusesInput: false,
     ...options,
   };

@@ -5,7 +5,7 @@
 import type { CutRecords } from '../../codec/cut-records.ts';
 import { CutCollector } from '../../codec/cut-records.ts';
 import type { Scan, ScanInput } from './scan-window.ts';
-import { ScanWindow } from './scan-window.ts';
+import { scanInMemory, ScanWindow } from './scan-window.ts';
 
 /**
  * Goes from `start`, a batch boundary (0: not even the zone header is good), to where the log ended here: at a batch of
@@ -37,11 +37,6 @@ export function* cutRecords(window: ScanWindow, start: number, isPart = false): 
 
 /** The same of bytes in memory, which begin at `start` of the zone and may end anywhere. */
 export function cutRecordsOf(bytes: Uint8Array, start: number, input: Omit<ScanInput, 'bound'>): CutRecords {
-  const scan = cutRecords(new ScanWindow({ ...input, bound: start + bytes.length }), start, true);
-  let step = scan.next();
-  while (step.done !== true) {
-    const from = Math.max(0, step.value.offset - start);
-    step = scan.next(bytes.subarray(from, from + step.value.length));
-  }
-  return step.value;
+  const window = new ScanWindow({ ...input, bound: start + bytes.length });
+  return scanInMemory(cutRecords(window, start, true), bytes, start);
 }

@@ -125,3 +125,13 @@ export class ScanWindow {
     return undefined;
   }
 }
+
+/** Drives a scan with bytes from memory, which begin at `start` of the zone: for tests and for what is small. */
+export function scanInMemory<T>(scan: Scan<T>, bytes: Uint8Array, start = 0): T {
+  let step = scan.next();
+  while (step.done !== true) {
+    const from = Math.max(0, step.value.offset - start);
+    step = scan.next(bytes.subarray(from, from + step.value.length));
+  }
+  return step.value;
+}

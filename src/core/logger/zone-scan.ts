@@ -33,14 +33,6 @@ export type ZoneScan =
     }
   | { readonly kind: 'newer-format'; readonly format: number };
 
-/** Drives a scan with bytes from memory: for tests and for what is small. */
-export function scanBytes(bytes: Uint8Array, input: ScanInput): ZoneScan {
-  const scan = scanZone(input);
-  let step = scan.next();
-  while (step.done !== true) step = scan.next(bytes.subarray(step.value.offset, step.value.offset + step.value.length));
-  return step.value;
-}
-
 /** Yields ranges within [0, bound) and takes their bytes; a short answer counts as zeros. */
 export function* scanZone(input: ScanInput): Scan<ZoneScan> {
   const window = new ScanWindow(input);

@@ -62,13 +62,9 @@ export class Detector {
     return this.#falseSuspicions;
   }
 
-  /** Milliseconds: silence that is borne now, and the slowest answer of late. */
+  /** Milliseconds: silence that is borne now. */
   get patienceMs(): number {
     return this.#patience.ms;
-  }
-
-  get slowestMs(): number {
-    return this.#patience.slowestMs;
   }
 
   /** True when the verdict changed. */

@@ -34,13 +34,9 @@ export class Patience {
     this.#next = (this.#next + 1) % remembered;
   }
 
-  /** Slowest of the remembered round trips; 0 before the first. */
-  get slowestMs(): number {
-    return Math.max(0, ...this.#roundTripsMs);
-  }
-
   get ms(): number {
     const { everyMs, leastMs, mostMs } = this.#settings;
-    return Math.min(mostMs, Math.max(leastMs, 2 * everyMs + factor * this.slowestMs));
+    const slowestMs = Math.max(0, ...this.#roundTripsMs);
+    return Math.min(mostMs, Math.max(leastMs, 2 * everyMs + factor * slowestMs));
   }
 }

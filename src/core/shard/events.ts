@@ -4,8 +4,7 @@
  */
 import type { Epoch, InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clusterSettings, nodeSettings } from '../../base/settings.ts';
-import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
-import type { Writer } from '../../codec/log-format.ts';
+import type { CopyItem, LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { ShardMetadata } from './head/metadata.ts';
@@ -200,18 +199,7 @@ export type ShardEffect =
       readonly logger: Uuid;
     }
   /** Complete the copy of a zone that ended (S10); no bytes: ask for its intact length. */
-  | {
-      readonly effect: 'copy';
-      readonly zone: ZoneId;
-      /** Who wrote the zone, and who orders the copy. */
-      readonly writer: Writer;
-      readonly by: Writer;
-      /** Sealed length of the zone. */
-      readonly length: number;
-      readonly offset: number;
-      readonly bytes: Uint8Array;
-      readonly logger: Uuid;
-    }
+  | ({ readonly effect: 'copy'; readonly logger: Uuid } & Omit<CopyItem, 'shard'>)
   /** Ask whether it can take a zone again. */
   | { readonly effect: 'probe'; readonly logger: Uuid }
   | { readonly effect: 'finish'; readonly zone: ZoneId; readonly length: number; readonly loggers: readonly Uuid[] }

@@ -142,8 +142,8 @@ export class Pulse implements PeerView {
     return this.#detector.verdict;
   }
 
-  /** Its counts and measures, for people. */
-  get detector(): SuspicionCounts & Pick<Detector, 'patienceMs' | 'slowestMs'> {
+  /** Its counts and patience, for people. */
+  get detector(): SuspicionCounts & Pick<Detector, 'patienceMs'> {
     return this.#detector;
   }
 

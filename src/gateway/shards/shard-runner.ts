@@ -207,12 +207,10 @@ export class ShardRunner {
   }
 
   #copy(shard: ShardId, effect: Extract<ShardEffect, { effect: 'copy' }>): void {
-    const { zone, writer, by, length, offset, bytes, logger } = effect;
+    const { logger, zone } = effect;
     this.#parts.loggers
       .of(logger)
-      .copy({ shard, zone, writer, by, length, offset, bytes }, (answer) =>
-        this.dispatch(shard, { event: 'copied', logger, zone, answer }),
-      );
+      .copy({ shard, ...effect }, (answer) => this.dispatch(shard, { event: 'copied', logger, zone, answer }));
   }
 
   #load(shard: ShardId, purpose: HeadPurpose): void {

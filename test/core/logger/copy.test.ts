@@ -13,11 +13,11 @@ function copyOf({ shard, zone, epoch, instance, offset, bytes }: AppendItem, len
   return { shard, zone, writer: { epoch, instance }, by: testWriter(3), length, offset, bytes };
 }
 
-/** Three batches of a zone of epoch 1. */
-function zoneOf(): { writer: ZoneWriter; batches: AppendItem[]; length: number } {
+/** Three batches of a zone of epoch 1, which ends behind them. */
+function zoneOf(): { first: AppendItem; second: AppendItem; third: AppendItem; length: number } {
   const writer = new ZoneWriter();
-  const batches = [writer.filled(10), writer.filled(10), writer.filled(10)];
-  return { writer, batches, length: writer.offset };
+  const [first, second, third] = [writer.filled(10), writer.filled(10), writer.filled(10)];
+  return { first, second, third, length: writer.offset };
 }
 
 function answerTo(rig: Rig, item: CopyItem): unknown {
@@ -29,14 +29,13 @@ function answerTo(rig: Rig, item: CopyItem): unknown {
 
 describe('S10 a copy of a zone that ended', () => {
   test('is made where it was never seen, piece by piece, also below the zone floor', () => {
-    const { batches, length } = zoneOf();
+    const { first, second, third, length } = zoneOf();
     const rig = new Rig();
     rig.append(new ZoneWriter({ zone: 9 }).filled(10));
     rig.settle();
-    const [first] = batches;
-    assert.ok(first);
     assert.equal(answerTo(rig, { ...copyOf(first, length), bytes: nothing }), 0);
-    for (const batch of batches) assert.equal(answerTo(rig, copyOf(batch, length)), batch.offset + batch.bytes.length);
+    for (const batch of [first, second, third])
+      assert.equal(answerTo(rig, copyOf(batch, length)), batch.offset + batch.bytes.length);
     assert.equal(rig.zone(0, 1)?.state, 'copying');
     const finish = rig.finish(0, 1, length);
     rig.settle();
@@ -46,9 +45,7 @@ describe('S10 a copy of a zone that ended', () => {
   });
 
   test('goes on where one ends that was left half done, and tells how much a repetition found', () => {
-    const { batches, length } = zoneOf();
-    const [first, second, third] = batches;
-    assert.ok(first && second && third);
+    const { first, second, third, length } = zoneOf();
     const rig = new Rig();
     rig.append(first);
     rig.settle();
@@ -61,9 +58,7 @@ describe('S10 a copy of a zone that ended', () => {
   });
 
   test('takes no appends any more', () => {
-    const { batches, length } = zoneOf();
-    const [first, second, third] = batches;
-    assert.ok(first && second && third);
+    const { first, second, third, length } = zoneOf();
     const rig = new Rig();
     rig.append(first);
     rig.settle();
@@ -74,9 +69,7 @@ describe('S10 a copy of a zone that ended', () => {
   });
 
   test('S3 is answered only behind the sync that covers it', () => {
-    const { batches, length } = zoneOf();
-    const [first] = batches;
-    assert.ok(first);
+    const { first, length } = zoneOf();
     const rig = new Rig();
     const ticket = rig.copy(copyOf(first, length));
     assert.equal(rig.outcome(ticket), 'waiting');
@@ -88,9 +81,7 @@ describe('S10 a copy of a zone that ended', () => {
 });
 
 describe('S10 a copy is refused', () => {
-  const { batches, length } = zoneOf();
-  const [first] = batches;
-  assert.ok(first);
+  const { first, length } = zoneOf();
   const copy = copyOf(first, length);
 
   test('S4 when a deposed owner orders it', () => {

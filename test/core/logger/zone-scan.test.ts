@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { limits } from '../../../src/base/limits.ts';
 import type { ZoneScan } from '../../../src/core/logger/zone-scan.ts';
-import { scanBytes, scanZone } from '../../../src/core/logger/zone-scan.ts';
+import { scanInMemory } from '../../../src/core/logger/scan-window.ts';
+import { scanZone } from '../../../src/core/logger/zone-scan.ts';
 import { put, ZoneWriter } from '../../logger/zone-writer.ts';
 
 const zoneSize = 1024 * 1024;
@@ -32,7 +33,8 @@ function build(alignment: number, sizes: readonly number[]): Built {
 function scan(built: Built, bytes: Buffer, bound = zoneSize): ZoneScan {
   const medium = Buffer.alloc(zoneSize);
   bytes.copy(medium);
-  return scanBytes(medium, { place: built.writer.place, zoneSize, bound, alignment: built.writer.alignment });
+  const input = { place: built.writer.place, zoneSize, bound, alignment: built.writer.alignment };
+  return scanInMemory(scanZone(input), medium);
 }
 
 function brief(result: ZoneScan): unknown {
@@ -128,7 +130,7 @@ describe('S9 what a scan finds', () => {
       const medium = Buffer.alloc(zoneSize);
       Buffer.concat(batches).copy(medium);
       change(medium);
-      const result = scanBytes(medium, { place: writer.place, zoneSize, bound: zoneSize, alignment: 1 });
+      const result = scanInMemory(scanZone({ place: writer.place, zoneSize, bound: zoneSize, alignment: 1 }), medium);
       if (result.kind !== 'scanned') return result.kind;
       return result.cut?.records.map(({ key }) => Buffer.from(key).toString());
     };
@@ -220,8 +222,18 @@ describe('S9 what a scan finds', () => {
     pieces.push(big.filled(3 * 1024 * 1024).bytes, big.filled(7).bytes);
     const medium = Buffer.concat([...pieces, Buffer.alloc(3 * 1024 * 1024)]);
     const input = { place: big.place, zoneSize: big.zoneSize, bound: medium.length, alignment: 1 };
-    assert.deepEqual(brief(scanBytes(medium, input)), { length: big.offset, seen: 0, tail: 'clean', batches: 43 });
+    assert.deepEqual(brief(scanInMemory(scanZone(input), medium)), {
+      length: big.offset,
+      seen: 0,
+      tail: 'clean',
+      batches: 43,
+    });
     medium[medium.length - 1] = 1;
-    assert.deepEqual(brief(scanBytes(medium, input)), { length: big.offset, seen: 0, tail: 'damaged', batches: 43 });
+    assert.deepEqual(brief(scanInMemory(scanZone(input), medium)), {
+      length: big.offset,
+      seen: 0,
+      tail: 'damaged',
+      batches: 43,
+    });
   });
 });

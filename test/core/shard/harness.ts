@@ -10,7 +10,16 @@ import { condition } from '../../../src/codec/client-requests.ts';
 import { KeyIndex } from '../../../src/core/index/key-index.ts';
 import { OnceTable } from '../../../src/core/once/once-table.ts';
 import type { ShardState } from '../../../src/core/shard/following/apply.ts';
-import type { Committed, ShardEffect, ShardEvent, ShardSettings } from '../../../src/core/shard/events.ts';
+import type { LoggerRefusalCode } from '../../../src/codec/logger-protocol.ts';
+import type {
+  Committed,
+  Filled,
+  Lost,
+  Refused,
+  ShardEffect,
+  ShardEvent,
+  ShardSettings,
+} from '../../../src/core/shard/events.ts';
 import { shardDefaults } from '../../../src/core/shard/events.ts';
 import type { Head, SealedZone, ShardMetadata } from '../../../src/core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone, headKey } from '../../../src/core/shard/head/metadata.ts';
@@ -383,25 +392,13 @@ export class Cluster {
   #fill(gateway: number, effect: Extract<ShardEffect, { effect: 'fill' }>): void {
     const { zone, epoch, logger, offset, bytes } = effect;
     const answer = this.#up(logger)?.fill(zone, effect, offset, bytes);
-    const told =
-      typeof answer === 'number'
-        ? ({ kind: 'filled', length: answer } as const)
-        : answer === undefined
-          ? ({ kind: 'lost' } as const)
-          : ({ kind: 'refused', code: answer } as const);
-    this.event(gateway, { event: 'filled', logger, zone, epoch, answer: told });
+    this.event(gateway, { event: 'filled', logger, zone, epoch, answer: told(answer) });
   }
 
   #copy(gateway: number, effect: Extract<ShardEffect, { effect: 'copy' }>): void {
     const { zone, logger } = effect;
     const answer = this.#up(logger)?.copy(zone, effect);
-    const told =
-      typeof answer === 'number'
-        ? ({ kind: 'filled', length: answer } as const)
-        : answer === undefined
-          ? ({ kind: 'lost' } as const)
-          : ({ kind: 'refused', code: answer } as const);
-    this.event(gateway, { event: 'copied', logger, zone, answer: told });
+    this.event(gateway, { event: 'copied', logger, zone, answer: told(answer) });
   }
 
   #committed(gateway: number, effect: Committed): void {
@@ -459,4 +456,10 @@ export class Cluster {
     for (const gateway of this.gateways.keys())
       this.event(gateway, { event: 'metadata', metadata: this.metadata(), loaded: false });
   }
+}
+
+/** What a gateway is told of a Fill or a Copy; undefined: nobody was there. */
+function told(answer: number | LoggerRefusalCode | undefined): Filled | Lost | Refused {
+  if (answer === undefined) return { kind: 'lost' };
+  return typeof answer === 'number' ? { kind: 'filled', length: answer } : { kind: 'refused', code: answer };
 }

@@ -44,8 +44,8 @@ export const times = {
   replicaPatienceFactor: 5,
 
   // ---- Ownership of shards (core/ownership).
-  /** Period in which a gateway asks each other one whether it lives. */
-  heartbeatEveryMs: 50,
+  /** Period in which two gateways hear of each other: one of them asks, and is asked when it does not. */
+  heartbeatEveryMs: 100,
   /** Wait of each next candidate for a shard, in which the one before it can be done. */
   takeOverStepMs: 100,
   /** Pause between two attempts of one candidate. */

@@ -1,8 +1,9 @@
 /**
- * Heartbeats between gateways (docs/protocol.md), asked for on a connection of their own:
- *   heartbeat []  ->  [[shard, epoch, condition], ...]
- * Shards that the answering process owns or is taking over, each in the epoch that it knows; conditions are the places
- * of their names in `shardConditions`. Readers throw MessageFormatError when a message has another form.
+ * Heartbeats between gateways (docs/protocol.md), on a connection of their own:
+ *   heartbeat [reports]  ->  reports
+ *   reports = [[shard, epoch, condition], ...]
+ * Both sides tell of the shards that they own or are taking over, each in the epoch that they know; conditions are the
+ * places of their names in `shardConditions`. Readers throw MessageFormatError when a message has another form.
  */
 import type { ShardId } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
@@ -29,6 +30,17 @@ export interface ShardReport {
 }
 
 export function writeHeartbeat(out: MessageWriter, reports: readonly ShardReport[]): void {
+  out.array(1);
+  writeReports(out, reports);
+}
+
+/** @throws MessageFormatError */
+export function readHeartbeat(params: MessageReader): ShardReport[] {
+  arrayOf(params, 1, 'heartbeat');
+  return readReports(params);
+}
+
+export function writeReports(out: MessageWriter, reports: readonly ShardReport[]): void {
   out.array(reports.length);
   for (const { shard, epoch, condition } of reports) {
     out.array(3);
@@ -39,11 +51,11 @@ export function writeHeartbeat(out: MessageWriter, reports: readonly ShardReport
 }
 
 /** @throws MessageFormatError */
-export function readHeartbeat(result: MessageReader): ShardReport[] {
+export function readReports(result: MessageReader): ShardReport[] {
   const count = result.array();
-  if (count > limits.shardCountMax) throw new MessageFormatError(`a heartbeat of ${count} shards`, result.position);
+  if (count > limits.shardCountMax) throw new MessageFormatError(`reports of ${count} shards`, result.position);
   return Array.from({ length: count }, () => {
-    arrayOf(result, 3, 'heartbeat');
+    arrayOf(result, 3, 'report');
     const shard = shardId(natural(result, 0, limits.shardCountMax - 1, 'shard'));
     const epoch = natural(result, 0, Number.MAX_SAFE_INTEGER, 'epoch');
     // A condition of a later version says nothing that this one knows.

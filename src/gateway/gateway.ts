@@ -21,7 +21,7 @@ import { serverOptions } from '../rpc/options.ts';
 import { ClientDoor } from './doors/client-door.ts';
 import type { GatewayDoor } from './doors/door.ts';
 import { Greeting } from './doors/greeting.ts';
-import { PeerDoor } from './doors/peer-door.ts';
+import { PeerDoor, type PeerDoorParts } from './doors/peer-door.ts';
 import { Requests } from './doors/requests.ts';
 import { Sessions } from './doors/sessions.ts';
 import { TestbedDoor } from './doors/testbed-door.ts';
@@ -124,6 +124,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     log,
     self: identity,
     suspicion: suspicionOf(options),
+    reports: () => claims.reports,
     onNews: () => claims.consider(),
   });
   const members = { peers: () => heartbeats.peers, gatewayCount };
@@ -238,7 +239,7 @@ class Gateway implements GatewayNode {
 
   /** Opens the ports. */
   async listen(): Promise<void> {
-    const { router, runner, store, self } = this.#inside;
+    const { router, runner, store, self, heartbeats, claims } = this.#inside;
     const { id, cluster, peerAddress, clientAddress } = this.#options;
     const { limits: bounds = gatewayLimits } = this.#options;
     const clientIds = new ClientIds(this.#world.coordinator, bounds.clientIdsLeased);
@@ -250,8 +251,12 @@ class Gateway implements GatewayNode {
     const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, status: () => this.status() });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
     const identity = { cluster: cluster.cluster, ...self };
-    const peers = { ...own, greeting, runner, store, self: identity, reports: () => this.#inside.claims.reports };
-    this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor(peers));
+    const onHeartbeat: PeerDoorParts['onHeartbeat'] = (peer, reports) => {
+      heartbeats.heard(peer, reports);
+      return claims.reports;
+    };
+    const peers = { ...own, greeting, runner, store, self: identity };
+    this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor({ ...peers, onHeartbeat }));
     const all = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, true) };
     const testbed = new TestbedDoor(router, numbering);
     this.#clientAddress = await this.#open('clients', clientAddress, new ClientDoor({ ...all, greeting, testbed }));

@@ -2,7 +2,7 @@
  * Whether one process of another gateway lives, as seen from here: `step(event)`, then `verdict`. One object a process;
  * one that is started again is another process.
  *
- *   unmet --answered a heartbeat--> alive --silent for longer than its patience--> silent
+ *   unmet --------- heard ---------> alive --silent for longer than its patience--> silent
  *                                     ^  '--connection lost, and then refused--> dead
  *                                     '------------- answers again ---------------'
  *
@@ -22,8 +22,8 @@ import { Patience } from './patience.ts';
 export type Verdict = 'unmet' | 'alive' | 'silent' | 'dead';
 
 export type DetectorEvent =
-  /** A heartbeat was answered. */
-  | { readonly event: 'heard'; readonly roundTripMs: number }
+  /** It answered a heartbeat after so long, or sent one of its own. */
+  | { readonly event: 'heard'; readonly nowMs: Millis; readonly roundTripMs?: number }
   /** The connection for heartbeats, which was up, is closed. */
   | { readonly event: 'lost' }
   /** An attempt to connect was refused: nobody listens there. */
@@ -72,7 +72,7 @@ export class Detector {
     const before = this.#verdict;
     switch (event.event) {
       case 'heard':
-        this.#heard(event.roundTripMs);
+        this.#heard(event.nowMs, event.roundTripMs);
         break;
       case 'lost':
         this.#isLost = true;
@@ -89,10 +89,11 @@ export class Detector {
     return this.#verdict !== before;
   }
 
-  #heard(roundTripMs: number): void {
-    this.#patience.measured(roundTripMs);
+  #heard(nowMs: Millis, roundTripMs: number | undefined): void {
+    if (roundTripMs !== undefined) this.#patience.measured(roundTripMs);
     this.#isLost = false;
     this.#silenceMs = 0;
+    this.#tickedMs = nowMs;
     if (this.#verdict === 'silent' || this.#verdict === 'dead') this.#falseSuspicions += 1;
     this.#verdict = 'alive';
   }

@@ -7,7 +7,7 @@
  */
 import type { InstanceId, ShardId } from '../../base/ids.ts';
 import type { ShardReport } from '../../codec/heartbeat.ts';
-import { heartbeatMethod, writeHeartbeat } from '../../codec/heartbeat.ts';
+import { heartbeatMethod, readHeartbeat, writeReports } from '../../codec/heartbeat.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import { readMemberHello, strangeness, writeMemberHello } from '../../codec/member-hello.ts';
 import { arrayOf } from '../../codec/message-parts.ts';
@@ -30,8 +30,8 @@ export interface PeerDoorParts {
   readonly runner: Pick<ShardRunner, 'dispatch'>;
   readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
   readonly self: GatewayIdentity;
-  /** What heartbeats are answered with. */
-  readonly reports: () => readonly ShardReport[];
+  /** A heartbeat came from a process that said hello. Gives the answer. */
+  readonly onHeartbeat: (peer: InstanceId, reports: readonly ShardReport[]) => readonly ShardReport[];
 }
 
 /** Methods for gateways that said hello. The others ask about this gateway itself, which anybody may. */
@@ -91,15 +91,17 @@ export class PeerDoor implements GatewayDoor {
       if (!this.#hello(session, id, params)) greeting.refuseClient(session, id);
       return;
     }
-    if (membersOnly.has(method) && !this.#peers.has(session.channel))
+    const peer = this.#peers.get(session.channel);
+    if (membersOnly.has(method) && peer === undefined)
       return session.fail(id, 'protocol-error', 'the peer port is for gateways that said hello');
-    if (method === heartbeatMethod) return this.#heartbeat(session, id);
+    if (method === heartbeatMethod && peer !== undefined) return this.#heartbeat(session, id, peer, params);
     if (requests.handle(session, id, method, params) || greeting.handle(session, id, method, params)) return;
     session.fail(id, 'unknown-method', `no method '${method}' on the peer port`);
   }
 
-  #heartbeat({ channel }: Session, id: number): void {
-    writeHeartbeat(channel.beginAnswer(id), this.#parts.reports());
+  #heartbeat({ channel }: Session, id: number, peer: InstanceId, params: MessageReader): void {
+    const reports = this.#parts.onHeartbeat(peer, readHeartbeat(params));
+    writeReports(channel.beginAnswer(id), reports);
     channel.endAnswer();
     channel.flush();
   }

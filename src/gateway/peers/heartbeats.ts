@@ -1,17 +1,18 @@
 /**
- * Heartbeats to the other gateways, each on a connection of its own, so that they never wait behind data. An answer
- * brings what that gateway owns and whether it can commit there. What silence, loss and refusal mean is decided by the
- * detectors (core/members/detector.ts), one for each process.
+ * Heartbeats to the other gateways, each on a connection of its own, so that they never wait behind data. Question and
+ * answer both say what the sender owns and whether it can commit there, so that of two gateways only one need ask: who
+ * has just heard from the other does not. What silence, loss and refusal mean is decided by the detectors
+ * (core/members/detector.ts), one for each process.
  *
  * It owns these connections, the timer and the last report of each gateway. It does not own the members' list
  * (metadata-store.ts), nor what follows from a verdict (claims.ts).
  */
-import type { Millis, ShardId } from '../../base/ids.ts';
+import type { InstanceId, Millis, ShardId } from '../../base/ids.ts';
 import { millis } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
 import type { ShardCondition, ShardReport } from '../../codec/heartbeat.ts';
-import { heartbeatMethod, readHeartbeat } from '../../codec/heartbeat.ts';
+import { heartbeatMethod, readReports, writeHeartbeat } from '../../codec/heartbeat.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { GatewayMember } from '../../coordinator/members.ts';
 import type { DetectorEvent, Verdict } from '../../core/members/detector.ts';
@@ -31,14 +32,19 @@ export interface SuspicionCounts {
 }
 
 export interface HeartbeatParts {
-  readonly world: Environment;
+  readonly world: Pick<Environment, 'network' | 'clock' | 'random'>;
   readonly log: Log;
   readonly self: GatewayIdentity;
   /** Milliseconds. */
   readonly suspicion: { readonly leastMs: number; readonly mostMs: number };
+  /** What the others are told of this gateway's shards. */
+  readonly reports: () => readonly ShardReport[];
   /** A verdict or a report changed, or time has passed. */
   readonly onNews: () => void;
 }
+
+/** A gateway that was heard within this share of a period is not asked in it. */
+const freshShare = 0.75;
 
 export class Heartbeats {
   readonly #parts: HeartbeatParts;
@@ -64,6 +70,11 @@ export class Heartbeats {
       suspicions: past.suspicions + now.suspicions,
       falseSuspicions: past.falseSuspicions + now.falseSuspicions,
     };
+  }
+
+  /** A heartbeat of process `instance` came in. */
+  heard(instance: InstanceId, reports: readonly ShardReport[]): void {
+    for (const pulse of this.#pulses.values()) if (pulse.instance === instance) pulse.heard(reports);
   }
 
   update(members: ReadonlyMap<number, GatewayMember>): void {
@@ -111,6 +122,7 @@ export class Pulse implements PeerView {
   /** Channel on which an answer is awaited, and since when. */
   #asked: { readonly channel: RpcChannel; readonly atMs: number } | undefined;
   #report = new Map<ShardId, ShardReport>();
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   constructor(number: number, { instance, peerAddress }: GatewayMember, parts: HeartbeatParts) {
     const { network, clock, random } = parts.world;
@@ -154,7 +166,8 @@ export class Pulse implements PeerView {
 
   tick(): void {
     const { channel } = this.#link;
-    if (channel !== undefined && this.#asked?.channel !== channel) this.#ask(channel);
+    const isDue = this.#now - this.#heardMs >= freshShare * times.heartbeatEveryMs;
+    if (isDue && channel !== undefined && this.#asked?.channel !== channel) this.#ask(channel);
     this.#step({ event: 'tick', nowMs: this.#now });
   }
 
@@ -167,15 +180,22 @@ export class Pulse implements PeerView {
     this.#asked = { channel, atMs };
     channel.request(
       heartbeatMethod,
-      (out) => out.array(0),
+      (out) => writeHeartbeat(out, this.#parts.reports()),
       (failure, result) => {
         if (this.#asked?.channel === channel) this.#asked = undefined;
         if (failure !== undefined || result === undefined) return;
-        this.#report = new Map(readHeartbeat(result).map((report) => [report.shard, report]));
-        this.#step({ event: 'heard', roundTripMs: this.#now - atMs });
+        this.heard(readReports(result), this.#now - atMs);
       },
     );
     channel.flush();
+  }
+
+  /** `roundTripMs` is absent when it spoke unasked. */
+  heard(reports: readonly ShardReport[], roundTripMs?: number): void {
+    this.#heardMs = this.#now;
+    this.#report = new Map(reports.map((report) => [report.shard, report]));
+    const took = roundTripMs === undefined ? {} : { roundTripMs };
+    this.#step({ event: 'heard', nowMs: this.#now, ...took });
   }
 
   #step(event: DetectorEvent): void {

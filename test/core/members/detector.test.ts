@@ -22,7 +22,7 @@ class Watch {
   }
 
   heard(roundTripMs = 1): string {
-    this.detector.step({ event: 'heard', roundTripMs });
+    this.detector.step({ event: 'heard', nowMs: millis(this.nowMs), roundTripMs });
     return this.detector.verdict;
   }
 
@@ -68,6 +68,17 @@ test('silence is suspicious after the floor where answers are quick, and never l
   slow.heard(10_000);
   assert.equal(slow.pass(500), 'alive');
   assert.equal(slow.pass(50), 'silent');
+});
+
+test('silence counts from when the process was heard, not from the tick before', () => {
+  const { detector } = met();
+  const tick = (nowMs: number): void => void detector.step({ event: 'tick', nowMs: millis(nowMs) });
+  tick(90);
+  detector.step({ event: 'heard', nowMs: millis(180) });
+  for (const nowMs of [190, 280, 370]) tick(nowMs);
+  assert.equal(detector.verdict, 'alive', '190 ms of silence, of 200 that are borne');
+  tick(400);
+  assert.equal(detector.verdict, 'silent');
 });
 
 test('a process that stood still itself does not accuse others of silence', () => {

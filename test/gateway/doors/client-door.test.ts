@@ -104,7 +104,7 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   const requests = new Requests(router, numbering, leased, !isPeer);
   const common = { sessions: new Sessions(map), requests, greeting };
   const door = isPeer
-    ? new PeerDoor({ ...common, runner, store, self, reports: () => [] })
+    ? new PeerDoor({ ...common, runner, store, self, onHeartbeat: () => [] })
     : new ClientDoor({ ...common, testbed: new TestbedDoor(router, numbering) });
   const room = new Listening({ ...world, network: world.network.host('10.0.0.9'), log: silent }, isFull ? 0 : 100);
   await room.listen(address, new RpcDoor('clients', door, world, serverOptions(), 'clients'));

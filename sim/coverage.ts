@@ -99,6 +99,10 @@ export const situations = [
   'member of another cluster at an address',
   'write of another cluster',
   'gateway of another cluster met by a client',
+  'hand-over',
+  'hand-over of unknown outcome',
+  'gateway left with shards',
+  'gateway left without shards',
 ] as const;
 export type Situation = (typeof situations)[number] | (typeof guards)[number];
 

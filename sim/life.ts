@@ -27,6 +27,7 @@ import { Coverage } from './coverage.ts';
 import { exportHistory, History } from './history.ts';
 import { Inspection } from './inspection.ts';
 import type { Plan } from './plan.ts';
+import { Moves } from './moves.ts';
 import { RawClients } from './raw-clients.ts';
 import { Reasons, watchCalm } from './reasons.ts';
 import type { Demands } from './recorder.ts';
@@ -103,6 +104,7 @@ class Life {
   readonly #inspection: Inspection;
   readonly #workload: Workload;
   readonly #raw: RawClients | undefined;
+  readonly #moves: Moves | undefined;
   readonly #standbys = new Standbys();
   readonly #faults: Record<string, number> = {};
   readonly #reasons: Reasons;
@@ -157,6 +159,8 @@ class Life {
     const { keys } = this.#workload;
     if (plan.raw !== undefined)
       this.#raw = new RawClients(this.#cluster, plan.raw, random.fork('raw'), this.#recorder, keys);
+    const { moveEveryMs } = plan.workload;
+    if (moveEveryMs > 0) this.#moves = new Moves(this.#cluster, moveEveryMs, random.fork('moves'));
     this.#inspection = new Inspection(
       this.#cluster,
       fail,
@@ -212,6 +216,7 @@ class Life {
     await this.#during(this.#cluster.start());
     this.#workload.start((error) => this.#fail(error));
     this.#raw?.start((error) => this.#fail(error));
+    this.#moves?.start();
     for (const fault of this.#plan.faults) {
       this.#clock.after(fault.atMs, () => {
         if (this.#healed) return;
@@ -223,6 +228,7 @@ class Life {
     this.#healed = true;
     this.#workload.stop();
     this.#raw?.stop();
+    this.#moves?.stop();
     this.#cluster.heal();
     if (!(await this.#until(() => this.#isDone, this.#plan.workload.timeoutMs + budget.recoveryMs))) {
       throw new Stuck(

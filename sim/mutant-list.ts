@@ -305,10 +305,10 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'request number not remembered',
     rule: 'S15',
-    file: owner,
-    find: 'applyRecord(this.#parts.state, zone, recordOffset, source, write, recordBytes, reply);',
+    file: 'src/core/shard/serving/commit.js',
+    find: 'applyRecord(state, zone, recordOffset, source, write, recordBytes, reply);',
     replace:
-      'applyRecord(this.#parts.state, zone, recordOffset, source, { kind, keyStart: write.keyStart, keyLength: write.keyLength, valueLength: write.valueLength, client: 0 }, recordBytes, reply);',
+      'applyRecord(state, zone, recordOffset, source, { kind, keyStart: write.keyStart, keyLength: write.keyLength, valueLength: write.valueLength, client: 0 }, recordBytes, reply);',
   },
   {
     name: 'request numbers in the log not remembered',

@@ -77,6 +77,8 @@ export interface WorkloadPlan {
    */
   readonly directClients: number;
   readonly sides: SidesPlan | undefined;
+  /** Period in which some gateway asks for some shard; 0: nobody does. */
+  readonly moveEveryMs: number;
 }
 
 /**

@@ -89,7 +89,7 @@ export class Reasons {
   }
 }
 
-/** In a calm life owners leave a zone when it is full, or to take a replica in, and stay owners. */
+/** In a calm life owners leave a zone when it is full, or to take a replica in; deposed are those who were asked. */
 export function watchCalm(isCalm: () => boolean, onViolation: (violation: Violation) => void): ShardTrace {
   return {
     before: () => undefined,
@@ -98,7 +98,7 @@ export function watchCalm(isCalm: () => boolean, onViolation: (violation: Violat
         if (effect.effect !== 'note' || !isCalm()) continue;
         const reason = String(effect.fields['reason'] ?? '');
         const isUsual = effect.text !== 'zone changed' || reason.startsWith('zone full') || reason.endsWith('is back');
-        if (isUsual && effect.text !== 'deposed') continue;
+        if (isUsual && (effect.text !== 'deposed' || effect.level === 'info')) continue;
         onViolation(new Violation(`shard ${shard.state.shard}: ${effect.text} (${reason}), though nothing is wrong`));
       }
     },

@@ -67,6 +67,7 @@ class ShardWatch {
         if (this.#transaction === 'claim') count('claim of unknown outcome');
         else if (this.#transaction === 'close') count('close of unknown outcome');
         else if (this.#transaction === 'zone-change') count('zone change of unknown outcome');
+        else if (this.#transaction === 'hand-over') count('hand-over of unknown outcome');
         break;
       case 'write':
         if (shard.role === 'taking') count('write queued during a take-over');
@@ -157,6 +158,7 @@ class ShardWatch {
         return;
       case 'transact':
         this.#transaction = effect.purpose;
+        if (effect.purpose === 'hand-over') count('hand-over');
         return;
       case 'answer-write':
         this.#answered(effect.result);

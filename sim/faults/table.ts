@@ -16,6 +16,7 @@ import { blackout, kill } from './kill.ts';
 import { lateAppends } from './late-appends.ts';
 import { metadataBack } from './metadata-back.ts';
 import { block, cut, partition } from './paths.ts';
+import { leave } from './leave.ts';
 import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
@@ -54,6 +55,7 @@ export const faultTable = {
   foreign,
   'failing-disk': failingDisk,
   gray,
+  leave,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

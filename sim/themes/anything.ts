@@ -89,5 +89,6 @@ export function drawWorkload(random: SimulatedRandom, cluster: ClusterPlan): Wor
     timeoutMs: pick(random, [400, 2_000, 10_000]),
     directClients: pick(random, [clients, clients, below(random, clients + 1)]),
     sides: clients > 1 && cluster.gateways > 1 && below(random, 3) === 0 ? { listening: -1, speaking: [] } : undefined,
+    moveEveryMs: pick(random, [0, 0, 0, 100, 400]),
   };
 }

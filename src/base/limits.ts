@@ -100,6 +100,8 @@ export const limits = {
   tailKeptBytesMax: 32 * MIB,
   /** Log that a follower or taker reads at once. */
   logChunkBytes: MIB,
+  /** Committed log that a standby may lack which asks for its shard: it is read before the shard is served again. */
+  handOverLagBytes: MIB,
   /** What a shorter copy may lack to be completed before a zone's length is recorded (S19), and the pieces of it. */
   fillBytesMax: 24 * MIB,
   fillPieceBytes: 8 * MIB,

@@ -58,6 +58,11 @@ export const times = {
   ownerStuckMs: 2_000,
   /** ... and may take for a take-over, before others try. */
   ownerTakingMs: 10_000,
+  /** Time for which a shard is left to who serves it before its home asks for it: no ping-pong after a restart. */
+  homeAfterMs: 10_000,
+  /** Time in which a gateway that is about to stop gets rid of its shards, and the pause between two looks. */
+  leaveMs: 2_000,
+  leaveLookMs: 10,
   /** Changes of owner that are younger make the next one wait where the owner's end is not proven. */
   ownersRememberedMs: 60_000,
 

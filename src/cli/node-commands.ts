@@ -27,6 +27,8 @@ interface RunningNode {
   readonly serves: string;
   /** Called once, if the node can never again do all it is for (S17). */
   onFailed(callback: (error: Error) => void): void;
+  /** Gives what it owns to the others, which go on. */
+  leave(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -59,7 +61,9 @@ export async function runNode(io: CliIo, kind: NodeKind, id: number, options: No
       log('info', `${kind} serves`, { id, serves: node.serves, cluster: cluster.cluster });
       io.supervisor?.send({ kind: 'ready', serves: node.serves });
       restartAfterFailure(io, node, log, stop);
-      log('info', `${kind} stops`, { id, why: await stop.requested });
+      const { why, isWhole } = await stop.requested;
+      log('info', `${kind} stops`, { id, why });
+      if (!isWhole) await node.leave();
       await node.close();
     } finally {
       await coordinator.close();
@@ -117,6 +121,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
   return {
     serves: `clients ${node.clientAddress}, peers ${node.peerAddress}`,
     onFailed: () => undefined,
+    leave: () => node.leave(),
     close: () => node.close(),
   };
 }
@@ -139,6 +144,7 @@ async function logger(id: number, { config, cluster, coordinator, log, io }: Nod
   return {
     serves: `reads ${node.readAddress}, writes ${node.writeAddress}`,
     onFailed: (callback) => node.onFailed(callback),
+    leave: () => Promise.resolve(),
     close: () => node.close(),
   };
 }
@@ -149,8 +155,14 @@ function portsOf<T extends { readonly id: number }>(list: readonly T[], id: numb
   return ports;
 }
 
+/** Why a node stops. `isWhole`: the whole cluster does, and nobody is there to take anything over. */
+interface Stop {
+  readonly why: string;
+  readonly isWhole: boolean;
+}
+
 interface StopRequest {
-  readonly requested: Promise<string>;
+  readonly requested: Promise<Stop>;
   readonly hasFailed: () => boolean;
   readonly fail: (why: string) => void;
   readonly end: () => void;
@@ -175,13 +187,13 @@ const supervisorMs = 500;
  */
 function stopRequest(io: CliIo): StopRequest {
   const { supervisor } = io;
-  let settle: (why: string) => void = () => undefined;
+  let settle: (why: string, isWhole?: boolean) => void = () => undefined;
   let failed = false;
-  const requested = new Promise<string>((resolve) => {
-    settle = resolve;
+  const requested = new Promise<Stop>((resolve) => {
+    settle = (why, isWhole = false) => resolve({ why, isWhole });
   });
   let isInOrder = false;
-  supervisor?.onStop(settle);
+  supervisor?.onStop((why) => settle(why, true));
   supervisor?.onStopping(() => {
     isInOrder = true;
   });

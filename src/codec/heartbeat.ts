@@ -16,10 +16,10 @@ import type { MessageWriter } from './message-writer.ts';
 export const heartbeatMethod = 'heartbeat';
 
 /**
- * Conditions of a shard, as its owner says: it commits, it is on the way to it, it can't, or its metadata went back and
- * it waits for the operator (S20). The places are part of the protocol.
+ * Conditions of a shard, as its owner says: it commits, it is on the way to it, it can't, its metadata went back and it
+ * waits for the operator (S20), or it commits and its owner is about to stop. The places are part of the protocol.
  */
-export const shardConditions = ['serving', 'taking', 'stuck', 'stopped'] as const;
+export const shardConditions = ['serving', 'taking', 'stuck', 'stopped', 'leaving'] as const;
 export type ShardCondition = (typeof shardConditions)[number];
 
 export interface ShardReport {

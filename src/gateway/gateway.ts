@@ -36,7 +36,7 @@ import type { GatewayNode, GatewayOptions, GatewayWorld } from './options.ts';
 import { Heartbeats } from './peers/heartbeats.ts';
 import { PeerLinks } from './peers/peer-links.ts';
 import { Router } from './router.ts';
-import { Claims } from './shards/claims.ts';
+import { Claims, type ClaimsParts } from './shards/claims.ts';
 import { ReadBudget } from './shards/read-budget.ts';
 import { ShardLoader } from './shards/shard-loader.ts';
 import { allShards, ShardRunner } from './shards/shard-runner.ts';
@@ -127,7 +127,8 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     reports: () => claims.reports,
     onNews: () => claims.consider(),
   });
-  const members = { peers: () => heartbeats.peers, gatewayCount };
+  const ask: ClaimsParts['ask'] = (gateway, wish) => peers.ask(gateway, wish);
+  const members = { peers: () => heartbeats.peers, gatewayCount, ask };
   const claims: Claims = new Claims({ clock, log, self, minReplicas, store, loggers, runner, ...members });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
@@ -181,11 +182,12 @@ async function open(
 }
 
 /** Who is told of what. */
-function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler }: Inside): void {
-  runner.start(() => {
+function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler, router }: Inside): void {
+  const onRole = (): void => {
     loader.roleChanged();
     reconciler.ownersChanged();
-  });
+  };
+  runner.start({ onRole, isRouted: (request, failure) => router.takesBack(request, failure) });
   loggers.start({
     dispatch: (shard, event) => runner.dispatch(shard, event),
     loggerUp: (connected) => {
@@ -255,8 +257,9 @@ class Gateway implements GatewayNode {
       heartbeats.heard(peer, reports);
       return claims.reports;
     };
+    const onHandOver: PeerDoorParts['onHandOver'] = (peer, wish) => claims.asked(peer, wish);
     const peers = { ...own, greeting, runner, store, self: identity };
-    this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor({ ...peers, onHeartbeat }));
+    this.#peerAddress = await this.#open('peers', peerAddress, new PeerDoor({ ...peers, onHeartbeat, onHandOver }));
     const all = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, true) };
     const testbed = new TestbedDoor(router, numbering);
     this.#clientAddress = await this.#open('clients', clientAddress, new ClientDoor({ ...all, greeting, testbed }));
@@ -295,6 +298,18 @@ class Gateway implements GatewayNode {
     const { id, cluster } = this.#options;
     const connections = this.#doors.reduce((sum, door) => sum + door.connections, 0);
     return gatewayStatus({ id, node: this, cluster, connections, ...this.#inside });
+  }
+
+  async leave(): Promise<void> {
+    const { claims, heartbeats } = this.#inside;
+    const left = claims.leave();
+    heartbeats.tell();
+    await left;
+  }
+
+  move(shard: ShardId): void {
+    const { claims } = this.#inside;
+    claims.wish(shard);
   }
 
   close(): Promise<void> {

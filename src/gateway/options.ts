@@ -1,7 +1,7 @@
 /**
  * What a gateway is given: its place in the cluster, its settings, its world; and what who started it can do with it.
  */
-import type { InstanceId, Uuid } from '../base/ids.ts';
+import type { InstanceId, ShardId, Uuid } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
@@ -55,6 +55,13 @@ export interface GatewayNode {
   readonly clientAddress: Address;
   readonly peerAddress: Address;
   status(): GatewayStatus;
+  /** Asks the shard's owner for it. Whether it comes shows in `status`. */
+  move(shard: ShardId): void;
+  /**
+   * Hands its shards over to other gateways, so that no request need wait for its end: the first step of an orderly
+   * stop, `close` is the second. Settles after 2 s at the latest. Takes nothing from then on.
+   */
+  leave(): Promise<void>;
   /** Stops serving, writes snapshots, lets go of everything. Idempotent. */
   close(): Promise<void>;
 }

@@ -90,12 +90,25 @@ export class Router {
     this.#bring(read, forward, 0);
   }
 
+  /** The shard went to another owner while the request waited here: it is brought there, if that is ours to do. */
+  takesBack(request: ShardRequest, failure: Failure): boolean {
+    if (!request.mayForward || failure.code !== 'not-owner' || failure.outcome !== 'not-applied') return false;
+    if (request.isAnswered) return false;
+    if (request.event === 'write') return this.#holdsAgain(request, failure, false);
+    // What was looked up here is nothing to the next owner's answer.
+    const read = request.renewed();
+    this.#forwardings.set(read, this.#forwardings.get(request) ?? 0);
+    if (!this.#holdsAgain(read, failure, false)) read.fail(failure);
+    return true;
+  }
+
   /** What is held is refused. */
   close(): void {
     this.#held.close(failed('closed', 'the gateway is closing'));
   }
 
   #bring(request: ShardRequest, forward: boolean, bytes: number): void {
+    request.mayForward = forward;
     const failure = this.#attempt(request, forward);
     if (failure === undefined || (forward && this.#held.hold(request, bytes))) return;
     refuse(request, failure);

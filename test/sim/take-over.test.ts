@@ -20,7 +20,7 @@ function planOf(fault: Fault): Plan {
     ...plan,
     cluster: { ...cluster, ...size, ...waits },
     world: { ...world, ...weather, ...clocks },
-    workload: { ...workload, durationMs: 2_500, operations: 400, timeoutMs: 10_000, sides: undefined },
+    workload: { ...workload, durationMs: 2_500, operations: 400, timeoutMs: 10_000, sides: undefined, moveEveryMs: 0 },
     faults: [fault],
   };
 }

@@ -17,11 +17,16 @@
  * owner of late doubles the wait, so that gateways that do not see one another do not take shards from each other all
  * day.
  *
+ * A shard that is served well changes its owner by a hand-over, without a pause, which whoever wants it asks its owner
+ * for: when the owner is about to stop, and when the shard's home has been back for a while and nothing has failed
+ * meanwhile. Who asks is up to date.
+ *
  * It owns these reasons, the order and the waits. It does not own verdicts on processes (core/members), nor the steps
  * of a take-over (core/shard/taking).
  */
 import { unreachable } from '../../base/assert.ts';
 import type { InstanceId, Millis, ShardId } from '../../base/ids.ts';
+import { limits } from '../../base/limits.ts';
 import { times } from '../../base/times.ts';
 import type { ShardCondition } from '../../codec/heartbeat.ts';
 import type { Verdict } from '../members/detector.ts';
@@ -44,12 +49,16 @@ export interface ShardView {
   readonly head: Head | undefined;
   /** `loading`: its index is not there yet. */
   readonly role: ShardRole | 'loading';
+  /** Committed log that its index lacks, bytes. */
+  readonly lag: number;
 }
 
 export interface OwnershipView {
   readonly nowMs: Millis;
   /** Process that the coordinator lists under this gateway's number. */
   readonly listed: InstanceId | undefined;
+  /** This gateway is about to stop: it takes nothing. */
+  readonly isLeaving: boolean;
   /** The other members, by number. */
   readonly peers: ReadonlyMap<number, PeerView>;
   /** All of them. */
@@ -63,19 +72,30 @@ export interface Claim {
   readonly reason: VacancyKind;
 }
 
+/** A shard that its owner, `gateway`, is asked for. */
+export interface Wish {
+  readonly shard: ShardId;
+  readonly gateway: number;
+  readonly epoch: number;
+}
+
 export interface Decisions {
   readonly claims: readonly Claim[];
+  readonly wishes: readonly Wish[];
   /** Shards that are being taken over and need not be any more. */
   readonly withdrawn: readonly ShardId[];
 }
 
-interface Vacancy {
-  readonly kind: VacancyKind;
+/** A reason to change the owner. */
+interface Move<Kind> {
+  readonly kind: Kind;
   /** Wait of the first candidate, milliseconds. */
   readonly waitMs: number;
   /** Number of a gateway that comes before the others. */
   readonly first?: number;
 }
+
+type Vacancy = Move<VacancyKind>;
 
 /** Memory of a shard. */
 interface Watched {
@@ -84,7 +104,7 @@ interface Watched {
   owner: number;
   /** When it went from one gateway to another, of late. */
   changesMs: readonly number[];
-  kind: VacancyKind | undefined;
+  kind: VacancyKind | 'leaving' | 'away' | undefined;
   sinceMs: number;
   /** No further attempt before. */
   notBeforeMs: number;
@@ -108,19 +128,37 @@ export class Ownership {
 
   step(view: OwnershipView): Decisions {
     const claims: Claim[] = [];
+    const wishes: Wish[] = [];
     const withdrawn: ShardId[] = [];
     for (const shard of view.shards) {
       const watched = this.#watch(shard, view.nowMs);
       const vacancy = this.#vacancy(shard, watched, view);
-      if (vacancy?.kind !== watched.kind) watched.sinceMs = view.nowMs;
-      watched.kind = vacancy?.kind;
+      const move = vacancy ?? this.#wanted(shard, watched, view);
+      if (move?.kind !== watched.kind) watched.sinceMs = view.nowMs;
+      watched.kind = move?.kind;
       if (vacancy === undefined && shard.role === 'taking' && !this.#isMine(shard)) withdrawn.push(shard.shard);
-      if (vacancy === undefined || shard.role !== 'follower') continue;
-      if (view.nowMs < Math.max(this.#dueMs(shard, vacancy, watched, view), watched.notBeforeMs)) continue;
+      if (move === undefined || shard.role !== 'follower') continue;
+      if (view.nowMs < Math.max(this.#dueMs(shard, move, watched, view), watched.notBeforeMs)) continue;
       watched.notBeforeMs = view.nowMs + times.claimAgainMs;
-      claims.push({ shard: shard.shard, over: shard.head?.epoch ?? 0, reason: vacancy.kind });
+      const epoch = shard.head?.epoch ?? 0;
+      if (vacancy !== undefined) claims.push({ shard: shard.shard, over: epoch, reason: vacancy.kind });
+      else if (shard.lag <= limits.handOverLagBytes)
+        wishes.push({ shard: shard.shard, gateway: shard.head?.owner.gateway ?? -1, epoch });
     }
-    return { claims, withdrawn };
+    return { claims, wishes, withdrawn };
+  }
+
+  /** Why the shard, which its owner serves, should be handed over; undefined: it should not. */
+  #wanted(shard: ShardView, { changesMs }: Watched, view: OwnershipView): Move<'leaving' | 'away'> | undefined {
+    const { head } = shard;
+    const peer = view.peers.get(head?.owner.gateway ?? -1);
+    if (head === undefined || peer?.verdict !== 'alive' || peer.instance !== head.owner.instance) return undefined;
+    if (view.listed !== this.#self.instance || view.isLeaving) return undefined;
+    const condition = peer.condition(shard.shard, head.epoch);
+    if (condition === 'leaving') return { kind: 'leaving', waitMs: 0 };
+    const home = this.#homeOf(shard.shard, view);
+    if (condition !== 'serving' || home !== this.#self.gateway) return undefined;
+    return { kind: 'away', waitMs: times.homeAfterMs * 2 ** changesMs.length, first: home };
   }
 
   #watch({ shard, head }: ShardView, nowMs: Millis): Watched {
@@ -147,8 +185,8 @@ export class Ownership {
 
   /** Why the shard needs an owner; undefined: it has one, or this process is no member any more. */
   #vacancy(shard: ShardView, { changesMs }: Watched, view: OwnershipView): Vacancy | undefined {
-    const { listed, peers } = view;
-    if (listed !== this.#self.instance) return undefined;
+    const { listed, peers, isLeaving } = view;
+    if (listed !== this.#self.instance || isLeaving) return undefined;
     const { head } = shard;
     if (head === undefined) return { kind: 'unborn', waitMs: 0, first: this.#homeOf(shard.shard, view) };
     const { owner, epoch } = head;
@@ -187,9 +225,14 @@ export class Ownership {
     return Number(this.#homes.owners.get(String(shard)));
   }
 
-  #dueMs({ shard, head }: ShardView, { first, waitMs }: Vacancy, { sinceMs }: Watched, view: OwnershipView): number {
+  #dueMs(
+    { shard, head }: ShardView,
+    { first, waitMs }: Move<unknown>,
+    { sinceMs }: Watched,
+    view: OwnershipView,
+  ): number {
     const { gateway } = this.#self;
-    if (first === gateway) return sinceMs;
+    if (first === gateway) return sinceMs + waitMs;
     const owner = head?.owner.gateway;
     const alive = [...view.peers].filter(([number, { verdict }]) => verdict === 'alive' && number !== owner);
     const candidates = [gateway, ...alive.map(([number]) => number)].map(String);
@@ -200,7 +243,7 @@ export class Ownership {
 }
 
 function uselessness(condition: ShardCondition | undefined, calmMs: number): Vacancy | undefined {
-  if (condition === 'serving' || condition === 'stopped') return undefined;
+  if (condition === 'serving' || condition === 'leaving' || condition === 'stopped') return undefined;
   const waitMs = condition === 'taking' ? times.ownerTakingMs : times.ownerStuckMs;
   return { kind: 'useless', waitMs: waitMs + calmMs };
 }

@@ -7,7 +7,7 @@ import { clusterSettings, nodeSettings } from '../../base/settings.ts';
 import type { CopyItem, LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
-import type { ShardMetadata } from './head/metadata.ts';
+import type { Owner, ShardMetadata } from './head/metadata.ts';
 import type { ShardLimits } from './limits.ts';
 import { shardLimits } from './limits.ts';
 import type { Failure, OwnRecord, ShardRead, ShardWrite, WriteResult } from './requests.ts';
@@ -30,6 +30,8 @@ export type ShardEvent =
    * when this process owns it or is about to. Who takes what when is decided in core/ownership.
    */
   | { readonly event: 'claim'; readonly nowMs: Millis; readonly over: number }
+  /** Its owner in `epoch` is to give it to `to`, which stands by (S6). Ignored while its zone is being left. */
+  | { readonly event: 'hand-over'; readonly to: Owner; readonly epoch: number }
   /** Its owner turned out to serve it: a take-over that has not claimed yet ends. */
   | { readonly event: 'withdraw' }
   /** The coordinator's content, asked for by `load` or seen by the watch. */
@@ -150,6 +152,7 @@ export type HeadPurpose =
   | 'claim'
   | 'close'
   | 'zone-change'
+  | 'hand-over'
   /** Who holds a zone that ended (S10). */
   | 'relist'
   /** To see that the coordinator answers. */

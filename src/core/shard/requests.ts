@@ -85,6 +85,8 @@ export class ShardWrite implements RecordInput {
   client: ClientId = clientId(0);
   number: RequestNumber = requestNumber(0);
   firstIncomplete: RequestNumber = requestNumber(0);
+  /** Another gateway may be asked. */
+  mayForward = false;
   /** Clock's time at which the shard queued it. */
   arrivedMs: Millis = millis(0);
 
@@ -143,6 +145,8 @@ export class ShardRead {
   source: Uint8Array = noBytes;
   keyStart = 0;
   keyLength = 0;
+  /** Another gateway may be asked. */
+  mayForward = false;
   /** A standby may answer, without confirmation. */
   stale = false;
   arrivedMs: Millis = millis(0);
@@ -203,6 +207,16 @@ export class ShardRead {
 
   get isAnswered(): boolean {
     return this.#answered;
+  }
+
+  /** The same question once more, for another owner: this one is answered by nobody any more. */
+  renewed(): ShardRead {
+    const read = new ShardRead(this.replyTo, this.id, this.wantsValue);
+    const { source, keyStart, keyLength, mayForward } = this;
+    Object.assign(read, { source, keyStart, keyLength, mayForward });
+    this.#answered = true;
+    this.count?.answered(this);
+    return read;
   }
 
   /** Both must be there before the reply: the confirmation and, where there is one and it is wanted, the value. */

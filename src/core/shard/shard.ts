@@ -6,7 +6,7 @@
  *                         '----------lost----------> follower
  */
 import { assert, unreachable } from '../../base/assert.ts';
-import type { Millis, ShardId, Uuid } from '../../base/ids.ts';
+import type { Millis, Uuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Lost, Refused, ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
 import type { ShardState } from './following/apply.ts';
@@ -19,11 +19,11 @@ import { lookUp } from './look-up.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
 import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
-import { WriteQueue } from './serving/write-queue.ts';
 import type { RepairStatus } from './repairing/repairer.ts';
 import { Repairer } from './repairing/repairer.ts';
 import { regressionNote } from './taking/regression.ts';
 import { Takeover } from './taking/takeover.ts';
+import { notOwner, WaitingRequests } from './waiting.ts';
 
 const nothing: readonly ShardEffect[] = [];
 
@@ -44,14 +44,14 @@ export class Shard {
   /** Always the same array for the parts; handed out and emptied by `step`. */
   readonly #effects: ShardEffect[] = [];
   readonly #keeper: HeadKeeper;
-  #queue: WriteQueue;
-  /** Reads that arrived during a take-over. */
-  #waitingReads: ShardRead[] = [];
+  readonly #waiting: WaitingRequests;
   #follower: ShardFollower;
   #takeover: Takeover | undefined;
   #owner: ShardOwner | undefined;
   /** Works while this process owns the shard. */
   #repairer: Repairer | undefined;
+  /** Newest epoch that this process has had: none is held twice (S2). */
+  #epochHeld = 0;
   /** S20: for ever, in this process. */
   #hasStopped = false;
   #nowMs: Millis;
@@ -63,7 +63,7 @@ export class Shard {
     this.#self = self;
     this.#settings = settings;
     this.#nowMs = nowMs;
-    this.#queue = new WriteQueue(settings.limits);
+    this.#waiting = new WaitingRequests(state.shard, settings, this.#effects);
     this.#keeper = new HeadKeeper(state.shard, this.#effects);
     this.#follower = this.#newFollower();
   }
@@ -78,13 +78,17 @@ export class Shard {
     return this.#takeover === undefined ? 'follower' : 'taking';
   }
 
+  /** Bytes of committed log that are known and not applied. */
+  get lag(): number {
+    return this.#owner === undefined ? this.#follower.lag : 0;
+  }
+
   get status(): ShardStatus {
-    const lag = this.#owner === undefined ? this.#follower.lag : 0;
     return {
       role: this.role,
       step: this.#takeover?.step ?? '',
       keys: this.state.index.size,
-      lag,
+      lag: this.lag,
       owner: this.#owner?.status,
       repair: this.#repairer?.status,
     };
@@ -112,6 +116,8 @@ export class Shard {
       case 'claim':
         this.#nowMs = event.nowMs;
         return this.#claim(event.over);
+      case 'hand-over':
+        return this.#owner?.handOver(event.to, event.epoch);
       case 'withdraw':
         return this.#takeover?.withdraw();
       case 'metadata':
@@ -174,8 +180,8 @@ export class Shard {
       this.#owner.write(write);
     } else if (refusal !== undefined) {
       this.#effects.push({ effect: 'answer-write', write, result: refusal });
-    } else if (!this.#queue.push(write, this.#nowMs)) {
-      this.#effects.push({ effect: 'answer-write', write, result: this.#overloaded('writes') });
+    } else {
+      this.#waiting.write(write, this.#nowMs);
     }
   }
 
@@ -187,11 +193,8 @@ export class Shard {
       this.#owner.read(read);
     } else if (refusal !== undefined) {
       this.#effects.push({ effect: 'fail-read', read, failure: refusal });
-    } else if (this.#waitingReads.length >= this.#settings.limits.queueRecordsMax) {
-      this.#effects.push({ effect: 'fail-read', read, failure: this.#overloaded('reads') });
     } else {
-      read.arrivedMs = this.#nowMs;
-      this.#waitingReads.push(read);
+      this.#waiting.read(read, this.#nowMs);
     }
   }
 
@@ -213,20 +216,23 @@ export class Shard {
     return { kind: 'failed', code: 'metadata-regressed', message, outcome: 'not-applied' };
   }
 
-  #overloaded(what: string): Failure {
-    const message = `too many ${what} wait for the take-over of the shard`;
-    return { ...notOwner(this.state.shard), code: 'overloaded', message };
-  }
-
   // --- roles ---------------------------------------------------------------------------------------------------------
 
-  #claim(over: number): void {
+  /** `isGiven`: its owner handed it over, in epoch `over`. */
+  #claim(over: number, isGiven = false): void {
     if (this.#owner !== undefined || this.#takeover !== undefined || this.#hasStopped) return;
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
     const rest = { keeper: this.#keeper, effects: this.#effects };
-    this.#takeover = new Takeover({ ...parts, ...rest }, over, this.#nowMs);
+    this.#takeover = new Takeover({ ...parts, ...rest }, over, this.#nowMs, isGiven);
     this.#effects.push({ effect: 'role', role: 'taking' });
+  }
+
+  /** An epoch of this process' own that it neither claimed nor has had: the shard was handed over to it. */
+  #receive({ head }: ShardMetadata): void {
+    if (head?.owner.instance !== this.#self.instance || head.epoch <= this.#epochHeld) return;
+    if (this.#takeover !== undefined || head.openZone.epoch !== head.epoch) return;
+    this.#claim(head.epoch, true);
   }
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
@@ -241,6 +247,7 @@ export class Shard {
     this.#takeover?.news();
     if (this.#takeover?.tail !== undefined) this.#follower.offer(this.#takeover.tail);
     this.#follower.metadata(metadata);
+    this.#receive(metadata);
   }
 
   /** S20: the metadata went back under this process. What it knew of them is nobody's truth any more. */
@@ -251,7 +258,7 @@ export class Shard {
     this.#effects.push({ effect: 'note', level: 'error', ...note });
     this.#owner?.depose('the metadata went back');
     this.#takeover = undefined;
-    this.#failWaiting(this.#regressed());
+    this.#waiting.refuseAll(this.#regressed());
     if (this.#owner === undefined) this.#effects.push({ effect: 'role', role: 'stopped' });
   }
 
@@ -270,17 +277,17 @@ export class Shard {
     if (this.#owner?.isDeposed === true) {
       this.#owner = undefined;
       this.#repairer = undefined;
-      this.#queue = new WriteQueue(this.#settings.limits);
+      this.#waiting.forget();
       this.#follower = this.#newFollower();
       const role = this.#hasStopped ? 'stopped' : 'follower';
       this.#effects.push({ effect: 'role', role }, { effect: 'load', purpose: 'follow' });
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;
-      this.#failWaiting(notOwner(this.state.shard));
+      this.#waiting.refuseAll(notOwner(this.state.shard));
       this.#effects.push({ effect: 'role', role: 'follower' });
     } else if (this.#takeover?.step === 'stopped' && !this.#hasStopped) {
       this.#hasStopped = true;
-      this.#failWaiting(this.#regressed());
+      this.#waiting.refuseAll(this.#regressed());
       this.#effects.push({ effect: 'role', role: 'stopped' });
     } else if (this.#takeover?.step === 'done' && this.#follower.isCurrent) {
       this.#serve();
@@ -291,26 +298,20 @@ export class Shard {
   #serve(): void {
     const { head } = this.#keeper;
     assert(head !== undefined, 'S8 a take-over ends with its own zone open');
+    assert(head.epoch > this.#epochHeld, 'S2 a process holds an epoch once');
+    this.#epochHeld = head.epoch;
     this.#takeover = undefined;
     this.#keeper.settle();
     const { state } = this;
     const parts = { state, self: this.#self, settings: this.#settings, loggers: this.#loggers };
-    const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#queue };
+    const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#waiting.queue };
     this.#owner = new ShardOwner({ ...parts, ...rest }, head, this.#nowMs);
     const by = { epoch: head.epoch, instance: this.#self.instance };
     this.#repairer = new Repairer({ ...parts, ...rest, identity: state, by }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'owner' });
     const fields = { shard: state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: state.index.size };
     this.#effects.push({ effect: 'note', level: 'info', text: 'serving', fields });
-    const reads = this.#waitingReads;
-    this.#waitingReads = [];
-    for (const read of reads) this.#owner.read(read);
-  }
-
-  #failWaiting(failure: Failure): void {
-    for (const write of this.#queue.removeAll(() => true))
-      this.#effects.push({ effect: 'answer-write', write, result: failure });
-    for (const read of this.#waitingReads.splice(0)) this.#effects.push({ effect: 'fail-read', read, failure });
+    for (const read of this.#waiting.takeReads()) this.#owner.read(read);
   }
 
   #tick(nowMs: Millis): void {
@@ -321,26 +322,6 @@ export class Shard {
     }
     this.#takeover?.tick(nowMs);
     this.#follower.tick(nowMs);
-    const before = nowMs - this.#settings.requestTimeoutMs;
-    const failure: Failure = {
-      ...notOwner(this.state.shard),
-      code: 'unavailable',
-      message: `shard ${this.state.shard} is being taken over`,
-    };
-    for (const write of this.#queue.takeOlder(before))
-      this.#effects.push({ effect: 'answer-write', write, result: failure });
-    while (this.#waitingReads[0] !== undefined && this.#waitingReads[0].arrivedMs < before) {
-      const read = this.#waitingReads.shift();
-      if (read !== undefined) this.#effects.push({ effect: 'fail-read', read, failure });
-    }
+    this.#waiting.refuseLate(nowMs);
   }
-}
-
-function notOwner(shard: ShardId): Failure {
-  return {
-    kind: 'failed',
-    code: 'not-owner',
-    message: `this gateway does not own shard ${shard}`,
-    outcome: 'not-applied',
-  };
 }

@@ -6,6 +6,8 @@
  * It owns its connections and who is at their other ends.
  */
 import type { InstanceId, ShardId } from '../../base/ids.ts';
+import type { HandOverWish } from '../../codec/hand-over.ts';
+import { handOverMethod, readHandOver } from '../../codec/hand-over.ts';
 import type { ShardReport } from '../../codec/heartbeat.ts';
 import { heartbeatMethod, readHeartbeat, writeReports } from '../../codec/heartbeat.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
@@ -30,7 +32,9 @@ export interface PeerDoorParts {
   readonly runner: Pick<ShardRunner, 'dispatch'>;
   readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
   readonly self: GatewayIdentity;
-  /** A heartbeat came from a process that said hello. Gives the answer. */
+  /** A process that said hello asks for a shard, ... */
+  readonly onHandOver: (peer: InstanceId, wish: HandOverWish) => void;
+  /** ... or sends a heartbeat: gives the answer. */
   readonly onHeartbeat: (peer: InstanceId, reports: readonly ShardReport[]) => readonly ShardReport[];
 }
 
@@ -68,9 +72,11 @@ export class PeerDoor implements GatewayDoor {
   }
 
   onNotice(channel: RpcChannel, method: string, params: MessageReader): void {
+    const peer = this.#peers.get(channel);
+    if (method === handOverMethod && peer !== undefined) this.#parts.onHandOver(peer, readHandOver(params));
     if (method !== catchUpMethod) return;
     const { shard, event } = readCatchUp(params);
-    if (this.#isOwner(this.#peers.get(channel), shard, event)) this.#parts.runner.dispatch(shard, event);
+    if (this.#isOwner(peer, shard, event)) this.#parts.runner.dispatch(shard, event);
   }
 
   /** What is not believed is read from the log, when the coordinator has told of its owner (S14). */

@@ -72,6 +72,11 @@ export class Heartbeats {
     };
   }
 
+  /** Tells all of them now, without waiting for the next period. */
+  tell(): void {
+    for (const pulse of this.#pulses.values()) pulse.ask();
+  }
+
   /** A heartbeat of process `instance` came in. */
   heard(instance: InstanceId, reports: readonly ShardReport[]): void {
     for (const pulse of this.#pulses.values()) if (pulse.instance === instance) pulse.heard(reports);
@@ -165,10 +170,14 @@ export class Pulse implements PeerView {
   }
 
   tick(): void {
-    const { channel } = this.#link;
-    const isDue = this.#now - this.#heardMs >= freshShare * times.heartbeatEveryMs;
-    if (isDue && channel !== undefined && this.#asked?.channel !== channel) this.#ask(channel);
+    if (this.#now - this.#heardMs >= freshShare * times.heartbeatEveryMs) this.ask();
     this.#step({ event: 'tick', nowMs: this.#now });
+  }
+
+  /** Asks it now, unless an answer is awaited. */
+  ask(): void {
+    const { channel } = this.#link;
+    if (channel !== undefined && this.#asked?.channel !== channel) this.#ask(channel);
   }
 
   get #now(): Millis {

@@ -7,6 +7,8 @@ import type { ShardId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
+import type { HandOverWish } from '../../codec/hand-over.ts';
+import { handOverMethod, writeHandOver } from '../../codec/hand-over.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { GatewayMember } from '../../coordinator/members.ts';
 import type { CatchUp } from '../../core/shard/events.ts';
@@ -113,6 +115,13 @@ export class PeerLinks {
   /** The connection to a gateway, undefined while down. */
   channel(gateway: number): RpcChannel | undefined {
     return this.#links.get(gateway)?.channel;
+  }
+
+  /** Asks a gateway for a shard; nothing while its connection is down. */
+  ask(gateway: number, wish: HandOverWish): void {
+    const channel = this.channel(gateway);
+    channel?.notify(handOverMethod, (out) => writeHandOver(out, wish));
+    channel?.flush();
   }
 
   /**

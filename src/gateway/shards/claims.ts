@@ -1,17 +1,20 @@
 /**
  * Carries out what is decided about ownership (core/ownership): shards that need an owner are claimed, all at once,
  * after a replica of each was seen to answer: a claim stops the zone changes of the owner before, so who could not go
- * on with it must not make it.
+ * on with it must not make it. Owners that serve are asked to hand over, and a gateway that leaves has the others ask.
  *
  * It owns which shards are being made sure of. It does not own who takes what when (core/ownership), nor the take-over
  * (core/shard/taking).
  */
-import type { ShardId, Uuid } from '../../base/ids.ts';
+import type { InstanceId, ShardId, Uuid } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
-import type { ShardReport } from '../../codec/heartbeat.ts';
+import { times } from '../../base/times.ts';
+import type { HandOverWish } from '../../codec/hand-over.ts';
+import type { ShardCondition, ShardReport } from '../../codec/heartbeat.ts';
 import type { Claim, PeerView, ShardView } from '../../core/ownership/ownership.ts';
 import { Ownership } from '../../core/ownership/ownership.ts';
 import type { Owner } from '../../core/shard/head/metadata.ts';
+import type { OwnerStatus } from '../../core/shard/serving/owner-parts.ts';
 import type { Shard } from '../../core/shard/shard.ts';
 import type { Clock } from '../../env/clock.ts';
 import type { LoggerLinks } from '../loggers/logger-links.ts';
@@ -29,12 +32,15 @@ export interface ClaimsParts {
   readonly loggers: LoggerLinks;
   readonly runner: ShardRunner;
   readonly peers: () => ReadonlyMap<number, PeerView>;
+  /** Asks gateway number `gateway` for a shard of its own. */
+  readonly ask: (gateway: number, wish: HandOverWish) => void;
 }
 
 export class Claims {
   readonly #parts: ClaimsParts;
   readonly #ownership: Ownership;
   #isOpen = false;
+  #isLeaving = false;
 
   constructor(parts: ClaimsParts) {
     this.#parts = parts;
@@ -60,14 +66,52 @@ export class Claims {
     const { clock, store, runner, self, peers } = this.#parts;
     const shards = allShards(runner.shardCount).map((shard) => this.#view(shard));
     const listed = store.gateways.get(self.gateway)?.instance;
-    const { claims, withdrawn } = this.#ownership.step({ nowMs: clock.now(), listed, peers: peers(), shards });
+    const seen = { nowMs: clock.now(), listed, isLeaving: this.#isLeaving, peers: peers(), shards };
+    const { claims, wishes, withdrawn } = this.#ownership.step(seen);
+    for (const wish of wishes) this.#parts.ask(wish.gateway, wish);
     for (const shard of withdrawn) runner.dispatch(shard, { event: 'withdraw' });
     this.#claim(claims);
   }
 
   #view(shard: ShardId): ShardView {
     const { store, runner } = this.#parts;
-    return { shard, head: store.shard(shard).head, role: runner.shard(shard)?.role ?? 'loading' };
+    const machine = runner.shard(shard);
+    const lag = machine?.lag ?? Number.POSITIVE_INFINITY;
+    return { shard, head: store.shard(shard).head, role: machine?.role ?? 'loading', lag };
+  }
+
+  /** Another process, which the coordinator lists as a gateway, asks for a shard. */
+  asked(peer: InstanceId, { shard, epoch }: HandOverWish): void {
+    const { store, runner } = this.#parts;
+    if (shard >= runner.shardCount) return;
+    for (const [gateway, { uuid: node, instance }] of store.gateways)
+      if (instance === peer) runner.dispatch(shard, { event: 'hand-over', to: { gateway, node, instance }, epoch });
+  }
+
+  /** Asks for a shard that another gateway owns. */
+  wish(shard: ShardId): void {
+    const { head } = this.#parts.store.shard(shard);
+    if (head === undefined || this.#isLeaving || shard >= this.#parts.runner.shardCount) return;
+    this.#parts.ask(head.owner.gateway, { shard, epoch: head.epoch });
+  }
+
+  /**
+   * From now on nothing is claimed, and the others are told to take what this gateway owns. Settles when it owns
+   * nothing, when nobody is there to take it, or after `times.leaveMs`.
+   */
+  leave(): Promise<void> {
+    const { clock, runner, peers } = this.#parts;
+    const untilMs = clock.now() + times.leaveMs;
+    this.#isLeaving = true;
+    return new Promise((resolve) => {
+      const look = (): void => {
+        const isOwner = runner.shards.some(({ role }) => role === 'owner' || role === 'taking');
+        const isAlone = ![...peers().values()].some(({ verdict }) => verdict === 'alive');
+        if (!isOwner || isAlone || clock.now() >= untilMs) resolve();
+        else clock.after(times.leaveLookMs, look);
+      };
+      look();
+    });
   }
 
   #claim(claims: readonly Claim[]): void {
@@ -110,12 +154,17 @@ export class Claims {
     const epoch = this.#parts.store.shard(shard).head?.epoch ?? 0;
     switch (role) {
       case 'owner':
-        return { shard, epoch: status.owner?.epoch ?? epoch, condition: status.owner?.stuck ? 'stuck' : 'serving' };
+        return { shard, epoch: status.owner?.epoch ?? epoch, condition: this.#condition(status.owner) };
       case 'taking':
       case 'stopped':
         return { shard, epoch, condition: role };
       case 'follower':
         return undefined;
     }
+  }
+
+  #condition(owner: OwnerStatus | undefined): ShardCondition {
+    if (owner?.stuck === true) return 'stuck';
+    return this.#isLeaving ? 'leaving' : 'serving';
   }
 }

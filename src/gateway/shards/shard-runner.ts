@@ -12,6 +12,7 @@ import type { ZoneRef } from '../../codec/logger-protocol.ts';
 import type { Coordinator } from '../../coordinator/coordinator.ts';
 import { CoordinatorError } from '../../coordinator/coordinator.ts';
 import type { Committed, HeadPurpose, ShardEffect, ShardEvent } from '../../core/shard/events.ts';
+import type { Failure, ShardRead, ShardWrite, WriteResult } from '../../core/shard/requests.ts';
 import type { Shard } from '../../core/shard/shard.ts';
 import type { ShardTrace } from '../../core/shard/trace.ts';
 import { tracedStep } from '../../core/shard/trace.ts';
@@ -36,6 +37,13 @@ export interface RunnerParts {
   readonly trace?: ShardTrace | undefined;
 }
 
+export interface RunnerListener {
+  /** A shard took another role. */
+  readonly onRole: () => void;
+  /** Whether a request that a shard refuses is brought to another owner instead, and answered by that. */
+  readonly isRouted: (request: ShardWrite | ShardRead, failure: Failure) => boolean;
+}
+
 export class ShardRunner {
   readonly shardCount: number;
   readonly #parts: RunnerParts;
@@ -46,7 +54,7 @@ export class ShardRunner {
   #timer: Timer | undefined;
   #ticks = 0;
   #closed = false;
-  #onRole = (): void => undefined;
+  #listener: RunnerListener = { onRole: () => undefined, isRouted: () => false };
 
   constructor(shardCount: number, parts: RunnerParts) {
     this.shardCount = shardCount;
@@ -54,9 +62,9 @@ export class ShardRunner {
     this.#parts = parts;
   }
 
-  /** Begins to tick. `onRole`: a shard took another role. REQUIRES: called once, before anything is dispatched. */
-  start(onRole: () => void): void {
-    this.#onRole = onRole;
+  /** Begins to tick. REQUIRES: called once, before anything is dispatched. */
+  start(listener: RunnerListener): void {
+    this.#listener = listener;
     this.#tick();
   }
 
@@ -134,9 +142,10 @@ export class ShardRunner {
       case 'committed':
         return this.#committed(shard, effect);
       case 'answer-write':
-        return effect.write.answer(effect.result);
+        return this.#answer(effect.write, effect.result);
       case 'fail-read':
-        return effect.read.fail(effect.failure);
+        if (!this.#listener.isRouted(effect.read, effect.failure)) effect.read.fail(effect.failure);
+        return;
       case 'fetch':
         return values.fetch(shard, effect.read);
       case 'release':
@@ -169,12 +178,16 @@ export class ShardRunner {
       }
       case 'role':
         this.#parts.log('info', 'role', { shard, role: effect.role });
-        return this.#onRole();
+        return this.#listener.onRole();
       case 'note':
         return this.#parts.log(effect.level, effect.text, effect.fields);
       default:
         return unreachable(effect);
     }
+  }
+
+  #answer(write: ShardWrite, result: WriteResult): void {
+    if (result.kind !== 'failed' || !this.#listener.isRouted(write, result)) write.answer(result);
   }
 
   #committed(shard: ShardId, effect: Committed): void {
@@ -215,7 +228,7 @@ export class ShardRunner {
 
   #load(shard: ShardId, purpose: HeadPurpose): void {
     const { store } = this.#parts;
-    (purpose === 'zone-change' ? store.loadChange(shard) : store.load(shard)).then(
+    (purpose === 'zone-change' || purpose === 'hand-over' ? store.loadChange(shard) : store.load(shard)).then(
       (metadata) => this.dispatch(shard, { event: 'metadata', metadata, loaded: true }),
       (error: unknown) => {
         this.#coordinatorFailed(shard, 'load', error);

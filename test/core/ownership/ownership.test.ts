@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { epoch, instanceId, millis, shardId, uuid, zoneId } from '../../../src/base/ids.ts';
+import { limits } from '../../../src/base/limits.ts';
 import { times } from '../../../src/base/times.ts';
 import type { ShardCondition } from '../../../src/codec/heartbeat.ts';
 import type { Verdict } from '../../../src/core/members/detector.ts';
@@ -38,6 +39,8 @@ class Scene {
   role: ShardView['role'] = 'follower';
   head: Head | undefined;
   nowMs = 0;
+  lag = 0;
+  isLeaving = false;
   listed: Owner;
 
   constructor(self: number, head: Head | undefined, others = [0, 1, 2].filter((one) => one !== self)) {
@@ -61,8 +64,17 @@ class Scene {
         { verdict, instance: processOf(number, life).instance, condition: () => condition },
       ]),
     );
-    const shards = [{ shard, head: this.head, role: this.role }];
-    return this.ownership.step({ nowMs: millis(this.nowMs), listed: this.listed.instance, peers, shards });
+    const { head, role, lag, isLeaving } = this;
+    const shards = [{ shard, head, role, lag }];
+    const listed = this.listed.instance;
+    return this.ownership.step({ nowMs: millis(this.nowMs), listed, isLeaving, peers, shards });
+  }
+
+  /** Milliseconds until it asks the owner for the shard. */
+  asksAfter(withinMs = 60_000): number | undefined {
+    const from = this.nowMs;
+    for (; this.nowMs <= from + withinMs; this.nowMs += 10) if (this.look().wishes.length > 0) return this.nowMs - from;
+    return undefined;
   }
 
   /** Milliseconds until it claims, at steps of 10 ms; undefined: not within `withinMs`. */
@@ -221,6 +233,50 @@ test('a take-over that has not claimed is withdrawn when the owner is heard agai
   assert.deepEqual(scene.look().withdrawn, []);
   scene.peer(0).verdict = 'alive';
   assert.deepEqual(scene.look().withdrawn, [shard]);
+});
+
+test('the shards of an owner that is about to stop are asked for by the next in order, by the k-th k steps later', () => {
+  const [first = -1, second = -1] = successors(0);
+  for (const [gateway, waitMs] of [
+    [first, 0],
+    [second, times.takeOverStepMs],
+  ] as const) {
+    const scene = new Scene(gateway, headOf(processOf(0)));
+    scene.peer(0).condition = 'leaving';
+    assert.equal(scene.asksAfter(), waitMs);
+    assert.deepEqual(scene.look().claims, [], 'it serves until it has handed over');
+  }
+});
+
+test('who is about to stop itself asks for nothing and claims nothing', () => {
+  const scene = new Scene(1, headOf(processOf(0)));
+  scene.isLeaving = true;
+  scene.peer(0).condition = 'leaving';
+  assert.equal(scene.asksAfter(), undefined);
+  scene.peer(0).verdict = 'dead';
+  assert.equal(scene.claimsAfter(), undefined);
+});
+
+test('the home of a shard asks for it when it has been served elsewhere for a while, the longer the more it moved', () => {
+  const home = [0, 1, 2].find((gateway) => homeShards([0, 1, 2], gateway, [shard]).length > 0) ?? -1;
+  const other = (home + 1) % 3;
+  const scene = new Scene(home, headOf(processOf(other)));
+  assert.equal(scene.asksAfter(), times.homeAfterMs);
+  assert.equal(new Scene((home + 2) % 3, headOf(processOf(other))).asksAfter(600_000), undefined, 'nobody else does');
+  scene.head = headOf(processOf(home), 2);
+  scene.look();
+  scene.head = headOf(processOf(other), 3);
+  assert.equal(scene.asksAfter(), 4 * times.homeAfterMs, 'two changes of owner');
+});
+
+test('a standby that lacks much of the log asks for nothing until it has applied it', () => {
+  const [first = -1] = successors(0);
+  const scene = new Scene(first, headOf(processOf(0)));
+  scene.peer(0).condition = 'leaving';
+  scene.lag = limits.handOverLagBytes + 1;
+  assert.equal(scene.asksAfter(), undefined);
+  scene.lag = limits.handOverLagBytes;
+  assert.notEqual(scene.asksAfter(), undefined);
 });
 
 test('model: of gateways that see the same, one claims first and alone', () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clientId, epoch, instanceId, uuid, zoneId } from '../../../src/base/ids.ts';
 import { limits } from '../../../src/base/limits.ts';
+import type { HandOverWish } from '../../../src/codec/hand-over.ts';
 import type { Field } from '../../../src/codec/fields.ts';
 import { fieldOf } from '../../../src/codec/fields.ts';
 import { leaseClientIds } from '../../../src/coordinator/client-ids.ts';
@@ -103,8 +104,9 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
   const leased = new LeasedIds(coordinator, { clientIdsEnd: gatewayClient });
   const requests = new Requests(router, numbering, leased, !isPeer);
   const common = { sessions: new Sessions(map), requests, greeting };
+  const onHandOver = (peer: string, wish: HandOverWish): void => void given.push([peer, wish]);
   const door = isPeer
-    ? new PeerDoor({ ...common, runner, store, self, onHeartbeat: () => [] })
+    ? new PeerDoor({ ...common, runner, store, self, onHeartbeat: () => [], onHandOver })
     : new ClientDoor({ ...common, testbed: new TestbedDoor(router, numbering) });
   const room = new Listening({ ...world, network: world.network.host('10.0.0.9'), log: silent }, isFull ? 0 : 100);
   await room.listen(address, new RpcDoor('clients', door, world, serverOptions(), 'clients'));

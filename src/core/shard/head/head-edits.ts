@@ -34,8 +34,21 @@ export function claimed(head: Head, owner: Owner): HeadEdit {
 /** S6: the owner ends its open zone at `length`, which all its replicas hold, and opens the next. */
 export function zoneChanged(head: Head, length: number, opened: ReplicaSet): HeadEdit {
   assert(head.openZone.epoch === head.epoch, 'S6 an owner changes the zone that it writes');
-  const end = { length, holders: head.openZone.replicas, doubt: undefined, lost: undefined, isEmpty: length === 0 };
-  return closed(head, end, opened);
+  return closed(head, ended(head, length), opened);
+}
+
+/**
+ * S6: the owner ends its open zone at `length`, which all its replicas hold, and gives the shard to `owner`, whose
+ * epoch opens the next zone.
+ */
+export function handedOver(head: Head, length: number, owner: Owner, opened: ReplicaSet): HeadEdit {
+  assert(head.openZone.epoch === head.epoch, 'S6 an owner hands over the zone that it writes');
+  return closed({ ...head, epoch: epoch(head.epoch + 1), owner }, ended(head, length), opened);
+}
+
+/** A zone that its owner ends: nothing of it is in doubt. */
+function ended({ openZone: { replicas: holders } }: Head, length: number): ZoneEnd {
+  return { length, holders, doubt: undefined, lost: undefined, isEmpty: length === 0 };
 }
 
 /** What a take-over has decided of the open zone. */
@@ -109,7 +122,8 @@ export function checkEdit(
 function checkEpoch(before: Head | undefined, head: Head): void {
   if (before === undefined) return assert(head.epoch === 1, 'S2 the first epoch is 1');
   const isSame = head.epoch === before.epoch && sameOwner(head.owner, before.owner);
-  assert(isSame || head.epoch === before.epoch + 1, 'S1 only a claim changes epoch and owner, to the next epoch');
+  const isNext = head.epoch === before.epoch + 1;
+  assert(isSame || isNext, 'S1 only a claim or a hand-over changes epoch and owner, to the next epoch');
 }
 
 function checkOpenZone(before: Head | undefined, head: Head): void {

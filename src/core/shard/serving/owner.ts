@@ -17,12 +17,12 @@ import type { Epoch, Millis, Uuid } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
 import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
 import type { CatchUp, ShardEffect, TransactionKind } from '../events.ts';
-import { advance, applyRecord } from '../following/apply.ts';
-import type { Head } from '../head/metadata.ts';
+import { advance } from '../following/apply.ts';
+import type { Head, Owner } from '../head/metadata.ts';
 import { failingOf } from '../logger-fitness.ts';
-import type { ShardRead, ShardWrite, WriteOperation, WriteResult } from '../requests.ts';
-import { resultOfRecord } from '../requests.ts';
+import type { ShardRead, ShardWrite, WriteOperation } from '../requests.ts';
 import { buildBatch, fitsEmptyZone, fitsZone, recordBytesMax } from './batch-builder.ts';
+import { applyCommitted } from './commit.ts';
 import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
 import { OwnRecords } from './own-records.ts';
@@ -128,6 +128,7 @@ export class ShardOwner {
 
   /** Freezes a zone that is to end, when nothing is in flight and the coordinator answers. */
   #endZone(): void {
+    if (this.#change.isWished && this.#coordinator.isAnswering(this.#nowMs)) this.#change.handOver();
     if (!this.#change.isClosing || (this.#zone.inFlight.length > 0 && !this.#change.isForced)) return;
     if (this.#coordinator.isAnswering(this.#nowMs)) this.#change.closed(this.#zone.committed, this.#nowMs);
   }
@@ -209,23 +210,12 @@ export class ShardOwner {
     const { state } = this.#parts;
     const { zone, epoch, instance } = this.#zone;
     const { offset, end, recordsStart, recordCount, bytes, shardTimeMs, own, writes } = batch;
-    for (const { record, recordOffset, recordBytes } of own)
-      applyRecord(state, zone, recordOffset, record.source, record, recordBytes, record.reply);
+    const results = applyCommitted(state, this.#decider, zone, batch);
     this.#own.committed();
-    const results = writes.map((write) => this.#commitWrite(write));
     advance(state, zone, end, shardTimeMs);
     const previous = batch.appendOffset === 0 ? this.#previous : { zone: -1, length: 0 };
-    const place = { zone, epoch, instance, offset, end, recordsStart, recordCount };
-    const before = { previousZone: previous.zone, previousLength: previous.length };
-    this.#out({ effect: 'committed', ...place, bytes, shardTimeMs, ...before, own, writes, results });
-  }
-
-  #commitWrite(write: ShardWrite): WriteResult {
-    const { kind, source, recordOffset, recordBytes, reply } = write;
-    const { zone } = this.#zone;
-    const recordVersion = applyRecord(this.#parts.state, zone, recordOffset, source, write, recordBytes, reply);
-    this.#decider.settled(write);
-    return resultOfRecord(kind, recordVersion, reply);
+    const place = { zone, epoch, instance, offset, end, previousZone: previous.zone, previousLength: previous.length };
+    this.#out({ effect: 'committed', ...place, recordsStart, recordCount, bytes, shardTimeMs, own, writes, results });
   }
 
   /**
@@ -237,8 +227,7 @@ export class ShardOwner {
     if (reason === 'fenced') return this.depose('fenced by a logger');
     if (this.#space.isRefusal(logger, reason)) return this.#refusedForSpace(logger);
     this.#parts.loggers.failed(logger, failingOf(reason), this.#nowMs);
-    // A refusal where nothing has been committed since the last change: the next zone may end in the same way, so it
-    // waits a moment.
+    // Refused where nothing has been committed: the next zone may end in the same way, so it waits a moment.
     const delayMs = reason !== 'lost' && this.#zone.committed === 0 ? times.zoneChangeRetryMs : 0;
     this.#change.freeze(`replica ${logger}: ${reason}`, this.#zone.committed, this.#nowMs, delayMs);
   }
@@ -294,6 +283,13 @@ export class ShardOwner {
 
   // --- the head ------------------------------------------------------------------------------------------------------
 
+  /** Ends the own reign when what is in flight has committed (S6). */
+  handOver(to: Owner, epoch: number): void {
+    if (this.#deposed || epoch !== this.#epoch) return;
+    this.#change.wish(to);
+    this.#endZone();
+  }
+
   /**
    * The transaction's answer counts for nothing: the keeper reads what the coordinator holds (S1). But for one: what
    * was certainly not applied is none, and where the zone could be left for no other reason reads go on.
@@ -335,8 +331,10 @@ export class ShardOwner {
     const { head, fate } = keeper;
     if (this.#deposed || head === undefined) return;
     const wasWaitedFor = loaded && keeper.loaded();
-    if (!keeper.isOwnedBy(self, this.#epoch))
+    if (!keeper.isOwnedBy(self, this.#epoch)) {
+      if (fate === 'seen') this.#finish(keeper.sealedZone(this.#zone.zone)?.length ?? 0);
       return this.depose(`epoch ${head.epoch} belongs to gateway ${head.owner.gateway}`);
+    }
     if (fate === 'seen') return this.#adopt(head);
     assert(head.openZone.zone === this.#zone.zone, 'S6 a zone changes only by a change of its owner');
     if (wasWaitedFor) this.#change.notSeen(this.#nowMs);
@@ -356,7 +354,7 @@ export class ShardOwner {
     if (sealedLength > 0) this.#previous = { zone: old.zone, length: sealedLength };
     const again = this.#decider.takeBack(old.inFlight);
     this.#own.again();
-    this.#out({ effect: 'finish', zone: old.zone, length: sealedLength, loggers: old.replicas });
+    this.#finish(sealedLength);
     this.#zone = openedZone(state, head, loggers);
     // Refused while the zone was left for it: what goes again may find space at others, and deletes in a new zone.
     this.#space.forget();
@@ -366,6 +364,12 @@ export class ShardOwner {
     this.#note('info', 'zone changed', { zone, replicas: replicas.length, reason });
     this.#reads.again(this.#zone, this.#nowMs);
     this.#refuseWaiting();
+  }
+
+  /** The zone's loggers are told where it ended. */
+  #finish(length: number): void {
+    const { zone, replicas: loggers } = this.#zone;
+    this.#out({ effect: 'finish', zone, length, loggers });
   }
 
   // --- time ----------------------------------------------------------------------------------------------------------
@@ -433,10 +437,7 @@ export class ShardOwner {
     else this.#giveUpWaiting(before);
   }
 
-  /**
-   * Sent, and owed by all replicas for so long that nobody should wait any more. It stays in flight: it may commit yet,
-   * and a repetition finds it (S15).
-   */
+  /** Owed by all replicas for too long. It stays in flight: it may commit yet, and a repetition finds it (S15). */
   #giveUpWaiting(before: number): void {
     const { loggerTimeoutMs, requestTimeoutMs } = this.#parts.settings;
     const [oldest] = this.#zone.inFlight;
@@ -446,9 +447,8 @@ export class ShardOwner {
   }
 
   /**
-   * Frozen for so long that nobody should wait any more for what was sent. What became of it only the next zone will
-   * show, so the outcome is unknown. Once the own change is seen none of it exists, and until then nothing is decided:
-   * a repetition is new then (S15).
+   * Frozen for so long that nobody should wait any more for what was sent: the outcome is unknown. Once the own change
+   * is seen none of it exists, and until then nothing is decided: a repetition is new then (S15).
    */
   #giveUpSent(before: number): void {
     const oldest = this.#zone.inFlight.find(({ writes }) => writes.length > 0)?.writes[0];
@@ -473,6 +473,7 @@ export class ShardOwner {
   depose(reason: string): void {
     if (this.#deposed) return;
     this.#deposed = true;
+    const level = this.#change.isHandOver ? 'info' : 'warn';
     this.#change.stop();
     this.#parts.keeper.settle();
     const message = `lost the shard: ${reason}`;
@@ -480,7 +481,7 @@ export class ShardOwner {
       this.#refuse(write, 'not-owner', message, 'unknown');
     for (const write of this.#parts.queue.removeAll(() => true)) this.#refuse(write, 'not-owner', message);
     this.#reads.refuseAll(() => failed('not-owner', message, 'not-applied'));
-    this.#note('warn', 'deposed', { epoch: this.#epoch, reason });
+    this.#note(level, 'deposed', { epoch: this.#epoch, reason });
   }
 
   #refuse(write: ShardWrite, code: ErrorCode, message: string, outcome: Outcome = 'not-applied'): void {

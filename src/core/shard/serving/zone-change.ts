@@ -1,7 +1,7 @@
 /**
  * How an owner leaves its open zone (S6). One state:
  *
- *   serving --zone full, a replica is back--> closing --what is in flight has committed--.
+ *   serving --full, a replica is back, handed over--> closing --what is in flight has committed--.
  *      ^   '---------------- a replica failed or is slow ----------------------------> frozen
  *      |                                                                                 |
  *      '------------------------------ the own change is seen ---------------------------'
@@ -20,8 +20,9 @@ import { assert } from '../../../base/assert.ts';
 import type { Millis, Uuid } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
 import type { ShardIdentity, ShardSettings } from '../events.ts';
-import { zoneChanged } from '../head/head-edits.ts';
+import { handedOver, zoneChanged } from '../head/head-edits.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
+import type { Owner } from '../head/metadata.ts';
 import type { Loggers } from '../loggers.ts';
 import { isNearlyFull } from './coordinator-check.ts';
 import type { ZoneWriter } from './zone-writer.ts';
@@ -38,7 +39,7 @@ interface Forced {
 type Phase =
   | { readonly kind: 'serving' }
   /** `isOptional`: the zone could be written on. */
-  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean }
+  | { readonly kind: 'closing'; readonly reason: string; readonly isOptional: boolean; readonly to?: Owner }
   | Forced
   | {
       readonly kind: 'frozen';
@@ -51,6 +52,8 @@ type Phase =
       readonly length: number;
       /** When to propose; undefined: a proposal is under way. */
       proposeAtMs: number | undefined;
+      /** Process that the shard is handed over to; undefined: its owner goes on. */
+      readonly to: Owner | undefined;
     };
 
 const serving: Phase = { kind: 'serving' };
@@ -60,6 +63,8 @@ export class ZoneChange {
   readonly #loggers: Loggers;
   readonly #keeper: HeadKeeper;
   #phase: Phase = serving;
+  /** Process that has asked for the shard, until the coordinator is seen to answer. */
+  #wished: Owner | undefined;
 
   constructor(identity: ShardIdentity, settings: ShardSettings, loggers: Loggers, keeper: HeadKeeper) {
     this.#identity = identity;
@@ -94,6 +99,11 @@ export class ZoneChange {
     return before.kind !== 'forced' || !before.forSpace;
   }
 
+  /** The zone is frozen, and its shard to be handed over. */
+  get isHandOver(): boolean {
+    return this.#phase.kind === 'frozen' && this.#phase.to !== undefined;
+  }
+
   /** Why the zone is being left; undefined while nothing is frozen. */
   get reason(): string | undefined {
     return this.#phase.kind === 'frozen' ? this.#phase.reason : undefined;
@@ -104,8 +114,27 @@ export class ZoneChange {
     if (this.#phase.kind === 'serving') this.#phase = { kind: 'closing', reason, isOptional };
   }
 
+  /** Gateway `to` asks for the shard. Ignored while the zone is being left. */
+  wish(to: Owner): void {
+    if (this.#phase.kind === 'serving') this.#wished = to;
+  }
+
+  /** Somebody asked for the shard, and nothing else is to be done. */
+  get isWished(): boolean {
+    return this.#phase.kind === 'serving' && this.#wished !== undefined;
+  }
+
+  /** It goes to who asked for it when what is in flight has committed. */
+  handOver(): void {
+    const to = this.#wished;
+    if (this.#phase.kind !== 'serving' || to === undefined) return;
+    this.#wished = undefined;
+    this.#phase = { kind: 'closing', reason: `handed over to gateway ${to.gateway}`, isOptional: true, to };
+  }
+
   /** The coordinator does not answer: what could be left undone is. */
   reopen(): void {
+    this.#wished = undefined;
     if (this.#phase.kind === 'closing' && this.#phase.isOptional) this.#phase = serving;
   }
 
@@ -151,7 +180,8 @@ export class ZoneChange {
   #freeze(reason: string, length: number, nowMs: Millis, delayMs: number, before: Phase): void {
     if (this.#phase.kind === 'frozen') return;
     const proposeAtMs = nowMs + delayMs;
-    this.#phase = { kind: 'frozen', reason, length, proposeAtMs, before, isUncertain: false };
+    const to = before.kind === 'closing' ? before.to : undefined;
+    this.#phase = { kind: 'frozen', reason, length, proposeAtMs, before, isUncertain: false, to };
     if (delayMs === 0) this.propose(length, nowMs);
   }
 
@@ -166,7 +196,9 @@ export class ZoneChange {
     const opened = this.#loggers.choose(this.#identity.shard, head.nextZone, wanted, minReplicas, nowMs);
     if (opened.replicas.length === 0) return this.retry(nowMs);
     phase.proposeAtMs = undefined;
-    this.#keeper.propose('zone-change', zoneChanged(head, phase.length, opened));
+    const { to, length } = phase;
+    if (to === undefined) this.#keeper.propose('zone-change', zoneChanged(head, length, opened));
+    else this.#keeper.propose('hand-over', handedOver(head, length, to, opened));
   }
 
   /** Proposes again later. */

@@ -55,8 +55,9 @@ export class Takeover {
   readonly #seals: SealRound;
   readonly #tail: Tail;
   readonly #startedMs: Millis;
-  /** Epoch of the owner that it is taken from. */
+  /** Epoch of the owner that it is taken from; where it is given, the own one. */
   readonly #over: number;
+  readonly #isGiven: boolean;
   #step: Step = 'loading';
   /** The epoch claimed; 0 before. */
   #epoch = 0;
@@ -69,13 +70,14 @@ export class Takeover {
   #nowMs: Millis;
   #saidWaiting = '';
 
-  constructor(parts: TakeoverParts, over: number, nowMs: Millis) {
+  constructor(parts: TakeoverParts, over: number, nowMs: Millis, isGiven = false) {
     const { settings, loggers, effects } = parts;
     this.#parts = parts;
     this.#seals = new SealRound(settings, loggers, effects, nowMs);
     this.#tail = new Tail(parts);
     this.#startedMs = nowMs;
     this.#over = over;
+    this.#isGiven = isGiven;
     this.#nowMs = nowMs;
     this.#load();
   }
@@ -144,6 +146,7 @@ export class Takeover {
     const { head, fate } = keeper;
     if (this.#wentBack(head)) return;
     if (head === undefined) return this.#begin();
+    if (this.#isGiven) return this.#given(head);
     if (this.#step === 'testimony-check' && keeper.isOwnedBy(self, this.#epoch)) return this.#consider();
     switch (fate) {
       case 'lost':
@@ -157,6 +160,14 @@ export class Takeover {
       default:
         return unreachable(fate);
     }
+  }
+
+  /** The shard was handed over to this process: its owner has ended the zone before, and nothing is claimed (S6). */
+  #given(head: Head): void {
+    if (!sameOwner(head.owner, this.#parts.self) || head.epoch !== this.#over) return this.#loseTo(head);
+    assert(head.openZone.epoch === head.epoch, 'S6 who is given a shard is given an open zone of its own epoch');
+    this.#epoch = head.epoch;
+    this.#done();
   }
 
   /** S20: whether the metadata, as it was just read, proves to have gone back, so that the shard stops. */

@@ -9,6 +9,7 @@ import {
   checkEdit,
   claimed,
   closed,
+  handedOver,
   relisted,
   zoneChanged,
 } from '../../../../src/core/shard/head/head-edits.ts';
@@ -50,6 +51,16 @@ test('S8 a claim raises the epoch and leaves the open zone to the epoch that wri
   assert.equal(head.owner.instance, '2'.repeat(16));
   assert.deepEqual(head.openZone, first.openZone);
   assert.equal(head.change, 2);
+});
+
+test('S6 a hand-over ends the zone as a change does, and its next zone belongs to the epoch of the next owner', () => {
+  const edit = handedOver(first, 4_096, owner('2'), set(a, d));
+  const head = check(first, edit);
+  assert.deepEqual([head.epoch, head.owner], [2, owner('2')]);
+  assert.deepEqual(head.openZone, { zone: 2, epoch: 2, instance: '2'.repeat(16), ...set(a, d) });
+  assert.deepEqual(edit.zones, zoneChanged(first, 4_096, set(a, d)).zones);
+  const claim = check(first, claimed(first, owner('2')));
+  assert.throws(() => handedOver(claim, 0, owner('1'), set(a)), AssertionFailure);
 });
 
 test('S6 a zone change lists all replicas of the zone that ends; one that ends empty leaves no entry', () => {

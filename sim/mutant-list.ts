@@ -303,6 +303,34 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'hand-over without a freeze',
+    rule: 'S6',
+    file: owner,
+    find: 'return this.#change.isFrozen || this.#deposed;',
+    replace: 'return (this.#change.isFrozen && !this.#change.isHandOver) || this.#deposed;',
+    also: [
+      {
+        file: 'src/core/shard/serving/zone-change.js',
+        find: "assert(phase.length === committed, 'S6 nothing committed since the freeze');",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'hand-over while batches are in flight, told not applied',
+    rule: 'S6',
+    file: owner,
+    find: 'if (!this.#change.isClosing || (this.#zone.inFlight.length > 0 && !this.#change.isForced))',
+    replace: 'if (!this.#change.isClosing)',
+    also: [
+      {
+        file: owner,
+        find: "this.#refuse(write, 'not-owner', message, 'unknown');",
+        replace: "this.#refuse(write, 'not-owner', message);",
+      },
+    ],
+  },
+  {
     name: 'request number not remembered',
     rule: 'S15',
     file: 'src/core/shard/serving/commit.js',

@@ -98,7 +98,8 @@ export async function runOutage(options: OutageOptions): Promise<Outage> {
   }
 }
 
-class Load {
+/** Writers and readers of `keys` in closed loops, as many of each as there are `lanes`. */
+export class Load {
   readonly writes = new Answers();
   readonly reads = new Answers();
   readonly errors: string[] = [];

@@ -301,8 +301,8 @@ class Gateway implements GatewayNode {
   }
 
   async leave(): Promise<void> {
-    const { claims, heartbeats } = this.#inside;
-    const left = claims.leave();
+    const { claims, heartbeats, router } = this.#inside;
+    const left = claims.leave(() => router.held > 0);
     heartbeats.tell();
     await left;
   }

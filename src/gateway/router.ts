@@ -102,9 +102,14 @@ export class Router {
     return true;
   }
 
+  /** Requests that wait for an owner in reach. */
+  get held(): number {
+    return this.#held.count;
+  }
+
   /** What is held is refused. */
   close(): void {
-    this.#held.close(failed('closed', 'the gateway is closing'));
+    this.#held.close(failed('unavailable', 'the gateway is closing'));
   }
 
   #bring(request: ShardRequest, forward: boolean, bytes: number): void {

@@ -242,6 +242,31 @@ test('a gateway that does not own the shard any more is asked again, where the s
   assert.deepEqual([gateways.here, gateways.results], [['write', 'read'], []]);
 });
 
+test('what waited at an owner here that handed the shard over is brought to the next one', async () => {
+  const asked: unknown[] = [];
+  const gateways = await Gateways.start(asked);
+  const waiting: (ShardWrite | ShardRead)[] = [];
+  gateways.role = 'owner';
+  gateways.onHere = (event) => {
+    if (event.event === 'write' || event.event === 'read') waiting.push(event);
+  };
+  gateways.write('put');
+  gateways.read(true);
+  gateways.write('put', false);
+  gateways.role = 'follower';
+  const failure = { kind: 'failed', code: 'not-owner', message: 'moved', outcome: 'not-applied' } as const;
+  const [write, read, forwarded] = waiting;
+  assert.ok(write !== undefined && read !== undefined && forwarded !== undefined);
+  assert.ok(gateways.router.takesBack(write, failure) && gateways.router.takesBack(read, failure));
+  assert.equal(gateways.router.takesBack(forwarded, failure), false, 'who forwarded it brings it there');
+  const unknown = { ...failure, outcome: 'unknown' } as const;
+  assert.equal(gateways.router.takesBack(write, unknown), false, 'what may be applied is answered');
+  // The value that was fetched here before is nobody's answer any more.
+  if (read.event === 'read') read.confirm();
+  await gateways.world.run(15);
+  assert.deepEqual([asked.length, gateways.results, gateways.router.held], [2, [], 0]);
+});
+
 test('an answer that can not be understood leaves a write unknown', async () => {
   for (const answer of ['text', -1, [true]]) {
     const gateways = await Gateways.start([], (channel, id) => {
@@ -316,5 +341,5 @@ test('closing refuses what is held', async () => {
   gateways.isConnected = false;
   gateways.write('delete');
   gateways.router.close();
-  assert.deepEqual(gateways.results, [['closed', 'not-applied']]);
+  assert.deepEqual(gateways.results, [['unavailable', 'not-applied']]);
 });

@@ -97,9 +97,9 @@ export class Claims {
 
   /**
    * From now on nothing is claimed, and the others are told to take what this gateway owns. Settles when it owns
-   * nothing, when nobody is there to take it, or after `times.leaveMs`.
+   * nothing and is not `isBusy`, when nobody is there to take it, or after `times.leaveMs`.
    */
-  leave(): Promise<void> {
+  leave(isBusy: () => boolean): Promise<void> {
     const { clock, runner, peers } = this.#parts;
     const untilMs = clock.now() + times.leaveMs;
     this.#isLeaving = true;
@@ -107,7 +107,7 @@ export class Claims {
       const look = (): void => {
         const isOwner = runner.shards.some(({ role }) => role === 'owner' || role === 'taking');
         const isAlone = ![...peers().values()].some(({ verdict }) => verdict === 'alive');
-        if (!isOwner || isAlone || clock.now() >= untilMs) resolve();
+        if (!(isOwner || isBusy()) || isAlone || clock.now() >= untilMs) resolve();
         else clock.after(times.leaveLookMs, look);
       };
       look();

@@ -34,6 +34,7 @@ export const situations = [
   'owner that was replaced confirmed by a replica',
   'zone change seen after the shard was lost',
   'stale confirmation discarded',
+  'answer that belongs to an earlier zone',
   'refusal decided on a record in flight',
   'repetition of a write in flight',
   'repetition answered from memory',

@@ -16,6 +16,7 @@ import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
 import { watchSeals } from './check/seals.ts';
+import { watchOwners } from './check/owners.ts';
 import { watchRefusals } from './check/refusals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
 import { Standbys } from './check/standbys.ts';
@@ -124,6 +125,7 @@ class Life {
       traces: {
         shards: [
           watchSeals(fail),
+          watchOwners(this.#coverage, fail),
           watchRefusals(plan, fail),
           watchRegressedShards(reversals, fail),
           this.#standbys.trace,

@@ -221,6 +221,7 @@ class Life {
         this.#cluster.faults.inject(fault);
       });
     }
+    this.#compareSoon();
     await this.#until(() => this.#isDone, workloadMs);
     this.#healed = true;
     this.#workload.stop();
@@ -257,6 +258,20 @@ class Life {
     const until = this.#clock.now() + stepMs;
     await this.#until(() => this.#clock.now() >= until, stepMs);
     this.#coverage.count('standby compared with its owner', this.#standbys.compare());
+  }
+
+  /** Compares while there is work, too: what a standby lacks then may be out of date, or forgotten, at the end. */
+  #compareSoon(): void {
+    this.#standbys.forget();
+    this.#clock.after(stepMs, () => {
+      if (this.#healed || this.#failure !== undefined) return;
+      try {
+        this.#coverage.count('standby compared with a busy owner', this.#standbys.compare());
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.#compareSoon();
+    });
   }
 
   async #readAll(): Promise<void> {

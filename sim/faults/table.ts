@@ -15,7 +15,7 @@ import { killAt } from './kill-at.ts';
 import { blackout, kill } from './kill.ts';
 import { lateAppends } from './late-appends.ts';
 import { metadataBack } from './metadata-back.ts';
-import { block, cut, partition } from './paths.ts';
+import { block, cut, partition, slow } from './paths.ts';
 import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
@@ -54,6 +54,7 @@ export const faultTable = {
   foreign,
   'failing-disk': failingDisk,
   gray,
+  slow,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

@@ -71,6 +71,7 @@ export const situations = [
   'copy filled',
   'zone copied',
   'copy found lacking',
+  'index loaded from a snapshot',
   'standby compared with its owner',
   'standby compared with a busy owner',
   'gateway gone for good',

@@ -19,6 +19,7 @@ import { watchSeals } from './check/seals.ts';
 import { watchOwners } from './check/owners.ts';
 import { watchRefusals } from './check/refusals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
+import { watchSnapshots } from './check/snapshots.ts';
 import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
@@ -128,6 +129,7 @@ class Life {
           watchOwners(this.#coverage, fail),
           watchRefusals(plan, fail),
           watchRegressedShards(reversals, fail),
+          watchSnapshots(this.#coverage, fail),
           this.#standbys.trace,
           watchCalm(() => this.#isCalm, fail),
           countShards(this.#coverage),

@@ -2,8 +2,8 @@
  * Clients without the SDK: they speak the client port of any gateway, owner or not, and take what it answers: no retry
  * makes a refusal good. Some number their writes (S15), the others leave that to the gateway as rpclib's client does;
  * some calls are in the testbed's forms, some reads are `has` or stale, and now and then a numbered write goes to two
- * gateways at once, or is sent again long after it ended (raw-repeats.ts). All is recorded (recorder.ts), like the calls
- * of the SDK.
+ * gateways at once, or is sent again long after it ended (raw-repeats.ts). All is recorded (recorder.ts), like the
+ * calls of the SDK.
  */
 import { KvError } from '../src/base/errors.ts';
 import type { WriteTerms } from '../src/codec/client-requests.ts';

@@ -29,7 +29,7 @@ const choices = {
   onceBytesMax: [2 * KIB, 5 * KIB],
   forgottenRangesMax: [1, 2],
   clientIdsLeased: [1, 2],
-  onceResultsPerStep: [1, 3],
+  onceResultsPerStep: [1, 2],
   /** Gateways: what is held, forwarded, read and told. */
   heldRequestsMax: [0, 2],
   forwardedBytesMax: [1, 1 * KIB, 30 * KIB],

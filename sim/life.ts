@@ -16,8 +16,10 @@ import { budget } from './budget.ts';
 import { checkHistory } from './check/linearizability.ts';
 import { LoggerPromises } from './check/loggers.ts';
 import { watchSeals } from './check/seals.ts';
+import { watchOwners } from './check/owners.ts';
 import { watchRefusals } from './check/refusals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
+import { watchSnapshots } from './check/snapshots.ts';
 import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
 import { Violation } from './check/violation.ts';
@@ -126,8 +128,10 @@ class Life {
       traces: {
         shards: [
           watchSeals(fail),
+          watchOwners(this.#coverage, fail),
           watchRefusals(plan, fail),
           watchRegressedShards(reversals, fail),
+          watchSnapshots(this.#coverage, fail),
           this.#standbys.trace,
           watchCalm(() => this.#isCalm, fail),
           countShards(this.#coverage),
@@ -224,6 +228,7 @@ class Life {
         this.#cluster.faults.inject(fault);
       });
     }
+    this.#compareSoon();
     await this.#until(() => this.#isDone, workloadMs);
     this.#healed = true;
     this.#workload.stop();
@@ -261,6 +266,20 @@ class Life {
     const until = this.#clock.now() + stepMs;
     await this.#until(() => this.#clock.now() >= until, stepMs);
     this.#coverage.count('standby compared with its owner', this.#standbys.compare());
+  }
+
+  /** Compares while there is work, too: what a standby lacks then may be out of date, or forgotten, at the end. */
+  #compareSoon(): void {
+    this.#standbys.forget();
+    this.#clock.after(stepMs, () => {
+      if (this.#healed || this.#failure !== undefined) return;
+      try {
+        this.#coverage.count('standby compared with a busy owner', this.#standbys.compare());
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.#compareSoon();
+    });
   }
 
   async #readAll(): Promise<void> {

@@ -2,7 +2,8 @@
  * Clients without the SDK: they speak the client port of any gateway, owner or not, and take what it answers: no retry
  * makes a refusal good. Some number their writes (S15), the others leave that to the gateway as rpclib's client does;
  * some calls are in the testbed's forms, some reads are `has` or stale, and now and then a numbered write goes to two
- * gateways at once. All is recorded (recorder.ts), like the calls of the SDK.
+ * gateways at once, or is sent again long after it ended (raw-repeats.ts). All is recorded (recorder.ts), like the
+ * calls of the SDK.
  */
 import { KvError } from '../src/base/errors.ts';
 import type { WriteTerms } from '../src/codec/client-requests.ts';
@@ -17,7 +18,8 @@ import { pick } from './pick.ts';
 import type { RawGateway } from './raw-gateway.ts';
 import { connectRaw } from './raw-gateway.ts';
 import type { RawKind, RawPlan } from './raw-plan.ts';
-import type { Recorder } from './recorder.ts';
+import { OpenWrites } from './raw-repeats.ts';
+import type { Done, Recorder } from './recorder.ts';
 import { WrongAnswer } from './recorder.ts';
 import { encodeValue } from './values.ts';
 import type { SimulatedProcess } from './world.ts';
@@ -35,9 +37,9 @@ interface RawClient {
   readonly gateways: Map<string, RawGateway>;
   /** Versions that it was told, by key. */
   readonly known: Map<string, number>;
-  /** Id of its own, 0: none yet; and its last request number. */
+  /** Id of its own; 0: none yet. */
   id: number;
-  number: number;
+  readonly open: OpenWrites;
   /** Process of the history that makes the next call. */
   caller: number;
 }
@@ -89,6 +91,7 @@ export class RawClients {
 
   /** `onError` gets the error of a client, which ends. */
   start(onError: (error: unknown) => void): void {
+    const { knobs } = this.#cluster.plan.cluster;
     for (let index = 0; index < this.#plan.clients; index += 1) {
       const client: RawClient = {
         process: this.#cluster.clientProcess(0, rawHost(index)),
@@ -97,7 +100,7 @@ export class RawClients {
         gateways: new Map(),
         known: new Map(),
         id: 0,
-        number: 0,
+        open: new OpenWrites(Math.min(this.#plan.open, knobs?.window ?? this.#plan.open)),
         caller: this.#recorder.newProcess(),
       };
       this.#clients.push(client);
@@ -191,6 +194,8 @@ export class RawClients {
         return recorder.delete(caller, key, undefined, () => gateway.delete(key, this.#terms(client, undefined)));
       case 'put-twice':
         return this.#putTwice(client, gateway, key);
+      case 'put-again':
+        return this.#putAgain(client, gateway, key);
       case 'testbed-put': {
         const name = recorder.newName();
         const value = this.#value(client, name, testbedValueBytesMax);
@@ -212,12 +217,31 @@ export class RawClients {
     }
   }
 
-  #put(client: RawClient, gateway: RawGateway, key: string, condition: number | undefined) {
+  async #put(client: RawClient, gateway: RawGateway, key: string, condition: number | undefined) {
     const name = this.#recorder.newName();
     const value = this.#value(client, name);
     const terms = this.#terms(client, condition);
     if (terms.client === 0) this.#cluster.coverage.count('write without a number');
-    return this.#recorder.put(client.caller, key, name, condition, () => gateway.put(key, value, terms));
+    const done = await this.#recorder.put(client.caller, key, name, condition, () => gateway.put(key, value, terms));
+    client.open.ended({ key, value, terms }, done);
+    return done;
+  }
+
+  /** A write that ended, once more, at any gateway: the answer is that of the first time, or none (S15). */
+  async #putAgain(client: RawClient, gateway: RawGateway, key: string): Promise<Done> {
+    const write = client.open.draw(client.random);
+    if (write === undefined) return this.#put(client, gateway, key, undefined);
+    this.#cluster.coverage.count('write sent again after its end');
+    const known = client.known.get(write.key);
+    try {
+      const { version } = await gateway.put(write.key, write.value, client.open.again(write.terms));
+      write.answered({ kind: 'put', version });
+    } catch (error) {
+      if (error instanceof WrongAnswer) throw error;
+      if (error instanceof KvError && error.code === 'condition-failed') write.answered({ kind: 'refused' });
+      else this.#recorder.refused(`put ${write.key} sent again`, error);
+    }
+    return { process: client.caller, version: known };
   }
 
   /** One write by two ways at once: it takes effect once, and both tell the same (S15). */
@@ -237,11 +261,10 @@ export class RawClients {
     return encodeValue(name, below(random, Math.min(this.#cluster.plan.workload.valueBytesMax, bytesMax)));
   }
 
-  /** Condition and identity: what was given up before is not asked for any more. */
+  /** Condition and identity. */
   #terms(client: RawClient, condition: number = conditions.none): WriteTerms {
     if (client.id === 0) return { condition, client: 0, number: 0, firstIncomplete: 0 };
-    client.number += 1;
-    return { condition, client: client.id, number: client.number, firstIncomplete: client.number };
+    return { condition, client: client.id, ...client.open.next() };
   }
 }
 

@@ -34,6 +34,7 @@ const cutting: readonly FaultKind[] = [
   'gray',
   'gone',
   'rot-metadata',
+  'slow',
 ];
 
 /** Faults after which shards change hands, or gateways do not start. */

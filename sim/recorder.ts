@@ -32,7 +32,7 @@ const reads: ReadonlySet<HistoryCall> = new Set(['get', 'has', 'stale']);
 type Told = Partial<Pick<HistoryEvent, 'value' | 'version' | 'newVersion' | 'currentVersion' | 'length' | 'error'>>;
 
 /** Process to use for the next call, and the version that the key has as far as this one told. */
-interface Done {
+export interface Done {
   readonly process: number;
   readonly version: number | undefined;
   /** Reason why the call failed, if it did. */

@@ -1,6 +1,9 @@
 /**
  * Standbys and the owner of a shard, at the same watermark, hold the same: index (S14), once-only results and floor
  * (S15), and shard time (S18). What a standby lacks is seen by clients only after it has taken over, and then seldom.
+ *
+ * Only the newest owner is compared: a snapshot may tell of later records than its watermark, and a standby that has
+ * loaded it may know them where an owner of before does not.
  */
 import type { Uuid } from '../../src/base/ids.ts';
 import type { OnceTable } from '../../src/core/once/once-table.ts';
@@ -12,6 +15,7 @@ import { Violation } from './violation.ts';
 /** Part of a shard that is compared. */
 export interface Compared {
   readonly role: string;
+  readonly status: { readonly owner?: { readonly epoch: number } | undefined };
   readonly state: Pick<ShardState, 'shard' | 'position' | 'shardTimeMs' | 'index' | 'once'> & {
     readonly cluster: Uuid;
   };
@@ -20,6 +24,8 @@ export interface Compared {
 /** Shards of the processes that live: those that step. */
 export class Standbys {
   readonly #living = new Set<Compared>();
+  /** Newest epoch that was served, by shard. */
+  readonly #epochs = new Map<number, number>();
 
   get trace(): ShardTrace {
     return {
@@ -36,8 +42,7 @@ export class Standbys {
   /** Compares all that have stepped since `forget`, and gives how many standbys were. @throws Violation */
   compare(): number {
     let count = 0;
-    for (const owner of this.#living) {
-      if (owner.role !== 'owner') continue;
+    for (const owner of this.#newestOwners()) {
       for (const standby of this.#living) {
         if (standby === owner || !isAtOnePlace(owner, standby)) continue;
         const difference = differenceOf(owner.state, standby.state);
@@ -46,6 +51,16 @@ export class Standbys {
       }
     }
     return count;
+  }
+
+  #newestOwners(): Compared[] {
+    const owners = [...this.#living].filter(({ role }) => role === 'owner');
+    const epochOf = ({ status }: Compared): number => status.owner?.epoch ?? 0;
+    for (const owner of owners) {
+      const { shard } = owner.state;
+      this.#epochs.set(shard, Math.max(epochOf(owner), this.#epochs.get(shard) ?? 0));
+    }
+    return owners.filter((owner) => epochOf(owner) === this.#epochs.get(owner.state.shard));
   }
 }
 

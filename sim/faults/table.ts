@@ -15,8 +15,8 @@ import { killAt } from './kill-at.ts';
 import { blackout, kill } from './kill.ts';
 import { lateAppends } from './late-appends.ts';
 import { metadataBack } from './metadata-back.ts';
-import { block, cut, partition } from './paths.ts';
 import { leave } from './leave.ts';
+import { block, cut, partition, slow } from './paths.ts';
 import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
@@ -56,6 +56,7 @@ export const faultTable = {
   'failing-disk': failingDisk,
   gray,
   leave,
+  slow,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

@@ -86,7 +86,7 @@ function draw(random: SimulatedRandom): ThemeParts {
       clients: 2 * gateways,
       workersPerClient: 2,
       directClients: 0,
-      operations: 750,
+      operations: 800,
       durationMs: endMs,
       burstPercent: 0,
       timeoutMs: 1_500,
@@ -129,6 +129,7 @@ const scenes: readonly DrawScene[] = [
   twice,
   unheard,
   overdue,
+  lagging,
 ];
 
 function drawScenes(
@@ -286,6 +287,30 @@ function overdue(random: SimulatedRandom, { x, unreached, loggerTimeoutMs }: Cas
       { kind: 'block', atMs, from: unreached, to: x, forMs },
       { kind: 'coordinator-late', atMs, node: x, forMs: forMs + answerMs, answerMs },
       startAgain(x, atMs + forMs + answerMs + 100),
+    ],
+  };
+}
+
+/**
+ * Scene: X hears all replicas late, but in their order: what they said before they were fenced arrives when its
+ * successor has written, and what is in flight at X then is on all of them.
+ */
+function lagging(random: SimulatedRandom, { x, loggers }: Cast, atMs: number): Scene {
+  const lengthMs = 500 + below(random, 250);
+  const lateMs = 60 + below(random, 100);
+  return {
+    lengthMs,
+    bothWrite: true,
+    faults: [
+      ...loggers.map((from): Fault => ({ kind: 'slow', atMs, from, to: x, lateMs, forMs: lengthMs })),
+      {
+        kind: 'replace',
+        atMs: atMs + 20 + below(random, 80),
+        node: x,
+        old: 'uninformed',
+        unreached: [],
+        forMs: lengthMs,
+      },
     ],
   };
 }

@@ -348,6 +348,23 @@ test('a path is blocked one way', async () => {
   assert.deepEqual([server.bytes.toString(), server.closed, client.closed], ['to b', true, true]);
 });
 
+test('a path is slow one way, for new connections too; what follows the end of it overtakes nothing', async () => {
+  const at = await world();
+  const { client, server } = await joined(at);
+  at.network.slow('10.0.0.1', '10.0.0.2', 100);
+  client.connection.write([Buffer.from('late ')]);
+  server.connection.write([Buffer.from('soon')]);
+  await at.clock.runUntil(at.clock.now() + 50);
+  assert.deepEqual([server.received, client.bytes.toString()], [0, 'soon']);
+  at.network.slow('10.0.0.1', '10.0.0.2', 0);
+  client.connection.write([Buffer.from('later')]);
+  const other = new Side(at.a.connect('10.0.0.2:7000'));
+  await at.clock.runUntil(at.clock.now() + 20);
+  assert.deepEqual([server.received, other.events[0]], [0, 'open']);
+  await at.clock.runUntil(at.clock.now() + 50);
+  assert.equal(server.bytes.toString(), 'late later');
+});
+
 test('a connection that is begun in a partition opens when it heals', async () => {
   const at = await world();
   at.network.partition('10.0.0.1', '10.0.0.2');

@@ -3,9 +3,9 @@
  * connection; connections overtake one another, since every delay is drawn anew. From a seed, repeatable.
  *
  * Faults: `block` holds back all that one host sends to another (both ways: `partition`) until `heal`: as with TCP
- * nothing is lost and nobody is told. `cut` resets connections. `refuse` refuses new ones. `crash` ends a host's
- * process: its side is told nothing more; the others see resets, or with `silent` (power loss) nothing at all until the
- * host is up again and something is sent to it.
+ * nothing is lost and nobody is told. `slow` makes it take longer, as a congested path does. `cut` resets connections.
+ * `refuse` refuses new ones. `crash` ends a host's process: its side is told nothing more; the others see resets, or
+ * with `silent` (power loss) nothing at all until the host is up again and something is sent to it.
  *
  * A simplification: when only the way back is blocked, acknowledgements pass all the same, so `onDrain` still comes.
  *
@@ -25,7 +25,7 @@ import {
 } from '../network.ts';
 import type { SimulatedClock } from './clock.ts';
 import { DeliveredInput } from './delivered-input.ts';
-import { Pipe, type PipeEnd, type PipeOptions } from './pipe.ts';
+import { type Path, Pipe, type PipeEnd, type PipeOptions } from './pipe.ts';
 import type { SimulatedRandom } from './random.ts';
 
 export interface SimulatedNetworkOptions extends Partial<PipeOptions> {
@@ -62,6 +62,8 @@ export class SimulatedNetwork {
   readonly #listeners = new Map<Address, SimulatedListener>();
   readonly #ends = new Set<ConnectionEnd>();
   readonly #blocked = new Set<string>();
+  /** Milliseconds that everything takes longer, by path. */
+  readonly #late = new Map<string, number>();
   readonly #refusing = new Set<string>();
   /** Hosts that vanished silently. */
   readonly #down = new Set<string>();
@@ -99,10 +101,24 @@ export class SimulatedNetwork {
     this.block(other, one);
   }
 
-  /** Lets through again what `from` sends to `to`, and the other way; without arguments, everything. */
+  /** From now on everything that `from` sends to `to` takes `lateMs` longer; 0: as always. */
+  slow(from: string, to: string, lateMs: number): void {
+    if (lateMs === 0) this.#late.delete(path(from, to));
+    else this.#late.set(path(from, to), lateMs);
+  }
+
+  lateMs(from: string, to: string): number {
+    return this.#late.size === 0 ? 0 : (this.#late.get(path(from, to)) ?? 0);
+  }
+
+  /**
+   * Lets through again what `from` sends to `to`, and the other way; without arguments, everything, and nothing is slow
+   * any more.
+   */
   heal(from?: string, to?: string): void {
     if (from === undefined || to === undefined) {
       this.#blocked.clear();
+      this.#late.clear();
     } else {
       this.#blocked.delete(path(from, to));
       this.#blocked.delete(path(to, from));
@@ -162,7 +178,8 @@ export class SimulatedNetwork {
   }
 
   pipe(from: string, to: string, receiver: ConnectionEnd, onTaken: () => void): Pipe {
-    return new Pipe(this.clock, this.#random, this.#options, () => this.isBlocked(from, to), receiver, onTaken);
+    const path = new NetworkPath(this, from, to);
+    return new Pipe(this.clock, this.#random, this.#options, path, receiver, onTaken);
   }
 
   get fullBytes(): number {
@@ -177,7 +194,8 @@ export class SimulatedNetwork {
   /** Calls `arrive` after a delay, and not while the path is blocked. */
   transmit(from: string, to: string, arrive: () => void): void {
     const { delayMinMs, delayMaxMs } = this.#options;
-    this.clock.after(delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs), () => {
+    const delayMs = this.lateMs(from, to) + delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs);
+    this.clock.after(delayMs, () => {
       if (this.isBlocked(from, to)) this.#held.push({ from, to, arrive });
       else arrive();
     });
@@ -235,6 +253,26 @@ export class SimulatedNetwork {
     listener.onConnection(accepted);
     this.clock.after(0, () => accepted.open());
     this.transmit(host, end.host, () => end.open());
+  }
+}
+
+class NetworkPath implements Path {
+  readonly #network: SimulatedNetwork;
+  readonly #from: string;
+  readonly #to: string;
+
+  constructor(network: SimulatedNetwork, from: string, to: string) {
+    this.#network = network;
+    this.#from = from;
+    this.#to = to;
+  }
+
+  get isBlocked(): boolean {
+    return this.#network.isBlocked(this.#from, this.#to);
+  }
+
+  get lateMs(): number {
+    return this.#network.lateMs(this.#from, this.#to);
   }
 }
 

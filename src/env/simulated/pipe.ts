@@ -33,6 +33,13 @@ export interface PipeReceiver {
   readonly isPaused: boolean;
 }
 
+/** Way from one host to another, as it is at the moment. */
+export interface Path {
+  readonly isBlocked: boolean;
+  /** Milliseconds that everything takes longer than usual. */
+  readonly lateMs: number;
+}
+
 interface Piece {
   readonly at: number;
   readonly bytes: Uint8Array;
@@ -42,7 +49,7 @@ export class Pipe {
   readonly #clock: SimulatedClock;
   readonly #random: SimulatedRandom;
   readonly #options: PipeOptions;
-  readonly #isBlocked: () => boolean;
+  readonly #path: Path;
   readonly #receiver: PipeReceiver;
   readonly #onTaken: () => void;
   #pieces: Piece[] = [];
@@ -58,14 +65,14 @@ export class Pipe {
     clock: SimulatedClock,
     random: SimulatedRandom,
     options: PipeOptions,
-    isBlocked: () => boolean,
+    path: Path,
     receiver: PipeReceiver,
     onTaken: () => void,
   ) {
     this.#clock = clock;
     this.#random = random;
     this.#options = options;
-    this.#isBlocked = isBlocked;
+    this.#path = path;
     this.#receiver = receiver;
     this.#onTaken = onTaken;
   }
@@ -130,7 +137,7 @@ export class Pipe {
 
   /** Goes on after the path was healed or the receiver resumed. */
   kick(): void {
-    if (this.#timer !== undefined || this.#closed || this.#receiver.isPaused || this.#isBlocked()) return;
+    if (this.#timer !== undefined || this.#closed || this.#receiver.isPaused || this.#path.isBlocked) return;
     const at = this.#pieces[this.#first]?.at ?? this.#end?.at;
     if (at === undefined) return;
     this.#timer = this.#clock.after(at - this.#clock.now(), () => {
@@ -143,13 +150,14 @@ export class Pipe {
   /** Time at which what is sent now begins to arrive: not before what was sent earlier. */
   #arrival(): number {
     const { delayMinMs, delayMaxMs } = this.#options;
-    return Math.max(this.#lastAt, this.#clock.now() + delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs));
+    const delayMs = this.#path.lateMs + delayMinMs + this.#random.fraction() * (delayMaxMs - delayMinMs);
+    return Math.max(this.#lastAt, this.#clock.now() + delayMs);
   }
 
   /** All that has arrived, until the receiver pauses or a piece was split. */
   #deliver(): void {
     const now = this.#clock.now();
-    let blocked = this.#isBlocked();
+    let blocked = this.#path.isBlocked;
     while (!blocked && !this.#closed && !this.#receiver.isPaused) {
       const piece = this.#pieces[this.#first];
       if (piece === undefined) return this.#deliverEnd(now);

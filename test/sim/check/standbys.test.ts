@@ -10,7 +10,7 @@ import { OnceTable } from '../../../src/core/once/once-table.ts';
 const client = clientId(5);
 
 /** A shard that has put `a` at 100, as request 2 of a client. */
-function shardOf(role: string, offset = 200): Compared {
+function shardOf(role: string, offset = 200, epoch = 1): Compared {
   const state: Compared['state'] = {
     cluster: uuid('c'.repeat(32)),
     shard: shardId(0),
@@ -21,7 +21,7 @@ function shardOf(role: string, offset = 200): Compared {
   };
   const result = { kind: recordKind.put, version: version(100), reply: undefined };
   state.once.complete(client, requestNumber(2), requestNumber(1), result);
-  return { role, state };
+  return { role, status: { owner: role === 'owner' ? { epoch } : undefined }, state };
 }
 
 /** What is said of an owner and a standby that `change` made another. */
@@ -46,6 +46,18 @@ test('S14, S15: a standby that holds the same is fine; at another watermark it i
     compared(({ once }) => once.applyFloor(clientId(9)), shardOf('follower', 199)),
     0,
   );
+});
+
+test('an owner that was replaced is not compared: a standby may know later records from its snapshot', () => {
+  const standbys = new Standbys();
+  const trace = standbys.trace as unknown as { before(shard: Compared): void }; // A test's shard has no machine.
+  const standby = shardOf('follower');
+  standby.state.once.applyFloor(clientId(9));
+  for (const shard of [shardOf('owner', 200, 1), shardOf('owner', 0, 2), standby]) trace.before(shard);
+  assert.equal(standbys.compare(), 0);
+  standbys.forget();
+  for (const shard of [shardOf('owner', 200, 1), standby]) trace.before(shard);
+  assert.equal(standbys.compare(), 0, 'nor when the newest one is silent');
 });
 
 test('S15: a standby with another floor, or without a result', () => {

@@ -139,6 +139,10 @@ class Life {
       if (replaced !== undefined) this.#coverage.count(replaced);
       if (what.endsWith('gateway alive') && fields['before'] !== 'unmet')
         this.#coverage.count('suspicion that was wrong');
+      const hasWrongBytes = String(fields['problem'] ?? '').includes('checksum');
+      if (hasWrongBytes && what.endsWith('reads failed on a replica'))
+        this.#coverage.count('value with wrong bytes read elsewhere');
+      if (hasWrongBytes && what.endsWith('log not read')) this.#coverage.count('log with wrong bytes read elsewhere');
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
     this.#recorder = new Recorder(
@@ -235,6 +239,7 @@ class Life {
     if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs)))
       throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
     await this.#compareStandbys();
+    await this.#untilReplicated();
     await this.#during(this.#inspection.checkLogs(this.#history.events));
     await this.#end();
     checkVersions(this.#history.events);
@@ -255,6 +260,13 @@ class Life {
     const until = this.#clock.now() + stepMs;
     await this.#until(() => this.#clock.now() >= until, stepMs);
     this.#coverage.count('standby compared with its owner', this.#standbys.compare());
+  }
+
+  /** Every zone gets all its copies back, where that takes no longer than a life may. */
+  async #untilReplicated(): Promise<void> {
+    if (this.#plan.cluster.repairBytesPerSecond < budget.repairedBytesPerSecond) return;
+    if (!(await this.#until(() => this.#inspection.lackingZone === undefined, budget.recoveryMs)))
+      throw new Stuck(`copies are lacking: ${this.#inspection.lackingZone}`);
   }
 
   async #readAll(): Promise<void> {

@@ -34,6 +34,8 @@ const cutting: readonly FaultKind[] = [
   'gray',
   'gone',
   'rot-metadata',
+  'rot-zones',
+  'wiped',
 ];
 
 /** Faults after which shards change hands, or gateways do not start. */

@@ -20,8 +20,10 @@ import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
 import { rotMetadata } from './rot-metadata.ts';
+import { rotZones } from './rot-zones.ts';
 import { strayRequests } from './stray-requests.ts';
 import { swap } from './swap.ts';
+import { wiped } from './wiped.ts';
 import { failSync, hangSyncs, slowSyncs } from './syncs.ts';
 
 export const faultTable = {
@@ -54,6 +56,8 @@ export const faultTable = {
   foreign,
   'failing-disk': failingDisk,
   gray,
+  'rot-zones': rotZones,
+  wiped,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

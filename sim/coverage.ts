@@ -59,6 +59,7 @@ export const situations = [
   'late appends',
   'append after a restart refused',
   'append to a sealed zone refused',
+  'append refused by a full device',
   'duplicate append',
   'logger put back',
   'logger could not be put back',

@@ -112,7 +112,12 @@ class Life {
 
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
-    this.#reasons = new Reasons(new Set(plan.faults.map(({ kind }) => kind)), plan.cluster.knobs !== undefined);
+    const { knobs } = plan.cluster;
+    this.#reasons = new Reasons(
+      new Set(plan.faults.map(({ kind }) => kind)),
+      knobs !== undefined,
+      knobs?.deviceBytes !== undefined,
+    );
     const fail = (error: unknown): void => this.#fail(error);
     const promises = new LoggerPromises(fail);
     const reversals = new Reversals((copies) => promises.forget(copies));

@@ -112,11 +112,11 @@ class Life {
 
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
-    const { knobs } = plan.cluster;
+    const { knobs = {} } = plan.cluster;
     this.#reasons = new Reasons(
       new Set(plan.faults.map(({ kind }) => kind)),
-      knobs !== undefined,
-      knobs?.deviceBytes !== undefined,
+      Object.keys(knobs).length > 0,
+      knobs.deviceBytes !== undefined,
     );
     const fail = (error: unknown): void => this.#fail(error);
     const promises = new LoggerPromises(fail);

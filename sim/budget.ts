@@ -1,9 +1,10 @@
 /**
  * Limits of what may go wrong in one life, so that what was promised can still be demanded at its end. A fault of
  * faults/table.ts is one that the system must survive with every promise kept; every fault ends, and then it must serve
- * again. Two faults break what the promises rest on, and happen only where these still hold: one logger of a life is
- * put back to an older disk, where others hold what it holds; and the shards' metadata is put back to what it was,
- * where the loggers can know it, and restored by an operator (reversals.ts).
+ * again. Some faults break what the promises rest on, and happen only where these still hold: the disk of one logger
+ * of a life is put back to an older one, rots or is wiped, where others hold what it holds (faults/sound.ts); and the
+ * shards' metadata is put back to what it was, where the loggers can know it, and restored by an operator
+ * (reversals.ts).
  */
 
 /**
@@ -11,12 +12,7 @@
  * is missing takes the line out and adds the fault, a file and a row of faults/table.ts.
  */
 export const notYetSurvivable = [
-  {
-    fault: 'bit rot in zones',
-    missing: 'repair of a damaged replica from another, and reading below a damaged tail at take-over',
-  },
   { fault: 'disk that stays full', missing: 'cleaning, which frees space' },
-  { fault: 'wiped disk', missing: 'a fault that wipes one whose zones others hold; repair is there' },
   { fault: 'logger that never returns', missing: 'declaring a logger lost' },
   {
     fault: 'metadata that went back, told by fences alone, and a gateway that is started again on them',
@@ -51,4 +47,6 @@ export const budget = {
    */
   recoveryMs: 60_000,
   settleMs: 30_000,
+  /** Pace of repair from which on all copies must be there within `recoveryMs`. */
+  repairedBytesPerSecond: 1024 * 1024,
 } as const;

@@ -219,7 +219,7 @@ export class SimulatedCluster implements Stage {
   }
 
   async #startLogger(node: SimulatedNode, process: SimulatedProcess): Promise<void> {
-    const logger = await startLogger(loggerOptions(this.plan.cluster, this.record, node), {
+    const logger = await startLogger(loggerOptions(this.plan.cluster, this.record, node, this.#healing), {
       ...worldOf(process),
       log: this.transcript.log(node.host),
       trace: this.#traces.logger,
@@ -237,7 +237,7 @@ export class SimulatedCluster implements Stage {
     if (!process.isAlive) return;
     this.coverage.count('start failed');
     this.transcript.note(node.host, 'did not start', { error: error instanceof Error ? error.message : String(error) });
-    const isFull = this.planned.has('full-disk') || this.planned.has('scarce-space');
+    const isFull = this.planned.has('full-disk') || this.planned.has('scarce-space') || this.#hasSmallDevices;
     const explained =
       error instanceof CoordinatorError ||
       (error instanceof KvError &&
@@ -321,10 +321,16 @@ export class SimulatedCluster implements Stage {
     this.faults.heal();
     for (const node of this.nodes) {
       this.faults.healNode(node);
+      // A device grows when it is opened.
+      if (node.kind === 'logger' && this.#hasSmallDevices) this.kill(node, 'process', 1);
       node.downUntilMs = Math.min(node.downUntilMs, this.clock.now());
       this.startNode(node);
     }
     this.network.heal();
+  }
+
+  get #hasSmallDevices(): boolean {
+    return this.plan.cluster.knobs?.deviceBytes !== undefined;
   }
 
   /** An orderly end. */

@@ -17,7 +17,7 @@ import { storage } from './themes/storage.ts';
 export const themes: readonly { readonly theme: Theme; readonly lives: number }[] = [
   { theme: anything, lives: 4 },
   { theme: rivals, lives: 2 },
-  { theme: storage, lives: 2 },
+  { theme: storage, lives: 3 },
   { theme: blackout, lives: 1 },
 ];
 

@@ -69,6 +69,27 @@ export class Inspection {
     );
   }
 
+  /**
+   * A zone that fewer loggers hold than are wanted and there; undefined: there is none. A copy that rotted cannot be
+   * made whole, so a logger with one is no place for it.
+   */
+  get lackingZone(): string | undefined {
+    const { plan, loggers, reversals } = this.#cluster;
+    for (const shard of this.#metadata.shards) {
+      const head = this.#metadata.head(shard);
+      const open = head === undefined ? [] : [{ ...head.openZone, length: 1 }];
+      for (const { zone, length, replicas } of [...this.#metadata.zones(shard), ...open]) {
+        const isUseless = (logger: Uuid): boolean =>
+          !replicas.includes(logger) && reversals.isRotten(logger, shard, zone);
+        const there = loggers.map(({ uuid }) => uuid).filter((logger) => !isUseless(logger));
+        const copies = there.filter((logger) => replicas.includes(logger)).length;
+        if (length > 0 && copies < Math.min(plan.cluster.replicas, there.length))
+          return `shard ${shard} zone ${zone} has ${copies} copies at ${there.length} loggers`;
+      }
+    }
+    return undefined;
+  }
+
   describe(): string {
     const down = this.#cluster.nodes.filter((node) => !node.isUp && !node.isGone).map(({ host }) => `${host} is down`);
     const shards = this.#cluster.gateways.flatMap((gateway) => {

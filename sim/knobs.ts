@@ -54,6 +54,8 @@ const choices = {
   metadataGrownBytes: [1, 2 * KIB],
   coldReadsMax: [1],
   cacheBytes: [0, 32 * KIB],
+  // Extents that were never used run out, then all do, until there is more space (node-options.ts).
+  deviceBytes: [3 * 1024 * KIB, 4 * 1024 * KIB],
 } as const satisfies Readonly<Record<string, readonly number[]>>;
 
 export type Knob = keyof typeof choices;

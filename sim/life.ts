@@ -116,7 +116,12 @@ class Life {
 
   constructor(plan: Plan, print?: (line: string) => void) {
     this.#plan = plan;
-    this.#reasons = new Reasons(new Set(plan.faults.map(({ kind }) => kind)), plan.cluster.knobs !== undefined);
+    const { knobs = {} } = plan.cluster;
+    this.#reasons = new Reasons(
+      new Set(plan.faults.map(({ kind }) => kind)),
+      Object.keys(knobs).length > 0,
+      knobs.deviceBytes !== undefined,
+    );
     const fail = (error: unknown): void => this.#fail(error);
     const promises = new LoggerPromises(fail);
     const reversals = new Reversals((copies) => promises.forget(copies));
@@ -145,6 +150,10 @@ class Life {
       if (replaced !== undefined) this.#coverage.count(replaced);
       if (what.endsWith('gateway alive') && fields['before'] !== 'unmet')
         this.#coverage.count('suspicion that was wrong');
+      const hasWrongBytes = String(fields['problem'] ?? '').includes('checksum');
+      if (hasWrongBytes && what.endsWith('reads failed on a replica'))
+        this.#coverage.count('value with wrong bytes read elsewhere');
+      if (hasWrongBytes && what.endsWith('log not read')) this.#coverage.count('log with wrong bytes read elsewhere');
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
     this.#recorder = new Recorder(
@@ -246,6 +255,7 @@ class Life {
     if (!(await this.#until(() => this.#inspection.isStill, budget.settleMs)))
       throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
     await this.#compareStandbys();
+    await this.#untilReplicated();
     await this.#during(this.#inspection.checkLogs(this.#history.events));
     await this.#end();
     checkVersions(this.#history.events);
@@ -280,6 +290,13 @@ class Life {
       }
       this.#compareSoon();
     });
+  }
+
+  /** Every zone gets all its copies back, where that takes no longer than a life may. */
+  async #untilReplicated(): Promise<void> {
+    if (this.#plan.cluster.repairBytesPerSecond < budget.repairedBytesPerSecond) return;
+    if (!(await this.#until(() => this.#inspection.lackingZone === undefined, budget.recoveryMs)))
+      throw new Stuck(`copies are lacking: ${this.#inspection.lackingZone}`);
   }
 
   async #readAll(): Promise<void> {

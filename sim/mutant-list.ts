@@ -271,7 +271,6 @@ export const mutants: readonly Mutant[] = [
     find: 'const { fence, zones } = known;',
     replace: 'const { fence, zones } = { fence: undefined, zones: [] };',
   },
-  // That the tail is read before its length is recorded guards against rot, which is not in the budget yet.
   {
     name: 'take-over serves before the tail is applied',
     rule: 'S8',

@@ -17,6 +17,8 @@ type Place = Pick<SimulatedNode, 'id' | 'host'>;
  * map, which every start reads.
  */
 const deviceBytes = 48 * 1024 * 1024;
+/** Factor by which a small one has grown when all is healed: the operator has given the loggers more space. */
+const growth = 4;
 
 export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, host }: Place): GatewayOptions {
   return {
@@ -51,7 +53,9 @@ export function loggerOptions(
   plan: ClusterPlan,
   { cluster, zoneSize }: ClusterRecord,
   { id, host }: Place,
+  hasGrown = false,
 ): LoggerOptions {
+  const small = plan.knobs?.deviceBytes;
   return {
     id,
     folder: '/data',
@@ -62,7 +66,7 @@ export function loggerOptions(
     ...(plan.knobs?.cacheBytes === undefined ? {} : { cacheBytes: plan.knobs.cacheBytes }),
     limits: loggerLimitsOf(plan.knobs ?? {}),
     device: {
-      capacityBytes: deviceBytes,
+      capacityBytes: small === undefined ? deviceBytes : hasGrown ? growth * small : small,
       alignment: plan.alignment,
       extentBytes: plan.extentBytes,
       prefillBytes: plan.prefillBytes,

@@ -35,6 +35,8 @@ const cutting: readonly FaultKind[] = [
   'gone',
   'rot-metadata',
   'slow',
+  'rot-zones',
+  'wiped',
 ];
 
 /** Faults after which shards change hands, or gateways do not start. */
@@ -69,11 +71,16 @@ const reasons: Partial<Record<ErrorCode, readonly FaultKind[] | 'any' | 'always'
 export class Reasons {
   readonly #planned: ReadonlySet<FaultKind>;
   readonly #hasKnobs: boolean;
+  readonly #hasSmallDevices: boolean;
 
-  /** `hasKnobs`: some limits of the product are so low that ordinary work meets them. */
-  constructor(planned: ReadonlySet<FaultKind>, hasKnobs = false) {
+  /**
+   * `hasKnobs`: some limits of the product are so low that ordinary work meets them. `hasSmallDevices`: loggers may be
+   * full.
+   */
+  constructor(planned: ReadonlySet<FaultKind>, hasKnobs = false, hasSmallDevices = false) {
     this.#planned = planned;
     this.#hasKnobs = hasKnobs;
+    this.#hasSmallDevices = hasSmallDevices;
   }
 
   /** Nothing goes wrong that a client may notice. */
@@ -84,6 +91,7 @@ export class Reasons {
 
   explains(code: ErrorCode): boolean {
     const reason = reasons[code];
+    if (code === 'disk-full' && this.#hasSmallDevices) return true;
     if (reason === 'always') return true;
     if (reason === 'any') return !this.isCalm;
     return reason?.some((kind) => this.#planned.has(kind)) ?? false;

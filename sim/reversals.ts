@@ -1,10 +1,11 @@
 /**
- * What faults have put back to an older state, so that checkers forgive exactly that: a logger's copies of the zones
- * that it held then, and the metadata of shards while it is the older one.
+ * What faults have put back to an older state or spoilt, so that checkers forgive exactly that: a logger's copies of
+ * the zones that it held then, copies that rotted, and the metadata of shards while it is the older one.
  *
- * It owns what was put back and when. It does not own the faults (faults/put-back.ts, faults/metadata-back.ts), nor
- * what is still demanded.
+ * It owns what was done to whom and when, and that one disk of a life is spoilt. It does not own the faults
+ * (faults/put-back.ts, faults/rot-zones.ts, faults/metadata-back.ts), nor what is still demanded.
  */
+import type { SimulatedDisk } from '../src/env/simulated/files.ts';
 import type { Uuid } from '../src/base/ids.ts';
 
 interface LoggerReversal {
@@ -27,13 +28,47 @@ export class Reversals {
   readonly #metadata: MetadataReversal[] = [];
   /** Lengths to which copies were completed since, by logger, shard and zone. */
   readonly #filled = new Map<string, number>();
+  readonly #rotten = new Set<string>();
+  readonly #wiped = new Set<Uuid>();
+  #spoilt: SimulatedDisk | undefined;
+  /** Loggers whose copies may not be what they said: all of one disk. */
+  readonly #unsound = new Set<Uuid>();
 
   /** `onCopiesLost` is told which copies are not what they were. */
   constructor(onCopiesLost: (copyIds: readonly string[]) => void = () => undefined) {
     this.#onCopiesLost = onCopiesLost;
   }
 
+  /** Whether the disk is the one of the life that may lose what it said was stable: the first that is asked for. */
+  maySpoil(disk: SimulatedDisk): boolean {
+    this.#spoilt ??= disk;
+    return this.#spoilt === disk;
+  }
+
+  get unsound(): ReadonlySet<Uuid> {
+    return this.#unsound;
+  }
+
+  /** Bytes of the logger's copy of a zone are wrong from now on. */
+  rotted(logger: Uuid, shard: number, zone: number, copyId: string): void {
+    this.#unsound.add(logger);
+    this.#rotten.add(copyOf(logger, shard, zone));
+    this.#onCopiesLost([copyId]);
+  }
+
+  /** Nothing is left of the logger, which held `copyIds`. */
+  wiped(logger: Uuid, copyIds: readonly string[]): void {
+    this.#unsound.add(logger);
+    this.#wiped.add(logger);
+    this.#onCopiesLost(copyIds);
+  }
+
+  isRotten(logger: Uuid, shard: number, zone: number): boolean {
+    return this.#rotten.has(copyOf(logger, shard, zone));
+  }
+
   loggerBack(reversal: LoggerReversal, copyIds: readonly string[]): void {
+    this.#unsound.add(reversal.logger);
     this.#loggers.push(reversal);
     for (const copy of this.#filled.keys()) if (copy.startsWith(reversal.logger)) this.#filled.delete(copy);
     this.#onCopiesLost(copyIds);
@@ -45,7 +80,10 @@ export class Reversals {
     { zone, length, replicas }: { readonly zone: number; readonly length: number; readonly replicas: readonly Uuid[] },
   ): readonly Uuid[] {
     const isComplete = (logger: Uuid): boolean => length <= (this.#filled.get(copyOf(logger, shard, zone)) ?? 0);
-    const sound = replicas.filter((logger) => isComplete(logger) || !this.#wentBack(logger, shard, zone));
+    const isLost = (logger: Uuid): boolean => this.#wiped.has(logger) || this.isRotten(logger, shard, zone);
+    const sound = replicas.filter(
+      (logger) => !isLost(logger) && (isComplete(logger) || !this.#wentBack(logger, shard, zone)),
+    );
     return sound.length === 0 ? replicas : sound;
   }
 

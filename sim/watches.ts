@@ -241,13 +241,14 @@ function countLogger(
   if (event.kind === 'compared' && event.same) coverage.count('duplicate append');
   if (event.kind === 'written' && (event.write.item.rest ?? 0) > 0) coverage.count('append in pieces');
   if (event.kind === 'device-failed') coverage.count('device failed');
-  if (event.kind !== 'append' && event.kind !== 'seal' && event.kind !== 'compared') return;
+  if (!['append', 'seal', 'compared', 'write-refused'].includes(event.kind)) return;
   for (const effect of effects) {
     if (effect.kind !== 'answer' || effect.answer.kind !== 'refused') continue;
     const { code } = effect.answer;
     if (code === 'restarted') coverage.count('append after a restart refused');
     else if (code === 'sealed') coverage.count('append to a sealed zone refused');
     else if (code === 'fenced') coverage.count('fenced append');
+    else if (code === 'device-full') coverage.count('append refused by a full device');
     else if (code === 'retired-zone') coverage.count('retired zone refused');
     else if (code === 'not-at-write-pointer') coverage.count('append not at the write pointer');
   }

@@ -58,7 +58,7 @@ export interface FaultRow<F extends FaultPlan> {
    */
   without?(fault: F, host: string): F;
   /** Settings that a cluster must have to survive it. */
-  readonly settings?: { readonly firstHandWaitMs: number };
+  readonly settings?: Partial<Record<'firstHandWaitMs' | 'repairDelayMs' | 'repairBytesPerSecond', number>>;
 }
 
 export type ActorClass<F extends FaultPlan> = new (stage: Stage) => FaultActor<F>;

@@ -16,7 +16,10 @@ import type { SimulatedNode } from '../node.ts';
 import type { SimulatedProcess } from '../world.ts';
 import type { FaultActor, FaultRow, Stage } from './actor.ts';
 
-/** The last appends that were sent to the logger arrive once more, or late: now, or when it is up again. */
+/**
+ * The last appends that were sent to the logger arrive once more, or late: now, or when it is up again; and with them
+ * the first one of each zone that was opened there, be it long ago: its zone may have ended, or was dropped (S4).
+ */
 export interface LateAppendsPlan {
   readonly kind: 'late-appends';
   readonly atMs: number;
@@ -25,6 +28,7 @@ export interface LateAppendsPlan {
 
 /** Appends that are kept of each logger. */
 const keptMax = 8;
+const openingsMax = 24;
 /** A connection that has brought no answer by then brings none. */
 const patienceMs = 1_000;
 
@@ -32,7 +36,8 @@ class LateAppends implements FaultActor<LateAppendsPlan> {
   readonly #stage: Stage;
   /** Appends that were sent last, by logger. */
   readonly #kept = new Map<Uuid, AppendItem[]>();
-
+  /** First appends of zones, by logger. */
+  readonly #openings = new Map<Uuid, AppendItem[]>();
   /** Loggers that get appends as soon as they are up. */
   readonly #owed = new Set<SimulatedNode>();
   readonly trace: ShardTrace | undefined;
@@ -82,11 +87,11 @@ class LateAppends implements FaultActor<LateAppendsPlan> {
 
   /** What found no space has arrived, and is withdrawn: no copy of it is on its way. */
   #arrived(logger: Uuid, shard: ShardId, zone: ZoneId): void {
-    const kept = this.#kept.get(logger) ?? [];
-    this.#kept.set(
-      logger,
-      kept.filter((item) => item.shard !== shard || item.zone !== zone),
-    );
+    for (const items of [this.#kept, this.#openings])
+      items.set(
+        logger,
+        (items.get(logger) ?? []).filter((item) => item.shard !== shard || item.zone !== zone),
+      );
   }
 
   #sent(
@@ -95,16 +100,14 @@ class LateAppends implements FaultActor<LateAppendsPlan> {
   ): void {
     const item: AppendItem = { shard, zone, epoch, instance, offset, bytes: bytes.slice() };
     for (const logger of loggers) {
-      let kept = this.#kept.get(logger);
-      if (kept === undefined) this.#kept.set(logger, (kept = []));
-      kept.push(item);
-      if (kept.length > keptMax) kept.shift();
+      if (offset === 0) keep(this.#openings, logger, item, openingsMax);
+      else keep(this.#kept, logger, item, keptMax);
     }
   }
 
   /** Sends the last ones to `logger` again, in their old order, from `process`, which ends with it. */
   #send(logger: LoggerNode, process: SimulatedProcess): void {
-    const items = this.#kept.get(logger.uuid) ?? [];
+    const items = [...(this.#openings.get(logger.uuid) ?? []), ...(this.#kept.get(logger.uuid) ?? [])];
     let isOver = items.length === 0;
     const end = (): void => {
       isOver = true;
@@ -123,6 +126,13 @@ class LateAppends implements FaultActor<LateAppendsPlan> {
       onDrain: () => undefined,
     });
   }
+}
+
+function keep(items: Map<Uuid, AppendItem[]>, logger: Uuid, item: AppendItem, most: number): void {
+  let kept = items.get(logger);
+  if (kept === undefined) items.set(logger, (kept = []));
+  kept.push(item);
+  if (kept.length > most) kept.shift();
 }
 
 export const lateAppends: FaultRow<LateAppendsPlan> = {

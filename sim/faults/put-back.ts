@@ -9,7 +9,8 @@ import type { DiskImage } from '../../src/env/simulated/files.ts';
 import type { SimulatedNode } from '../node.ts';
 import { pick } from '../pick.ts';
 import type { FaultActor, FaultRow, Stage } from './actor.ts';
-import { shardsOf, type ShardEntries } from './shard-entries.ts';
+import { shardsOf } from './shard-entries.ts';
+import { isElsewhere, isTaking } from './sound.ts';
 
 /**
  * At `atMs` a copy is taken of what is stable on the logger's disk; `forMs` later it loses power, with the hosts
@@ -50,8 +51,10 @@ class PutBacks implements FaultActor<PutBackPlan> {
   #putBack({ downMs, others }: PutBackPlan, node: SimulatedNode, { image, logger, copyIds }: Older): void {
     const stage = this.#stage;
     const shards = shardsOf(stage.coordinator.snapshot());
-    const isAllowed = node.logger?.uuid === logger && !this.#isTaking(shards) && isElsewhere(logger, shards);
-    if (this.#isDone || !isAllowed) return stage.coverage.count('logger could not be put back');
+    const { unsound } = stage.reversals;
+    const isSpare = node.logger?.uuid === logger && !isTaking(stage, shards) && isElsewhere(logger, shards, unsound);
+    if (this.#isDone || !isSpare || !stage.reversals.maySpoil(node.disk))
+      return stage.coverage.count('logger could not be put back');
     this.#isDone = true;
     stage.coverage.count('logger put back');
     const lost = [...copyIds, ...copyIdsOf(node)];
@@ -61,28 +64,10 @@ class PutBacks implements FaultActor<PutBackPlan> {
     node.disk.putBack(image);
     for (const other of others) if (other !== node.host) stage.kill(stage.node(other), 'power', downMs);
   }
-
-  /** Whether a shard is being taken over: the answers of this logger may be all that the taker has heard. */
-  #isTaking(shards: ReadonlyMap<number, ShardEntries>): boolean {
-    const lines = this.#stage.everyNode.flatMap(({ gateway }) =>
-      gateway === undefined ? [] : gateway.status().shards.map((line) => ({ ...line, instance: gateway.instance })),
-    );
-    if (lines.some(({ role }) => role === 'taking')) return true;
-    const isServed = ([shard, { head }]: readonly [number, ShardEntries]): boolean =>
-      head.openZone.epoch === head.epoch &&
-      lines.some((line) => line.shard === shard && line.role === 'owner' && line.instance === head.owner.instance);
-    return ![...shards].every(isServed);
-  }
 }
 
 function copyIdsOf({ logger }: SimulatedNode): readonly string[] {
   return logger?.zones().map(({ copyId }) => copyId) ?? [];
-}
-
-/** Whether all that `logger` holds is somewhere else, too. */
-export function isElsewhere(logger: Uuid, shards: ReadonlyMap<number, ShardEntries>): boolean {
-  const lists = [...shards.values()].flatMap(({ head, zones }) => [head.openZone, ...zones]);
-  return lists.every(({ replicas }) => !replicas.includes(logger) || replicas.length > 1);
 }
 
 export const putBack: FaultRow<PutBackPlan> = {

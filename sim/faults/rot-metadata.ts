@@ -6,6 +6,7 @@
 import { below } from '../../src/env/random.ts';
 import { frameUnitBytes } from '../../src/core/logger/metadata-format.ts';
 import type { FaultActor, FaultRow, HowKilled, Stage } from './actor.ts';
+import { deviceFile } from './device-file.ts';
 
 /**
  * The logger ends, and one frame of its metadata log gets a wrong bit: with all of them lost it would not know any more
@@ -19,8 +20,6 @@ export interface RotMetadataPlan {
   readonly downMs: number;
 }
 
-/** In the folder that node-options.ts gives a logger. */
-const deviceFile = '/data/device';
 const magic = Buffer.from('KVL1', 'latin1');
 /** Bytes of a frame's start in which a bit flips: its header, and its first entries. */
 const hitBytes = 110;

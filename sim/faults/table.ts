@@ -21,8 +21,10 @@ import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
 import { rotMetadata } from './rot-metadata.ts';
+import { rotZones } from './rot-zones.ts';
 import { strayRequests } from './stray-requests.ts';
 import { swap } from './swap.ts';
+import { wiped } from './wiped.ts';
 import { failSync, hangSyncs, slowSyncs } from './syncs.ts';
 
 export const faultTable = {
@@ -57,6 +59,8 @@ export const faultTable = {
   gray,
   leave,
   slow,
+  'rot-zones': rotZones,
+  wiped,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

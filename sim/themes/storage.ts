@@ -11,6 +11,9 @@
  *   lost tail        everything loses power, and one logger comes back without its last sync
  *   lonely liar      one logger comes back without its last sync, before any other
  *   torn fill        as `lost tail`, and the logger loses power once more while its copies are completed
+ *   rotten tail      a logger's zones rot, everything goes down, and nobody else comes up before it has restarted twice
+ *   rotten log       a logger's zones rot, and the gateways, or everything, must read the log anew
+ *   wiped disk       a logger begins again with nothing, and the gateways, or everything, are down meanwhile
  *   older metadata   gateways restart, and then everything does, with the metadata of before
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
  */
@@ -83,6 +86,7 @@ type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
 
 function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
   const count = 3 + below(random, 4);
+  const { firstSequences, sequences } = pick(random, cast.loggers.length > 1 ? spoilings : [back]);
   const begins = cast.loggers.length > 1 && below(random, 2) === 0;
   const first = begins ? pick(random, firstSequences)(random, cast, calmMs + below(random, calmMs)) : [];
   const fromMs = begins ? calmMs + aloneMs : 0;
@@ -98,10 +102,8 @@ function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): read
 const calmMs = 400;
 const aloneMs = 1_000;
 
-/** Sequences that happen only where every shard is served: what hits many nodes before leaves no room for them. */
-const firstSequences: readonly Sequence[] = [lostTail, lonelyLiar, lonelyLiar, tornFill, tornFill];
-
-const sequences: readonly Sequence[] = [
+/** Sequences that spoil no disk. */
+const soundSequences: readonly Sequence[] = [
   tornTail,
   tornTail,
   failedTail,
@@ -109,12 +111,31 @@ const sequences: readonly Sequence[] = [
   busyUsurper,
   lateAppends,
   unknownOutcome,
-  lostTail,
-  lostTail,
-  olderMetadata,
-  tornFill,
-  tornFill,
 ];
+
+/** Way in which the disk of one logger is spoilt: one in a life (budget.ts). */
+interface Spoiling {
+  /** Sequences that happen only where every shard is served: what hits many nodes before leaves no room for them. */
+  readonly firstSequences: readonly Sequence[];
+  readonly sequences: readonly Sequence[];
+}
+
+const back: Spoiling = {
+  firstSequences: [lostTail, lonelyLiar, lonelyLiar, tornFill, tornFill],
+  sequences: [...soundSequences, lostTail, lostTail, olderMetadata, tornFill, tornFill],
+};
+
+const rotten: Spoiling = {
+  firstSequences: [rottenTail, rottenTail, rottenLog],
+  sequences: [...soundSequences, rottenLog, rottenLog, rottenTail],
+};
+
+const wiped: Spoiling = {
+  firstSequences: [wipedDisk],
+  sequences: [...soundSequences, wipedDisk, wipedDisk],
+};
+
+const spoilings: readonly Spoiling[] = [back, back, back, rotten, wiped];
 
 function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
   const downMs = 1 + below(random, 200);
@@ -248,4 +269,44 @@ function tornFill(random: SimulatedRandom, cast: Cast, atMs: number): Fault[] {
     const site = pick(random, ['filled', 'filled', 'sync'] as const);
     return [first, { kind: 'kill-at', ...again, site, count: site === 'filled' ? 1 : 1 + below(random, 8) }];
   });
+}
+
+/**
+ * Sequence in which only the rotten logger answers a take-over, in its second process since: it must still know that
+ * something lies behind what is intact (S9).
+ */
+function rottenTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  const perMille = pick(random, [300, 1_000]);
+  const power = { kind: 'kill', how: 'power' } as const;
+  const downMs = 1 + below(random, 50);
+  return [
+    { kind: 'rot-zones', atMs, node, perMille, how: 'power', downMs },
+    ...gateways.map((gateway): Fault => ({ ...power, atMs, node: gateway, downMs: 400 })),
+    ...loggers
+      .filter((logger) => logger !== node)
+      .map((logger): Fault => ({ ...power, atMs, node: logger, downMs: 2_500 + below(random, 1_500) })),
+    { ...power, atMs: atMs + downMs + 150, node, downMs: 1 + below(random, 50) },
+  ];
+}
+
+function rottenLog(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  const how = pick(random, ['none', 'process'] as const);
+  const nodes = pick(random, [gateways, [...gateways, ...loggers]]);
+  return [
+    { kind: 'rot-zones', atMs, node, perMille: pick(random, [100, 1_000]), how, downMs: 1 + below(random, 50) },
+    { kind: 'blackout', atMs: atMs + below(random, 300), nodes, downMs: 1 + below(random, 50) },
+  ];
+}
+
+function wipedDisk(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  const how = pick(random, ['process', 'power'] as const);
+  const downMs = 1 + below(random, below(random, 2) === 0 ? 100 : 1_500);
+  const nodes = pick(random, [gateways, [...gateways, ...loggers]]);
+  return [
+    { kind: 'wiped', atMs, node, how, downMs },
+    { kind: 'blackout', atMs: atMs + below(random, 400), nodes, downMs: 1 + below(random, 200) },
+  ];
 }

@@ -55,10 +55,7 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
       if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
       return { kind: 'appended', lba: waiter.lba };
     case 'seal':
-      return {
-        kind: 'sealed',
-        answer: { ...sealed(waiter.zone, waiter.end), process: waiter.process, known: waiter.known },
-      };
+      return { kind: 'sealed', answer: sealAnswer(waiter) };
     case 'fill':
       if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
       return { kind: 'filled', length: waiter.zone.stable };
@@ -67,6 +64,12 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
     default:
       return unreachable(waiter);
   }
+}
+
+function sealAnswer<Ticket>({ zone, end, process, known }: Waiter<Ticket> & { kind: 'seal' }) {
+  // Its bytes are gone, so nothing is said of their length.
+  if (zone?.isDropped === true) return { ...refusal('retired-zone', loggerRefusals['retired-zone'], 0), known };
+  return { ...sealed(zone, end), process, known };
 }
 
 type Sealed = Pick<SealAnswer, 'length' | 'seen' | 'doubtful' | 'tail' | 'cut'>;

@@ -33,10 +33,15 @@ export function checkAppend(input: Uint8Array, target: AppendTarget): AppendChec
   return checkBatches(input, target, () => true);
 }
 
-/** The same, and every block of the batches is good: what fills a copy was read from another (S19). */
+/**
+ * The same, and every block of the batches is good: what fills a copy was read from another (S19). A zone header alone
+ * will do: the zone may end with it.
+ */
 export function checkFill(input: Uint8Array, target: AppendTarget): AppendCheck {
   const bytes = asBuffer(input);
-  return checkBatches(input, target, (at, header) => checkBatchBody(bytes, at, header, target.seed) === 'good');
+  const isBodyGood = (at: number, header: BatchHeader): boolean =>
+    checkBatchBody(bytes, at, header, target.seed) === 'good';
+  return checkBatches(input, target, isBodyGood, target.offset === 0 ? 0 : 1);
 }
 
 /** Writer of a zone, from the zone header that its bytes begin with; undefined: they do not. */
@@ -51,6 +56,7 @@ function checkBatches(
   input: Uint8Array,
   target: AppendTarget,
   isBodyGood: (at: number, header: BatchHeader) => boolean,
+  batchesLeast = 1,
 ): AppendCheck {
   const bytes = asBuffer(input);
   let at = 0;
@@ -83,7 +89,7 @@ function checkBatches(
   }
   if (at < bytes.length + (target.rest ?? 0))
     return { kind: 'malformed', reason: `an append has ${target.rest} bytes to come that no header speaks of` };
-  return batches > 0
+  return batches >= batchesLeast
     ? { kind: 'good', batches, committed }
     : { kind: 'malformed', reason: 'an append carries at least one batch' };
 }

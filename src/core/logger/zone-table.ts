@@ -58,6 +58,8 @@ export interface HeldZone extends ZoneRef {
   written: number;
   /** Append of which the last piece has not come. */
   unfinished: Unfinished | undefined;
+  /** It was reset, and its id is retired: who waits for it is told so. */
+  isDropped: boolean;
   /** End of what is stable. */
   stable: number;
   /** End of what the sync under way will have made stable; for sync-rounds.ts alone. */
@@ -132,9 +134,10 @@ export class ZoneTable {
   }
 
   /** Forgets the zone; its device zone is not free before `release`. REQUIRES: the zone is held. */
-  remove({ shard, zone }: HeldZone): void {
-    const removed = this.#shards.get(shard)?.zones.delete(zone);
+  remove(held: HeldZone): void {
+    const removed = this.#shards.get(held.shard)?.zones.delete(held.zone);
     assert(removed === true, 'a zone that is removed is held');
+    held.isDropped = true;
     this.#zoneCount -= 1;
   }
 
@@ -284,6 +287,7 @@ function newZone(at: ZoneRef, deviceZone: number, copyId: string, seed: number):
     state: 'open',
     written: 0,
     unfinished: undefined,
+    isDropped: false,
     stable: 0,
     syncing: 0,
     seen: 0,
@@ -305,6 +309,7 @@ function restoredZone(zone: RestoredZone, seed: number): HeldZone {
     state: zone.finished ? 'finished' : 'restarted',
     written: zone.length,
     unfinished: undefined,
+    isDropped: false,
     stable: zone.length,
     syncing: zone.length,
     seen: zone.seen,

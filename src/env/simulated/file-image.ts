@@ -181,13 +181,15 @@ export class FileImage {
     }
   }
 
-  /** Offsets, multiples of `unit`, at which reads show `bytes`. */
+  /** Offsets, multiples of `unit`, at which reads show `bytes`, which are not all zeros, within one page. */
   placesOf(bytes: Uint8Array, unit: number): number[] {
     const found: number[] = [];
     for (const number of new Set([...this.#stable.keys(), ...this.#cache.keys()])) {
       const page = this.#cache.get(number) ?? this.#stable.get(number) ?? zeroPage;
-      for (let at = 0; at + bytes.length <= pageBytes; at += unit)
-        if (Buffer.compare(page.subarray(at, at + bytes.length), bytes) === 0) found.push(number * pageBytes + at);
+      if (page === zeroPage) continue;
+      const searched = Buffer.from(page.buffer, page.byteOffset, page.length);
+      for (let at = searched.indexOf(bytes); at !== -1; at = searched.indexOf(bytes, at + 1))
+        if (at % unit === 0) found.push(number * pageBytes + at);
     }
     return found.sort((a, b) => a - b);
   }

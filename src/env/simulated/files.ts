@@ -169,6 +169,11 @@ export class SimulatedDisk {
     return this.#images.get(normalized(path))?.placesOf(bytes, unit) ?? [];
   }
 
+  /** Bytes of a file as reads show them; none where there is no such file. */
+  bytesAt(path: string, offset: number, length: number): Uint8Array {
+    return this.#images.get(normalized(path))?.read(offset, length) ?? new Uint8Array(0);
+  }
+
   /** Bad sectors: reads of any byte of them fail until they are written. */
   spoil(path: string, offset: number, length: number): void {
     const name = normalized(path);

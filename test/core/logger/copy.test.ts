@@ -1,7 +1,8 @@
 /** S10: which copies of zones that ended a logger takes, and when it answers for them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { instanceId } from '../../../src/base/ids.ts';
+import { instanceId, zoneId } from '../../../src/base/ids.ts';
+import { zoneHeaderLength } from '../../../src/codec/log-format.ts';
 import type { AppendItem, CopyItem } from '../../../src/codec/logger-protocol.ts';
 import { testWriter } from '../../logger/zone-writer.ts';
 import { Rig, ZoneWriter } from './rig.ts';
@@ -28,6 +29,20 @@ function answerTo(rig: Rig, item: CopyItem): unknown {
 }
 
 describe('S10 a copy of a zone that ended', () => {
+  test('is made of a zone that holds its header and nothing else', () => {
+    const { first } = zoneOf();
+    const length = zoneHeaderLength(1);
+    const header = { ...copyOf(first, length), bytes: first.bytes.subarray(0, length) };
+    const rig = new Rig();
+    assert.equal(answerTo(rig, header), length);
+    const finish = rig.finish(0, 1, length);
+    rig.settle();
+    assert.equal(rig.outcome(finish), 'ok');
+    assert.equal(answerTo(rig.restarted(), { ...header, bytes: nothing }), length);
+    const append = rig.append({ ...first, zone: zoneId(2), bytes: header.bytes });
+    assert.equal(rig.outcome(append), 'malformed', 'an append carries a batch');
+  });
+
   test('is made where it was never seen, piece by piece, also below the zone floor', () => {
     const { first, second, third, length } = zoneOf();
     const rig = new Rig();

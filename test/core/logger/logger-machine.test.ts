@@ -147,6 +147,15 @@ describe('S4 a fence is for ever', () => {
     assert.equal(rig.restarted().confirm(0, 1, 3), 'fenced');
   });
 
+  test('a seal that waits for a zone which is dropped meanwhile is told that its id is retired', () => {
+    const rig = new Rig();
+    rig.append(new ZoneWriter({ zone: 5 }).filled(10));
+    const seal = rig.seal(0, 5, 4);
+    rig.reset(0, 5, rig.zone(0, 5)?.copyId ?? '');
+    rig.settle();
+    assert.equal(rig.outcome(seal), 'retired-zone');
+  });
+
   test('creating a zone retires all lower ids, resetting one retires its own, also after a restart', () => {
     const rig = new Rig();
     rig.append(new ZoneWriter({ zone: 5 }).filled(10));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { provablyOlder } from '../../../sim/faults/metadata-back.ts';
-import { isElsewhere } from '../../../sim/faults/put-back.ts';
+import { isElsewhere } from '../../../sim/faults/sound.ts';
 import type { ShardEntries } from '../../../sim/faults/shard-entries.ts';
 import { epoch, instanceId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
 
@@ -34,6 +34,7 @@ test('a logger may be put back only where another one holds each of its zones', 
   assert.equal(isElsewhere(a, shard({ zone: 2, of: 1, on: [a] }, [{ zone: 1, of: 1, on: both }])), false);
   assert.equal(isElsewhere(a, shard({ zone: 2, of: 1, on: both }, [{ zone: 1, of: 1, on: [a] }])), false);
   assert.equal(isElsewhere(a, shard({ zone: 2, of: 1, on: both }, [{ zone: 1, of: 1, on: [b] }])), true);
+  assert.equal(isElsewhere(a, shard({ zone: 2, of: 1, on: both }), new Set([b])), false, 'what it was once');
 });
 
 describe('older metadata is provably older when each replica of its open zone', () => {

@@ -94,7 +94,7 @@ export class Copier {
     const step = this.#step;
     if (step.kind !== 'copying' && step.kind !== 'checking') return;
     step.reader.answer(request, bytes);
-    if (step.kind === 'copying') this.#sendBatches(step.reader);
+    if (step.kind === 'copying') this.#sendBatches(step.reader, bytes);
     else if (step.reader.state === 'done') this.#step = { kind: 'proven' };
     // The only holder that is asked gave bytes that are not good, or none.
     else if (step.reader.failed.size > 0) this.#fail(`the copy is damaged at ${step.reader.position}`);
@@ -109,11 +109,17 @@ export class Copier {
     reader.start([{ zone, epoch, instance, from, to: length, holders }]);
   }
 
-  #sendBatches(reader: LogReader): void {
+  /** `bytes`: those that were read last. */
+  #sendBatches(reader: LogReader, bytes: Uint8Array | undefined): void {
     const { fillPieceBytes } = this.#parts.settings.limits;
-    for (const { offset, bytes } of piecesOf(this.#batches.splice(0), this.#at, fillPieceBytes)) {
-      this.#send(offset, bytes);
-      this.#at = offset + bytes.length;
+    for (const piece of piecesOf(this.#batches.splice(0), this.#at, fillPieceBytes)) {
+      this.#send(piece.offset, piece.bytes);
+      this.#at = piece.offset + piece.bytes.length;
+    }
+    // A zone that ended with its header has no batch that would bring it along.
+    if (reader.state === 'done' && this.#at === 0 && bytes !== undefined) {
+      this.#at = bytes.length;
+      this.#send(0, bytes);
     }
     this.#settle(reader);
   }

@@ -1,0 +1,49 @@
+/**
+ * What faults that spoil a logger's disk look at before they act, so that what was promised can still be demanded: one
+ * disk of a life is spoilt, and what it holds another logger holds as well (budget.ts).
+ */
+import type { Uuid } from '../../src/base/ids.ts';
+import type { Stage } from './actor.ts';
+import type { ShardEntries } from './shard-entries.ts';
+
+/** Whether a shard is being taken over: the answers of one logger may be all that the taker has heard. */
+export function isTaking(stage: Stage, shards: ReadonlyMap<number, ShardEntries>): boolean {
+  const lines = stage.everyNode.flatMap(({ gateway }) =>
+    gateway === undefined ? [] : gateway.status().shards.map((line) => ({ ...line, instance: gateway.instance })),
+  );
+  if (lines.some(({ role }) => role === 'taking')) return true;
+  const isServed = ([shard, { head }]: readonly [number, ShardEntries]): boolean =>
+    head.openZone.epoch === head.epoch &&
+    lines.some((line) => line.shard === shard && line.role === 'owner' && line.instance === head.owner.instance);
+  return ![...shards].every(isServed);
+}
+
+/** Whether each zone that lists `logger` lists one that is not among `unsound`, too: loggers whose disk was spoilt. */
+export function isElsewhere(
+  logger: Uuid,
+  shards: ReadonlyMap<number, ShardEntries>,
+  unsound: ReadonlySet<Uuid> = new Set(),
+): boolean {
+  const lists = [...shards.values()].flatMap(({ head, zones }) => [head.openZone, ...zones]);
+  return lists.every(({ replicas }) => !replicas.includes(logger) || hasOther(replicas, logger, unsound));
+}
+
+export function hasOther(replicas: readonly Uuid[], logger: Uuid, unsound: ReadonlySet<Uuid>): boolean {
+  return replicas.some((other) => other !== logger && !unsound.has(other));
+}
+
+/** Times that a moment is looked for in which a disk may be spoilt. */
+const triesMax = 20;
+const againMs = 50;
+
+/** Tries until `spoil` has done it. `settled` is told whether it did. */
+export function spoilSoon(
+  stage: Stage,
+  spoil: () => boolean,
+  settled: (isDone: boolean) => void,
+  tries = triesMax,
+): void {
+  const isDone = spoil();
+  if (isDone || tries <= 1) return settled(isDone);
+  stage.later(againMs, () => spoilSoon(stage, spoil, settled, tries - 1));
+}

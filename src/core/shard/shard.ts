@@ -8,6 +8,7 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Millis, ShardId, Uuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { Lost, Refused, ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
 import type { ShardState } from './following/apply.ts';
 import { ShardFollower } from './following/follower.ts';
@@ -117,6 +118,7 @@ export class Shard {
       case 'metadata':
         return this.#metadata(event.metadata, event.loaded);
       case 'load-failed':
+        this.#keeper.loadEnded();
         this.#takeover?.loadFailed();
         this.#repairer?.loaded();
         return this.#owner?.loadFailed();
@@ -139,11 +141,9 @@ export class Shard {
         return this.#owner?.confirmed(event.logger, event.zone, event.number);
       case 'append-failed':
       case 'confirm-failed':
-        return this.#owner?.replicaFailed(
-          event.logger,
-          event.zone,
-          event.reason.kind === 'lost' ? 'lost' : event.reason.code,
-        );
+        return this.#owner?.replicaFailed(event.logger, event.zone, codeOf(event.reason));
+      case 'testified':
+        return this.#takeover?.testified(event.logger, event.answer);
       case 'sealed':
         return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
       case 'filled':
@@ -182,7 +182,9 @@ export class Shard {
   #read(read: ShardRead): void {
     const refusal = this.#refusal();
     if (read.stale) {
-      this.#readStale(read);
+      // From this standby's index, as it is.
+      lookUp(this.state, read, this.#effects);
+      this.#effects.push({ effect: 'release', read });
     } else if (this.#owner !== undefined) {
       this.#owner.read(read);
     } else if (refusal !== undefined) {
@@ -193,12 +195,6 @@ export class Shard {
       read.arrivedMs = this.#nowMs;
       this.#waitingReads.push(read);
     }
-  }
-
-  /** From this standby's index, as it is. */
-  #readStale(read: ShardRead): void {
-    lookUp(this.state, read, this.#effects);
-    this.#effects.push({ effect: 'release', read });
   }
 
   /** Why nothing can be asked of the shard here, apart from stale reads. */
@@ -230,6 +226,7 @@ export class Shard {
   }
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
+    if (loaded) this.#keeper.loadEnded();
     if (metadata.wentBack !== undefined) return this.#stop(metadata.wentBack);
     const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
@@ -256,7 +253,7 @@ export class Shard {
   }
 
   #probed(logger: Uuid, answer: { readonly kind: 'ok' } | Lost | Refused): void {
-    const how = answer.kind === 'ok' ? undefined : failingOf(answer.kind === 'lost' ? answer.kind : answer.code);
+    const how = answer.kind === 'ok' ? undefined : failingOf(codeOf(answer));
     this.#loggers.probed(logger, how, this.#nowMs);
   }
 
@@ -273,7 +270,8 @@ export class Shard {
       this.#queue = new WriteQueue(this.#settings.limits);
       this.#follower = this.#newFollower();
       const role = this.#hasStopped ? 'stopped' : 'follower';
-      this.#effects.push({ effect: 'role', role }, { effect: 'load', purpose: 'follow' });
+      this.#effects.push({ effect: 'role', role });
+      this.#keeper.load('follow');
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;
       this.#failWaiting(notOwner(this.state.shard));
@@ -334,6 +332,10 @@ export class Shard {
       if (read !== undefined) this.#effects.push({ effect: 'fail-read', read, failure });
     }
   }
+}
+
+function codeOf(reason: Lost | Refused): LoggerRefusalCode | 'lost' {
+  return reason.kind === 'lost' ? reason.kind : reason.code;
 }
 
 function notOwner(shard: ShardId): Failure {

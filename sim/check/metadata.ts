@@ -117,7 +117,7 @@ export class MetadataWatch {
     must(known === owner, `S2 ${where}: epoch ${head.epoch} has two owners, ${known} and ${owner}`);
     record.owners.set(head.epoch, owner);
     must(
-      before === undefined || head.epoch === before.epoch || head.epoch === before.epoch + 1,
+      head.epoch === (before?.epoch ?? 1) || (head.epoch === head.change && head.epoch > (before?.epoch ?? 0)),
       `S2 ${where}: epoch ${head.epoch} follows ${before?.epoch}`,
     );
     this.#checkZones(where, record, before, head, sealed);

@@ -7,7 +7,6 @@
  */
 import type { Uuid } from '../../src/base/ids.ts';
 import type { Writer } from '../../src/codec/log-format.ts';
-import { sameWriter } from '../../src/codec/log-format.ts';
 import type { Entry, Write } from '../../src/coordinator/coordinator.ts';
 import type { ShardTrace } from '../../src/core/shard/trace.ts';
 import { below } from '../../src/env/random.ts';
@@ -159,10 +158,11 @@ function whoHolds({ head }: ShardEntries, after: ShardEntries): ReadonlySet<Uuid
   return new Set(after.zones.flatMap(({ zone, replicas }) => (zone >= head.nextZone ? replicas : [])));
 }
 
-/** Whether the fence was claimed after `head` was the newest. */
-function isLater(fence: Writer | undefined, { epoch, owner }: ShardEntries['head']): boolean {
-  if (fence === undefined || fence.epoch < epoch) return false;
-  return !sameWriter(fence, { epoch, instance: owner.instance });
+/** Whether the fence was claimed after `head` was the newest: an epoch has the number of the change that claims it. */
+function isLater(fence: Writer | undefined, { change, epoch, owner }: ShardEntries['head']): boolean {
+  if (fence === undefined) return false;
+  if (fence.epoch === change && epoch === change) return fence.instance !== owner.instance;
+  return fence.epoch > change;
 }
 
 export const metadataBack: FaultRow<MetadataBackPlan> = {

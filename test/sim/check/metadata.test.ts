@@ -78,9 +78,9 @@ const claim: Step = { head: { ...head(2, 1, 1), epoch: epoch(2), owner: owner(2,
 
 test('a life of a shard is right: a zone change, a claim, a take-over, a claim after a restart', () => {
   const change: Step = { head: head(2, 1, 2), sealed: [seal(1, 1)] };
-  const claimed: Step = { head: { ...head(3, 1, 2), epoch: epoch(2), owner: owner(2, 1) } };
-  const taken: Step = { head: head(4, 2, 3), sealed: [seal(2, 1, loggers.slice(1))] };
-  const again: Step = { head: { ...head(5, 2, 3), epoch: epoch(3), owner: owner(2, 2) } };
+  const claimed: Step = { head: { ...head(3, 1, 2), epoch: epoch(3), owner: owner(3, 1) } };
+  const taken: Step = { head: head(4, 3, 3), sealed: [seal(2, 1, loggers.slice(1))] };
+  const again: Step = { head: { ...head(5, 3, 3), epoch: epoch(5), owner: owner(3, 2) } };
   assert.deepEqual(watched([first, change, claimed, taken, again]), []);
 });
 

@@ -44,10 +44,12 @@ function knowsAtAll({ known: { fence, zones } }: Testimony): string | undefined 
 /** What proves that the metadata went back; undefined: nothing does. REQUIRES: `head` is that of `metadata`. */
 export function regression({ known, retired }: Testimony, head: Head, metadata: ShardMetadata): string | undefined {
   const { fence, zones } = known;
-  const { epoch, openZone, nextZone } = head;
-  if (fence !== undefined && fence.epoch > epoch)
-    return `it was sealed for epoch ${fence.epoch}, and the metadata knows epochs up to ${epoch}`;
-  if (fence !== undefined && fence.epoch === epoch && fence.instance !== head.owner.instance)
+  const { epoch, change, openZone, nextZone } = head;
+  // An epoch has the number of the change that claimed it. A fence of another claim below the newest change was raised
+  // on an older copy, before this one was put back: it is overtaken.
+  if (fence !== undefined && fence.epoch > change)
+    return `it was sealed for epoch ${fence.epoch}, and the metadata has seen ${change} changes`;
+  if (fence !== undefined && fence.epoch === change && epoch === change && fence.instance !== head.owner.instance)
     return `it was sealed for another owner of epoch ${epoch}`;
   if (retired === openZone.zone) return `zone ${retired} ended there, and is open in the metadata`;
   const listed = new Map([openZone, ...metadata.zones].map((zone) => [zone.zone, zone]));

@@ -263,7 +263,7 @@ export class Takeover {
   }
 
   /**
-   * Step 1: one epoch more, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in
+   * Step 1: the next epoch, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in
    * reach, and have said what it knows.
    */
   #claim(head: Head): void {

@@ -14,8 +14,9 @@ import type { FaultActor, FaultRow, Stage } from './actor.ts';
 import { shardOfKey, type ShardEntries, shardsOf, shardsPrefix } from './shard-entries.ts';
 
 /**
- * At `atMs` a copy is taken; `afterMs` later every process ends, and all start again with the copy, for `forMs`. In
- * between, gateways that have stopped start again. Then the gateways end, and start with the newest content.
+ * At `atMs` a copy is taken; `afterMs` later, or when loggers know of a change since, every process ends, and all start
+ * again with the copy, for `forMs`. In between, gateways that have stopped start again. Then the gateways end, and
+ * start with the newest content.
  */
 export interface MetadataBackPlan {
   readonly kind: 'metadata-back';
@@ -25,6 +26,9 @@ export interface MetadataBackPlan {
   readonly downMs: number;
 }
 
+/** Pause before another look whether the loggers know by now, and looks that are enough. */
+const lookMs = 250;
+const looksMax = 8;
 /** Parts of the time with the older copy, at the end of each of which gateways that have stopped start again. */
 const startsAgain = 4;
 
@@ -42,19 +46,21 @@ class MetadataBack implements FaultActor<MetadataBackPlan> {
 
   inject(fault: MetadataBackPlan): void {
     const older = this.#entries();
-    this.#stage.later(fault.afterMs, () => this.#putBack(fault, older));
+    this.#stage.later(fault.afterMs, () => this.#putBack(fault, older, looksMax));
   }
 
   #entries(): readonly Entry[] {
     return this.#stage.coordinator.snapshot().filter(({ key }) => key.startsWith(shardsPrefix));
   }
 
-  #putBack({ forMs, downMs }: MetadataBackPlan, older: readonly Entry[]): void {
+  #putBack(fault: MetadataBackPlan, older: readonly Entry[], looks: number): void {
     const stage = this.#stage;
+    const { forMs, downMs } = fault;
     const newest = this.#entries();
     const shards = new Set(provablyOlder(shardsOf(older), shardsOf(newest), this.#fences));
     // A logger that went back, too, may be the one that knew.
     const isPossible = shards.size > 0 && this.#newest === undefined && !stage.planned.has('put-back');
+    if (!isPossible && looks > 1) return stage.later(lookMs, () => this.#putBack(fault, older, looks - 1));
     if (!isPossible) return stage.coverage.count('metadata could not be put back');
     stage.coverage.count('metadata put back');
     for (const node of stage.everyNode) stage.kill(node, 'process', downMs);

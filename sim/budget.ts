@@ -14,10 +14,6 @@
 export const notYetSurvivable = [
   { fault: 'disk that stays full', missing: 'cleaning, which frees space' },
   { fault: 'logger that never returns', missing: 'declaring a logger lost' },
-  {
-    fault: 'metadata that went back, told by fences alone, and a gateway that is started again on them',
-    missing: 'loggers asked before the claim, whose seals raise the fences that tell',
-  },
 ] as const;
 
 export const budget = {

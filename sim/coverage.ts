@@ -67,7 +67,7 @@ export const situations = [
   'metadata put back',
   'metadata could not be put back',
   'metadata found put back',
-  'shard stopped again by a claim of the older metadata',
+  'gateway started again on older metadata',
   'metadata of a logger rotten',
   'logger wiped',
   'logger could not be wiped',

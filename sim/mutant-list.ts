@@ -9,6 +9,7 @@ export function editsOf(mutant: Mutant): readonly Edit[] {
 const machine = 'src/core/logger/logger-machine.js';
 const owner = 'src/core/shard/serving/owner.js';
 const takeover = 'src/core/shard/taking/takeover.js';
+const question = 'src/core/shard/taking/question.js';
 const decider = 'src/core/shard/serving/decider.js';
 const reads = 'src/core/shard/serving/reads.js';
 const keeper = 'src/core/shard/head/head-keeper.js';
@@ -270,6 +271,24 @@ export const mutants: readonly Mutant[] = [
     file: 'src/core/shard/taking/regression.js',
     find: 'const { fence, zones } = known;',
     replace: 'const { fence, zones } = { fence: undefined, zones: [] };',
+  },
+  {
+    name: 'shard is claimed without a question',
+    rule: 'S20',
+    file: takeover,
+    find: 'if (this.#epoch > 0)\n            return this.#load();\n        this.#step',
+    replace: 'return this.#load();\n        this.#step',
+    also: [
+      { file: question, find: 'isComplete(head, nowMs) {', replace: 'isComplete() {\n        return true;' },
+      { file: question, find: 'unheard(what, loggers) {', replace: 'unheard() {\n        return undefined;' },
+    ],
+  },
+  {
+    name: 'what loggers know before a claim is not compared',
+    rule: 'S20',
+    file: takeover,
+    find: 'return this.#question.regression(head, metadata);',
+    replace: 'return undefined;',
   },
   {
     name: 'take-over serves before the tail is applied',

@@ -1,17 +1,18 @@
 /**
  * The protocol between gateways and loggers (docs/protocol.md), over MessagePack-RPC: forms, refusals and the types
  * that all requests share. Writers and readers: logger-appends.ts (Append, AppendPiece, Confirm), logger-seals.ts
- * (Seal, Fill, Copy, Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts (ReportZones,
- * Ping, hello). `Append`, `AppendPiece`, `Confirm`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset` and `Probe` go to a
- * logger's write port, `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
+ * (Testify, Seal, Fill, Copy, Finish, Reset), logger-probes.ts (Probe), logger-reads.ts (Read), logger-reports.ts
+ * (ReportZones, Ping, hello). `Append`, `AppendPiece`, `Confirm`, `Testify`, `Seal`, `Fill`, `Copy`, `Finish`, `Reset`
+ * and `Probe` go to a logger's write port, `Read` and `ReportZones` to its read port; `Ping` and `hello` work on both.
  *
  *   writer = epoch, instance:str    two members: who writes a zone, or seals a shard
- *   known  = nil | [writer], [[zone, writer]*]    two members: the fence before, the newest zones (S20)
+ *   known  = nil | [writer], [[zone, writer]*]    two members: the fence, the newest zones (S20)
  *
  *   Append      [logger:str, [[shard, zone, writer, offset, bytes:bin]*]]    -> [answer*]
  *               answer = [nil, lba] | [code:str, message:str, detail:int]
  *   AppendPiece [logger:str, shard, zone, writer, offset, bytes:bin, rest]   -> nil
  *   Confirm     [logger:str, number, [[shard, zone, writer]*]]               -> [number, [nil | code:str]*]
+ *   Testify     [logger:str, shard]                                          -> [known]
  *   Seal        [logger:str, shard, zone, writer]
  *               -> [length, seen, doubtful:bool, tail:str, process:str, known, cut] or
  *                  [code:str, message:str, detail, known]
@@ -114,7 +115,7 @@ export type TailState = 'clean' | 'torn' | 'damaged';
 
 /** What a logger knows of a shard, against which a taker holds the metadata (S20). */
 export interface ShardKnowledge {
-  /** Fence before this seal; undefined: there was none. */
+  /** In an answer to a seal that of before; undefined: there was none. */
   readonly fence: Writer | undefined;
   /** Zones that are held, the newest first, at most `limits.knownZonesMax`. */
   readonly zones: readonly KnownZone[];
@@ -220,6 +221,7 @@ export const loggerMethods = {
   append: 'Append',
   appendPiece: 'AppendPiece',
   confirm: 'Confirm',
+  testify: 'Testify',
   seal: 'Seal',
   fill: 'Fill',
   copy: 'Copy',

@@ -1,6 +1,6 @@
 /**
- * `Seal`, `Fill`, `Copy`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): a zone's way from open to
- * gone. Readers throw MessageFormatError, and nothing else.
+ * `Testify`, `Seal`, `Fill`, `Copy`, `Finish` and `Reset` (codec/logger-protocol.ts has the forms): what a taker asks
+ * first, and a zone's way from open to gone. Readers throw MessageFormatError, and nothing else.
  */
 import type { ShardId, Uuid, ZoneId } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
@@ -29,6 +29,36 @@ import {
 import { arrayOf, malformed, skipRest } from './message-parts.ts';
 import type { MessageReader } from './message-reader.ts';
 import type { MessageWriter } from './message-writer.ts';
+
+export interface TestifyRequest {
+  readonly logger: string;
+  readonly shard: ShardId;
+}
+
+export function writeTestify(out: MessageWriter, logger: Uuid, shard: ShardId): void {
+  out.array(2);
+  out.text(logger);
+  out.integer(shard);
+}
+
+export function readTestify(params: MessageReader): TestifyRequest {
+  const rest = arrayOf(params, 2, 'Testify');
+  const request = { logger: params.text(), shard: readShard(params) };
+  skipRest(params, rest);
+  return request;
+}
+
+export function writeTestimony(out: MessageWriter, known: ShardKnowledge): void {
+  out.array(2);
+  writeKnown(out, known);
+}
+
+export function readTestimony(result: MessageReader): ShardKnowledge {
+  const rest = arrayOf(result, 2, 'the answer to Testify');
+  const known = readKnown(result);
+  skipRest(result, rest);
+  return known;
+}
 
 export interface SealRequest extends ZoneRef {
   readonly logger: string;

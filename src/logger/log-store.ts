@@ -9,7 +9,7 @@
 import type { Log } from '../base/log.ts';
 import type { ShardId, ZoneId } from '../base/ids.ts';
 import { loggerRefusals, refusal } from '../codec/logger-protocol.ts';
-import type { ConfirmItem, LoggerRefusalCode, ZoneStatus } from '../codec/logger-protocol.ts';
+import type { ConfirmItem, LoggerRefusalCode, ShardKnowledge, ZoneStatus } from '../codec/logger-protocol.ts';
 import type { LoggerMachine, Readable } from '../core/logger/logger-machine.ts';
 import type {
   Comparison,
@@ -90,6 +90,10 @@ export class LogStore {
 
   confirm(item: ConfirmItem): LoggerRefusalCode | undefined {
     return this.#parts.machine.confirm(item);
+  }
+
+  knowledgeOf(shard: ShardId): ShardKnowledge {
+    return this.#parts.machine.knowledgeOf(shard);
   }
 
   readable(shard: ShardId, zone: ZoneId, offset: number, length: number): Readable {

@@ -26,7 +26,16 @@ import {
   refusal,
   writeRefusal,
 } from '../codec/logger-protocol.ts';
-import { readCopy, readFill, readFinish, readReset, readSeal, writeSealResult } from '../codec/logger-seals.ts';
+import {
+  readCopy,
+  readFill,
+  readFinish,
+  readReset,
+  readSeal,
+  readTestify,
+  writeSealResult,
+  writeTestimony,
+} from '../codec/logger-seals.ts';
 import { readProbe } from '../codec/logger-probes.ts';
 import { readRead, writeReadAnswer } from '../codec/logger-reads.ts';
 import { readReport, writeReportAnswer, writeStatus, writeWelcome } from '../codec/logger-reports.ts';
@@ -121,6 +130,9 @@ class Requests {
       case loggerMethods.confirm:
         this.#confirm(channel, id, params);
         return true;
+      case loggerMethods.testify:
+        this.#testify(channel, id, params);
+        return true;
       case loggerMethods.seal:
         this.#seal(channel, id, params);
         return true;
@@ -186,6 +198,13 @@ class Requests {
     if (!this.#accepts(channel, id, logger, items.length, limits.confirmItemsMax)) return;
     const refusals = items.map((item) => this.#parts.store.confirm(item));
     writeConfirmAnswer(channel.beginAnswer(id), { number, refusals });
+    channel.endAnswer();
+  }
+
+  #testify(channel: RpcChannel, id: number, params: MessageReader): void {
+    const { logger, shard } = readTestify(params);
+    if (!this.#accepts(channel, id, logger)) return;
+    writeTestimony(channel.beginAnswer(id), this.#parts.store.knowledgeOf(shard));
     channel.endAnswer();
   }
 

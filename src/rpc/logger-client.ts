@@ -25,6 +25,7 @@ import type {
   LoggerWelcome,
   ReadAnswer,
   ReadItem,
+  ShardKnowledge,
   ZoneRef,
   ZoneStatus,
 } from '../codec/logger-protocol.ts';
@@ -37,7 +38,16 @@ import {
 } from '../codec/logger-appends.ts';
 import { loggerMethods, readBytesCount, readRefusal } from '../codec/logger-protocol.ts';
 import type { SealResult } from '../codec/logger-seals.ts';
-import { readSealResult, writeCopy, writeFill, writeFinish, writeReset, writeSeal } from '../codec/logger-seals.ts';
+import {
+  readSealResult,
+  readTestimony,
+  writeCopy,
+  writeFill,
+  writeFinish,
+  writeReset,
+  writeSeal,
+  writeTestify,
+} from '../codec/logger-seals.ts';
 import { writeProbe } from '../codec/logger-probes.ts';
 import { readReadAnswer, writeRead } from '../codec/logger-reads.ts';
 import { nextReport, readReportAnswer, readStatus, readWelcome, writeReport } from '../codec/logger-reports.ts';
@@ -113,6 +123,12 @@ export class LoggerClient {
       read,
       onAnswer,
     );
+  }
+
+  /** Tells what the shard is here, and changes nothing (S20). */
+  testify(shard: ShardId, onAnswer: OnAnswer<ShardKnowledge>): void {
+    const write = (out: MessageWriter): void => writeTestify(out, this.logger, shard);
+    call(this.#channels.write, loggerMethods.testify, write, readTestimony, onAnswer);
   }
 
   /** Fences all epochs of the shard below the taker's, and tells what the zone and the shard are here (S4, S9, S20). */

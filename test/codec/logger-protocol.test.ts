@@ -124,6 +124,14 @@ const forms: readonly Form[] = [
     number: 8,
     refusals: [...confirmAnswer.refusals],
   }),
+  form('Testify', (out) => seals.writeTestify(out, logger, place.shard), seals.readTestify, {
+    logger,
+    shard: place.shard,
+  }),
+  form('Testify answer', (out) => seals.writeTestimony(out, sealAnswer.known), seals.readTestimony, sealAnswer.known),
+  form('Testify answer of nothing known', (out) => seals.writeTestimony(out, unfenced.known), seals.readTestimony, {
+    ...unfenced.known,
+  }),
   form('Seal', (out) => seals.writeSeal(out, logger, place), seals.readSeal, { logger, ...place }),
   form('Seal answer', (out) => seals.writeSealResult(out, sealAnswer), seals.readSealResult, sealAnswer),
   form('Seal answer of nothing known', (out) => seals.writeSealResult(out, unfenced), seals.readSealResult, unfenced),

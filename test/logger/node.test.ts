@@ -83,6 +83,23 @@ describe('a logger over TCP', () => {
     });
   });
 
+  test('S20 what a logger knows is told without a fence being raised', async () => {
+    await withFolder(async (folder) => {
+      await withLogger(folder, async (client) => {
+        const writer = new ZoneWriter();
+        const { shard, zone } = writer;
+        assert.deepEqual(value(await client.testify(shard)), { fence: undefined, zones: [] });
+        outcomes(await client.append(writer.filled(100)));
+        const zones = [{ zone, ...testWriter(1) }];
+        assert.deepEqual(value(await client.testify(shard)), { fence: undefined, zones });
+        assert.deepEqual(value(await client.confirm(1, writer.place)), { number: 1, refusals: [undefined] });
+        sealed(await client.seal({ shard, zone, ...testWriter(3) }));
+        for (let asked = 0; asked < 2; asked += 1)
+          assert.deepEqual(value(await client.testify(shard)), { fence: testWriter(3), zones });
+      });
+    });
+  });
+
   test('S19 a Fill over the wire completes a shorter copy', async () => {
     await withFolder(async (folder) => {
       const writer = new ZoneWriter();

@@ -17,6 +17,7 @@ import type {
   ReadAnswer,
   ReadItem,
   SealAnswer,
+  ShardKnowledge,
   ZoneRef,
   ZoneStatus,
 } from '../../src/codec/logger-protocol.ts';
@@ -122,6 +123,10 @@ export class TestClient {
   }
 
   /** `at`: the zone, and the taker. */
+  testify(shard: ShardId): Promise<LoggerAnswer<ShardKnowledge>> {
+    return answer((done) => this.client.testify(shard, done));
+  }
+
   seal(at: ZoneRef): Promise<LoggerAnswer<SealResult>> {
     return answer((done) => this.client.seal(at, done));
   }

@@ -74,6 +74,7 @@ describe('a client of a logger', () => {
     const ignore = (): void => undefined;
     each.append([item], ignore);
     each.confirm(1, [place], ignore);
+    each.testify(place.shard, ignore);
     each.seal(place, ignore);
     each.fill({ ...place, by: writer, offset: 0, bytes: item.bytes }, ignore);
     each.finish(place.shard, place.zone, 0, ignore);
@@ -83,11 +84,11 @@ describe('a client of a logger', () => {
     each.reportZones(undefined, [], ignore);
     assert.deepEqual(
       params.map((param) => (param as [string, string[]])[1][0]),
-      Array(9).fill(logger),
+      Array(10).fill(logger),
     );
     each.ping('read', ignore);
     each.hello('write', undefined, ignore);
-    assert.deepEqual(params.slice(9), [
+    assert.deepEqual(params.slice(10), [
       ['Ping', []],
       ['hello', [{}]],
     ]);

@@ -24,8 +24,8 @@ test('a traced step is seen before and after, by all in order, with its effects'
   assert.deepEqual(seen, [
     'a before claim: follower',
     'b before claim: follower',
-    'a after claim: taking, load,role',
-    'b after claim: taking, load,role',
+    'a after claim: taking, testify,role',
+    'b after claim: taking, testify,role',
   ]);
   assert.deepEqual(
     effects.map(({ effect }) => effect),

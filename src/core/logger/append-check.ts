@@ -4,6 +4,7 @@
  */
 import { asBuffer } from '../../base/bytes.ts';
 import type { BatchHeader } from '../../codec/log-batch.ts';
+import type { AppendItem } from '../../codec/logger-protocol.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../codec/log-batch.ts';
 import type { Writer, ZonePlace } from '../../codec/log-format.ts';
 import { decodeRecord, decodeZoneHeader, recordKind, samePlace } from '../../codec/log-format.ts';
@@ -128,4 +129,9 @@ function zoneHeaderFor(bytes: Buffer, target: AppendTarget): number | string {
   if (header.alignment % target.alignment !== 0)
     return `zone header: alignment ${header.alignment} on a device of ${target.alignment}`;
   return result.length;
+}
+
+/** Bytes of its append that come behind these. */
+export function restOf(item: AppendItem): number {
+  return item.rest ?? 0;
 }

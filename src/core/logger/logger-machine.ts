@@ -32,13 +32,14 @@ import type {
   CopyItem,
   FillItem,
   LoggerRefusalCode,
+  ShardKnowledge,
   ZoneRef,
   ZoneStatus,
 } from '../../codec/logger-protocol.ts';
 import { refusal } from '../../codec/logger-protocol.ts';
 import type { Waiter } from './answers.ts';
 import { answer, refuse, refuseSeal } from './answers.ts';
-import { checkAppend, checkFill, holdsNoPuts, writerOf } from './append-check.ts';
+import { checkAppend, checkFill, holdsNoPuts, restOf, writerOf } from './append-check.ts';
 import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './machine-events.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
@@ -128,6 +129,11 @@ export class LoggerMachine<Ticket> {
     if (this.#table.isFenced(item.shard, item)) return 'fenced';
     const zone = this.#table.find(item.shard, item.zone);
     return zone !== undefined && !sameWriter(zone, item) ? 'other-epoch' : undefined;
+  }
+
+  /** What takers are told of the shard (S20), also by a device that failed: it was claimed and opened before. */
+  knowledgeOf(shard: ShardId): ShardKnowledge {
+    return this.#table.knowledgeOf(shard);
   }
 
   /**
@@ -301,7 +307,7 @@ export class LoggerMachine<Ticket> {
 
   #seal(ticket: Ticket, at: ZoneRef): MachineEffect<Ticket>[] {
     const { shard, zone: id } = at;
-    const known = this.#table.knowledgeOf(shard, this.#table.fenceOf(shard));
+    const known = this.knowledgeOf(shard);
     if (this.#failed) return [refuseSeal(ticket, 'device-failed', known)];
     if (this.#table.isFenced(shard, at)) return [refuseSeal(ticket, 'fenced', known, known.fence?.epoch)];
     const zone = this.#table.find(shard, id);
@@ -490,9 +496,4 @@ export class LoggerMachine<Ticket> {
     this.#rounds.wait(waiter);
     return [];
   }
-}
-
-/** Bytes of its append that come behind these. */
-function restOf(item: AppendItem): number {
-  return item.rest ?? 0;
 }

@@ -213,9 +213,10 @@ export class ZoneTable {
     }));
   }
 
-  /** What a taker is told of the shard (S20). `fence`: that of before the seal. */
-  knowledgeOf(shard: ShardId, fence: Writer | undefined): ShardKnowledge {
+  /** What a taker is told of the shard (S20). */
+  knowledgeOf(shard: ShardId): ShardKnowledge {
     const zones = [...(this.#shards.get(shard)?.zones.values() ?? [])].sort((a, b) => b.zone - a.zone);
+    const fence = this.fenceOf(shard);
     const newest = zones.slice(0, this.#options.knownZonesMax ?? limits.knownZonesMax);
     return { fence, zones: newest.map(({ zone, epoch, instance }): KnownZone => ({ zone, epoch, instance })) };
   }

@@ -4,7 +4,7 @@
  */
 import type { Epoch, InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clusterSettings, nodeSettings } from '../../base/settings.ts';
-import type { CopyItem, LoggerRefusalCode } from '../../codec/logger-protocol.ts';
+import type { CopyItem, LoggerRefusalCode, ShardKnowledge } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { Owner, ShardMetadata } from './head/metadata.ts';
@@ -59,6 +59,8 @@ export type ShardEvent =
   | { readonly event: 'append-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
   | { readonly event: 'confirmed'; readonly logger: Uuid; readonly zone: ZoneId; readonly number: number }
   | { readonly event: 'confirm-failed'; readonly logger: Uuid; readonly zone: ZoneId; readonly reason: Lost | Refused }
+  /** Answer to `testify`. */
+  | { readonly event: 'testified'; readonly logger: Uuid; readonly answer: ShardKnowledge | Lost }
   | {
       readonly event: 'sealed';
       readonly logger: Uuid;
@@ -184,6 +186,8 @@ export type ShardEffect =
   | { readonly effect: 'fetch'; readonly read: ShardRead }
   /** The read may be answered once its value is there. */
   | { readonly effect: 'release'; readonly read: ShardRead }
+  /** Ask what they know of the shard, before it is claimed (S20). */
+  | { readonly effect: 'testify'; readonly loggers: readonly Uuid[] }
   | {
       readonly effect: 'seal';
       readonly zone: ZoneId;

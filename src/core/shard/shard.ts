@@ -8,6 +8,7 @@
 import { assert, unreachable } from '../../base/assert.ts';
 import type { Millis, Uuid } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
+import type { LoggerRefusalCode } from '../../codec/logger-protocol.ts';
 import type { Lost, Refused, ShardEffect, ShardEvent, ShardRole, ShardSettings } from './events.ts';
 import type { ShardState } from './following/apply.ts';
 import { ShardFollower } from './following/follower.ts';
@@ -123,6 +124,7 @@ export class Shard {
       case 'metadata':
         return this.#metadata(event.metadata, event.loaded);
       case 'load-failed':
+        this.#keeper.loadEnded();
         this.#takeover?.loadFailed();
         this.#repairer?.loaded();
         return this.#owner?.loadFailed();
@@ -145,11 +147,9 @@ export class Shard {
         return this.#owner?.confirmed(event.logger, event.zone, event.number);
       case 'append-failed':
       case 'confirm-failed':
-        return this.#owner?.replicaFailed(
-          event.logger,
-          event.zone,
-          event.reason.kind === 'lost' ? 'lost' : event.reason.code,
-        );
+        return this.#owner?.replicaFailed(event.logger, event.zone, codeOf(event.reason));
+      case 'testified':
+        return this.#takeover?.testified(event.logger, event.answer);
       case 'sealed':
         return this.#takeover?.sealed(event.logger, event.zone, event.epoch, event.answer);
       case 'filled':
@@ -188,7 +188,9 @@ export class Shard {
   #read(read: ShardRead): void {
     const refusal = this.#refusal();
     if (read.stale) {
-      this.#readStale(read);
+      // From this standby's index, as it is.
+      lookUp(this.state, read, this.#effects);
+      this.#effects.push({ effect: 'release', read });
     } else if (this.#owner !== undefined) {
       this.#owner.read(read);
     } else if (refusal !== undefined) {
@@ -196,12 +198,6 @@ export class Shard {
     } else {
       this.#waiting.read(read, this.#nowMs);
     }
-  }
-
-  /** From this standby's index, as it is. */
-  #readStale(read: ShardRead): void {
-    lookUp(this.state, read, this.#effects);
-    this.#effects.push({ effect: 'release', read });
   }
 
   /** Why nothing can be asked of the shard here, apart from stale reads. */
@@ -236,6 +232,7 @@ export class Shard {
   }
 
   #metadata(metadata: ShardMetadata, loaded: boolean): void {
+    if (loaded) this.#keeper.loadEnded();
     if (metadata.wentBack !== undefined) return this.#stop(metadata.wentBack);
     const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
@@ -263,7 +260,7 @@ export class Shard {
   }
 
   #probed(logger: Uuid, answer: { readonly kind: 'ok' } | Lost | Refused): void {
-    const how = answer.kind === 'ok' ? undefined : failingOf(answer.kind === 'lost' ? answer.kind : answer.code);
+    const how = answer.kind === 'ok' ? undefined : failingOf(codeOf(answer));
     this.#loggers.probed(logger, how, this.#nowMs);
   }
 
@@ -280,7 +277,8 @@ export class Shard {
       this.#waiting.forget();
       this.#follower = this.#newFollower();
       const role = this.#hasStopped ? 'stopped' : 'follower';
-      this.#effects.push({ effect: 'role', role }, { effect: 'load', purpose: 'follow' });
+      this.#effects.push({ effect: 'role', role });
+      this.#keeper.load('follow');
     } else if (this.#takeover?.step === 'lost') {
       this.#takeover = undefined;
       this.#waiting.refuseAll(notOwner(this.state.shard));
@@ -324,4 +322,8 @@ export class Shard {
     this.#follower.tick(nowMs);
     this.#waiting.refuseLate(nowMs);
   }
+}
+
+function codeOf(reason: Lost | Refused): LoggerRefusalCode | 'lost' {
+  return reason.kind === 'lost' ? reason.kind : reason.code;
 }

@@ -12,6 +12,7 @@ import type {
   LoggerAnswer,
   LoggerStatus,
   ReadAnswer,
+  ShardKnowledge,
   ZoneRef,
   ZoneStatus,
 } from '../../codec/logger-protocol.ts';
@@ -184,6 +185,10 @@ export class LoggerLink implements LoggerPort {
     this.#outbox.read(shard, zone, offset, length, onRead);
     // A read that is tried again on another replica comes between turns of the shards.
     this.#parts.onWaiting();
+  }
+
+  testify(shard: ShardId, onAnswer: (answer: ShardKnowledge | Lost) => void): void {
+    this.#outbox.client.testify(shard, (answer) => onAnswer(answer.kind === 'ok' ? answer.value : lost));
   }
 
   seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void {

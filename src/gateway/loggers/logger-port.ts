@@ -3,7 +3,14 @@
  * callback, each exactly once. A logger that is not there answers `lost` to everything.
  */
 import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
-import type { CopyItem, FillItem, ReadAnswer, ZoneRef, ZoneStatus } from '../../codec/logger-protocol.ts';
+import type {
+  CopyItem,
+  FillItem,
+  ReadAnswer,
+  ShardKnowledge,
+  ZoneRef,
+  ZoneStatus,
+} from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Filled, Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
 
@@ -17,6 +24,7 @@ export interface LoggerPort {
   append(at: ZoneRef, offset: number, bytes: Uint8Array): void;
   confirm(at: ZoneRef, number: number): void;
   read(shard: ShardId, zone: ZoneId, offset: number, length: number, onRead: (answer: ReadAnswer | Lost) => void): void;
+  testify(shard: ShardId, onAnswer: (answer: ShardKnowledge | Lost) => void): void;
   seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void;
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
   copy(item: CopyItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
@@ -58,6 +66,10 @@ export class AbsentLogger implements LoggerPort {
 
   read(...[, , , , onRead]: Parameters<LoggerPort['read']>): void {
     onRead(lost);
+  }
+
+  testify(...[, onAnswer]: Parameters<LoggerPort['testify']>): void {
+    onAnswer(lost);
   }
 
   seal(...[, onAnswer]: Parameters<LoggerPort['seal']>): void {

@@ -150,6 +150,10 @@ export class ShardRunner {
         return values.fetch(shard, effect.read);
       case 'release':
         return effect.read.confirm();
+      case 'testify':
+        for (const logger of effect.loggers)
+          loggers.of(logger).testify(shard, (answer) => this.dispatch(shard, { event: 'testified', logger, answer }));
+        return;
       case 'seal':
         return this.#seal(shard, effect);
       case 'fill':

@@ -6,7 +6,7 @@ import type { CutRecords } from '../../../src/codec/cut-records.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../src/codec/log-batch.ts';
 import type { Writer } from '../../../src/codec/log-format.ts';
 import { decodeZoneHeader, zoneSeed } from '../../../src/codec/log-format.ts';
-import type { LoggerRefusalCode } from '../../../src/codec/logger-protocol.ts';
+import type { LoggerRefusalCode, ShardKnowledge } from '../../../src/codec/logger-protocol.ts';
 import { refusal } from '../../../src/codec/logger-protocol.ts';
 import type { ShardEffect } from '../../../src/core/shard/events.ts';
 import type { SealResult } from '../../../src/codec/logger-seals.ts';
@@ -71,11 +71,13 @@ export class FakeLogger {
     return offset + bytes.length;
   }
 
+  get known(): ShardKnowledge {
+    const zones = [...this.zones].map(([zone, { epoch, instance }]) => ({ zone, epoch, instance }));
+    return { fence: this.fence, zones };
+  }
+
   seal(zone: ZoneId, by: Writer): SealResult {
-    const known = {
-      fence: this.fence,
-      zones: [...this.zones].map(([id, { epoch: of, instance }]) => ({ zone: id, epoch: of, instance })),
-    };
+    const { known } = this;
     if (this.isFenced(by)) return { ...refusal('fenced', 'by a later owner', this.fencedBy), known };
     this.fence = by;
     const { process } = this;

@@ -297,6 +297,10 @@ export class Cluster {
       case 'confirm':
         for (const name of effect.loggers) this.#confirm(gateway, name, effect);
         return;
+      case 'testify':
+        for (const logger of effect.loggers)
+          this.event(gateway, { event: 'testified', logger, answer: this.#up(logger)?.known ?? { kind: 'lost' } });
+        return;
       case 'seal':
         for (const name of effect.loggers) this.#seal(gateway, name, effect);
         return;

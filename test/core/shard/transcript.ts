@@ -1,6 +1,7 @@
 /** Events, effects and metadata of shards in words, as test/scenarios/ shows them. `g0` is a gateway, `l0` a logger. */
 import type { Uuid } from '../../../src/base/ids.ts';
-import type { ShardEffect, ShardEvent } from '../../../src/core/shard/events.ts';
+import type { ShardKnowledge } from '../../../src/codec/logger-protocol.ts';
+import type { Lost, ShardEffect, ShardEvent } from '../../../src/core/shard/events.ts';
 import type { Head, SealedZone } from '../../../src/core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone } from '../../../src/core/shard/head/metadata.ts';
 import type { WriteResult } from '../../../src/core/shard/requests.ts';
@@ -45,6 +46,8 @@ export function effectIn(effect: ShardEffect): string | undefined {
       return `confirm zone ${effect.zone} with ${loggersIn(effect.loggers)}`;
     case 'committed':
       return `committed zone ${effect.zone} [${effect.offset}, ${effect.end}), ${effect.recordCount} ${effect.recordCount === 1 ? 'record' : 'records'}`;
+    case 'testify':
+      return `ask ${loggersIn(effect.loggers)} what they know`;
     case 'seal':
       return `seal zone ${effect.zone} for epoch ${effect.epoch} at ${loggersIn(effect.loggers)}`;
     case 'fill':
@@ -90,6 +93,13 @@ function namesIn(value: string | number): string {
   return String(value).replace(/\b0{24,}\d+\b/g, (name) => `l${Number(name)}`);
 }
 
+function knownIn(answer: ShardKnowledge | Lost): string {
+  if ('kind' in answer) return 'no answer';
+  const { fence, zones } = answer;
+  const sealed = fence === undefined ? 'never sealed' : `sealed for epoch ${fence.epoch}`;
+  return `${sealed}, holds ${zones.length === 0 ? 'no zone' : `zones ${zones.map(({ zone }) => zone).join(' ')}`}`;
+}
+
 /** What loggers and the coordinator answer, when it is not just that it is done. */
 export function eventIn(event: ShardEvent): string | undefined {
   switch (event.event) {
@@ -104,6 +114,8 @@ export function eventIn(event: ShardEvent): string | undefined {
       const said = answer.kind === 'ok' ? 'takes zones again' : answer.kind === 'lost' ? 'no answer' : answer.code;
       return `${loggersIn([event.logger])}: probe: ${said}`;
     }
+    case 'testified':
+      return `${loggersIn([event.logger])}: ${knownIn(event.answer)}`;
     case 'sealed': {
       const { answer } = event;
       const said =

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { provablyOlder } from '../../../sim/faults/metadata-back.ts';
+import { Fences, provablyOlder } from '../../../sim/faults/metadata-back.ts';
 import { isElsewhere } from '../../../sim/faults/sound.ts';
 import type { ShardEntries } from '../../../sim/faults/shard-entries.ts';
 import { epoch, instanceId, type Uuid, uuid, zoneId } from '../../../src/base/ids.ts';
@@ -42,27 +42,37 @@ describe('older metadata is provably older when each replica of its open zone', 
 
   test('holds a zone that it knows nothing of', () => {
     const ended = [1, 2].map((zone) => ({ zone, of: 1, on: [a, b] }));
-    assert.deepEqual(provablyOlder(older, shard({ zone: 3, of: 1, on: [a, b] }, ended)), [0]);
+    assert.deepEqual(provablyOlder(older, shard({ zone: 3, of: 1, on: [a, b] }, ended), new Fences()), [0]);
   });
 
-  test('not where it was sealed for a later epoch alone: the next claim raises the fence that tells', () => {
+  test('was sealed for a later epoch, or for another owner of its epoch', () => {
     const ended = [{ zone: 1, of: 1, on: [a, b] }];
-    assert.deepEqual(provablyOlder(older, shard({ zone: 2, of: 2, on: [a, b] }, ended)), []);
+    const newest = shard({ zone: 2, of: 2, on: [a, b] }, ended);
+    const sealed = (number: number, by = instance): Fences => {
+      const fences = new Fences();
+      fences.raised(a, 0, { epoch: epoch(2), instance: by });
+      fences.raised(b, 0, { epoch: epoch(number), instance: by });
+      return fences;
+    };
+    assert.deepEqual(provablyOlder(older, newest, sealed(2)), [0]);
+    assert.deepEqual(provablyOlder(older, newest, sealed(1)), []);
+    assert.deepEqual(provablyOlder(older, newest, sealed(1, instanceId('2'.repeat(16)))), [0]);
+    assert.deepEqual(provablyOlder(older, newest, new Fences()), []);
   });
 
   test('not where one of them holds none', () => {
     const ended = [1, 2].map((zone) => ({ zone, of: 1, on: zone === 1 ? [a, b] : [a] }));
-    assert.deepEqual(provablyOlder(older, shard({ zone: 3, of: 1, on: [a] }, ended)), []);
+    assert.deepEqual(provablyOlder(older, shard({ zone: 3, of: 1, on: [a] }, ended), new Fences()), []);
   });
 
   test('not by a claim alone, nor by a zone that was opened and holds nothing yet', () => {
-    assert.deepEqual(provablyOlder(older, shard({ zone: 1, of: 1, on: [a, b] }, [], 2)), []);
+    assert.deepEqual(provablyOlder(older, shard({ zone: 1, of: 1, on: [a, b] }, [], 2), new Fences()), []);
     const ended = [{ zone: 1, of: 1, on: [a, b] }];
-    assert.deepEqual(provablyOlder(older, shard({ zone: 2, of: 1, on: [a, b] }, ended)), []);
+    assert.deepEqual(provablyOlder(older, shard({ zone: 2, of: 1, on: [a, b] }, ended), new Fences()), []);
   });
 
   test('not where a zone that ended empty lies between', () => {
     const ended = [{ zone: 1, of: 1, on: [a, b] }];
-    assert.deepEqual(provablyOlder(older, shard({ zone: 3, of: 2, on: [a, b] }, ended)), []);
+    assert.deepEqual(provablyOlder(older, shard({ zone: 3, of: 2, on: [a, b] }, ended), new Fences()), []);
   });
 });

@@ -26,9 +26,13 @@ export function begun(owner: Owner, opened: ReplicaSet): HeadEdit {
   return { head: { epoch: epoch(1), owner, openZone, nextZone: zoneId(2), change: 1 }, zones: [] };
 }
 
-/** S8: one epoch more, owned by `owner`. The open zone stays that of the epoch before until it is closed. */
+/**
+ * S8: the next epoch, owned by `owner`; its number is that of the change, so that a fence says how far the metadata was
+ * when it was claimed (S20). The open zone stays that of the epoch before until it is closed.
+ */
 export function claimed(head: Head, owner: Owner): HeadEdit {
-  return { head: { ...head, epoch: epoch(head.epoch + 1), owner, change: head.change + 1 }, zones: [] };
+  const change = head.change + 1;
+  return { head: { ...head, epoch: epoch(change), owner, change }, zones: [] };
 }
 
 /** S6: the owner ends its open zone at `length`, which all its replicas hold, and opens the next. */
@@ -43,7 +47,7 @@ export function zoneChanged(head: Head, length: number, opened: ReplicaSet): Hea
  */
 export function handedOver(head: Head, length: number, owner: Owner, opened: ReplicaSet): HeadEdit {
   assert(head.openZone.epoch === head.epoch, 'S6 an owner hands over the zone that it writes');
-  return closed({ ...head, epoch: epoch(head.epoch + 1), owner }, ended(head, length), opened);
+  return closed({ ...head, epoch: epoch(head.change + 1), owner }, ended(head, length), opened);
 }
 
 /** A zone that its owner ends: nothing of it is in doubt. */
@@ -122,8 +126,8 @@ export function checkEdit(
 function checkEpoch(before: Head | undefined, head: Head): void {
   if (before === undefined) return assert(head.epoch === 1, 'S2 the first epoch is 1');
   const isSame = head.epoch === before.epoch && sameOwner(head.owner, before.owner);
-  const isNext = head.epoch === before.epoch + 1;
-  assert(isSame || isNext, 'S1 only a claim or a hand-over changes epoch and owner, to the next epoch');
+  const isNext = head.epoch === head.change && head.epoch > before.epoch;
+  assert(isSame || isNext, 'S1 only a claim or a hand-over changes epoch and owner, to the number of its change');
 }
 
 function checkOpenZone(before: Head | undefined, head: Head): void {

@@ -36,6 +36,7 @@ export class HeadKeeper {
   readonly #effects: ShardEffect[];
   #metadata: ShardMetadata = { head: undefined, headRevision: 0, zones: [] };
   #proposal: Proposal | undefined;
+  #loads = 0;
 
   constructor(shard: ShardId, effects: ShardEffect[]) {
     this.#shard = shard;
@@ -60,7 +61,21 @@ export class HeadKeeper {
 
   /** Asks for the coordinator's content. */
   load(purpose: HeadPurpose): void {
+    this.#loads += 1;
     this.#effects.push({ effect: 'load', purpose });
+  }
+
+  /** A load was answered, or failed. */
+  loadEnded(): void {
+    this.#loads -= 1;
+  }
+
+  /**
+   * Whether every load has ended: the newest metadata known are then at least those that the last one was asked for. An
+   * earlier one's answer may come first, and be older than what has made somebody ask again.
+   */
+  get isRead(): boolean {
+    return this.#loads === 0;
   }
 
   /** Asks for a transaction that changes nothing, to see that the coordinator takes one. */

@@ -12,7 +12,9 @@ import type { SealResult } from '../../../codec/logger-seals.ts';
 import type { ShardEffect, ShardSettings } from '../events.ts';
 import type { Head, ShardMetadata } from '../head/metadata.ts';
 import type { Loggers } from '../loggers.ts';
-import { regression } from './regression.ts';
+import { mayStillCome } from './cold-start.ts';
+import type { Proof } from './regression.ts';
+import { firstProof } from './regression.ts';
 import { SealAnswers } from './seal-answers.ts';
 import type { SealDecision } from './seal-length.ts';
 import { sealLength } from './seal-length.ts';
@@ -65,12 +67,8 @@ export class SealRound {
   }
 
   /** S20: what proves that `metadata`, read after the answers, went back. */
-  regression(head: Head, metadata: ShardMetadata): { readonly logger: Uuid; readonly fact: string } | undefined {
-    for (const [logger, testimony] of this.answers.testimonies) {
-      const fact = regression(testimony, head, metadata);
-      if (fact !== undefined) return { logger, fact };
-    }
-    return undefined;
+  regression(head: Head, metadata: ShardMetadata): Proof | undefined {
+    return firstProof(this.answers.testimonies, head, metadata);
   }
 
   /** Whether all have been heard for whom it is worth to wait. */
@@ -78,16 +76,9 @@ export class SealRound {
     if (this.#firstAnswerMs === 0) return false;
     const isSlow = this.#loggers.all.some((logger) => !this.answers.hasHeard(logger));
     if (isSlow && nowMs < this.#firstAnswerMs + this.#settings.sealWaitMs) return false;
-    return !openZone.replicas.some((logger) => this.#mayStillCome(logger, nowMs));
-  }
-
-  /** Not met yet, by a process that has hardly met any logger: it is likely to be starting, too. */
-  #mayStillCome(logger: Uuid, nowMs: Millis): boolean {
-    if (this.#loggers.hasMet(logger)) return false;
-    const { coldSealWaitMs } = this.#settings;
-    const { firstUpMs } = this.#loggers;
-    const isCold = firstUpMs === undefined || this.#startedMs < firstUpMs + coldTimes * coldSealWaitMs;
-    return isCold && nowMs < this.#startedMs + coldSealWaitMs;
+    const isStarting = (logger: Uuid): boolean =>
+      mayStillCome(logger, this.#loggers, this.#settings, this.#startedMs, nowMs);
+    return !openZone.replicas.some(isStarting);
   }
 
   /** S9. REQUIRES: complete. `watermark`: what the taker has applied of the zone. */
@@ -102,6 +93,3 @@ export class SealRound {
     });
   }
 }
-
-/** A process that has been connected for so many cold waits is not starting any more. */
-const coldTimes = 10;

@@ -2,7 +2,8 @@
  * Taking a shard over (docs/design.md section 6): claim, seal, read the tail, fill, close and open. Also how a shard
  * begins, and how a gateway that restarted gets its shards again (S2: it never resumes an epoch).
  *
- *   loading -> claiming -> claim-check -> sealing -> reading -> filling -> closing -> close-check -> done
+ *   asking -> loading -> claiming -> claim-check -> sealing -> reading -> filling -> closing -> close-check -> done
+ *      loading -> asking, when replicas may still come
  *      sealing -> testimony-check -> sealing, when an answer knows more than the metadata
  *      any of them, another owner of a higher epoch seen -> lost
  *      any of them, the metadata went back -> stopped (S20)
@@ -10,29 +11,35 @@
  * Rules kept here: S1, S8 (claim before seal; zones read after the claim), S5 (the second compare-and-set commits
  * everything below the length it records), S19 (who is listed on a Fill).
  *
- * It owns the steps. It does not own the answers and waits of the seals (seal-round.ts), the rule of the length
- * (seal-length.ts), the reading and filling of the tail (tail.ts), nor the head (head-keeper.ts).
+ * It owns the steps. It does not own the answers and waits of the question before the claim (question.ts) and of the
+ * seals (seal-round.ts), the rule of the length (seal-length.ts), the reading and filling of the tail (tail.ts), nor
+ * the head (head-keeper.ts).
  * Walk: TAKE-OVER 1/7.
  */
 import { assert, unreachable } from '../../../base/assert.ts';
 import type { Epoch, Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { zoneId } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
+import type { ShardKnowledge } from '../../../codec/logger-protocol.ts';
 import type { SealResult } from '../../../codec/logger-seals.ts';
 import type { Filled, LogRead, Lost, Refused } from '../events.ts';
 import type { ReadTail } from '../following/log-reader.ts';
 import type { HeadEdit } from '../head/head-edits.ts';
 import { begun, claimed, closed } from '../head/head-edits.ts';
-import type { Head, LostKeys, ReplicaSet, ZoneDoubt } from '../head/metadata.ts';
+import type { Head, LostKeys, ReplicaSet } from '../head/metadata.ts';
 import { sameOwner } from '../head/metadata.ts';
-import { describeLost, lostKeys } from './lost-keys.ts';
+import { doubtNote, doubtOf } from './doubt.ts';
+import { lostKeys } from './lost-keys.ts';
 import type { TakeoverParts } from './parts.ts';
-import type { SealDecision, SealProof } from './seal-length.ts';
+import type { SealDecision } from './seal-length.ts';
+import { Question } from './question.ts';
+import type { Proof } from './regression.ts';
 import { regressionNote } from './regression.ts';
 import { SealRound } from './seal-round.ts';
 import { Tail } from './tail.ts';
 
 type Step =
+  | 'asking'
   | 'loading'
   | 'claiming'
   | 'claim-check'
@@ -52,19 +59,22 @@ type DecidedLength = Extract<SealDecision, { kind: 'length' }>;
 /** Large because the steps of a take-over read in one place, each a few lines. */
 export class Takeover {
   readonly #parts: TakeoverParts;
+  readonly #question: Question;
   readonly #seals: SealRound;
   readonly #tail: Tail;
   readonly #startedMs: Millis;
   /** Epoch of the owner that it is taken from; where it is given, the own one. */
   readonly #over: number;
   readonly #isGiven: boolean;
-  #step: Step = 'loading';
-  /** The epoch claimed; 0 before. */
-  #epoch = 0;
+  #step: Step = 'asking';
+  /** The epoch claimed, or given; 0 before. */
+  #epoch: number;
   #decision: DecidedLength | undefined;
   #closedZone: { readonly zone: ZoneId; readonly loggers: readonly Uuid[] } | undefined;
   /** Zone of the watermark when the metadata was asked for, or later: what it must know (S20). */
   #zoneBeforeLoad = 0;
+  /** Whether a logger has answered since the metadata was last asked for. */
+  #heardSinceLoad = false;
   #retryAtMs = 0;
   #fillUntilMs = 0;
   #nowMs: Millis;
@@ -73,13 +83,15 @@ export class Takeover {
   constructor(parts: TakeoverParts, over: number, nowMs: Millis, isGiven = false) {
     const { settings, loggers, effects } = parts;
     this.#parts = parts;
+    this.#question = new Question(settings, loggers, effects, nowMs);
     this.#seals = new SealRound(settings, loggers, effects, nowMs);
     this.#tail = new Tail(parts);
     this.#startedMs = nowMs;
     this.#over = over;
     this.#isGiven = isGiven;
+    this.#epoch = isGiven ? over : 0;
     this.#nowMs = nowMs;
-    this.#load();
+    this.#begins();
   }
 
   get step(): Step {
@@ -101,8 +113,28 @@ export class Takeover {
 
   // --- the head ------------------------------------------------------------------------------------------------------
 
-  #load(): void {
-    this.#step = 'loading';
+  /** Begins, or goes on after a pause: before the claim the loggers are asked what they know (S20). */
+  #begins(): void {
+    if (this.#epoch > 0) return this.#load();
+    this.#step = 'asking';
+    this.#question.ask(this.#nowMs);
+    this.#asked();
+  }
+
+  /** The metadata is read after the answers, so that what they know must stand there. */
+  #asked(): void {
+    if (this.#question.isComplete(this.#parts.keeper.head, this.#nowMs)) this.#load();
+  }
+
+  testified(logger: Uuid, answer: ShardKnowledge | Lost): void {
+    this.#question.add(logger, answer);
+    this.#heardSinceLoad = true;
+    if (this.#step === 'asking') this.#asked();
+  }
+
+  #load(step: 'loading' | 'testimony-check' = 'loading'): void {
+    this.#step = step;
+    this.#heardSinceLoad = false;
     this.#parts.keeper.load('claim');
   }
 
@@ -145,6 +177,8 @@ export class Takeover {
     keeper.loaded();
     const { head, fate } = keeper;
     if (this.#wentBack(head)) return;
+    const isAsked = this.#epoch > 0 || this.#question.isComplete(head, this.#nowMs);
+    if (!isAsked) return this.#begins();
     if (head === undefined) return this.#begin();
     if (this.#isGiven) return this.#given(head);
     if (this.#step === 'testimony-check' && keeper.isOwnedBy(self, this.#epoch)) return this.#consider();
@@ -166,7 +200,6 @@ export class Takeover {
   #given(head: Head): void {
     if (!sameOwner(head.owner, this.#parts.self) || head.epoch !== this.#over) return this.#loseTo(head);
     assert(head.openZone.epoch === head.epoch, 'S6 who is given a shard is given an open zone of its own epoch');
-    this.#epoch = head.epoch;
     this.#done();
   }
 
@@ -186,10 +219,19 @@ export class Takeover {
       this.#load();
       return true;
     }
-    if (head === undefined || this.#step !== 'testimony-check' || keeper.fate === 'lost') return false;
-    const proof = this.#seals.regression(head, keeper.metadata);
-    if (proof !== undefined) this.#stop(`logger ${proof.logger}: ${proof.fact}`);
-    return proof !== undefined;
+    const proof = this.#proof(head);
+    if (proof === undefined) return false;
+    // What was said after the reading, or read for an earlier load, may be newer or older than the other: no proof yet.
+    if (this.#heardSinceLoad) this.#load(this.#step === 'testimony-check' ? this.#step : 'loading');
+    else if (keeper.isRead) this.#stop(`logger ${proof.logger}: ${proof.fact}`);
+    return true;
+  }
+
+  #proof(head: Head | undefined): Proof | undefined {
+    const { metadata, fate } = this.#parts.keeper;
+    if (this.#epoch === 0) return this.#question.regression(head, metadata);
+    const isAsked = head !== undefined && this.#step === 'testimony-check' && fate !== 'lost';
+    return isAsked ? this.#seals.regression(head, metadata) : undefined;
   }
 
   /** The own zone is open: length and list come from the metadata, not from the own computation (S8). */
@@ -226,19 +268,22 @@ export class Takeover {
     const count = opened.replicas.length;
     const isScarce = count < settings.replicas && this.#nowMs < this.#startedMs + settings.coldSealWaitMs;
     if (count === 0 || isScarce) return this.#wait(`${count} of ${settings.replicas} loggers are connected`);
+    const unheard = this.#question.unheard('logger', opened.replicas);
+    if (unheard !== undefined) return this.#wait(unheard);
     this.#propose('claiming', begun(self, opened));
   }
 
   /**
-   * Step 1: one epoch more, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in
-   * reach.
+   * Step 1: the next epoch, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in
+   * reach, and have said what it knows.
    */
   #claim(head: Head): void {
-    const { loggers, self } = this.#parts;
+    const { self } = this.#parts;
     // Somebody else was first: the owner that was to be replaced is.
     if (head.epoch > this.#over && !sameOwner(head.owner, self)) return this.#loseTo(head);
-    if (!head.openZone.replicas.some((logger) => loggers.isUp(logger)))
-      return this.#wait(`no replica of zone ${head.openZone.zone} is connected`);
+    const { zone, replicas } = head.openZone;
+    const unheard = this.#question.unheard(`replica of zone ${zone}`, replicas);
+    if (unheard !== undefined) return this.#wait(unheard);
     this.#propose('claiming', claimed(head, self));
   }
 
@@ -268,11 +313,11 @@ export class Takeover {
     const isAsking = this.#step === 'sealing' || this.#step === 'testimony-check';
     if (!isAsking || head?.openZone.zone !== zone || epoch !== this.#epoch || isLost(answer)) return;
     this.#seals.add(logger, head, answer, this.#nowMs);
+    this.#heardSinceLoad = true;
     if (this.#step !== 'sealing') return;
     if (this.#seals.regression(head, metadata) === undefined) return this.#consider();
     // It knows more than what was read before it answered: what is read now decides.
-    this.#step = 'testimony-check';
-    this.#parts.keeper.load('claim');
+    this.#load('testimony-check');
   }
 
   /** Whether to wait for more answers, and if not, which length (S9). */
@@ -368,7 +413,8 @@ export class Takeover {
     this.#closedZone = { zone, loggers: replicas };
     const { isEmpty } = this.#tail;
     const lost = decision.proof === 'cut' ? this.#lost(head, decision.length, isEmpty) : undefined;
-    this.#sayDoubt(zone, decision, holders, replicas, lost);
+    const note = doubtNote({ ...decision, zone, holders, replicas, lost });
+    if (note !== undefined) this.#note('error', note.text, note.fields);
     const doubt = doubtOf(decision.proof);
     this.#propose('closing', closed(head, { length: decision.length, holders, doubt, lost, isEmpty }, opened));
   }
@@ -392,21 +438,6 @@ export class Takeover {
     keeper.giveUp();
     this.#closedZone = undefined;
     this.#propose('claiming', claimed(this.#head, self));
-  }
-
-  /** Lasting lines: what a zone's length rests on when it is not proven. */
-  #sayDoubt(
-    zone: ZoneId,
-    { length, proof }: DecidedLength,
-    holders: readonly Uuid[],
-    replicas: readonly Uuid[],
-    lost: LostKeys | undefined,
-  ): void {
-    const missing = replicas.filter((logger) => !holders.includes(logger));
-    const fields = { zone, length, copies: holders.join(' '), missing: missing.join(' ') };
-    if (proof === 'restarted') this.#note('error', 'zone ended by copies of restarted loggers alone', fields);
-    if (lost !== undefined)
-      this.#note('error', 'zone cut: every copy is damaged behind its length', { ...fields, ...describeLost(lost) });
   }
 
   // --- ends ----------------------------------------------------------------------------------------------------------
@@ -443,8 +474,10 @@ export class Takeover {
 
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
-    if (this.#step === 'waiting' && nowMs >= this.#retryAtMs) {
-      this.#load();
+    if (this.#step === 'asking') {
+      this.#asked();
+    } else if (this.#step === 'waiting' && nowMs >= this.#retryAtMs) {
+      this.#begins();
     } else if (this.#step === 'sealing') {
       this.#seals.tick(this.#head, nowMs);
       this.#consider();
@@ -456,14 +489,10 @@ export class Takeover {
   loggerUp(): void {
     if (this.#step === 'sealing') this.#seals.ask(this.#head, this.#nowMs);
     // Most waits are for a logger.
-    else if (this.#step === 'waiting') this.#load();
+    else if (this.#step === 'waiting' || this.#step === 'asking') this.#begins();
   }
 }
 
 function isLost(answer: SealResult | Lost): answer is Lost {
   return 'kind' in answer && answer.kind === 'lost';
-}
-
-function doubtOf(proof: SealProof): ZoneDoubt | undefined {
-  return proof === 'sound' ? undefined : proof;
 }

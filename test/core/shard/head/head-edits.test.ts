@@ -63,6 +63,12 @@ test('S6 a hand-over ends the zone as a change does, and its next zone belongs t
   assert.throws(() => handedOver(claim, 0, owner('1'), set(a)), AssertionFailure);
 });
 
+test('S20 an epoch has the number of the change that claims it', () => {
+  const moved = check(first, zoneChanged(first, 4_096, set(a, d)));
+  const head = check(moved, claimed(moved, owner('2')));
+  assert.deepEqual([moved.epoch, head.epoch, head.change], [1, 3, 3]);
+});
+
 test('S6 a zone change lists all replicas of the zone that ends; one that ends empty leaves no entry', () => {
   const edit = zoneChanged(first, 4_096, set(a, d));
   assert.deepEqual(
@@ -96,7 +102,7 @@ const refused: readonly (readonly [name: string, before: Head | undefined, edit:
   ['S1 the change number grows by one', first, { head: { ...first, change: 3 }, zones: [] }],
   ['S1 the change number is never kept', first, { head: first, zones: [] }],
   ['S1 only a claim changes the owner', first, { head: { ...first, owner: owner('2'), change: 2 }, zones: [] }],
-  ['S1 no epoch is left out', first, { head: { ...first, epoch: epoch(3), change: 2 }, zones: [] }],
+  ['S1 an epoch is numbered by its change', first, { head: { ...first, epoch: epoch(3), change: 2 }, zones: [] }],
   ['S2 the first epoch is 1', undefined, { head: { ...first, epoch: epoch(2) }, zones: [] }],
   [
     'S2 a zone id is opened once',

@@ -59,8 +59,6 @@ export const wiped: FaultRow<WipedPlan> = {
   actor: Wipes,
   draw: (_, { atMs, logger, how, downMs }) => ({ kind: 'wiped', atMs, node: logger, how, downMs }),
   settings: {
-    // A take-over waits so long for whoever will never answer.
-    firstHandWaitMs: 1_000,
     // Copies of what is gone are made again within the life.
     repairDelayMs: 1_000,
     repairBytesPerSecond: 4 * 1024 * 1024,

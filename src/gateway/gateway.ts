@@ -128,7 +128,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     onNews: () => claims.consider(),
   });
   const ask: ClaimsParts['ask'] = (gateway, wish) => peers.ask(gateway, wish);
-  const members = { peers: () => heartbeats.peers, gatewayCount, ask };
+  const members = { peers: () => heartbeats.peers, gatewayCount, firstHandWaitMs, ask };
   const claims: Claims = new Claims({ clock, log, self, minReplicas, store, loggers, runner, ...members });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));

@@ -117,13 +117,16 @@ export class Ownership {
   readonly #self: Owner;
   /** Numbers of the config file: members before they have come, as long as a shard has never been owned. */
   readonly #expected: readonly number[];
+  readonly #copiesWaitMs: number;
   readonly #shards = new Map<ShardId, Watched>();
   /** Homes of shards, and of which members they were worked out. */
   #homes: { readonly members: string; readonly owners: ReadonlyMap<string, string> } | undefined;
 
-  constructor(self: Owner, expected: readonly number[]) {
+  /** `firstHandWaitMs`: for how long a take-over may wait for copies, 0: for ever (S9). */
+  constructor(self: Owner, expected: readonly number[], firstHandWaitMs: number) {
     this.#self = self;
     this.#expected = expected;
+    this.#copiesWaitMs = firstHandWaitMs === 0 ? Number.POSITIVE_INFINITY : firstHandWaitMs;
   }
 
   step(view: OwnershipView): Decisions {
@@ -204,10 +207,18 @@ export class Ownership {
       case 'unmet':
         return { kind: 'unmet', waitMs: times.gatewayUnmetMs + calmMs };
       case 'alive':
-        return uselessness(peer.condition(shard.shard, epoch), calmMs);
+        return this.#uselessness(peer.condition(shard.shard, epoch), calmMs);
       default:
         return unreachable(peer.verdict);
     }
+  }
+
+  /** A taker that waits for copies is left its wait: the next one would begin it again. */
+  #uselessness(condition: ShardCondition | undefined, calmMs: number): Vacancy | undefined {
+    if (condition === 'serving' || condition === 'leaving' || condition === 'stopped') return undefined;
+    const takingMs = times.ownerTakingMs + (condition === 'waiting' ? this.#copiesWaitMs : 0);
+    const waitMs = condition === 'taking' || condition === 'waiting' ? takingMs : times.ownerStuckMs;
+    return { kind: 'useless', waitMs: waitMs + calmMs };
   }
 
   /** Gateway that begins a shard when all is well. */
@@ -240,12 +251,6 @@ export class Ownership {
     const firstMs = first === undefined ? 0 : times.gatewayReturnMs;
     return sinceMs + waitMs + firstMs + place * times.takeOverStepMs;
   }
-}
-
-function uselessness(condition: ShardCondition | undefined, calmMs: number): Vacancy | undefined {
-  if (condition === 'serving' || condition === 'leaving' || condition === 'stopped') return undefined;
-  const waitMs = condition === 'taking' ? times.ownerTakingMs : times.ownerStuckMs;
-  return { kind: 'useless', waitMs: waitMs + calmMs };
 }
 
 /** Shards, of `shardCount`, that are at home with gateway `self`. REQUIRES: `self` is one of `members`. */

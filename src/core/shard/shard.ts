@@ -31,6 +31,8 @@ const nothing: readonly ShardEffect[] = [];
 export interface ShardStatus {
   readonly role: ShardRole;
   readonly step: string;
+  /** Its take-over waits for copies of a zone (S9). */
+  readonly lacksCopies: boolean;
   readonly keys: number;
   readonly lag: number;
   readonly owner: OwnerStatus | undefined;
@@ -88,6 +90,7 @@ export class Shard {
     return {
       role: this.role,
       step: this.#takeover?.step ?? '',
+      lacksCopies: this.#takeover?.lacksCopies ?? false,
       keys: this.state.index.size,
       lag: this.lag,
       owner: this.#owner?.status,

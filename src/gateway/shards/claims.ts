@@ -28,6 +28,8 @@ export interface ClaimsParts {
   /** Gateways of the config file. */
   readonly gatewayCount: number;
   readonly minReplicas: number;
+  /** As the shards have it (S9). */
+  readonly firstHandWaitMs: number;
   readonly store: MetadataStore;
   readonly loggers: LoggerLinks;
   readonly runner: ShardRunner;
@@ -44,9 +46,11 @@ export class Claims {
 
   constructor(parts: ClaimsParts) {
     this.#parts = parts;
+    const { self, gatewayCount, firstHandWaitMs } = parts;
     this.#ownership = new Ownership(
-      parts.self,
-      Array.from({ length: parts.gatewayCount }, (_, number) => number),
+      self,
+      Array.from({ length: gatewayCount }, (_, number) => number),
+      firstHandWaitMs,
     );
   }
 
@@ -156,6 +160,7 @@ export class Claims {
       case 'owner':
         return { shard, epoch: status.owner?.epoch ?? epoch, condition: this.#condition(status.owner) };
       case 'taking':
+        return { shard, epoch, condition: status.lacksCopies ? 'waiting' : role };
       case 'stopped':
         return { shard, epoch, condition: role };
       case 'follower':

@@ -43,12 +43,17 @@ class Scene {
   isLeaving = false;
   listed: Owner;
 
-  constructor(self: number, head: Head | undefined, others = [0, 1, 2].filter((one) => one !== self)) {
+  constructor(
+    self: number,
+    head: Head | undefined,
+    others = [0, 1, 2].filter((one) => one !== self),
+    firstHandWaitMs = 30_000,
+  ) {
     this.self = processOf(self);
     this.listed = this.self;
     this.head = head;
     for (const other of others) this.peers.set(other, { verdict: 'alive', life: 0, condition: 'serving' });
-    this.ownership = new Ownership(this.self, [0, 1, 2]);
+    this.ownership = new Ownership(this.self, [0, 1, 2], firstHandWaitMs);
   }
 
   peer(number: number): Peer {
@@ -166,6 +171,16 @@ test('a taker that does not finish is followed by the next', () => {
   const scene = new Scene(first, headOf(processOf(0)));
   scene.peer(0).condition = 'taking';
   assert.equal(scene.claimsAfter(), times.ownerTakingMs);
+});
+
+test('S9 a taker that waits for copies is left its wait, for ever where it waits for the operator', () => {
+  const [first = -1] = successors(0);
+  const scene = new Scene(first, headOf(processOf(0)));
+  scene.peer(0).condition = 'waiting';
+  assert.equal(scene.claimsAfter(120_000), times.ownerTakingMs + 30_000);
+  const patient = new Scene(first, headOf(processOf(0)), undefined, 0);
+  patient.peer(0).condition = 'waiting';
+  assert.equal(patient.claimsAfter(600_000), undefined);
 });
 
 test('gateways that do not see one another take shards from each other ever more seldom', () => {

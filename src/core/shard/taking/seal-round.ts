@@ -28,6 +28,7 @@ export class SealRound {
   readonly #startedMs: number;
   /** First answer of a replica; 0: none yet. */
   #firstAnswerMs = 0;
+  #lacksCopies = false;
   #sealAgainMs = 0;
 
   constructor(settings: ShardSettings, loggers: Loggers, effects: ShardEffect[], startedMs: number) {
@@ -84,12 +85,19 @@ export class SealRound {
   /** S9. REQUIRES: complete. `watermark`: what the taker has applied of the zone. */
   decide({ openZone }: Head, watermark: number, nowMs: Millis): SealDecision {
     const { firstHandWaitMs } = this.#settings;
-    return sealLength({
+    const decision = sealLength({
       answers: this.answers.of(openZone.replicas),
       opened: openZone,
       committed: Math.max(watermark, this.answers.seen),
       fillEnd: this.answers.fillEnd,
       waitsForFirstHand: firstHandWaitMs === 0 || nowMs < this.#startedMs + firstHandWaitMs,
     });
+    this.#lacksCopies = decision.kind === 'wait';
+    return decision;
+  }
+
+  /** The last decision was to wait for loggers that have not answered: nobody else could do better (S9). */
+  get lacksCopies(): boolean {
+    return this.#lacksCopies;
   }
 }

@@ -105,6 +105,11 @@ export class Takeover {
       : undefined;
   }
 
+  /** It waits for copies of the zone, as S9 demands. */
+  get lacksCopies(): boolean {
+    return this.#step === 'sealing' && this.#seals.lacksCopies;
+  }
+
   get #head(): Head {
     const { head } = this.#parts.keeper;
     assert(head !== undefined, 'a head was claimed');
@@ -144,10 +149,7 @@ export class Takeover {
     this.#retryAtMs = this.#nowMs + times.claimRetryMs;
   }
 
-  /**
-   * A later claim than the own one ends the take-over in every step, also where no logger can be reached that would
-   * tell of it.
-   */
+  /** A later claim ends the take-over in every step, also where no logger can be reached that would tell of it. */
   news(): void {
     const { head, fate } = this.#parts.keeper;
     if (head !== undefined && fate === 'lost' && this.#step !== 'stopped') this.#loseTo(head);
@@ -273,10 +275,7 @@ export class Takeover {
     this.#propose('claiming', begun(self, opened));
   }
 
-  /**
-   * Step 1: the next epoch, owner me; the open zone stays. Before it, at least one of the zone's replicas must be in
-   * reach, and have said what it knows.
-   */
+  /** Step 1: the next epoch, owner me; the open zone stays. One of its replicas must have said what it knows. */
   #claim(head: Head): void {
     const { self } = this.#parts;
     // Somebody else was first: the owner that was to be replaced is.

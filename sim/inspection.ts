@@ -18,6 +18,8 @@ import type { HistoryEvent } from './history.ts';
 import type { SimulatedProcess } from './world.ts';
 
 export class Inspection {
+  /** Keys that logs name lost, once they were checked. */
+  readonly lostKeys = new Set<string>();
   readonly #cluster: SimulatedCluster;
   readonly #mayDisksFail: boolean;
   readonly #coordinator: Coordinator;
@@ -138,6 +140,7 @@ export class Inspection {
     }
     log.checkAcknowledged(events);
     log.checkRefused(events);
+    for (const key of log.lost.keys()) this.lostKeys.add(key);
     if (!this.#mayDisksFail) checkDamaged(events, log.lost);
     this.#cluster.coverage.count('stale read of what is older', checkStale(events, log));
   }

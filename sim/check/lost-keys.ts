@@ -38,6 +38,18 @@ export class OwedKeys {
 }
 
 /**
+ * The events without what deletes of lost keys said of their existence: nobody knows whether there was a value. `lost`:
+ * keys that were named lost.
+ */
+export function withoutGuesses(events: readonly HistoryEvent[], lost: ReadonlySet<string>): readonly HistoryEvent[] {
+  return events.map((event) => {
+    if (event.f !== 'del' || event.type !== 'ok' || !lost.has(event.key)) return event;
+    const { version: _existed, ...rest } = event;
+    return rest;
+  });
+}
+
+/**
  * Judges what clients were told. `lost`: LBAs of the records that name a key lost, by key. @throws Violation
  */
 export function checkDamaged(events: readonly HistoryEvent[], lost: ReadonlyMap<string, readonly number[]>): void {

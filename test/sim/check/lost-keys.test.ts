@@ -1,9 +1,9 @@
 /** Checker of keys that a cut has lost: what it must find, and what is right. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { checkDamaged, OwedKeys } from '../../../sim/check/lost-keys.ts';
+import { checkDamaged, OwedKeys, withoutGuesses } from '../../../sim/check/lost-keys.ts';
 import { Violation } from '../../../sim/check/violation.ts';
-import { failed, get, history, key, put, unknownOf, type Drafts } from './events.ts';
+import { del, failed, get, history, key, put, unknownOf, type Drafts } from './events.ts';
 
 function isViolation(message: RegExp) {
   return (error: unknown): boolean => error instanceof Violation && message.test(error.message);
@@ -29,6 +29,16 @@ test('S9 the first batch behind a cut names the keys that it lost, all of them a
   assert.throws(() => owing().batch('2', 3, ['a', 'b']), isViolation(/3 records in the batch that names 2/));
   assert.throws(() => owing().ended('2', cut('b')), isViolation(/forgets a/));
   assert.throws(() => right.batch('3', 1, ['a']), isViolation(/a is named as lost/));
+});
+
+test('S9 whether a lost key was there nobody knows: what a delete says of it decides nothing', () => {
+  const events = history(put(1, 'p1', 40), del(2, true));
+  assert.deepEqual(withoutGuesses(events, new Set()), events);
+  const told = withoutGuesses(events, new Set([key])).filter(({ f, type }) => f === 'del' && type === 'ok');
+  assert.deepEqual(
+    told.map(({ version }) => version),
+    [undefined],
+  );
 });
 
 test('S9 damaged is told of a key that the log names lost, and not after it was written again', () => {

@@ -7,11 +7,17 @@ import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { SimulatedCluster } from './cluster.ts';
 import { pick } from './pick.ts';
 
+/**
+ * Moves of one life, asked for: each leaves a zone behind. Nothing gives zones back yet (S13), and a logger has room
+ * for some 150 of the smallest: a long life would fill it with moves alone.
+ */
+const movesMax = 100;
+
 export class Moves {
   readonly #cluster: SimulatedCluster;
   readonly #everyMs: number;
   readonly #random: SimulatedRandom;
-  #isOver = false;
+  #left = movesMax;
 
   /** `everyMs`: pause between two questions. */
   constructor(cluster: SimulatedCluster, everyMs: number, random: SimulatedRandom) {
@@ -22,14 +28,15 @@ export class Moves {
 
   start(): void {
     this.#cluster.clock.after(this.#everyMs, () => {
-      if (this.#isOver) return;
+      if (this.#left === 0) return;
+      this.#left -= 1;
       this.#ask();
       this.start();
     });
   }
 
   stop(): void {
-    this.#isOver = true;
+    this.#left = 0;
   }
 
   #ask(): void {

@@ -43,6 +43,6 @@ export const budget = {
    */
   recoveryMs: 60_000,
   settleMs: 30_000,
-  /** Pace of repair from which on all copies must be there within `recoveryMs`. */
+  /** Pace of repair from which on all copies are waited for. */
   repairedBytesPerSecond: 1024 * 1024,
 } as const;

@@ -72,24 +72,26 @@ export class Inspection {
   }
 
   /**
-   * A zone that fewer loggers hold than are wanted and there; undefined: there is none. A copy that rotted cannot be
-   * made whole, so a logger with one is no place for it.
+   * Zones that fewer loggers hold than are wanted and there. A copy that rotted cannot be made whole, so a logger with
+   * one is no place for it; nor is one all of whose places are taken.
    */
-  get lackingZone(): string | undefined {
+  get lackingZones(): readonly string[] {
     const { plan, loggers, reversals } = this.#cluster;
+    const lacking: string[] = [];
+    const takesNone = new Set(loggers.filter(({ zonesLeft }) => zonesLeft === 0).map(({ uuid }) => uuid));
     for (const shard of this.#metadata.shards) {
       const head = this.#metadata.head(shard);
       const open = head === undefined ? [] : [{ ...head.openZone, length: 1 }];
       for (const { zone, length, replicas } of [...this.#metadata.zones(shard), ...open]) {
         const isUseless = (logger: Uuid): boolean =>
-          !replicas.includes(logger) && reversals.isRotten(logger, shard, zone);
+          !replicas.includes(logger) && (takesNone.has(logger) || reversals.isRotten(logger, shard, zone));
         const there = loggers.map(({ uuid }) => uuid).filter((logger) => !isUseless(logger));
         const copies = there.filter((logger) => replicas.includes(logger)).length;
         if (length > 0 && copies < Math.min(plan.cluster.replicas, there.length))
-          return `shard ${shard} zone ${zone} has ${copies} copies at ${there.length} loggers`;
+          lacking.push(`shard ${shard} zone ${zone} has ${copies} copies at ${there.length} loggers`);
       }
     }
-    return undefined;
+    return lacking;
   }
 
   describe(): string {

@@ -70,11 +70,16 @@ export class LogStore {
 
   /** No space for another zone, or none was left for the newest write (a full file system). */
   get full(): boolean {
-    return this.#lacksSpace || this.#parts.device.freeBytes === 0;
+    return this.#lacksSpace || this.zonesLeft === 0 || this.#parts.device.freeBytes === 0;
+  }
+
+  /** Number of zones that it can still take, should there be bytes for them. */
+  get zonesLeft(): number {
+    return this.#parts.machine.zoneCounts.left;
   }
 
   get zoneCount(): number {
-    return this.#parts.machine.zoneCount;
+    return this.#parts.machine.zoneCounts.held;
   }
 
   /** Decides and carries out; the ticket is called with the answer, now or later. */

@@ -73,6 +73,8 @@ export type LoggerWorld = Environment & {
 
 export interface LoggerNode {
   readonly uuid: Uuid;
+  /** Number of zones that it can still take, should there be bytes for them. */
+  readonly zonesLeft: number;
   readonly instance: InstanceId;
   /** Addresses with the real ports. */
   readonly readAddress: Address;
@@ -197,6 +199,10 @@ class RunningLogger implements LoggerNode {
 
   get writeAddress(): Address {
     return this.#writeAddress ?? this.#options.writeAddress;
+  }
+
+  get zonesLeft(): number {
+    return this.#open.store.zonesLeft;
   }
 
   status(): LoggerStatus {

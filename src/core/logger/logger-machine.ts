@@ -84,8 +84,8 @@ export class LoggerMachine<Ticket> {
     return this.#failed;
   }
 
-  get zoneCount(): number {
-    return this.#table.zoneCount;
+  get zoneCounts(): Readonly<Record<'held' | 'left', number>> {
+    return { held: this.#table.zoneCount, left: this.#table.zonesLeft };
   }
 
   step(event: MachineEvent<Ticket>): MachineEffect<Ticket>[] {

@@ -119,6 +119,11 @@ export class ZoneTable {
     return { cluster: this.#options.cluster, shard, zone, epoch, instance };
   }
 
+  /** Number of zones that can still be created. */
+  get zonesLeft(): number {
+    return this.#free.length;
+  }
+
   /** Device zone in which the next zone will be created; undefined: none is free. */
   get nextDeviceZone(): number | undefined {
     return this.#free.at(-1);

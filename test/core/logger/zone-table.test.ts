@@ -91,7 +91,9 @@ test('S4 zone floors only rise, and say so once', () => {
 test('a device zone holds one zone, and is used again when it was released', () => {
   const table = new ZoneTable(options, emptyState);
   create(table, 1);
+  assert.equal(table.zonesLeft, 1);
   create(table, 2);
+  assert.equal(table.zonesLeft, 0);
   assert.equal(table.nextDeviceZone, undefined);
   const first = table.find(shard, zoneId(1));
   assert.ok(first !== undefined);

@@ -61,6 +61,7 @@ export class FakeLogger {
     instance = this.zones.get(zone)?.instance ?? anyInstance,
   ): number | LoggerRefusalCode {
     if (this.isFenced({ epoch: owner, instance })) return 'fenced';
+    if (offset !== 0 && !this.zones.has(zone)) return 'unknown-zone';
     if (this.isFull && !(this.hasRoomForZones && offset === 0)) return 'device-full';
     const held = this.zones.get(zone) ?? { epoch: owner, instance, bytes: Buffer.alloc(0), restarted: false };
     if (held.restarted) return 'restarted';

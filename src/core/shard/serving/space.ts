@@ -25,8 +25,9 @@ export class Space {
 
   /** Whether a refusal of an append means that nothing of it was written for want of space. */
   isRefusal(logger: Uuid, reason: LoggerRefusalCode | 'lost'): boolean {
-    // A batch behind one that was refused does not lie at the write pointer.
-    return reason === 'device-full' || (reason === 'not-at-write-pointer' && this.#refusals.has(logger));
+    if (reason === 'device-full') return true;
+    // A batch behind one that was refused does not lie at the write pointer, or its zone was not even created.
+    return this.#refusals.has(logger) && (reason === 'not-at-write-pointer' || reason === 'unknown-zone');
   }
 
   /** The replica refused the next batch in flight. */

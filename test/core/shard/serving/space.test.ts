@@ -53,6 +53,20 @@ test('two batches in flight are refused by all: neither exists, and the log goes
   assert.equal(cluster.committed.at(-1)?.offset, committed);
 });
 
+test('two batches at the start of a zone are refused by all, one for want of the zone: no zone is changed', () => {
+  const cluster = new Cluster(1, 2, { batchBytesTarget: 4_096, batchesInFlightMax: 2 });
+  cluster.claim(0);
+  const before = cluster.head.openZone.zone;
+  for (const logger of cluster.loggers) logger.isFull = true;
+  const outcomes = Array.from({ length: 6 }, (_, number) => cluster.write(0, 'put', `k${number}`, 'x'.repeat(2_000)));
+  cluster.run();
+  assert.ok(outcomes.every((outcome) => isRefused(resultOf(outcome))));
+  assert.equal(cluster.head.openZone.zone, before);
+  for (const logger of cluster.loggers) logger.isFull = false;
+  cluster.pass(1_000);
+  assert.equal(cluster.put(0, 'b', '2')?.kind, 'put');
+});
+
 test('a delete that finds no space where the zone lies gets a new zone, once; without room there it is refused', () => {
   const cluster = full(1);
   const before = cluster.head.openZone.zone;

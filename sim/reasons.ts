@@ -53,7 +53,8 @@ const reasons: Partial<Record<ErrorCode, readonly FaultKind[] | 'any' | 'always'
   'window-exceeded': 'any',
   'request-superseded': 'any',
   'connection-lost': cutting,
-  'not-owner': deposing,
+  // Shards move in any life; a knob may leave no room to hold what waits for the next owner.
+  'not-owner': 'any',
   closed: deposing,
   'coordinator-unavailable': uninforming,
   'disk-full': ['full-disk', 'scarce-space'],

@@ -29,7 +29,7 @@ test('a traced step is seen before and after, by all in order, with its effects'
   ]);
   assert.deepEqual(
     effects.map(({ effect }) => effect),
-    ['load', 'role'],
+    ['testify', 'role'],
   );
 });
 

@@ -5,6 +5,7 @@
 import type { Millis, ShardId } from '../../base/ids.ts';
 import type { ShardEffect, ShardSettings } from './events.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
+import { failed, refused } from './serving/refusals.ts';
 import { WriteQueue } from './serving/write-queue.ts';
 
 export class WaitingRequests {
@@ -26,19 +27,13 @@ export class WaitingRequests {
   }
 
   write(write: ShardWrite, nowMs: Millis): void {
-    if (!this.#queue.push(write, nowMs)) this.#refuse(write, this.#overloaded('writes'));
+    if (!this.#queue.push(write, nowMs)) this.#effects.push(refused(write, overloaded('writes')));
   }
 
   read(read: ShardRead, nowMs: Millis): void {
-    if (this.#reads.length >= this.#settings.limits.queueRecordsMax)
-      return this.#failRead(read, this.#overloaded('reads'));
+    if (this.#reads.length >= this.#settings.limits.queueRecordsMax) return this.#failRead(read, overloaded('reads'));
     read.arrivedMs = nowMs;
     this.#reads.push(read);
-  }
-
-  #overloaded(what: string): Failure {
-    const message = `too many ${what} wait for the take-over of the shard`;
-    return { ...notOwner(this.#shard), code: 'overloaded', message };
   }
 
   /** Reads that wait, no more. */
@@ -52,23 +47,18 @@ export class WaitingRequests {
   }
 
   refuseAll(failure: Failure): void {
-    for (const write of this.#queue.removeAll(() => true)) this.#refuse(write, failure);
+    for (const write of this.#queue.removeAll(() => true)) this.#effects.push(refused(write, failure));
     for (const read of this.takeReads()) this.#failRead(read, failure);
   }
 
   refuseLate(nowMs: Millis): void {
     const before = nowMs - this.#settings.requestTimeoutMs;
-    const message = `shard ${this.#shard} is being taken over`;
-    const failure: Failure = { ...notOwner(this.#shard), code: 'unavailable', message };
-    for (const write of this.#queue.takeOlder(before)) this.#refuse(write, failure);
+    const failure = failed('unavailable', `shard ${this.#shard} is being taken over`, 'not-applied');
+    for (const write of this.#queue.takeOlder(before)) this.#effects.push(refused(write, failure));
     while (this.#reads[0] !== undefined && this.#reads[0].arrivedMs < before) {
       const read = this.#reads.shift();
       if (read !== undefined) this.#failRead(read, failure);
     }
-  }
-
-  #refuse(write: ShardWrite, result: Failure): void {
-    this.#effects.push({ effect: 'answer-write', write, result });
   }
 
   #failRead(read: ShardRead, failure: Failure): void {
@@ -77,10 +67,9 @@ export class WaitingRequests {
 }
 
 export function notOwner(shard: ShardId): Failure {
-  return {
-    kind: 'failed',
-    code: 'not-owner',
-    message: `this gateway does not own shard ${shard}`,
-    outcome: 'not-applied',
-  };
+  return failed('not-owner', `this gateway does not own shard ${shard}`, 'not-applied');
+}
+
+function overloaded(what: string): Failure {
+  return failed('overloaded', `too many ${what} wait for the take-over of the shard`, 'not-applied');
 }

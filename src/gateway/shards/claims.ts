@@ -80,8 +80,15 @@ export class Claims {
   #view(shard: ShardId): ShardView {
     const { store, runner } = this.#parts;
     const machine = runner.shard(shard);
-    const lag = machine?.lag ?? Number.POSITIVE_INFINITY;
-    return { shard, head: store.shard(shard).head, role: machine?.role ?? 'loading', lag };
+    return {
+      shard,
+      head: store.shard(shard).head,
+      role: machine?.role ?? 'loading',
+      // Worked out from all zones of the shard: only where it is asked for.
+      get lag() {
+        return machine?.lag ?? Number.POSITIVE_INFINITY;
+      },
+    };
   }
 
   /** Another process, which the coordinator lists as a gateway, asks for a shard. */
@@ -154,13 +161,17 @@ export class Claims {
     });
   }
 
-  #report({ role, status, state: { shard } }: Shard): ShardReport | undefined {
+  #report(machine: Shard): ShardReport | undefined {
+    const { role } = machine;
+    const { shard } = machine.state;
     const epoch = this.#parts.store.shard(shard).head?.epoch ?? 0;
     switch (role) {
-      case 'owner':
-        return { shard, epoch: status.owner?.epoch ?? epoch, condition: this.#condition(status.owner) };
+      case 'owner': {
+        const { owner } = machine.status;
+        return { shard, epoch: owner?.epoch ?? epoch, condition: this.#condition(owner) };
+      }
       case 'taking':
-        return { shard, epoch, condition: status.lacksCopies ? 'waiting' : role };
+        return { shard, epoch, condition: machine.status.lacksCopies ? 'waiting' : role };
       case 'stopped':
         return { shard, epoch, condition: role };
       case 'follower':

@@ -97,6 +97,15 @@ function successors(owner: number): number[] {
     .filter((gateway) => gateway !== owner);
 }
 
+/** The two of them, with the time that each waits. */
+function inTurn(owner: number): readonly (readonly [gateway: number, waitMs: number])[] {
+  const [first = -1, second = -1] = successors(owner);
+  return [
+    [first, 0],
+    [second, times.takeOverStepMs],
+  ];
+}
+
 test('a shard that is served well is left alone, for ever', () => {
   const scene = new Scene(1, headOf(processOf(0)));
   assert.equal(scene.claimsAfter(600_000), undefined);
@@ -109,11 +118,7 @@ test('a shard that nobody has owned is begun by whom it is at home with, and by 
 });
 
 test('the shards of a dead owner are claimed at once by the next in rendezvous order, by the k-th k steps later', () => {
-  const [first = -1, second = -1] = successors(0);
-  for (const [gateway, waitMs] of [
-    [first, 0],
-    [second, times.takeOverStepMs],
-  ] as const) {
+  for (const [gateway, waitMs] of inTurn(0)) {
     const scene = new Scene(gateway, headOf(processOf(0)));
     scene.peer(0).verdict = 'dead';
     assert.equal(scene.claimsAfter(), waitMs);
@@ -251,11 +256,7 @@ test('a take-over that has not claimed is withdrawn when the owner is heard agai
 });
 
 test('the shards of an owner that is about to stop are asked for by the next in order, by the k-th k steps later', () => {
-  const [first = -1, second = -1] = successors(0);
-  for (const [gateway, waitMs] of [
-    [first, 0],
-    [second, times.takeOverStepMs],
-  ] as const) {
+  for (const [gateway, waitMs] of inTurn(0)) {
     const scene = new Scene(gateway, headOf(processOf(0)));
     scene.peer(0).condition = 'leaving';
     assert.equal(scene.asksAfter(), waitMs);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { instanceId, uuid } from '../../../../src/base/ids.ts';
 import type { Owner } from '../../../../src/core/shard/head/metadata.ts';
-import type { Pending } from '../harness.ts';
+import type { Outcome, Pending } from '../harness.ts';
 import { Cluster, loggerName, resultOf } from '../harness.ts';
 
 /** Process of a gateway that was started once, in the order of the numbers. */
@@ -25,6 +25,16 @@ function handOver(cluster: Cluster, from: number, to: number): void {
   cluster.run();
 }
 
+/** A batch of the owner is in flight when it is asked for the shard. */
+function askedWhileSending(): { readonly cluster: Cluster; readonly write: Outcome } {
+  const cluster = serving();
+  cluster.hold = ({ effect }) => effect.effect === 'append';
+  const write = cluster.write(0, 'put', 'b', '2');
+  cluster.run();
+  handOver(cluster, 0, 1);
+  return { cluster, write };
+}
+
 test('S6 the zone ends where all replicas are, and the next gateway serves in the next epoch and a zone of its own', () => {
   const cluster = serving();
   const { openZone } = cluster.head;
@@ -44,11 +54,7 @@ test('S6 the zone ends where all replicas are, and the next gateway serves in th
 });
 
 test('S6 what is in flight is committed and answered first; what waits is refused as not applied', () => {
-  const cluster = serving();
-  cluster.hold = ({ effect }) => effect.effect === 'append';
-  const sent = cluster.write(0, 'put', 'b', '2');
-  cluster.run();
-  handOver(cluster, 0, 1);
+  const { cluster, write: sent } = askedWhileSending();
   const waiting = cluster.write(0, 'put', 'c', '3');
   cluster.run();
   assert.equal(cluster.head.epoch, 1, 'nothing is handed over while a batch is in flight');
@@ -80,11 +86,7 @@ test('S6 a hand-over of unknown outcome: frozen, also when a fresh read shows no
 });
 
 test('S6 a replica that fails first: the zone is changed and the shard stays', () => {
-  const cluster = serving();
-  cluster.hold = ({ effect }) => effect.effect === 'append';
-  const write = cluster.write(0, 'put', 'b', '2');
-  cluster.run();
-  handOver(cluster, 0, 1);
+  const { cluster, write } = askedWhileSending();
   cluster.loggerDown(2);
   cluster.release();
   assert.equal(resultOf(write)?.kind, 'put');

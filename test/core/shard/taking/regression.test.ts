@@ -312,13 +312,19 @@ test('S20 the newest metadata are served at once, though an older copy was claim
   assert.equal(cluster.gateway(1).role, 'owner', cluster.notes.join('\n'));
 });
 
-test('S20 what an earlier load has read proves nothing: it may be older than what a logger knows', () => {
+/** Gateway 1, which is told of nothing, waits for what it reads of the coordinator. */
+function readingLate(): Cluster {
   const cluster = new Cluster(3, 3);
   cluster.claim(0);
   cluster.put(0, 'a', '1');
   cluster.news = () => undefined;
   cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'load';
   cluster.claim(1);
+  return cluster;
+}
+
+test('S20 what an earlier load has read proves nothing: it may be older than what a logger knows', () => {
+  const cluster = readingLate();
   cluster.event(1, { event: 'withdraw' });
   const old = cluster.metadata();
   cluster.claim(2);
@@ -333,12 +339,7 @@ test('S20 what an earlier load has read proves nothing: it may be older than wha
 });
 
 test('S20 what a logger says while the metadata are read is compared with a later reading', () => {
-  const cluster = new Cluster(3, 3);
-  cluster.claim(0);
-  cluster.put(0, 'a', '1');
-  cluster.news = () => undefined;
-  cluster.hold = ({ gateway, effect }) => gateway === 1 && effect.effect === 'load';
-  cluster.claim(1);
+  const cluster = readingLate();
   const old = cluster.metadata();
   cluster.claim(2);
   cluster.event(1, { event: 'testified', logger: loggerName(0), answer: cluster.logger(0).known });

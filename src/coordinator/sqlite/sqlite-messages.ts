@@ -7,8 +7,8 @@ export interface WorkerSettings {
   /** Time that a request waits for the database's lock. */
   readonly lockWaitMsMax: number;
   readonly deletesKept: number;
-  /** One word, raised and notified when a message was sent. */
-  readonly signal: Int32Array;
+  /** Words shared with the thread (thread-park.ts). */
+  readonly words: Int32Array;
 }
 
 export type ReadRequest =

@@ -30,6 +30,7 @@ import type {
 } from './sqlite-messages.ts';
 import { SpareSpace } from './spare-space.ts';
 import { StoppedHolderWatch } from './stopped-holder.ts';
+import { messagesSeen, sleep } from './thread-park.ts';
 
 const port = present(parentPort, 'this file runs as a worker thread');
 
@@ -126,7 +127,7 @@ class SqliteWorker {
 
   /** Several processes may come at once: the file appears whole or not at all, then each waits for its turn. */
   #open(): SqliteDatabase {
-    const { file, signal } = this.#settings;
+    const { file, words } = this.#settings;
     if (!fileExists(file)) {
       const draft = `${file}.new-${process.pid}-${threadId}`;
       for (const path of [draft, `${draft}-wal`, `${draft}-shm`]) removeFile(path);
@@ -151,15 +152,15 @@ class SqliteWorker {
         if (error instanceof DatabaseError && !isCertain(error.code) && this.#spare.giveUp(nowMs)) continue;
         if (!(error instanceof DatabaseError) || error.code !== 'busy' || nowMs >= deadlineMs) throw error;
         this.#holderWatch.busy(nowMs);
-        Atomics.wait(signal, 0, Atomics.load(signal, 0), this.#backoff.next(nowMs));
+        sleep(words, messagesSeen(words), this.#backoff.next(nowMs));
       }
     }
   }
 
   run(): void {
-    const { signal } = this.#settings;
+    const { words } = this.#settings;
     while (!this.#closing) {
-      const seen = Atomics.load(signal, 0);
+      const seen = messagesSeen(words);
       for (let received = receiveMessageOnPort(port); received !== undefined; received = receiveMessageOnPort(port)) {
         // Messages of sqlite.ts: those between threads are untyped.
         this.#take(received.message as ToWorker, monotonicMs());
@@ -168,7 +169,7 @@ class SqliteWorker {
       this.#doTransacts();
       this.#look();
       if (this.#closing) break;
-      Atomics.wait(signal, 0, seen, this.#sleepMs());
+      sleep(words, seen, this.#sleepMs());
     }
     for (const { request } of this.#transacts) this.#fail(request.id, 'not-applied', 'the coordinator was closed');
     this.#database.close();

@@ -27,6 +27,7 @@ import {
 } from '../coordinator.ts';
 import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
 import type { Answer, FromWorker, OpenFailureCode, ToWorker, WorkerSettings } from './sqlite-messages.ts';
+import { forgetThread, parkAtExit, sharedWords, wake } from './thread-park.ts';
 
 export interface SqliteCoordinatorOptions {
   /** Path of the database; its folder must exist. Made when missing. A local disk: not a network file system. */
@@ -82,7 +83,7 @@ class SqliteCoordinator implements Coordinator {
   readonly opened: Promise<void>;
   readonly #options: SqliteCoordinatorOptions;
   readonly #answerMsMax: number;
-  readonly #signal = new Int32Array(new SharedArrayBuffer(4));
+  readonly #words = sharedWords();
   readonly #settings: WorkerSettings;
   #worker: Worker;
   #exited: Promise<void>;
@@ -101,7 +102,7 @@ class SqliteCoordinator implements Coordinator {
     const lockWaitMsMax = options.lockWaitMsMax ?? nodeSettings['coordinator.lockWaitMsMax'].default;
     this.#answerMsMax = lockWaitMsMax + (options.diskWaitMsMax ?? nodeSettings['coordinator.diskWaitMsMax'].default);
     const deletesKept = options.deletesKept ?? coordinatorLimits.deletesKept;
-    this.#settings = { file: options.file, lockWaitMsMax, deletesKept, signal: this.#signal };
+    this.#settings = { file: options.file, lockWaitMsMax, deletesKept, words: this.#words };
     const { worker, exited, opened } = this.#start();
     this.#worker = worker;
     this.#exited = exited;
@@ -111,8 +112,10 @@ class SqliteCoordinator implements Coordinator {
   #start(): { readonly worker: Worker; readonly exited: Promise<void>; readonly opened: Promise<void> } {
     const { file, log, startThread = startWorker } = this.#options;
     const worker = startThread(this.#settings);
+    parkAtExit(this.#words);
     const exited = new Promise<void>((resolve) => {
       worker.once('exit', () => {
+        forgetThread(this.#words);
         this.#end('its thread ended');
         resolve();
       });
@@ -256,8 +259,7 @@ class SqliteCoordinator implements Coordinator {
   #send(message: ToWorker): void {
     if (this.#ended !== undefined) return;
     this.#worker.postMessage(message);
-    Atomics.add(this.#signal, 0, 1);
-    Atomics.notify(this.#signal, 0);
+    wake(this.#words);
   }
 
   #request(write: boolean, messageOf: (id: number) => ToWorker): Promise<Answer> {

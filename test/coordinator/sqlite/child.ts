@@ -144,6 +144,15 @@ switch (role) {
     await coordinator.get('a');
     process.exit(7);
   }
+  case 'exit-busy': {
+    const coordinator = await open();
+    for (let number = 0; number < 200; number += 1) {
+      coordinator.transact([], [{ key: `k${number}`, value: new Uint8Array([1]) }]).catch(() => undefined);
+      coordinator.list('').catch(() => undefined);
+    }
+    setTimeout(() => process.exit(7), Number(parameters[0]));
+    break;
+  }
   case 'one-by-one':
     await oneByOne(Number(parameters[0]));
     break;

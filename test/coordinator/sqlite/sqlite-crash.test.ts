@@ -114,6 +114,14 @@ describe('sqlite: the end of a process', () => {
       const child = new Child(childCommand('exit-open', join(folder, 'coordinator.db')));
       assert.deepEqual(await child.ended, { code: 7, signal: null }, child.errors);
     }));
+
+  it('by process.exit in the midst of transactions leaves the exit code alone', () =>
+    inFolder(async (folder) => {
+      for (let afterMs = 0; afterMs < 30; afterMs += 1) {
+        const child = new Child(childCommand('exit-busy', join(folder, `coordinator-${afterMs}.db`), String(afterMs)));
+        assert.deepEqual(await child.ended, { code: 7, signal: null }, child.errors);
+      }
+    }));
 });
 
 describe('sqlite: SIGSTOP', { skip: process.platform === 'linux' ? false : 'needs /proc' }, () => {

@@ -219,7 +219,7 @@ export const mutants: readonly Mutant[] = [
     name: 'take-over goes on although all are doubtful and one is missing',
     rule: 'S9',
     file: 'src/core/shard/taking/seal-length.js',
-    find: 'if (sound.length === 0 && missing.length > 0)',
+    find: 'if (sound.length === 0 && awaited.length > 0)',
     replace: 'if (false)',
     also: [
       // Of what the doubtful ones tell of, a length below it is never taken: that guard is broken here too.
@@ -231,7 +231,7 @@ export const mutants: readonly Mutant[] = [
       // Nor is anything first-hand then, which is waited for, too.
       {
         file: 'src/core/shard/taking/seal-length.js',
-        find: 'if (!firstHand && missing.length > 0 && evidence.waitsForFirstHand)',
+        find: 'if (!firstHand && awaited.length > 0 && evidence.waitsForFirstHand)',
         replace: 'if (false)',
       },
     ],

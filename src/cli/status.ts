@@ -1,13 +1,13 @@
 /** `status`: the cluster as its gateways, loggers and `up` see it. */
 import { KvError } from '../base/errors.ts';
 import type { LoggerStatus } from '../codec/logger-protocol.ts';
-import type { GatewayLine, GatewayStatus, ShardLine } from '../codec/node-status.ts';
+import type { GatewayLine, GatewayStatus, LoggerLine, ShardLine } from '../codec/node-status.ts';
 import type { Address } from '../env/network.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import type { ClusterConfig } from './config.ts';
 import { findCluster, type FoundCluster } from './find-cluster.ts';
-import type { CliIo } from './io.ts';
+import { programName, type CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
 import { askGateway, askLogger, type LoggerView } from './node-calls.ts';
 import { readProcesses } from './processes-file.ts';
@@ -32,14 +32,17 @@ export interface ClusterView {
 }
 
 /**
- * Exit code 1 when a node does not answer or a shard has no owner. @throws KvError `unavailable` when no gateway
- * answers
+ * Exit code 1 when a node does not answer that is not a lost logger, or a shard has no owner. @throws KvError
+ * `unavailable` when no gateway answers
  */
 export async function status(io: CliIo, options: RequestOptions): Promise<ExitCode> {
   const view = await viewCluster(io, await findCluster(io, options), options.timeout);
   const shards = shardsOf(view);
-  io.out.write(options.json === true ? `${JSON.stringify(jsonOf(view, shards))}\n` : `${textOf(view, shards)}\n`);
-  const isWhole = [...view.gateways, ...view.loggers].every(({ ok }) => ok) && shards.every(({ owner }) => owner >= 0);
+  io.out.write(
+    options.json === true ? `${JSON.stringify(jsonOf(view, shards))}\n` : `${textOf(view, shards, programName(io))}\n`,
+  );
+  const loggers = view.loggers.filter(({ number }) => lineOf(view, number)?.standing !== 'lost');
+  const isWhole = [...view.gateways, ...loggers].every(({ ok }) => ok) && shards.every(({ owner }) => owner >= 0);
   return isWhole ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -136,20 +139,29 @@ function jsonOf(view: ClusterView, shards: readonly ShardLine[]): object {
         : answer,
     ),
     loggers: view.loggers.map((answer) =>
-      answer.ok ? { number: answer.number, address: answer.address, ok: true, ...answer.value.status } : answer,
+      answer.ok
+        ? { number: answer.number, address: answer.address, ok: true, ...answer.value.status, ...planIn(view, answer) }
+        : { ...answer, ...planIn(view, answer) },
     ),
     shards,
     processes: view.processes,
   };
 }
 
-function textOf(view: ClusterView, shards: readonly ShardLine[]): string {
+/** `standing`, and in how many zones it is listed; of one that no gateway knows nothing. */
+function planIn(view: ClusterView, { number }: { readonly number: number }): object {
+  const line = lineOf(view, number);
+  return line === undefined ? {} : { standing: line.standing, listedZones: line.listedZones };
+}
+
+function textOf(view: ClusterView, shards: readonly ShardLine[], name: string): string {
   const some = view.gateways.find((answer) => answer.ok);
   const head =
     some?.ok === true
       ? `cluster ${some.value.cluster}, zones of ${formatBytes(some.value.zoneSize)}, ${formatCount(totalKeys(shards))} keys`
       : '';
-  return [head, gatewayTable(view), loggerTable(view), shardTable(view, shards)].join('\n\n');
+  const tables = [head, gatewayTable(view), loggerTable(view), shardTable(view, shards)];
+  return [...tables, ...waitsOf(view, shards, name)].join('\n\n');
 }
 
 function totalKeys(shards: readonly ShardLine[]): number {
@@ -210,12 +222,50 @@ function loggerTable(view: ClusterView): string {
   const rows = view.loggers.map((answer) => {
     const { number, address } = answer;
     const process = processOf(view, `logger ${number}`);
-    if (!answer.ok) return [number, address, ...process, '', '', '', answer.reason];
+    const plan = planOf(lineOf(view, number));
+    if (!answer.ok) return [number, address, ...process, '', '', '', joined(plan, answer.reason)];
     const { zones, deviceOccupied, deviceCapacity } = answer.value.status;
     const sizes = [formatBytes(deviceOccupied), formatBytes(deviceCapacity)];
-    return [number, address, ...process, zones, ...sizes, stateOf(answer.value.status)];
+    return [number, address, ...process, zones, ...sizes, joined(plan, stateOf(answer.value.status))];
   });
   return formatTable(columns, rows);
+}
+
+function joined(...words: readonly string[]): string {
+  return words.filter((word) => word !== '').join(', ');
+}
+
+/** A logger of this number as a gateway that answers knows it. */
+function lineOf({ gateways }: ClusterView, number: number): LoggerLine | undefined {
+  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
+  return lines.find((line) => line.number === number);
+}
+
+/** What the operator plans with a logger, and how far it is. */
+function planOf(line: LoggerLine | undefined): string {
+  if (line === undefined || line.standing === 'member') return '';
+  if (line.standing === 'lost') return 'lost';
+  if (line.listedZones === 0) return 'drained: may be removed';
+  return `draining, ${line.listedZones} ${line.listedZones === 1 ? 'zone' : 'zones'} to go`;
+}
+
+/** Where a take-over waits for loggers, and what an operator can do. */
+function waitsOf(view: ClusterView, shards: readonly ShardLine[], name: string): readonly string[] {
+  const waits = shards.filter(({ waiting }) => waiting !== '');
+  if (waits.length === 0) return [];
+  const lines = waits.map(({ shard, waiting, waitsFor }) => {
+    const loggers = waitsFor.map((uuid) => loggerNumber(view, uuid)).join(', ');
+    return `shard ${shard} waits for ${loggers === '' ? 'loggers' : `logger ${loggers}`}: ${waiting}`;
+  });
+  const advice = `A logger that will never return: \`${name} logger lost <number or UUID>\``;
+  return [[...lines, ...(waits.some(({ waitsFor }) => waitsFor.length > 0) ? [advice] : [])].join('\n')];
+}
+
+/** Number of a logger, which need not answer, or the beginning of its UUID. */
+function loggerNumber({ gateways }: ClusterView, uuid: string): string {
+  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
+  const line = lines.find((one) => one.uuid === uuid);
+  return line === undefined ? uuid.slice(0, 8) : String(line.number);
 }
 
 /** A logger that takes nothing more still answers: for people it is not `ready`. */
@@ -243,7 +293,7 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
     shard.epoch,
     shard.openZone,
     formatBytes(shard.committedLength),
-    shard.replicas.map((uuid) => loggerName(view, uuid)).join(' '),
+    shard.replicas.map((uuid) => loggerNumber(view, uuid)).join(' '),
     shard.doubtfulZones === 0 ? shard.sealedZones : `${shard.sealedZones} (${shard.doubtfulZones} in doubt)`,
     formatCount(shard.keys),
   ]);

@@ -2,9 +2,9 @@
  * Limits of what may go wrong in one life, so that what was promised can still be demanded at its end. A fault of
  * faults/table.ts is one that the system must survive with every promise kept; every fault ends, and then it must serve
  * again. Some faults break what the promises rest on, and happen only where these still hold: the disk of one logger
- * of a life is put back to an older one, rots, is wiped or never returns, where others hold what it holds (faults/sound.ts); and the
- * shards' metadata is put back to what it was, where the loggers can know it, and restored by an operator
- * (reversals.ts).
+ * of a life is put back to an older one, rots, is wiped or never returns, where others hold what it holds
+ * (faults/sound.ts); and the shards' metadata is put back to what it was, where the loggers can know it, and restored
+ * by an operator (reversals.ts).
  */
 
 /**

@@ -20,7 +20,7 @@ export const themes: readonly { readonly theme: Theme; readonly lives: number }[
   { theme: rivals, lives: 2 },
   { theme: storage, lives: 3 },
   { theme: blackout, lives: 1 },
-  { theme: planned, lives: 1 },
+  { theme: planned, lives: 2 },
 ];
 
 /** Time after the workload should have ended, within which faults may begin. */

@@ -1,5 +1,6 @@
 /** All deliberate faults that the simulator must find (mutants.ts). */
 import type { Edit, Mutant } from './mutant.ts';
+import { changeMutants } from './mutants-of-changes.ts';
 import { reviewMutants } from './mutants-of-review.ts';
 
 export function editsOf(mutant: Mutant): readonly Edit[] {
@@ -416,6 +417,7 @@ export const mutants: readonly Mutant[] = [
       "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
   },
   ...reviewMutants,
+  ...changeMutants,
   {
     name: 'a process that is dead is never suspected',
     rule: 'promise 3',

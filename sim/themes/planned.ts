@@ -20,6 +20,8 @@ export const planned: Theme = {
   drawFaults,
 };
 
+const dayMs = 24 * 60 * 60 * 1_000;
+
 function drawCluster(random: SimulatedRandom): Partial<ClusterPlan> {
   const loggers = pick(random, [3, 3, 4]);
   return {
@@ -28,8 +30,8 @@ function drawCluster(random: SimulatedRandom): Partial<ClusterPlan> {
     replicas: pick(random, [2, 2, loggers - 1]),
     minReplicas: 1,
     shards: pick(random, [1, 2]),
-    firstHandWaitMs: pick(random, [0, 600_000]),
-    repairDelayMs: 600_000,
+    firstHandWaitMs: pick(random, [0, dayMs]),
+    repairDelayMs: dayMs,
     regrowDelayMs: pick(random, [20, 300]),
   };
 }

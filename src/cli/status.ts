@@ -1,7 +1,7 @@
 /** `status`: the cluster as its gateways, loggers and `up` see it. */
 import { KvError } from '../base/errors.ts';
 import type { LoggerStatus } from '../codec/logger-protocol.ts';
-import type { GatewayLine, GatewayStatus, LoggerLine, ShardLine } from '../codec/node-status.ts';
+import type { GatewayLine, GatewayStatus, ShardLine } from '../codec/node-status.ts';
 import type { Address } from '../env/network.ts';
 import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
@@ -11,6 +11,7 @@ import { programName, type CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
 import { askGateway, askLogger, type LoggerView } from './node-calls.ts';
 import { readProcesses } from './processes-file.ts';
+import { lineOf, loggerNumber, planOf, waitsOf } from './status-plans.ts';
 import type { ProgramStatus } from './supervisor.ts';
 import { formatBytes, formatCount, formatTable } from './table.ts';
 
@@ -233,39 +234,6 @@ function loggerTable(view: ClusterView): string {
 
 function joined(...words: readonly string[]): string {
   return words.filter((word) => word !== '').join(', ');
-}
-
-/** A logger of this number as a gateway that answers knows it. */
-function lineOf({ gateways }: ClusterView, number: number): LoggerLine | undefined {
-  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
-  return lines.find((line) => line.number === number);
-}
-
-/** What the operator plans with a logger, and how far it is. */
-function planOf(line: LoggerLine | undefined): string {
-  if (line === undefined || line.standing === 'member') return '';
-  if (line.standing === 'lost') return 'lost';
-  if (line.listedZones === 0) return 'drained: may be removed';
-  return `draining, ${line.listedZones} ${line.listedZones === 1 ? 'zone' : 'zones'} to go`;
-}
-
-/** Where a take-over waits for loggers, and what an operator can do. */
-function waitsOf(view: ClusterView, shards: readonly ShardLine[], name: string): readonly string[] {
-  const waits = shards.filter(({ waiting }) => waiting !== '');
-  if (waits.length === 0) return [];
-  const lines = waits.map(({ shard, waiting, waitsFor }) => {
-    const loggers = waitsFor.map((uuid) => loggerNumber(view, uuid)).join(', ');
-    return `shard ${shard} waits for ${loggers === '' ? 'loggers' : `logger ${loggers}`}: ${waiting}`;
-  });
-  const advice = `A logger that will never return: \`${name} logger lost <number or UUID>\``;
-  return [[...lines, ...(waits.some(({ waitsFor }) => waitsFor.length > 0) ? [advice] : [])].join('\n')];
-}
-
-/** Number of a logger, which need not answer, or the beginning of its UUID. */
-function loggerNumber({ gateways }: ClusterView, uuid: string): string {
-  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
-  const line = lines.find((one) => one.uuid === uuid);
-  return line === undefined ? uuid.slice(0, 8) : String(line.number);
 }
 
 /** A logger that takes nothing more still answers: for people it is not `ready`. */

@@ -2,7 +2,7 @@
 import { KvError } from '../base/errors.ts';
 import type { Uuid } from '../base/ids.ts';
 import { silent } from '../base/log.ts';
-import { openCluster } from '../coordinator/open-cluster.ts';
+import { openExistingCluster } from '../coordinator/open-cluster.ts';
 import type { Coordinator } from '../coordinator/coordinator.ts';
 import type { LoggerMember, Numbered } from '../coordinator/members.ts';
 import { listMembers } from '../coordinator/members.ts';
@@ -43,7 +43,7 @@ export async function planLogger(io: CliIo, plan: LoggerPlan, text: string, opti
   const { config } = await findCluster(io, options);
   if (config === undefined)
     throw new KvError('bad-argument', 'this command writes to the coordinator: it needs --config FILE');
-  const { coordinator } = await openCluster(io.environment, placeOf(config), silent);
+  const { coordinator } = await openExistingCluster(io.environment, placeOf(config), silent);
   try {
     const { loggers } = await listMembers(coordinator);
     const logger = await findLogger(coordinator, loggers, text);

@@ -115,9 +115,13 @@ export class Loggers {
     return staying.length >= least ? staying : there;
   }
 
-  /** Loggers that are connected and not known to be full, be they avoided for another reason. */
+  /**
+   * Loggers that are connected and not known to be full, be they avoided for another reason. Room at one that drains is
+   * none for a new zone.
+   */
   get notFull(): Uuid[] {
-    return [...this.#up.keys()].filter((logger) => this.#fitness.get(logger)?.isFull !== true);
+    const staying = [...this.#up.keys()].filter((logger) => !this.isDraining(logger) && !this.isLost(logger));
+    return staying.filter((logger) => this.#fitness.get(logger)?.isFull !== true);
   }
 
   /**

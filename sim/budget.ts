@@ -2,19 +2,16 @@
  * Limits of what may go wrong in one life, so that what was promised can still be demanded at its end. A fault of
  * faults/table.ts is one that the system must survive with every promise kept; every fault ends, and then it must serve
  * again. Some faults break what the promises rest on, and happen only where these still hold: the disk of one logger
- * of a life is put back to an older one, rots or is wiped, where others hold what it holds (faults/sound.ts); and the
- * shards' metadata is put back to what it was, where the loggers can know it, and restored by an operator
- * (reversals.ts).
+ * of a life is put back to an older one, rots, is wiped or never returns, where others hold what it holds
+ * (faults/sound.ts); and the shards' metadata is put back to what it was, where the loggers can know it, and restored
+ * by an operator (reversals.ts).
  */
 
 /**
  * Faults that the product cannot survive yet, each with what is missing. The list must end empty: whoever builds what
  * is missing takes the line out and adds the fault, a file and a row of faults/table.ts.
  */
-export const notYetSurvivable = [
-  { fault: 'disk that stays full', missing: 'cleaning, which frees space' },
-  { fault: 'logger that never returns', missing: 'declaring a logger lost' },
-] as const;
+export const notYetSurvivable = [{ fault: 'disk that stays full', missing: 'cleaning, which frees space' }] as const;
 
 export const budget = {
   /** Faults in one life, unless its theme strings them together. */

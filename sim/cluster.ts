@@ -123,6 +123,10 @@ export class SimulatedCluster implements Stage {
     return this.nodes.every((node) => node.isUp || node.isGone);
   }
 
+  get wantedReplicas(): number {
+    return this.plan.cluster.replicas;
+  }
+
   get planned(): ReadonlySet<string> {
     return new Set(this.plan.faults.map(({ kind }) => kind));
   }

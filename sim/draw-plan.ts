@@ -10,6 +10,7 @@ import type { Fault, Plan, Theme } from './plan.ts';
 import { drawRaw } from './raw-plan.ts';
 import { anything, drawCluster, drawWorkload, drawWorld } from './themes/anything.ts';
 import { blackout } from './themes/blackout.ts';
+import { planned } from './themes/planned.ts';
 import { rivals } from './themes/rivals.ts';
 import { storage } from './themes/storage.ts';
 
@@ -19,6 +20,7 @@ export const themes: readonly { readonly theme: Theme; readonly lives: number }[
   { theme: rivals, lives: 2 },
   { theme: storage, lives: 3 },
   { theme: blackout, lives: 1 },
+  { theme: planned, lives: 2 },
 ];
 
 /** Time after the workload should have ended, within which faults may begin. */

@@ -32,7 +32,7 @@ export class Inspection {
     this.#cluster = cluster;
     this.#mayDisksFail = mayDisksFail;
     this.#coordinator = cluster.coordinator.client('check');
-    this.#metadata = new MetadataWatch(this.#coordinator, cluster.reversals, onViolation, (shard, head, sealed) => {
+    this.#metadata = new MetadataWatch(this.#coordinator, cluster, onViolation, (shard, head, sealed) => {
       const closed = sealed.map(({ zone, length, replicas }) => `${zone}@${length}x${replicas.length}`).join();
       cluster.transcript.note('metadata', `shard ${shard}`, {
         epoch: head.epoch,
@@ -73,11 +73,12 @@ export class Inspection {
 
   /**
    * Zones that fewer loggers hold than are wanted and there. A copy that rotted cannot be made whole, so a logger with
-   * one is no place for it; nor is one all of whose places are taken.
+   * one is no place for it; nor is one all of whose places are taken. Those that drain, or are lost, hold nothing.
    */
   get lackingZones(): readonly string[] {
     const { plan, loggers, reversals } = this.#cluster;
     const lacking: string[] = [];
+    const leaving = this.#metadata.leaving;
     const takesNone = new Set(loggers.filter(({ zonesLeft }) => zonesLeft === 0).map(({ uuid }) => uuid));
     for (const shard of this.#metadata.shards) {
       const head = this.#metadata.head(shard);
@@ -85,7 +86,7 @@ export class Inspection {
       for (const { zone, length, replicas } of [...this.#metadata.zones(shard), ...open]) {
         const isUseless = (logger: Uuid): boolean =>
           !replicas.includes(logger) && (takesNone.has(logger) || reversals.isRotten(logger, shard, zone));
-        const there = loggers.map(({ uuid }) => uuid).filter((logger) => !isUseless(logger));
+        const there = loggers.map(({ uuid }) => uuid).filter((logger) => !isUseless(logger) && !leaving.has(logger));
         const copies = there.filter((logger) => replicas.includes(logger)).length;
         if (length > 0 && copies < Math.min(plan.cluster.replicas, there.length))
           lacking.push(`shard ${shard} zone ${zone} has ${copies} copies at ${there.length} loggers`);

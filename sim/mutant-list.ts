@@ -1,5 +1,6 @@
 /** All deliberate faults that the simulator must find (mutants.ts). */
 import type { Edit, Mutant } from './mutant.ts';
+import { changeMutants } from './mutants-of-changes.ts';
 import { reviewMutants } from './mutants-of-review.ts';
 
 export function editsOf(mutant: Mutant): readonly Edit[] {
@@ -219,7 +220,7 @@ export const mutants: readonly Mutant[] = [
     name: 'take-over goes on although all are doubtful and one is missing',
     rule: 'S9',
     file: 'src/core/shard/taking/seal-length.js',
-    find: 'if (sound.length === 0 && missing.length > 0)',
+    find: 'if (sound.length === 0 && awaited.length > 0)',
     replace: 'if (false)',
     also: [
       // Of what the doubtful ones tell of, a length below it is never taken: that guard is broken here too.
@@ -231,7 +232,7 @@ export const mutants: readonly Mutant[] = [
       // Nor is anything first-hand then, which is waited for, too.
       {
         file: 'src/core/shard/taking/seal-length.js',
-        find: 'if (!firstHand && missing.length > 0 && evidence.waitsForFirstHand)',
+        find: 'if (!firstHand && awaited.length > 0 && evidence.waitsForFirstHand)',
         replace: 'if (false)',
       },
     ],
@@ -416,6 +417,7 @@ export const mutants: readonly Mutant[] = [
       "        if (request.window !== undefined) { request.window.end(request.number); request.window = undefined; }\n        request.state = 'delayed';",
   },
   ...reviewMutants,
+  ...changeMutants,
   {
     name: 'a process that is dead is never suspected',
     rule: 'promise 3',

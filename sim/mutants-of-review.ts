@@ -153,7 +153,7 @@ export const reviewMutants: readonly Mutant[] = [
     name: 'take-over goes on without a first-hand answer',
     rule: 'S9',
     file: 'src/core/shard/taking/seal-length.js',
-    find: 'if (!firstHand && missing.length > 0 && evidence.waitsForFirstHand)',
+    find: 'if (!firstHand && awaited.length > 0 && evidence.waitsForFirstHand)',
     replace: 'if (false)',
   },
   {

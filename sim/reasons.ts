@@ -37,6 +37,8 @@ const cutting: readonly FaultKind[] = [
   'slow',
   'rot-zones',
   'wiped',
+  'never-returns',
+  'drain',
 ];
 
 /** Faults after which shards change hands, or gateways do not start. */

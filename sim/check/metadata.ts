@@ -3,6 +3,8 @@
  * per epoch, one epoch per zone, numbers that only grow, sealed zones of which only the holders change (S1, S2, S8,
  * S10). While a shard's metadata is an older one, nothing changes it: who would claim is told before (S20).
  */
+import type { Uuid } from '../../src/base/ids.ts';
+import { noStandings, parseStandings, standingsKey } from '../../src/coordinator/standings.ts';
 import type { Change, Coordinator } from '../../src/coordinator/coordinator.ts';
 import type { Head, SealedZone } from '../../src/core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone } from '../../src/core/shard/head/metadata.ts';
@@ -26,18 +28,26 @@ interface Part {
 export class MetadataWatch {
   readonly #shards = new Map<number, ShardRecord>();
   readonly #reversals: Reversals;
+  readonly #wantedReplicas: number;
+  #standings = noStandings;
   readonly #onViolation: (violation: Violation) => void;
   readonly #onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void;
 
   constructor(
     coordinator: Coordinator,
-    reversals: Reversals,
+    { reversals, wantedReplicas }: { readonly reversals: Reversals; readonly wantedReplicas: number },
     onViolation: (violation: Violation) => void,
     onChange: (shard: number, head: Head, sealed: readonly SealedZone[]) => void,
   ) {
     this.#reversals = reversals;
+    this.#wantedReplicas = wantedReplicas;
     this.#onViolation = onViolation;
     this.#onChange = onChange;
+    coordinator.watch(standingsKey, 0, (changes) => {
+      for (const change of changes)
+        if (change.key === standingsKey && change.value !== undefined)
+          this.#standings = parseStandings({ ...change, value: change.value });
+    });
     coordinator.watch('shard/', 0, (changes) => {
       try {
         this.#changed(changes);
@@ -54,6 +64,22 @@ export class MetadataWatch {
 
   head(shard: number): Head | undefined {
     return this.#shards.get(shard)?.head;
+  }
+
+  /** Loggers that drain, or are lost. */
+  get leaving(): ReadonlySet<Uuid> {
+    return new Set([...this.#standings.draining, ...this.#standings.lost]);
+  }
+
+  /** S10: who is to leave goes when as many others as wanted are listed. */
+  #checkDeparted(where: string, known: SealedZone, { zone, replicas }: SealedZone): void {
+    const { leaving } = this;
+    const departed = known.replicas.filter((logger) => leaving.has(logger) && !replicas.includes(logger));
+    const isEarly = departed.some((logger) => !this.#reversals.unsound.has(logger));
+    must(
+      !isEarly || replicas.length >= this.#wantedReplicas,
+      `S10 ${where}: ${departed.join()} left the list of zone ${zone} when ${replicas.length} others were on it`,
+    );
   }
 
   /** Zones by id. */
@@ -158,6 +184,7 @@ export class MetadataWatch {
       const known = record.zones.get(zone.zone);
       if (known !== undefined) {
         checkRelisted(where, known, zone, old?.zone === open.zone);
+        this.#checkDeparted(where, known, zone);
         record.zones.set(zone.zone, zone);
         continue;
       }

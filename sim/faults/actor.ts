@@ -58,7 +58,9 @@ export interface FaultRow<F extends FaultPlan> {
    */
   without?(fault: F, host: string): F;
   /** Settings that a cluster must have to survive it. */
-  readonly settings?: Partial<Record<'firstHandWaitMs' | 'repairDelayMs' | 'repairBytesPerSecond', number>>;
+  readonly settings?: Partial<
+    Record<'firstHandWaitMs' | 'repairDelayMs' | 'repairBytesPerSecond' | 'minReplicas', number>
+  >;
 }
 
 export type ActorClass<F extends FaultPlan> = new (stage: Stage) => FaultActor<F>;
@@ -116,6 +118,8 @@ export interface Stage {
   readonly hosts: readonly string[];
   /** All nodes, with those that stand in for others. */
   readonly everyNode: readonly SimulatedNode[];
+  /** Copies that zones are to have. */
+  readonly wantedReplicas: number;
   /** What was put back, for checkers. */
   readonly reversals: Reversals;
   /** @throws Error when there is no such node */

@@ -5,6 +5,7 @@
 import type { FaultPlan, FaultRow } from './actor.ts';
 import { clockJump } from './clock-jump.ts';
 import { coordinator, coordinatorCut, coordinatorLate } from './coordinator.ts';
+import { drain } from './drain.ts';
 import { fullDisk, scarceSpace } from './full-disk.ts';
 import { failingDisk } from './failing-disk.ts';
 import { foreign } from './foreign.ts';
@@ -17,6 +18,7 @@ import { lateAppends } from './late-appends.ts';
 import { metadataBack } from './metadata-back.ts';
 import { leave } from './leave.ts';
 import { block, cut, partition, slow } from './paths.ts';
+import { neverReturns } from './never-returns.ts';
 import { pause } from './pause.ts';
 import { putBack } from './put-back.ts';
 import { replace } from './replace.ts';
@@ -61,6 +63,8 @@ export const faultTable = {
   slow,
   'rot-zones': rotZones,
   wiped,
+  'never-returns': neverReturns,
+  drain,
 } as const satisfies Readonly<Record<string, FaultRow<FaultPlan>>>;
 
 export type FaultKind = keyof typeof faultTable;

@@ -55,6 +55,10 @@ export const errorTable = {
   'address-invalid': { meaning: 'not a usable host:port', retryable: false },
   'wrong-port': { meaning: 'what listens at the address is not the client port of a gateway', retryable: false },
   'folder-in-use': { meaning: 'another process uses the data folder', retryable: true },
+  'logger-lost': { meaning: 'the operator has declared this logger lost', retryable: false },
+  'logger-live': { meaning: 'a logger that is to be declared lost still answers', retryable: false },
+  'last-copy': { meaning: 'a logger that is to be declared lost holds what nobody else does', retryable: false },
+  'too-few-loggers': { meaning: 'fewer loggers would stay than zones are to have replicas', retryable: false },
   'logger-twice': {
     meaning: 'another process runs with the identity of this logger: its folder is a copy, or the other one is',
     retryable: false,

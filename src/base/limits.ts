@@ -10,6 +10,8 @@ export const limits = {
   shardCountMax: 1_024,
   gatewayCountMax: 128,
   loggerCountMax: 128,
+  /** Loggers that an operator has ever said something of. */
+  standingsMax: 4_096,
 
   keyBytesMax: 1_024,
   valueBytesMax: 16 * MIB,

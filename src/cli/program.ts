@@ -1,16 +1,24 @@
 /**
  * The command line: every command with its options, help and examples. What a command does stands in a file of its own.
  */
-import { Command, CommanderError, InvalidArgumentError, Option, type OptionValues } from 'commander';
+import { Command, CommanderError, type OptionValues } from 'commander';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { clientSettings, clusterSettings, upSettings, type IntegerSetting } from '../base/settings.ts';
+import { clientSettings, clusterSettings, upSettings } from '../base/settings.ts';
+import {
+  command,
+  integerArgument,
+  integerOption,
+  settingOption,
+  withCluster,
+  type Example,
+} from './command-options.ts';
 import { errorText, operatingError } from './errors.ts';
 import { exitCodeOf, exitCodes, type ExitCode } from './exit-codes.ts';
 import { defaultFolder, endpointsVariable } from './find-cluster.ts';
 import { OutputFailure, programName, type CliIo } from './io.ts';
+import type { LoggerPlan } from './logger-plans.ts';
 import type { Spawn } from './supervisor.ts';
-import { formatBytes, parseBytes } from './table.ts';
 import { notDecoded } from './text-files.ts';
 
 export interface CliProgram {
@@ -192,14 +200,42 @@ ${exitCodeHelp}`,
         [[`${kind} 0 --config cluster.json`, `the first ${kind} of the list`]],
         name,
       )
-        .requiredOption('--config <file>', "the cluster's config file")
+        .option('--config <file>', "the cluster's config file")
         .option('--insecure', 'listen at addresses that other machines can reach, without authentication')
         .option('--verbose', 'log more');
-      this.#effect<{ config: string; insecure?: boolean; verbose?: boolean }>(node, async (flags, [id]) => {
+      // Not a mandatory option: commander would demand it of the commands below as well.
+      this.#effect<{ config?: string; insecure?: boolean; verbose?: boolean }>(node, async (flags, [id]) => {
+        const { config } = flags;
+        if (config === undefined) return node.error("error: required option '--config <file>' not specified");
         const { runNode } = await import('./node-commands.ts');
-        return await runNode(io, kind, integerArgument(id ?? '', 'id', 0, limits.gatewayCountMax - 1), flags);
+        const number = integerArgument(id ?? '', 'id', 0, limits.gatewayCountMax - 1);
+        return await runNode(io, kind, number, { ...flags, config });
       });
+      if (kind === 'logger') this.#addPlans(node, `${name} logger`);
     }
+  }
+
+  /** What an operator plans with a logger. */
+  #addPlans(logger: Command, name: string): void {
+    const { io } = this.#program;
+    const add = (plan: LoggerPlan, description: string, examples: readonly Example[]): Command => {
+      const { min, max, default: byDefault } = clientSettings.timeoutMs;
+      const target = command(logger, `${plan} <logger>`, description, examples, name)
+        .option('--config <file>', "the cluster's config file")
+        .addOption(integerOption('--timeout <ms>', 'how long a node may take to answer', min, max).default(byDefault))
+        .option('--json', 'for scripts');
+      this.#effect<{ config?: string; timeout: number; json?: boolean; force?: boolean }>(target, async (_, [which]) =>
+        // --config belongs to the command above as well, which takes it wherever it stands.
+        (await import('./logger-plans.ts')).planLogger(io, plan, which ?? '', target.optsWithGlobals()),
+      );
+      return target;
+    };
+    add('lost', 'declare that a logger will never return: nothing waits for it, others get what it held', [
+      ['lost 2', 'by its number'],
+      ['lost 3f9a01bc', 'by its UUID, as `status` shows it'],
+    ]).option('--force', 'also when zones that only it holds are lost with it');
+    add('drain', 'give a logger no new zone and others what it holds, so that it may be removed', [['drain 2', '']]);
+    add('undrain', 'take `drain` back', [['undrain 2', '']]);
   }
 
   #addRequests(root: Command, name: string): void {
@@ -430,64 +466,3 @@ export interface RequestFlags {
 }
 
 const hexOption = ['--hex', 'the key is given in hexadecimal: for keys that are no text'] as const;
-
-type Example = readonly [commandLine: string, what: string];
-
-function command(
-  root: Command,
-  usage: string,
-  description: string,
-  examples: readonly Example[],
-  name: string,
-): Command {
-  const width = Math.max(...examples.map(([line]) => line.length));
-  const lines = examples.map(([line, what]) => `  ${name} ${what === '' ? line : `${line.padEnd(width)}  ${what}`}`);
-  return root
-    .command(usage)
-    .description(description)
-    .addHelpText('after', `\nExamples:\n${lines.join('\n')}`);
-}
-
-function withCluster(target: Command): Command {
-  const { min, max, default: byDefault } = clientSettings.timeoutMs;
-  return target
-    .option('--config <file>', "the cluster's config file")
-    .option('--endpoints <host:port,...>', 'client ports of gateways')
-    .addOption(integerOption('--timeout <ms>', 'how long a request may take', min, max).default(byDefault))
-    .option('--json', 'for scripts');
-}
-
-function integerOption(flags: string, description: string, min: number, max: number): Option {
-  return new Option(flags, description).argParser((text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`Allowed: an integer from ${min} to ${max}.`);
-  });
-}
-
-/** An option for a setting, with its default in the description. Sizes may be written 64MiB. */
-function settingOption(flags: string, description: string, setting: IntegerSetting): Option {
-  const isBytes = setting.unit === 'bytes';
-  const fallback = isBytes ? shortBytes(setting.default) : setting.default;
-  const text =
-    description +
-    (fallback === undefined ? '' : ` (default: ${fallback})`) +
-    (setting.fixed === true ? '; fixed for ever' : '');
-  return new Option(flags, text).argParser((given) => {
-    const value = isBytes ? parseBytes(given) : /^\d+$/.test(given) ? Number(given) : undefined;
-    if (value !== undefined && value >= setting.min && value <= setting.max) return value;
-    const form = isBytes ? ', also as 64KiB, 16MiB, 2GiB' : '';
-    throw new InvalidArgumentError(`Allowed: an integer from ${setting.min} to ${setting.max}${form}.`);
-  });
-}
-
-/** 64MiB, as it may be given. */
-function shortBytes(bytes: number | undefined): string | undefined {
-  return bytes === undefined ? undefined : formatBytes(bytes).replace(/\.0(?= )| /g, '');
-}
-
-function integerArgument(text: string, what: string, min: number, max: number): number {
-  const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-  if (value >= min && value <= max) return value;
-  throw new KvError('bad-argument', `${what}: found '${text}'; allowed: an integer from ${min} to ${max}`);
-}

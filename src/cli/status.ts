@@ -7,10 +7,11 @@ import { operatingError } from './errors.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
 import type { ClusterConfig } from './config.ts';
 import { findCluster, type FoundCluster } from './find-cluster.ts';
-import type { CliIo } from './io.ts';
+import { programName, type CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
 import { askGateway, askLogger, type LoggerView } from './node-calls.ts';
 import { readProcesses } from './processes-file.ts';
+import { lineOf, loggerNumber, planOf, waitsOf } from './status-plans.ts';
 import type { ProgramStatus } from './supervisor.ts';
 import { formatBytes, formatCount, formatTable } from './table.ts';
 
@@ -32,14 +33,17 @@ export interface ClusterView {
 }
 
 /**
- * Exit code 1 when a node does not answer or a shard has no owner. @throws KvError `unavailable` when no gateway
- * answers
+ * Exit code 1 when a node does not answer that is not a lost logger, or a shard has no owner. @throws KvError
+ * `unavailable` when no gateway answers
  */
 export async function status(io: CliIo, options: RequestOptions): Promise<ExitCode> {
   const view = await viewCluster(io, await findCluster(io, options), options.timeout);
   const shards = shardsOf(view);
-  io.out.write(options.json === true ? `${JSON.stringify(jsonOf(view, shards))}\n` : `${textOf(view, shards)}\n`);
-  const isWhole = [...view.gateways, ...view.loggers].every(({ ok }) => ok) && shards.every(({ owner }) => owner >= 0);
+  io.out.write(
+    options.json === true ? `${JSON.stringify(jsonOf(view, shards))}\n` : `${textOf(view, shards, programName(io))}\n`,
+  );
+  const loggers = view.loggers.filter(({ number }) => lineOf(view, number)?.standing !== 'lost');
+  const isWhole = [...view.gateways, ...loggers].every(({ ok }) => ok) && shards.every(({ owner }) => owner >= 0);
   return isWhole ? exitCodes.ok : exitCodes.failed;
 }
 
@@ -136,20 +140,29 @@ function jsonOf(view: ClusterView, shards: readonly ShardLine[]): object {
         : answer,
     ),
     loggers: view.loggers.map((answer) =>
-      answer.ok ? { number: answer.number, address: answer.address, ok: true, ...answer.value.status } : answer,
+      answer.ok
+        ? { number: answer.number, address: answer.address, ok: true, ...answer.value.status, ...planIn(view, answer) }
+        : { ...answer, ...planIn(view, answer) },
     ),
     shards,
     processes: view.processes,
   };
 }
 
-function textOf(view: ClusterView, shards: readonly ShardLine[]): string {
+/** `standing`, and in how many zones it is listed; of one that no gateway knows nothing. */
+function planIn(view: ClusterView, { number }: { readonly number: number }): object {
+  const line = lineOf(view, number);
+  return line === undefined ? {} : { standing: line.standing, listedZones: line.listedZones };
+}
+
+function textOf(view: ClusterView, shards: readonly ShardLine[], name: string): string {
   const some = view.gateways.find((answer) => answer.ok);
   const head =
     some?.ok === true
       ? `cluster ${some.value.cluster}, zones of ${formatBytes(some.value.zoneSize)}, ${formatCount(totalKeys(shards))} keys`
       : '';
-  return [head, gatewayTable(view), loggerTable(view), shardTable(view, shards)].join('\n\n');
+  const tables = [head, gatewayTable(view), loggerTable(view), shardTable(view, shards)];
+  return [...tables, ...waitsOf(view, shards, name)].join('\n\n');
 }
 
 function totalKeys(shards: readonly ShardLine[]): number {
@@ -210,12 +223,17 @@ function loggerTable(view: ClusterView): string {
   const rows = view.loggers.map((answer) => {
     const { number, address } = answer;
     const process = processOf(view, `logger ${number}`);
-    if (!answer.ok) return [number, address, ...process, '', '', '', answer.reason];
+    const plan = planOf(lineOf(view, number));
+    if (!answer.ok) return [number, address, ...process, '', '', '', joined(plan, answer.reason)];
     const { zones, deviceOccupied, deviceCapacity } = answer.value.status;
     const sizes = [formatBytes(deviceOccupied), formatBytes(deviceCapacity)];
-    return [number, address, ...process, zones, ...sizes, stateOf(answer.value.status)];
+    return [number, address, ...process, zones, ...sizes, joined(plan, stateOf(answer.value.status))];
   });
   return formatTable(columns, rows);
+}
+
+function joined(...words: readonly string[]): string {
+  return words.filter((word) => word !== '').join(', ');
 }
 
 /** A logger that takes nothing more still answers: for people it is not `ready`. */
@@ -243,7 +261,7 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
     shard.epoch,
     shard.openZone,
     formatBytes(shard.committedLength),
-    shard.replicas.map((uuid) => loggerName(view, uuid)).join(' '),
+    shard.replicas.map((uuid) => loggerNumber(view, uuid)).join(' '),
     shard.doubtfulZones === 0 ? shard.sealedZones : `${shard.sealedZones} (${shard.doubtfulZones} in doubt)`,
     formatCount(shard.keys),
   ]);

@@ -67,9 +67,24 @@ export function changedConfig(
       `${stored.file}: ${list}. Leave it out to start the cluster as it is, or use another --dir for a new one`,
     );
   }
-  const changes = changeable(settings);
+  const changes = { ...changeable(settings), ...grown(settings, stored, content) };
   const isChange = Object.entries(changes).some(([name, value]) => Reflect.get(stored, name) !== value);
   return isChange ? { ...content, ...changes } : undefined;
+}
+
+/** More loggers, at the ports that follow those of the first one. */
+function grown({ loggers }: UpSettings, stored: ClusterConfig, content: ConfigFile): Partial<ConfigFile> {
+  const [first] = stored.loggers;
+  if (loggers === undefined || loggers <= stored.loggers.length || first === undefined) return {};
+  const added = Array.from({ length: loggers - stored.loggers.length }, (_, index) => stored.loggers.length + index);
+  const addressOf = (id: number): string =>
+    `${following(first.readAddress, id)}, ${following(first.writeAddress, id).split(':').at(-1) ?? ''}`;
+  return { loggers: [...content.loggers, ...added.map(addressOf)] };
+}
+
+function following(address: string, by: number): string {
+  const colon = address.lastIndexOf(':');
+  return `${address.slice(0, colon)}:${Number(address.slice(colon + 1)) + by}`;
 }
 
 function fixedSettings(
@@ -79,10 +94,15 @@ function fixedSettings(
   const firstPort = Number(stored.gateways[0]?.clientAddress.split(':').at(-1));
   return [
     { option: '--gateways', given: settings.gateways, has: stored.gateways.length },
-    { option: '--loggers', given: settings.loggers, has: stored.loggers.length },
+    { option: '--loggers', given: fewer(settings.loggers, stored.loggers.length), has: stored.loggers.length },
     { option: '--shards', given: settings.shards, has: stored.shards },
     { option: '--zone-size', given: settings.zoneSize, has: stored.zoneSize },
     { option: '--base-port', given: settings.basePort, has: firstPort },
     { option: '--capacity', given: settings.capacityBytes, has: stored.device.capacityBytes },
   ];
+}
+
+/** A cluster may grow by loggers; how it gets fewer docs/operating.md says. */
+function fewer(loggers: number | undefined, stored: number): number | undefined {
+  return loggers !== undefined && loggers > stored ? undefined : loggers;
 }

@@ -36,6 +36,10 @@ export interface LoggerLine {
   readonly readAddress: string;
   readonly writeAddress: string;
   readonly connected: boolean;
+  /** What the operator has said of it: `member`, `draining` or `lost`. */
+  readonly standing: string;
+  /** Zones, open or ended, of which it is listed as a replica. */
+  readonly listedZones: number;
 }
 
 /** A gateway that the cluster knows, this one included. */
@@ -74,6 +78,9 @@ export interface ShardLine {
   /** Bytes of log that a standby knows of and has not applied. */
   readonly lag: number;
   readonly queued: number;
+  /** What its take-over waits for, '' for nothing, and the UUIDs of loggers that would end the wait. */
+  readonly waiting: string;
+  readonly waitsFor: readonly string[];
   /** Why the zone is being changed, '' when it is not. */
   readonly changing: string;
   readonly full: boolean;
@@ -149,6 +156,8 @@ function loggerLine(line: Field): LoggerLine {
     readAddress: line.at('readAddress').text(),
     writeAddress: line.at('writeAddress').text(),
     connected: line.at('connected').boolean(),
+    standing: line.at('standing').text(),
+    listedZones: line.at('listedZones').integer(),
   };
 }
 
@@ -185,6 +194,11 @@ function shardLine(line: Field): ShardLine {
     indexBytes: line.at('indexBytes').integer(),
     lag: line.at('lag').integer(),
     queued: line.at('queued').integer(),
+    waiting: line.at('waiting').text(),
+    waitsFor: line
+      .at('waitsFor')
+      .list(limits.loggerCountMax)
+      .map((logger) => logger.text()),
     changing: line.at('changing').text(),
     full: line.at('full').boolean(),
     lackingCopies: line.optional('lackingCopies')?.integer() ?? 0,

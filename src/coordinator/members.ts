@@ -9,6 +9,7 @@ import { limits } from '../base/limits.ts';
 import type { Address } from '../env/network.ts';
 import { CoordinatorError, type Compare, type Coordinator, type Entry, type Revision } from './coordinator.ts';
 import { KvError } from '../base/errors.ts';
+import { parseStandings, standingsKey } from './standings.ts';
 import { decodeJson, encodeJson } from './values.ts';
 
 export const gatewayPrefix = 'gateway/';
@@ -91,8 +92,9 @@ export async function registerGateway(
 /**
  * Writes logger `number`'s entry, whoever stood there before, and takes away entries of the same logger under other
  * numbers: it has moved. Unless it runs there: `isTwin` says of an entry that names the same logger, and another
- * process, whether that process lives, and then nothing is written, since a disk is one logger (S16).
- * @throws KvError `bad-argument`, `logger-twice`. @throws CoordinatorError
+ * process, whether that process lives, and then nothing is written, since a disk is one logger (S16). Nor is it of one
+ * that was declared lost.
+ * @throws KvError `bad-argument`, `logger-twice`, `logger-lost`. @throws CoordinatorError
  */
 export async function registerLogger(
   coordinator: Coordinator,
@@ -105,8 +107,23 @@ export async function registerLogger(
     const others = (await namesakes(coordinator, member)).filter(({ instance }) => instance !== member.instance);
     for (const other of others)
       if (await isTwin(other)) throw new KvError('logger-twice', twiceMessage(number, member, other));
-    return others.filter((other) => other.number !== number).map((other) => loggerKey(other.number));
+    const gone = others.filter((other) => other.number !== number).map((other) => loggerKey(other.number));
+    return { keys: gone, compares: [await notLost(coordinator, number, member)] };
   });
+}
+
+/**
+ * What must not change while the logger registers: its copies were made again elsewhere, and take-overs have gone on
+ * without its word, so that it is a replica of nothing any more.
+ */
+async function notLost(coordinator: Coordinator, number: number, { uuid: logger }: LoggerMember): Promise<Compare> {
+  const entry = await coordinator.get(standingsKey);
+  if (!parseStandings(entry).lost.has(logger)) return { key: standingsKey, revision: entry?.revision ?? 0 };
+  throw new KvError(
+    'logger-lost',
+    `logger ${number} has the UUID ${logger}, which was declared lost: what it held was copied to others, and its own ` +
+      'copies count for nothing. Give it an empty folder: it comes back as a new logger',
+  );
 }
 
 /** Entries that name the same logger. Those that are damaged are left to whoever reads all. */
@@ -136,6 +153,11 @@ function checkNumber(number: number, countMax: number, what: string): void {
   throw new KvError('bad-argument', `${what} numbers are 0..${countMax - 1}, got ${number}`);
 }
 
+interface Circumstances {
+  readonly keys: readonly string[];
+  readonly compares: readonly Compare[];
+}
+
 /**
  * A member writes its own entry only, so reading it back settles an unknown outcome: the entry equals what was to be
  * written, or the write is tried once more against what is there. An older one of the same content that arrives late
@@ -146,8 +168,8 @@ async function register<T>(
   key: string,
   shape: z.ZodType<unknown>,
   member: T,
-  /** Keys of entries that go with this one. */
-  replaced: () => Promise<readonly string[]> = () => Promise.resolve([]),
+  /** Entries that go with this one, and what must be as it is. */
+  circumstances: () => Promise<Circumstances> = () => Promise.resolve({ keys: [], compares: [] }),
 ): Promise<Revision> {
   const checked = shape.safeParse(member);
   if (!checked.success)
@@ -155,11 +177,12 @@ async function register<T>(
   const value = encodeJson(checked.data);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const entry = await coordinator.get(key);
-    const gone = await entriesOf(coordinator, await replaced());
+    const { keys, compares } = await circumstances();
+    const gone = await entriesOf(coordinator, keys);
     if (entry !== undefined && sameBytes(entry.value, value) && gone.length === 0) return entry.revision;
     try {
       const result = await coordinator.transact(
-        [{ key, revision: entry?.revision ?? 0 }, ...gone],
+        [{ key, revision: entry?.revision ?? 0 }, ...gone, ...compares],
         [{ key, value }, ...gone.map((one) => ({ key: one.key, value: undefined }))],
       );
       if (result.kind === 'applied') return result.revision;

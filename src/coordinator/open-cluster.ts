@@ -51,6 +51,16 @@ export async function openCluster(world: World, place: ClusterPlace, log: Log): 
   }
 }
 
+/**
+ * The same for a command that changes a cluster: it makes none. @throws as `openCluster`, and `coordinator-missing`
+ * also where there is no data
+ */
+export async function openExistingCluster(world: World, place: ClusterPlace, log: Log): Promise<OpenCluster> {
+  const { file } = place;
+  if (await isThere(world.files, file)) return await openCluster(world, place, log);
+  throw new KvError('coordinator-missing', `${file} is not there: there is no cluster yet, or its coordinator is gone`);
+}
+
 /** The same with a coordinator that is open. It is not closed here. @throws as `openCluster` */
 export async function joinFolder(world: World, place: ClusterPlace, coordinator: Coordinator): Promise<OpenCluster> {
   const data = await foldersWithData(world.files, place.dir);

@@ -9,6 +9,7 @@ import { limits } from '../base/limits.ts';
 import { clusterSettings } from '../base/settings.ts';
 import type { GatewayStatus } from '../codec/node-status.ts';
 import { registerGateway } from '../coordinator/members.ts';
+import { noStandings } from '../coordinator/standings.ts';
 import { homeShards } from '../core/ownership/ownership.ts';
 import { shardDefaults } from '../core/shard/events.ts';
 import type { Owner } from '../core/shard/head/metadata.ts';
@@ -209,6 +210,7 @@ class Gateway implements GatewayNode {
   readonly #doors: GatewayDoor[] = [];
   /** Owners of shards, as the last change said. */
   readonly #owners = new Map<ShardId, number>();
+  #standings = noStandings;
   #peerAddress: Address;
   #clientAddress: Address;
   #closing: Promise<void> | undefined;
@@ -273,8 +275,12 @@ class Gateway implements GatewayNode {
   }
 
   membersChanged(): void {
-    const { loggers, peers, heartbeats, store } = this.#inside;
-    loggers.update(store.loggers);
+    const { loggers, peers, heartbeats, store, runner } = this.#inside;
+    const { standings } = store;
+    // Before links end by it: nobody waits for a logger that is lost to be back.
+    if (standings !== this.#standings) runner.dispatchAll({ event: 'standings', standings });
+    this.#standings = standings;
+    loggers.update(store.loggers, standings.lost);
     peers.update(store.gateways);
     heartbeats.update(store.gateways);
     this.#mapChanged();

@@ -11,6 +11,8 @@ import type { Change, Coordinator, Entry, Revision, Watch } from '../coordinator
 import { CoordinatorError } from '../coordinator/coordinator.ts';
 import { clientIdsKey, leasedEnd } from '../coordinator/client-ids.ts';
 import type { GatewayMember, LoggerMember, Numbered } from '../coordinator/members.ts';
+import type { Standings } from '../coordinator/standings.ts';
+import { noStandings, parseStandings, standingsKey } from '../coordinator/standings.ts';
 import { gatewayPrefix, loggerPrefix, parseMemberGateway, parseMemberLogger } from '../coordinator/members.ts';
 import type { Clock, Timer } from '../env/clock.ts';
 import type { Head, SealedZone, ShardMetadata } from '../core/shard/head/metadata.ts';
@@ -41,6 +43,7 @@ export class MetadataStore {
   #mapRevision = 0;
   #map: ShardMap | undefined;
   #clientIdsEnd = 0;
+  #standings = noStandings;
   #watch: Watch | undefined;
   #retry: Timer | undefined;
   #closed = false;
@@ -114,6 +117,11 @@ export class MetadataStore {
 
   get loggers(): ReadonlyMap<number, Numbered<LoggerMember>> {
     return this.#loggers;
+  }
+
+  /** Standings of loggers, as the operator said them; another object after each word. */
+  get standings(): Standings {
+    return this.#standings;
   }
 
   /** Client ids below it were leased, as far as was heard; 0 before anything was. */
@@ -234,6 +242,10 @@ export class MetadataStore {
       return this.#setMember(this.#gateways, key, gatewayPrefix, value, revision, parseMemberGateway);
     if (key.startsWith(loggerPrefix))
       return this.#setMember(this.#loggers, key, loggerPrefix, value, revision, parseMemberLogger);
+    if (key === standingsKey) {
+      this.#standings = parseStandings(value && { key, value, revision });
+      return 'member';
+    }
     if (key === clientIdsKey && value !== undefined) this.#clientIdsEnd = leasedEnd({ key, value, revision });
     const match = /^shard\/(\d+)\/(?:head|zone\/(\d+))$/.exec(key);
     const shard = Number(match?.[1] ?? -1);

@@ -1,6 +1,8 @@
 /** Gathers what a gateway tells of itself (codec/node-status.ts) from its parts. */
 import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
+import type { Uuid } from '../base/ids.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
+import { standingOf } from '../coordinator/standings.ts';
 import type { RepairStatus } from '../core/shard/repairing/repairer.ts';
 import type { LoggerLinks } from './loggers/logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -26,6 +28,7 @@ export interface StatusParts {
 
 export function gatewayStatus(parts: StatusParts): GatewayStatus {
   const { store, loggers, peers, heartbeats, cluster } = parts;
+  const listed = listedZones(store);
   return {
     gateway: parts.id,
     node: parts.node.uuid,
@@ -40,6 +43,8 @@ export function gatewayStatus(parts: StatusParts): GatewayStatus {
       readAddress,
       writeAddress,
       connected: loggers.isUp(uuid),
+      standing: standingOf(store.standings, uuid),
+      listedZones: listed.get(uuid) ?? 0,
     })),
     gateways: [...store.gateways].map(([number, { uuid, clientAddress, peerAddress }]) => ({
       number,
@@ -56,13 +61,32 @@ export function gatewayStatus(parts: StatusParts): GatewayStatus {
   };
 }
 
-const notLoaded = { role: 'loading', step: '', keys: 0, lag: 0, owner: undefined, repair: undefined } as const;
+/** Zones of all shards of which each logger is listed as a replica. */
+function listedZones(store: MetadataStore): ReadonlyMap<Uuid, number> {
+  const counts = new Map<Uuid, number>();
+  for (const shard of allShards(store.shardCount)) {
+    const { head, zones } = store.shard(shard);
+    const lists = [...(head === undefined ? [] : [head.openZone]), ...zones];
+    for (const { replicas } of lists) for (const logger of replicas) counts.set(logger, (counts.get(logger) ?? 0) + 1);
+  }
+  return counts;
+}
+
+const notLoaded = {
+  role: 'loading',
+  step: '',
+  wait: undefined,
+  keys: 0,
+  lag: 0,
+  owner: undefined,
+  repair: undefined,
+} as const;
 
 function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
   return allShards(runner.shardCount).map((shard) => {
     const machine = runner.shard(shard);
     const { head, zones } = store.shard(shard);
-    const { role, step, keys, lag, owner, repair } = machine?.status ?? notLoaded;
+    const { role, step, wait, keys, lag, owner, repair } = machine?.status ?? notLoaded;
     return {
       shard,
       role,
@@ -78,6 +102,8 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       committedLength: owner?.committed ?? 0,
       indexBytes: machine?.state.index.memoryBytes ?? 0,
       queued: owner?.queued ?? 0,
+      waiting: wait?.reason ?? '',
+      waitsFor: wait?.loggers ?? [],
       changing: owner?.changing ?? '',
       full: owner?.full ?? false,
       lackingCopies: repair?.lacking ?? 0,

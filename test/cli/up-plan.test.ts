@@ -55,3 +55,13 @@ test('what never changes is an error that names both values', () => {
     message: /--shards 5 was given, 3 is stored; --base-port 8000 was given, 7400 is stored/,
   });
 });
+
+test('a cluster grows by loggers, at the ports that follow; fewer are refused', () => {
+  const { config, content } = stored({ basePort: 9_000, loggers: 3 });
+  const changed = changedConfig({ loggers: 5 }, config, content);
+  assert.deepEqual(changed, {
+    ...content,
+    loggers: [...content.loggers, '127.0.0.1:9203, 9303', '127.0.0.1:9204, 9304'],
+  });
+  assert.throws(() => changedConfig({ loggers: 2 }, config, content), { code: 'settings-differ' });
+});

@@ -9,7 +9,17 @@ export const gatewayStatus: GatewayStatus = {
   shardCount: 2,
   zoneSize: 2 ** 28,
   connections: 3,
-  loggers: [{ number: 0, uuid: 'd'.repeat(32), readAddress: 'l:1', writeAddress: 'l:2', connected: true }],
+  loggers: [
+    {
+      number: 0,
+      uuid: 'd'.repeat(32),
+      readAddress: 'l:1',
+      writeAddress: 'l:2',
+      connected: true,
+      standing: 'draining',
+      listedZones: 3,
+    },
+  ],
   gateways: [
     {
       number: 1,
@@ -40,6 +50,8 @@ export const gatewayStatus: GatewayStatus = {
       indexBytes: 12,
       lag: 0,
       queued: 13,
+      waiting: 'no copy is sound',
+      waitsFor: ['e'.repeat(32)],
       changing: 'full',
       lackingCopies: 2,
       copying: 'zone 3: 10 of 20 bytes',
@@ -61,6 +73,8 @@ export const gatewayStatus: GatewayStatus = {
       indexBytes: 0,
       lag: 0,
       queued: 0,
+      waiting: '',
+      waitsFor: [],
       changing: '',
       lackingCopies: 0,
       copying: '',

@@ -7,6 +7,7 @@ import { clusterSettings, nodeSettings } from '../../base/settings.ts';
 import type { CopyItem, LoggerRefusalCode, ShardKnowledge } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
+import type { Standings } from '../../coordinator/standings.ts';
 import type { Owner, ShardMetadata } from './head/metadata.ts';
 import type { ShardLimits } from './limits.ts';
 import { shardLimits } from './limits.ts';
@@ -53,6 +54,8 @@ export type ShardEvent =
       readonly alignment: number;
     }
   | { readonly event: 'logger-down'; readonly logger: Uuid }
+  /** What the operator has said of loggers. */
+  | { readonly event: 'standings'; readonly standings: Standings }
   /** Answer to a probe; `ok`: its device takes writes and syncs. */
   | { readonly event: 'probed'; readonly logger: Uuid; readonly answer: { readonly kind: 'ok' } | Lost | Refused }
   | { readonly event: 'appended'; readonly logger: Uuid; readonly zone: ZoneId; readonly end: number }

@@ -1,6 +1,7 @@
 /** The loggers a shard can use now, and which of them hold its next zone. */
 import { present } from '../../base/assert.ts';
 import type { InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import type { Standings } from '../../coordinator/standings.ts';
 import { rendezvousOrder } from '../rendezvous.ts';
 import type { Failing } from './logger-fitness.ts';
 import { LoggerFitness } from './logger-fitness.ts';
@@ -24,6 +25,22 @@ export class Loggers {
   /** When those that are away went. */
   readonly #awaySinceMs = new Map<Uuid, number>();
   #firstUpMs: number | undefined;
+  #standings: Standings = { draining: new Set(), lost: new Set() };
+
+  /** The operator's word, as the coordinator has it. */
+  learn(standings: Standings): void {
+    this.#standings = standings;
+  }
+
+  /** It will never return: it is waited for nowhere, and holds nothing. */
+  isLost(logger: Uuid): boolean {
+    return this.#standings.lost.has(logger);
+  }
+
+  /** It is to leave: it holds what it is listed for until others do, and gets nothing new. */
+  isDraining(logger: Uuid): boolean {
+    return this.#standings.draining.has(logger);
+  }
 
   up(logger: Uuid, process: InstanceId, alignment: number, nowMs: Millis): void {
     this.#alignments.set(logger, alignment);
@@ -38,6 +55,7 @@ export class Loggers {
 
   /** Whether it is connected, or has not been away for `patienceMs`: one that was never met since the first was. */
   isExpected(logger: Uuid, nowMs: Millis, patienceMs: number): boolean {
+    if (this.isLost(logger)) return false;
     const sinceMs = this.#awaySinceMs.get(logger) ?? this.#firstUpMs ?? nowMs;
     return this.isUp(logger) || nowMs - sinceMs < patienceMs;
   }
@@ -86,21 +104,34 @@ export class Loggers {
   usable(nowMs: Millis, stableMs = 0): Uuid[] {
     return [...this.#up]
       .filter(([logger, { sinceMs }]) => this.#fitness.get(logger)?.isFit !== false && sinceMs + stableMs <= nowMs)
-      .map(([logger]) => logger);
+      .map(([logger]) => logger)
+      .filter((logger) => !this.isDraining(logger) && !this.isLost(logger));
   }
 
-  /** Loggers that are connected and not known to be full, be they avoided for another reason. */
+  /** Loggers for a zone when too few are usable: those that are merely avoided, and only then those that drain. */
+  #inNeed(least: number): Uuid[] {
+    const there = [...this.#up.keys()].filter((logger) => !this.isLost(logger));
+    const staying = there.filter((logger) => !this.isDraining(logger));
+    return staying.length >= least ? staying : there;
+  }
+
+  /**
+   * Loggers that are connected and not known to be full, be they avoided for another reason. Room at one that drains is
+   * none for a new zone.
+   */
   get notFull(): Uuid[] {
-    return [...this.#up.keys()].filter((logger) => this.#fitness.get(logger)?.isFull !== true);
+    const staying = [...this.#up.keys()].filter((logger) => !this.isDraining(logger) && !this.isLost(logger));
+    return staying.filter((logger) => this.#fitness.get(logger)?.isFull !== true);
   }
 
   /**
    * Replicas for a new zone: up to `count` usable loggers in rendezvous order, so that zones spread evenly. When too
-   * few are usable, those that are merely avoided, too. Empty when fewer than `least` can be had.
+   * few are usable, those that are merely avoided, too, and last of all those that drain: what would not be served is
+   * worse. Empty when fewer than `least` can be had.
    */
   choose(shard: ShardId, zone: ZoneId, count: number, least: number, nowMs: Millis): ReplicaSet {
     const usable = this.usable(nowMs);
-    const candidates = usable.length >= least ? usable : [...this.#up.keys()];
+    const candidates = usable.length >= least ? usable : this.#inNeed(least);
     if (candidates.length < least) return { replicas: [], processes: [] };
     const byName = new Map<string, Uuid>(candidates.map((logger) => [logger, logger]));
     const replicas = rendezvousOrder(`${shard}/${zone}`, candidates)

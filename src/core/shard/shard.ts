@@ -23,6 +23,7 @@ import { ShardOwner } from './serving/owner.ts';
 import type { RepairStatus } from './repairing/repairer.ts';
 import { Repairer } from './repairing/repairer.ts';
 import { regressionNote } from './taking/regression.ts';
+import type { TakeoverWait } from './taking/parts.ts';
 import { Takeover } from './taking/takeover.ts';
 import { notOwner, WaitingRequests } from './waiting.ts';
 
@@ -31,8 +32,8 @@ const nothing: readonly ShardEffect[] = [];
 export interface ShardStatus {
   readonly role: ShardRole;
   readonly step: string;
-  /** Its take-over waits for copies of a zone (S9). */
-  readonly lacksCopies: boolean;
+  /** What its take-over waits for: copies of a zone (S9), or that a logger of it is connected; undefined: nothing. */
+  readonly wait: TakeoverWait | undefined;
   readonly keys: number;
   readonly lag: number;
   readonly owner: OwnerStatus | undefined;
@@ -90,7 +91,7 @@ export class Shard {
     return {
       role: this.role,
       step: this.#takeover?.step ?? '',
-      lacksCopies: this.#takeover?.lacksCopies ?? false,
+      wait: this.#takeover?.wait,
       keys: this.state.index.size,
       lag: this.lag,
       owner: this.#owner?.status,
@@ -132,16 +133,16 @@ export class Shard {
         this.#repairer?.loaded();
         return this.#owner?.loadFailed();
       case 'transacted':
-        if (event.purpose === 'look') return this.#owner?.looked(event.result.kind);
-        if (event.purpose === 'relist') return this.#repairer?.transacted();
-        this.#takeover?.transacted();
-        return this.#owner?.transacted(event.result.kind);
+        return this.#transacted(event);
       case 'logger-up':
         this.#loggers.up(event.logger, event.process, event.alignment, this.#nowMs);
         return this.#takeover?.loggerUp();
       case 'logger-down':
         this.#loggers.down(event.logger, this.#nowMs);
         return this.#owner?.loggerDown(event.logger);
+      case 'standings':
+        this.#loggers.learn(event.standings);
+        return this.#takeover?.loggerUp();
       case 'probed':
         return this.#probed(event.logger, event.answer);
       case 'appended':
@@ -173,6 +174,13 @@ export class Shard {
       default:
         return unreachable(event);
     }
+  }
+
+  #transacted({ purpose, result: { kind } }: Extract<ShardEvent, { event: 'transacted' }>): void {
+    if (purpose === 'look') return this.#owner?.looked(kind);
+    if (purpose === 'relist') return this.#repairer?.transacted();
+    this.#takeover?.transacted();
+    this.#owner?.transacted(kind);
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ export class LoggerLinks {
   /** A logger is its UUID, not its number (S16): two that swap numbers keep their links. */
   readonly #links = new Map<Uuid, LoggerLink>();
   #listener: LoggerListener | undefined;
+  #lost: ReadonlySet<Uuid> = new Set();
   #sendScheduled = false;
 
   constructor(world: Environment & { readonly log: Log }, settings: LinkSettings) {
@@ -39,12 +40,14 @@ export class LoggerLinks {
 
   /**
    * Connects to new members, leaves those that no number names any more. While a logger changes its number, two may
-   * name it: the entry that was registered last says where it listens.
+   * name it: the entry that was registered last says where it listens. Nothing is asked of one that is `lost`.
    */
-  update(members: ReadonlyMap<number, Numbered<LoggerMember>>): void {
+  update(members: ReadonlyMap<number, Numbered<LoggerMember>>, lost: ReadonlySet<Uuid> = new Set()): void {
+    this.#lost = lost;
     const wanted = new Map<Uuid, Numbered<LoggerMember>>();
     for (const member of members.values())
-      if (member.revision >= (wanted.get(member.uuid)?.revision ?? 0)) wanted.set(member.uuid, member);
+      if (!lost.has(member.uuid) && member.revision >= (wanted.get(member.uuid)?.revision ?? 0))
+        wanted.set(member.uuid, member);
     for (const [logger, link] of [...this.#links]) {
       if (wanted.has(logger)) continue;
       this.#links.delete(logger);
@@ -71,6 +74,11 @@ export class LoggerLinks {
 
   get #told(): LoggerListener {
     return present(this.#listener, 'a listener, set by start');
+  }
+
+  /** The operator has said that it will never return. */
+  isLost(logger: Uuid): boolean {
+    return this.#lost.has(logger);
   }
 
   isUp(logger: Uuid): boolean {

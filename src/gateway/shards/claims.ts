@@ -171,7 +171,7 @@ export class Claims {
         return { shard, epoch: owner?.epoch ?? epoch, condition: this.#condition(owner) };
       }
       case 'taking':
-        return { shard, epoch, condition: machine.status.lacksCopies ? 'waiting' : role };
+        return { shard, epoch, condition: machine.status.wait?.lacksCopies === true ? 'waiting' : role };
       case 'stopped':
         return { shard, epoch, condition: role };
       case 'follower':

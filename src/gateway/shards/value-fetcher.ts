@@ -51,7 +51,7 @@ export interface FetcherParts {
   readonly log: Log;
   readonly budget: ReadBudget;
   readonly store: Pick<MetadataStore, 'shard'>;
-  readonly loggers: Pick<LoggerLinks, 'isUp'> & { of(logger: Uuid): Pick<LoggerPort, 'read'> };
+  readonly loggers: Pick<LoggerLinks, 'isUp' | 'isLost'> & { of(logger: Uuid): Pick<LoggerPort, 'read'> };
   readonly cache: ValueCache;
 }
 
@@ -107,13 +107,15 @@ export class ValueFetcher {
     const zone = zoneOfLba(lba, zoneSize);
     const info = this.#zone(shard, zone);
     const up = info?.holders.filter((logger) => loggers.isUp(logger)) ?? [];
+    const away = (info?.holders ?? []).filter((logger) => !loggers.isUp(logger) && !loggers.isLost(logger)).length;
+    if (info !== undefined && up.length + away === 0)
+      return this.#fail(read, 'damaged', `all replicas of zone ${zone} of shard ${shard} are lost`);
     if (info === undefined || up.length === 0)
       return this.#fail(read, 'unavailable', `no replica of zone ${zone} of shard ${shard} is connected`);
     const search: Search = { shard, lba, recordBytes, zone, info, reads: [read] };
     searches.set(lba, search);
     const first = below(random, up.length);
     const offset = offsetOfLba(lba, zoneSize);
-    const away = info.holders.length - up.length;
     this.#replicas.begin(
       {
         shard,

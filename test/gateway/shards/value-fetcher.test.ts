@@ -44,6 +44,7 @@ function errorOf(answers: readonly (ReadAnswer | Lost | undefined)[]): string {
     store: { shard: () => metadata },
     loggers: {
       isUp: (logger) => answers[loggers.indexOf(logger)] !== undefined,
+      isLost: () => false,
       of: (logger) => ({
         read: (_shard, _zone, _offset, _length, onRead) => onRead(answers[loggers.indexOf(logger)] ?? lost),
       }),
@@ -79,7 +80,11 @@ test('reads of one record at once are one read of a replica, and each is answere
     random: new SimulatedRandom(1),
     log: silent,
     store: { shard: () => metadata },
-    loggers: { isUp: () => true, of: () => ({ read: (...[, , , , onRead]) => asked.push(onRead) }) },
+    loggers: {
+      isUp: () => true,
+      isLost: () => false,
+      of: () => ({ read: (...[, , , , onRead]) => asked.push(onRead) }),
+    },
     cache: new ValueCache(0),
   });
   const codes: string[] = [];

@@ -59,7 +59,7 @@ function watched(steps: readonly Step[], reversals = new Reversals()): readonly 
   };
   new MetadataWatch(
     coordinator,
-    reversals,
+    { reversals, wantedReplicas: 2 },
     (violation) => violations.push(violation),
     () => undefined,
   );

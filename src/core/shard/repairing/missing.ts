@@ -11,6 +11,8 @@ export interface Presence {
   isUp(logger: Uuid): boolean;
   /** It is there, or not away for long enough to be given up. */
   isExpected(logger: Uuid): boolean;
+  /** It is to leave the lists: what it holds is to be held by others (loggers that drain, or are lost). */
+  isLeaving(logger: Uuid): boolean;
   /** Loggers that take new zones. */
   readonly usable: readonly Uuid[];
 }
@@ -54,7 +56,8 @@ export function nextCopy(
 /** Copies that a zone lacks: none when it ended empty. */
 function lackOf({ length, replicas }: SealedZone, wanted: number, loggers: Presence): number {
   if (length === 0) return 0;
-  return Math.max(0, wanted - replicas.filter((logger) => loggers.isExpected(logger)).length);
+  const counts = (logger: Uuid): boolean => loggers.isExpected(logger) && !loggers.isLeaving(logger);
+  return Math.max(0, wanted - replicas.filter(counts).length);
 }
 
 function targetsOf(shard: ShardId, { zone, replicas, former }: SealedZone, loggers: Presence): Uuid[] {

@@ -4,7 +4,8 @@
  *
  *   looking --a zone lacks a copy--> copying (copier.ts) --proven--> listing --seen in the zone's entry--> looking
  *
- * A holder that was found to lack what it is listed for leaves the list first, and is then a target like any other.
+ * A holder that was found to lack what it is listed for leaves the list first, and is then a target like any other. One
+ * that is to leave goes when others hold what it does (departures.ts).
  * Nothing here is urgent: a change of the open zone takes the head's transaction over (head-keeper.ts), and the listing
  * is tried again.
  *
@@ -19,6 +20,8 @@ import type { HeadKeeper } from '../head/head-keeper.ts';
 import type { SealedZone } from '../head/metadata.ts';
 import type { Loggers } from '../loggers.ts';
 import { Copier } from './copier.ts';
+import type { Departure } from './departures.ts';
+import { nextDeparture, withoutDeparted } from './departures.ts';
 import { CopyPace } from './copy-pace.ts';
 import type { CopyTask, Presence } from './missing.ts';
 import { lackingCopies, nextCopy } from './missing.ts';
@@ -60,6 +63,7 @@ export class Repairer {
   /** Until when a copy is not tried again, by zone and target. */
   readonly #refused = new Map<string, number>();
   #copiesLacking = 0;
+  #departure: Departure | undefined;
   #lookAtMs = 0;
   #nowMs: Millis;
 
@@ -130,6 +134,7 @@ export class Repairer {
     const { zones } = keeper.metadata;
     const loggers = this.#presence();
     this.#copiesLacking = lackingCopies(zones, settings.replicas, loggers);
+    this.#departure = nextDeparture(zones, settings.replicas, loggers);
     if (this.#copier !== undefined || this.#copiesLacking === 0) return;
     const isRefused = (task: CopyTask): boolean => (this.#refused.get(nameOf(task)) ?? 0) > this.#nowMs;
     const task = nextCopy(identity.shard, zones, settings.replicas, loggers, isRefused);
@@ -143,6 +148,7 @@ export class Repairer {
     return {
       isUp: (logger) => loggers.isUp(logger),
       isExpected: (logger) => loggers.isExpected(logger, nowMs, repairDelayMs),
+      isLeaving: (logger) => loggers.isDraining(logger) || loggers.isLost(logger),
       usable: loggers.usable(nowMs, regrowDelayMs),
     };
   }
@@ -151,13 +157,26 @@ export class Repairer {
     this.#settleCopy();
     const { keeper } = this.#parts;
     const [lacking] = this.#lacking;
-    if (lacking === undefined || keeper.purpose !== undefined) return;
+    if (keeper.purpose !== undefined) return;
+    if (lacking === undefined) return this.#depart();
     const zone = keeper.sealedZone(lacking.zone);
     const others = zone?.replicas.filter((logger) => logger !== lacking.logger) ?? [];
     const isListed = zone !== undefined && others.length < zone.replicas.length;
     // The last holder stays: nobody else would be asked for what it still has.
     if (isListed && others.length > 0) this.#list(zone, others);
     else this.#lacking.shift();
+  }
+
+  /** Takes a logger off a list that it is to leave; where it is off, the next is looked for at once. */
+  #depart(): void {
+    const { keeper, settings } = this.#parts;
+    const departure = this.#departure;
+    if (departure === undefined) return;
+    const zone = keeper.sealedZone(departure.zone);
+    const others = zone && withoutDeparted(zone, departure, settings.replicas, this.#presence());
+    if (zone !== undefined && others !== undefined) return this.#list(zone, others);
+    this.#departure = undefined;
+    this.#lookAtMs = this.#nowMs;
   }
 
   #settleCopy(): void {

@@ -227,14 +227,24 @@ export class ZoneChange {
   }
 
   /**
-   * Reason to leave the zone although it could be written on; undefined: none. Loggers that it lacks are back, or it is
-   * nearly full while nobody writes: who would wait for the change otherwise need not (docs/decisions/0017).
+   * Reason to leave the zone although it could be written on; undefined: none. Loggers that it lacks are back, a
+   * replica drains, or it is nearly full while nobody writes: who would wait for the change otherwise need not
+   * (docs/decisions/0017).
    */
   early(zone: ZoneWriter, share: number, nowMs: Millis): string | undefined {
     if (this.#phase.kind !== 'serving') return undefined;
     const fresh = this.#missing(zone.replicas, nowMs);
     if (fresh.length > 0) return `replica ${fresh.join(', ')} is back`;
+    const leaving = this.#leaving(zone.replicas, nowMs);
+    if (leaving.length > 0) return `replica ${leaving.join(', ')} is to leave`;
     return isNearlyFull(share) && zone.isQuiet(nowMs) ? 'zone full soon' : undefined;
+  }
+
+  /** Replicas that drain, when the next zone has as many as wanted without them. */
+  #leaving(replicas: readonly Uuid[], nowMs: Millis): Uuid[] {
+    const leaving = replicas.filter((logger) => this.#loggers.isDraining(logger));
+    const isEnough = leaving.length > 0 && this.#loggers.usable(nowMs).length >= this.#settings.replicas;
+    return isEnough ? leaving : [];
   }
 
   /**

@@ -14,7 +14,7 @@ export function mayStillCome(
   startedMs: number,
   nowMs: number,
 ): boolean {
-  if (loggers.hasMet(logger)) return false;
+  if (loggers.hasMet(logger) || loggers.isLost(logger)) return false;
   const { firstUpMs } = loggers;
   const isCold = firstUpMs === undefined || startedMs < firstUpMs + coldTimes * coldSealWaitMs;
   return isCold && nowMs < startedMs + coldSealWaitMs;

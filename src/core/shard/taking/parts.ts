@@ -1,4 +1,5 @@
 /** The shard as its take-over sees it. */
+import type { Uuid } from '../../../base/ids.ts';
 import type { ShardEffect, ShardSettings } from '../events.ts';
 import type { ShardState } from '../following/apply.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
@@ -13,4 +14,13 @@ export interface TakeoverParts {
   readonly loggers: Loggers;
   readonly keeper: HeadKeeper;
   readonly effects: ShardEffect[];
+}
+
+/** What a take-over waits for, for the operator and for other gateways. */
+export interface TakeoverWait {
+  readonly reason: string;
+  /** Loggers that would end it. */
+  readonly loggers: readonly Uuid[];
+  /** Copies of the zone are missing, so that nobody else could do better (S9). */
+  readonly lacksCopies: boolean;
 }

@@ -14,6 +14,8 @@ export interface SealEvidence {
   readonly answers: ReadonlyMap<Uuid, SealAnswer>;
   /** The open zone's list. */
   readonly opened: ReplicaSet;
+  /** Replicas that the operator has declared lost: they are not waited for, and gave no answer. */
+  readonly lost: readonly Uuid[];
   /** What the taker knows to be committed: its watermark, and the most that any answer under its claim told of. */
   readonly committed: number;
   /** End of the furthest Fill that this taker has sent; 0: none. */
@@ -37,32 +39,47 @@ export type SealDecision =
       readonly holders: readonly Uuid[];
       readonly proof: SealProof;
     }
-  | { readonly kind: 'wait'; readonly reason: string };
+  | SealWait;
+
+export interface SealWait {
+  readonly kind: 'wait';
+  readonly reason: string;
+  /** Loggers that are waited for. */
+  readonly loggers: readonly Uuid[];
+}
 
 export function sealLength(evidence: SealEvidence): SealDecision {
   const answers = [...evidence.answers];
   const { opened, fillEnd } = evidence;
   const committed = answers.reduce((most, [, { seen }]) => Math.max(most, seen), evidence.committed);
   const missing = opened.replicas.filter((logger) => !evidence.answers.has(logger));
+  const awaited = missing.filter((logger) => !evidence.lost.includes(logger));
+  assert(
+    evidence.lost.every((logger) => !evidence.answers.has(logger)),
+    'S9 who is lost has given no answer',
+  );
+  if (answers.length === 0) return wait('no replica that is not lost has answered', awaited);
   const sound = answers.filter(([, { doubtful, length }]) => !doubtful && length >= committed);
-  if (sound.length === 0 && missing.length > 0)
-    return wait(`every answer is doubtful and ${missing.join(', ')} has not answered`);
+  if (sound.length === 0 && awaited.length > 0)
+    return wait(`every answer is doubtful and ${awaited.join(', ')} has not answered`, awaited);
   const firstHand = sound.some(([logger, { process }]) => isFirstHand(opened, logger, process));
-  if (!firstHand && missing.length > 0 && evidence.waitsForFirstHand)
-    return wait(`no answer is first-hand and ${missing.join(', ')} has not answered`);
+  if (!firstHand && awaited.length > 0 && evidence.waitsForFirstHand)
+    return wait(`no answer is first-hand and ${awaited.join(', ')} has not answered`, awaited);
   // The largest, doubtful ones counting with their intact prefix: a shorter copy never shortens the zone.
   const length = answers.reduce((most, [, answer]) => Math.max(most, answer.length), 0);
   const least = Math.max(committed, fillEnd);
   // Never below what is known to be committed: it would skip an acknowledged write.
-  if (length < least) return wait(`committed up to ${least}, but the longest intact copy ends at ${length}`);
+  if (length < least) {
+    return wait(`committed up to ${least}, but the longest intact copy ends at ${length}`, awaited);
+  }
   const holders = answers.filter(([, answer]) => answer.length >= length).map(([logger]) => logger);
   assert(holders.length > 0, 'S10 somebody holds the zone');
   const proof = sound.length === 0 ? 'cut' : firstHand || missing.length === 0 ? 'sound' : 'restarted';
   return { kind: 'length', length, holders, proof };
 }
 
-function wait(reason: string): SealDecision {
-  return { kind: 'wait', reason };
+function wait(reason: string, loggers: readonly Uuid[]): SealDecision {
+  return { kind: 'wait', reason, loggers };
 }
 
 /** Whether the logger's process that answers is the one that the zone was opened with. */

@@ -16,7 +16,7 @@ import { mayStillCome } from './cold-start.ts';
 import type { Proof } from './regression.ts';
 import { firstProof } from './regression.ts';
 import { SealAnswers } from './seal-answers.ts';
-import type { SealDecision } from './seal-length.ts';
+import type { SealDecision, SealWait } from './seal-length.ts';
 import { sealLength } from './seal-length.ts';
 
 export class SealRound {
@@ -28,7 +28,7 @@ export class SealRound {
   readonly #startedMs: number;
   /** First answer of a replica; 0: none yet. */
   #firstAnswerMs = 0;
-  #lacksCopies = false;
+  #wait: SealWait | undefined;
   #sealAgainMs = 0;
 
   constructor(settings: ShardSettings, loggers: Loggers, effects: ShardEffect[], startedMs: number) {
@@ -85,19 +85,21 @@ export class SealRound {
   /** S9. REQUIRES: complete. `watermark`: what the taker has applied of the zone. */
   decide({ openZone }: Head, watermark: number, nowMs: Millis): SealDecision {
     const { firstHandWaitMs } = this.#settings;
+    const lost = openZone.replicas.filter((logger) => this.#loggers.isLost(logger));
     const decision = sealLength({
-      answers: this.answers.of(openZone.replicas),
+      answers: this.answers.of(openZone.replicas.filter((logger) => !lost.includes(logger))),
       opened: openZone,
+      lost,
       committed: Math.max(watermark, this.answers.seen),
       fillEnd: this.answers.fillEnd,
       waitsForFirstHand: firstHandWaitMs === 0 || nowMs < this.#startedMs + firstHandWaitMs,
     });
-    this.#lacksCopies = decision.kind === 'wait';
+    this.#wait = decision.kind === 'wait' ? decision : undefined;
     return decision;
   }
 
-  /** The last decision was to wait for loggers that have not answered: nobody else could do better (S9). */
-  get lacksCopies(): boolean {
-    return this.#lacksCopies;
+  /** The last decision, if it was to wait for loggers that have not answered: nobody else could do better (S9). */
+  get wait(): SealWait | undefined {
+    return this.#wait;
   }
 }

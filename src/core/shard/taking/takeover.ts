@@ -30,7 +30,7 @@ import type { Head, LostKeys, ReplicaSet } from '../head/metadata.ts';
 import { sameOwner } from '../head/metadata.ts';
 import { doubtNote, doubtOf } from './doubt.ts';
 import { lostKeys } from './lost-keys.ts';
-import type { TakeoverParts } from './parts.ts';
+import type { TakeoverParts, TakeoverWait } from './parts.ts';
 import type { SealDecision } from './seal-length.ts';
 import { Question } from './question.ts';
 import type { Proof } from './regression.ts';
@@ -105,9 +105,12 @@ export class Takeover {
       : undefined;
   }
 
-  /** It waits for copies of the zone, as S9 demands. */
-  get lacksCopies(): boolean {
-    return this.#step === 'sealing' && this.#seals.lacksCopies;
+  get wait(): TakeoverWait | undefined {
+    const { head } = this.#parts.keeper;
+    if (this.#step === 'waiting' && head !== undefined && this.#saidWaiting !== '')
+      return { reason: this.#saidWaiting, loggers: head.openZone.replicas, lacksCopies: false };
+    const wait = this.#step === 'sealing' ? this.#seals.wait : undefined;
+    return wait && { ...wait, lacksCopies: true };
   }
 
   get #head(): Head {

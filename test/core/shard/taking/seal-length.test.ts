@@ -35,7 +35,7 @@ function evidence(list: readonly (Answer | undefined)[], more: Partial<SealEvide
   const answers = new Map<Uuid, SealAnswer>();
   for (const [number, one] of list.entries()) if (one !== undefined) answers.set(loggerName(number), one);
   const opened = { replicas, processes: replicas.map(() => first) };
-  return { answers, opened, committed: 0, fillEnd: 0, waitsForFirstHand: false, ...more };
+  return { answers, opened, committed: 0, fillEnd: 0, lost: [], waitsForFirstHand: false, ...more };
 }
 
 const holders = (...numbers: number[]): Uuid[] => numbers.map(loggerName);
@@ -107,4 +107,29 @@ test('S9 never below the end of a Fill that was sent', () => {
   const decision = sealLength(evidence([answer(200, 100), undefined], { fillEnd: 300 }));
   assert.ok(decision.kind === 'wait' && decision.reason.includes('300'));
   assert.equal(sealLength(evidence([answer(300, 100), undefined], { fillEnd: 300 })).kind, 'length');
+});
+
+test('S9 a replica that is lost is not waited for, and the length is in doubt without its answer', () => {
+  const lost = [loggerName(1)];
+  assert.deepEqual(sealLength(evidence([answer(100, 90, doubtful), undefined], { lost })), {
+    kind: 'length',
+    length: 100,
+    holders: holders(0),
+    proof: 'cut',
+  });
+  const list = [answer(100, 50, restarted), undefined];
+  const decision = sealLength(evidence(list, { lost, waitsForFirstHand: true }));
+  assert.deepEqual(decision, { kind: 'length', length: 100, holders: holders(0), proof: 'restarted' });
+  const first = [answer(100, 50), undefined];
+  assert.deepEqual(sealLength(evidence(first, { lost })), {
+    kind: 'length',
+    length: 100,
+    holders: holders(0),
+    proof: 'sound',
+  });
+});
+
+test('S9 of replicas that are all lost, or silent, no length is known', () => {
+  const decision = sealLength(evidence([undefined, undefined], { lost: holders(0, 1) }));
+  assert.equal(decision.kind, 'wait');
 });

@@ -84,6 +84,8 @@ export const situations = [
   'copy filled',
   'zone copied',
   'copy found lacking',
+  'damaged copy found',
+  'damaged copy replaced',
   'index loaded from a snapshot',
   'standby compared with its owner',
   'standby compared with a busy owner',

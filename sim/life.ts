@@ -156,6 +156,7 @@ class Life {
       if (hasWrongBytes && what.endsWith('reads failed on a replica'))
         this.#coverage.count('value with wrong bytes read elsewhere');
       if (hasWrongBytes && what.endsWith('log not read')) this.#coverage.count('log with wrong bytes read elsewhere');
+      if (what.endsWith('copy damaged')) this.#coverage.count('damaged copy found');
       if (what.endsWith('nothing is left of a zone')) this.#coverage.count('open zone found empty after a restart');
     });
     this.#recorder = new Recorder(

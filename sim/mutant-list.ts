@@ -263,7 +263,7 @@ export const mutants: readonly Mutant[] = [
     name: 'Fill answered before it is stable',
     rule: 'S19',
     file: machine,
-    find: "            this.#rounds.wait({ kind: 'fill', ticket, zone, end: zone.written });",
+    find: '            this.#rounds.wait({ kind: filling(write), ticket, zone, end: zone.written });',
     replace: "            effects.push({ kind: 'answer', ticket, answer: { kind: 'filled', length: zone.written } });",
   },
   {

@@ -28,7 +28,8 @@ export class Reversals {
   readonly #metadata: MetadataReversal[] = [];
   /** Lengths to which copies were completed since, by logger, shard and zone. */
   readonly #filled = new Map<string, number>();
-  readonly #rotten = new Set<string>();
+  /** Copy ids of copies that rotted, by logger, shard and zone. */
+  readonly #rotten = new Map<string, string>();
   readonly #wiped = new Set<Uuid>();
   #spoilt: SimulatedDisk | undefined;
   /** Loggers whose copies may not be what they said: all of one disk. */
@@ -52,7 +53,7 @@ export class Reversals {
   /** Bytes of the logger's copy of a zone are wrong from now on. */
   rotted(logger: Uuid, shard: number, zone: number, copyId: string): void {
     this.#unsound.add(logger);
-    this.#rotten.add(copyOf(logger, shard, zone));
+    this.#rotten.set(copyOf(logger, shard, zone), copyId);
     this.#onCopiesLost([copyId]);
   }
 
@@ -89,6 +90,12 @@ export class Reversals {
 
   #wentBack(logger: Uuid, shard: number, zone: number): boolean {
     return this.#loggers.some((back) => back.logger === logger && zone <= (back.newestZones.get(shard) ?? 0));
+  }
+
+  /** The logger has a copy of this name now: true when it came in the place of one that rotted. */
+  replaced(logger: Uuid, shard: number, zone: number, copyId: string): boolean {
+    const rotten = this.#rotten.get(copyOf(logger, shard, zone));
+    return rotten !== undefined && rotten !== copyId && this.#rotten.delete(copyOf(logger, shard, zone));
   }
 
   /** The logger has answered a Fill: up to `length` its copy is as good as any (S19). */

@@ -166,6 +166,9 @@ class ShardWatch {
       case 'read-log':
         this.#readsLog(shard, effect.request);
         return;
+      case 'copy':
+        if (effect.replaces !== '') count('damaged copy replaced');
+        return;
       case 'fill':
         if (effect.offset === this.#fillEnd) count('copy filled in pieces');
         this.#fillEnd = effect.offset + effect.bytes.length;

@@ -98,11 +98,12 @@ class LoggerWitness {
     const asked = this.#asked.get(ticket);
     if (asked === undefined) return;
     this.#asked.delete(ticket);
-    const isPromise = answer.kind === 'appended' || answer.kind === 'sealed' || answer.kind === 'filled';
+    const isPromise =
+      answer.kind === 'appended' || answer.kind === 'sealed' || answer.kind === 'filled' || answer.kind === 'copied';
     const found = isPromise ? this.#copy(asked.shard, asked.zone) : undefined;
     if (found === undefined) return;
     if (answer.kind === 'appended') this.#promises.appended(found.copy, asked.end, found.isOwn);
-    else if (answer.kind === 'filled') this.#promises.filled(found.copy, answer.length);
+    else if (answer.kind === 'filled' || answer.kind === 'copied') this.#promises.filled(found.copy, answer.length);
     // A new owner asks about its own first zone for what else is known, and appends before the last has answered.
     else if (answer.kind === 'sealed' && 'length' in answer.answer && this.#epochOf(asked) < asked.epoch)
       this.#promises.sealed(found.copy, answer.answer.length, asked.epoch);

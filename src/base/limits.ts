@@ -107,6 +107,8 @@ export const limits = {
   /** What a shorter copy may lack to be completed before a zone's length is recorded (S19), and the pieces of it. */
   fillBytesMax: 24 * MIB,
   fillPieceBytes: 8 * MIB,
+  /** Copies of a shard's zones that are suspected of damage at once. */
+  suspectCopiesMax: 1_024,
   /** Keys that a cut end of a zone is known to lose (S9), and the bytes of them; less where zones are small. */
   lostKeysMax: 4_096,
   lostKeyBytesMax: 128 * KIB,

@@ -275,8 +275,13 @@ export function loggerName(view: Pick<ClusterView, 'loggers'>, uuid: string): st
 }
 
 /** Copies that zones lack, and the one that is being made. */
-function repairIn({ lackingCopies, copying }: ShardLine): string {
-  if (lackingCopies === 0) return '';
-  const copies = `lacks ${lackingCopies} ${lackingCopies === 1 ? 'copy' : 'copies'} of zones`;
-  return copying === '' ? copies : `${copies}, copying ${copying}`;
+function repairIn({ lackingCopies, copying, damagedCopies }: ShardLine): string {
+  const damaged = damagedCopies === 0 ? [] : [`${copiesText(damagedCopies)} of zones damaged`];
+  const lacking = lackingCopies === 0 ? [] : [`lacks ${copiesText(lackingCopies)} of zones`];
+  const now = lackingCopies === 0 || copying === '' ? [] : [`copying ${copying}`];
+  return [...damaged, ...lacking, ...now].join(', ');
+}
+
+function copiesText(count: number): string {
+  return `${count} ${count === 1 ? 'copy' : 'copies'}`;
 }

@@ -17,8 +17,8 @@
  *               -> [length, seen, doubtful:bool, tail:str, process:str, known, cut] or
  *                  [code:str, message:str, detail, known]
  *   Fill        [logger:str, shard, zone, writer, offset, bytes:bin]         -> length
- *   Copy        [logger:str, shard, zone, writer of the zone, writer that orders, sealed length, offset, bytes:bin]
- *               -> length
+ *   Copy        [logger:str, shard, zone, writer of the zone, writer that orders, sealed length, offset, bytes:bin,
+ *               copy id that is replaced:str]                                -> [length, copy id:str]
  *   Finish      [logger:str, shard, zone, length]                            -> nil
  *   Reset       [logger:str, shard, zone, copy id:str]                       -> nil
  *   Probe       [logger:str, bytes]                                          -> nil
@@ -166,6 +166,15 @@ export interface CopyItem {
   readonly offset: number;
   /** At offset 0 they begin with the zone header; none: asks for the intact length. */
   readonly bytes: Uint8Array;
+  /** Copy id of a damaged copy, in whose place these bytes begin another, at offset 0; '': none. */
+  readonly replaces: string;
+}
+
+/** Copy of a zone that ended, as its logger answers a `Copy`. */
+export interface CopyState {
+  readonly length: number;
+  /** '': none is held. */
+  readonly copyId: string;
 }
 
 export interface ReadItem {

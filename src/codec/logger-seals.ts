@@ -8,6 +8,7 @@ import type { CutRecord, CutRecords } from './cut-records.ts';
 import type { Writer } from './log-format.ts';
 import type {
   CopyItem,
+  CopyState,
   FillItem,
   KnownZone,
   LoggerRefusal,
@@ -228,7 +229,7 @@ export interface CopyRequest {
 }
 
 export function writeCopy(out: MessageWriter, logger: Uuid, item: CopyItem): void {
-  out.array(10);
+  out.array(11);
   out.text(logger);
   out.integer(item.shard);
   out.integer(item.zone);
@@ -237,11 +238,12 @@ export function writeCopy(out: MessageWriter, logger: Uuid, item: CopyItem): voi
   out.integer(item.length);
   out.integer(item.offset);
   out.binary(item.bytes);
+  out.text(item.replaces);
 }
 
 /** The item's bytes are a view of the message. */
 export function readCopy(params: MessageReader): CopyRequest {
-  const rest = arrayOf(params, 10, 'Copy');
+  const rest = arrayOf(params, 11, 'Copy');
   const logger = params.text();
   const item = {
     shard: readShard(params),
@@ -251,9 +253,23 @@ export function readCopy(params: MessageReader): CopyRequest {
     length: readBytesCount(params, 'length'),
     offset: readBytesCount(params, 'offset'),
     bytes: params.binary(),
+    replaces: params.text(),
   };
   skipRest(params, rest);
   return { logger, item };
+}
+
+export function writeCopyState(out: MessageWriter, { length, copyId }: CopyState): void {
+  out.array(2);
+  out.integer(length);
+  out.text(copyId);
+}
+
+export function readCopyState(result: MessageReader): CopyState {
+  const rest = arrayOf(result, 2, 'an answer to Copy');
+  const state = { length: readBytesCount(result, 'length'), copyId: result.text() };
+  skipRest(result, rest);
+  return state;
 }
 
 export function writeFinish(out: MessageWriter, logger: Uuid, shard: ShardId, zone: ZoneId, length: number): void {

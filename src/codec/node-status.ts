@@ -88,6 +88,8 @@ export interface ShardLine {
   readonly lackingCopies: number;
   /** Copy that is being made, in words; '': none. */
   readonly copying: string;
+  /** Listed copies that the owner read and found damaged. */
+  readonly damagedCopies: number;
   /** Place in the log up to which the newest snapshot holds everything. */
   readonly snapshot: { readonly zone: number; readonly offset: number };
 }
@@ -203,6 +205,7 @@ function shardLine(line: Field): ShardLine {
     full: line.at('full').boolean(),
     lackingCopies: line.optional('lackingCopies')?.integer() ?? 0,
     copying: line.optional('copying')?.text() ?? '',
+    damagedCopies: line.optional('damagedCopies')?.integer() ?? 0,
     snapshot: { zone: snapshot.at('zone').integer(), offset: snapshot.at('offset').integer() },
   };
 }

@@ -43,7 +43,7 @@ import { ShardLoader } from './shards/shard-loader.ts';
 import { allShards, ShardRunner } from './shards/shard-runner.ts';
 import { Snapshots } from './shards/snapshots.ts';
 import { ValueCache } from './shards/value-cache.ts';
-import { ValueFetcher } from './shards/value-fetcher.ts';
+import { type FetcherParts, ValueFetcher } from './shards/value-fetcher.ts';
 import { gatewayStatus } from './status.ts';
 
 /** The parts behind the doors. */
@@ -105,9 +105,21 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     outbox: bounds.outbox,
   });
   const budget = new ReadBudget(clock, bounds.reads);
-  const values = new ValueFetcher({ cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache });
+  const onDamage: FetcherParts['onDamage'] = (shard, zone, logger) =>
+    runner.dispatch(shard, { event: 'copy-suspect', logger, zone });
+  const reading = { cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache };
+  const values = new ValueFetcher({ ...reading, onDamage });
   const { trace } = world;
-  const runner = new ShardRunner(shardCount, { clock, log, coordinator, store, loggers, peers, values, trace });
+  const runner: ShardRunner = new ShardRunner(shardCount, {
+    clock,
+    log,
+    coordinator,
+    store,
+    loggers,
+    peers,
+    values,
+    trace,
+  });
   const copies = { replicas, minReplicas, repairDelayMs, repairBytesPerSecond };
   const given = { limits: bounds.shard, zoneSize, loggerTimeoutMs, firstHandWaitMs, ...copies };
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };

@@ -72,21 +72,14 @@ function listedZones(store: MetadataStore): ReadonlyMap<Uuid, number> {
   return counts;
 }
 
-const notLoaded = {
-  role: 'loading',
-  step: '',
-  wait: undefined,
-  keys: 0,
-  lag: 0,
-  owner: undefined,
-  repair: undefined,
-} as const;
+const nothing = { owner: undefined, repair: undefined, damagedCopies: 0 } as const;
+const notLoaded = { role: 'loading', step: '', wait: undefined, keys: 0, lag: 0, ...nothing } as const;
 
 function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
   return allShards(runner.shardCount).map((shard) => {
     const machine = runner.shard(shard);
     const { head, zones } = store.shard(shard);
-    const { role, step, wait, keys, lag, owner, repair } = machine?.status ?? notLoaded;
+    const { role, step, wait, keys, lag, owner, repair, damagedCopies } = machine?.status ?? notLoaded;
     return {
       shard,
       role,
@@ -108,6 +101,7 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       full: owner?.full ?? false,
       lackingCopies: repair?.lacking ?? 0,
       copying: copyIn(repair),
+      damagedCopies,
       snapshot: snapshots.positionOf(shard),
     };
   });

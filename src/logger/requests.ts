@@ -33,6 +33,7 @@ import {
   readReset,
   readSeal,
   readTestify,
+  writeCopyState,
   writeSealResult,
   writeTestimony,
 } from '../codec/logger-seals.ts';
@@ -338,6 +339,9 @@ function answerTo(channel: RpcChannel, id: number): OnMachineAnswer {
         return channel.endAnswer();
       case 'filled':
         channel.beginAnswer(id).integer(answer.length);
+        return channel.endAnswer();
+      case 'copied':
+        writeCopyState(channel.beginAnswer(id), answer);
         return channel.endAnswer();
       case 'done':
       case 'appended':

@@ -18,6 +18,7 @@ import type {
   ConfirmItem,
   DigestItem,
   CopyItem,
+  CopyState,
   FillItem,
   LoggerAnswer,
   LoggerLost,
@@ -41,6 +42,7 @@ import type { SealResult } from '../codec/logger-seals.ts';
 import {
   readSealResult,
   readTestimony,
+  readCopyState,
   writeCopy,
   writeFill,
   writeFinish,
@@ -144,9 +146,9 @@ export class LoggerClient {
   }
 
   /** Completes a copy of a zone that ended (S10); answered with its intact length. */
-  copy(item: CopyItem, onAnswer: OnAnswer<number>): void {
+  copy(item: CopyItem, onAnswer: OnAnswer<CopyState>): void {
     const write = (out: MessageWriter): void => writeCopy(out, this.logger, item);
-    call(this.#channels.write, loggerMethods.copy, write, (result) => readBytesCount(result, 'length'), onAnswer);
+    call(this.#channels.write, loggerMethods.copy, write, readCopyState, onAnswer);
   }
 
   /** The metadata says that the zone is sealed at `length`: the logger keeps [0, length) and gives the rest back. */

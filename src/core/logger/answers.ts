@@ -25,7 +25,7 @@ export type Waiter<Ticket> =
       readonly process: InstanceId;
       readonly known: ShardKnowledge;
     }
-  | { readonly kind: 'fill'; readonly ticket: Ticket; readonly zone: HeldZone; readonly end: number }
+  | { readonly kind: 'fill' | 'copy'; readonly ticket: Ticket; readonly zone: HeldZone; readonly end: number }
   | { readonly kind: 'done'; readonly ticket: Ticket };
 
 /** REQUIRES: everything accepted before the request is stable. */
@@ -59,6 +59,11 @@ function answerOf<Ticket>(waiter: Waiter<Ticket>): MachineAnswer {
     case 'fill':
       if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
       return { kind: 'filled', length: waiter.zone.stable };
+    case 'copy':
+      // One that was replaced meanwhile is no copy any more.
+      if (waiter.zone.isDropped) return refusal('other-copy', loggerRefusals['other-copy']);
+      if (waiter.zone.stable < waiter.end) return refusal('sealed', loggerRefusals.sealed, waiter.zone.stable);
+      return { kind: 'copied', length: waiter.zone.stable, copyId: waiter.zone.copyId };
     case 'done':
       return { kind: 'done' };
     default:

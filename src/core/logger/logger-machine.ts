@@ -39,7 +39,9 @@ import type {
 import { refusal } from '../../codec/logger-protocol.ts';
 import type { Waiter } from './answers.ts';
 import { answer, refuse, refuseSeal } from './answers.ts';
-import { checkAppend, checkFill, holdsNoPuts, restOf, writerOf } from './append-check.ts';
+import type { CopyPlace } from './copies.ts';
+import { copyOrder, fillOrder } from './copies.ts';
+import { checkAppend, checkFill, holdsNoPuts, restOf } from './append-check.ts';
 import type { Comparison, MachineEffect, MachineEvent, PendingWrite } from './machine-events.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 import type { RestoredState } from './restored-state.ts';
@@ -170,7 +172,7 @@ export class LoggerMachine<Ticket> {
     if (!sameWriter(zone, item)) return [refuse(ticket, 'other-epoch', zone.epoch)];
     if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
     if (zone.state === 'restarted') return [refuse(ticket, 'restarted', zone.written)];
-    if (zone.state === 'copying') return [refuse(ticket, 'sealed', zone.written)];
+    if (zone.state !== 'open') return [refuse(ticket, 'sealed', zone.written)];
     const { written, unfinished, deviceZone } = zone;
     if (unfinished !== undefined && item.offset === unfinished.end)
       return this.#writeRest(ticket, item, unfinished, deviceZone);
@@ -251,6 +253,10 @@ export class LoggerMachine<Ticket> {
     const { item, ticket } = write;
     const effects: MachineEffect<Ticket>[] = [];
     let zone = this.#table.find(item.shard, item.zone);
+    if (zone !== undefined && zone.copyId === write.replaces) {
+      effects.push(...this.#drop(zone));
+      zone = undefined;
+    }
     if (zone === undefined) {
       zone = this.#table.create(item, write.deviceZone, this.#options.drawCopyId());
       // The ids below are retired; this one only once it is reset, so that a zone of which nothing survives may be
@@ -262,7 +268,7 @@ export class LoggerMachine<Ticket> {
     const { unfinished } = zone;
     assert(item.offset === (unfinished?.end ?? zone.written), 'S11 an append is written at the write pointer');
     if (write.fills) {
-      if (zone.state === 'open') zone.state = 'copying';
+      if (zone.state === 'open') zone.state = write.copies === true ? 'copying' : 'filling';
     } else {
       assert(zone.state === 'open', 'S3 a zone that was found open takes no appends');
       assert(!this.#table.isFenced(item.shard, item), 'S4 no append of a fenced owner is written');
@@ -280,7 +286,7 @@ export class LoggerMachine<Ticket> {
     zone.seen = Math.max(zone.seen, write.committed);
     zone.batches += write.batches;
     this.#rounds.wrote(zone);
-    if (write.fills) this.#rounds.wait({ kind: 'fill', ticket, zone, end: zone.written });
+    if (write.fills) this.#rounds.wait({ kind: filling(write), ticket, zone, end: zone.written });
     else this.#rounds.wait({ kind: 'append', ticket, zone, end: zone.written, lba: this.#lbaOf(item) });
     return effects;
   }
@@ -295,7 +301,7 @@ export class LoggerMachine<Ticket> {
     if (zone === undefined || !same) return [refuse(ticket, 'not-at-write-pointer', zone?.written ?? 0)];
     // A piece of an append that is not whole: it is stable when what is there is.
     const end = Math.min(item.offset + item.bytes.length, zone.written);
-    if (fills) return this.#waitOrAnswer({ kind: 'fill', ticket, zone, end });
+    if (fills) return this.#waitOrAnswer({ kind: filling(comparison), ticket, zone, end });
     return this.#waitOrAnswer({ kind: 'append', ticket, zone, end, lba: this.#lbaOf(item) });
   }
 
@@ -344,68 +350,49 @@ export class LoggerMachine<Ticket> {
     // The fence before 'identical repetition': a Fill is never an old owner's acknowledgement.
     if (fence === undefined || fence.epoch < item.by.epoch) return [refuse(ticket, 'unsealed')];
     if (!sameWriter(fence, item.by)) return [refuse(ticket, 'fenced', fence.epoch)];
-    const zone = this.#table.find(item.shard, item.zone);
-    if (item.bytes.length === 0) return [refuse(ticket, 'malformed')];
-    if (zone === undefined) return this.#fillUnseen(ticket, item);
-    if (zone.epoch >= item.by.epoch) return [refuse(ticket, 'other-epoch', zone.epoch)];
-    if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
-    const append = { ...this.#table.placeOf(zone), offset: item.offset, bytes: item.bytes };
-    if (item.offset === zone.written) return this.#checkFill(ticket, append, zone.deviceZone, zone.seed);
-    if (item.offset + item.bytes.length > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
-    return [{ kind: 'compare', comparison: { ticket, item: append, deviceZone: zone.deviceZone, fills: true } }];
+    const order = fillOrder(this.#table, item);
+    if (order.kind === 'refused') return [{ kind: 'answer', ticket, answer: order }];
+    if (order.kind === 'write') return this.#checkFill(ticket, order.place);
+    return [{ kind: 'compare', comparison: { ticket, ...order.place, fills: true } }];
   }
 
-  /** The zone was never seen here: its header in the bytes says who wrote it. */
-  #fillUnseen(ticket: Ticket, item: FillItem): MachineEffect<Ticket>[] {
-    const floor = this.#table.zoneFloorOf(item.shard);
-    if (item.zone <= floor) return [refuse(ticket, 'retired-zone', floor)];
-    if (this.#table.mayBeLost(item.shard, item.zone)) return [refuse(ticket, 'zone-lost')];
-    if (item.offset !== 0) return [refuse(ticket, 'not-at-write-pointer', 0)];
-    const writer = writerOf(item.bytes);
-    if (writer === undefined || writer.epoch >= item.by.epoch) return [refuse(ticket, 'malformed')];
-    const deviceZone = this.#table.nextDeviceZone;
-    if (deviceZone === undefined) return [refuse(ticket, 'device-full')];
-    const { shard, zone, offset, bytes } = item;
-    const append = { shard, zone, ...writer, offset, bytes };
-    return this.#checkFill(ticket, append, deviceZone, this.#table.seedOf(append));
-  }
-
-  #checkFill(ticket: Ticket, item: AppendItem, deviceZone: number, seed: number): MachineEffect<Ticket>[] {
+  #checkFill(
+    ticket: Ticket,
+    { item, deviceZone }: CopyPlace,
+    order: Pick<PendingWrite<Ticket>, 'copies' | 'replaces'> = {},
+  ): MachineEffect<Ticket>[] {
     const { zoneSize, alignment } = this.#options;
-    const place = this.#table.placeOf(item);
+    const [place, seed] = [this.#table.placeOf(item), this.#table.seedOf(item)];
     const check = checkFill(item.bytes, { place, seed, offset: item.offset, zoneSize, alignment });
     if (check.kind === 'malformed') return [{ kind: 'answer', ticket, answer: refusal('malformed', check.reason) }];
     const { batches, committed } = check;
     const zone = this.#table.find(item.shard, item.zone);
     const abandoned = zone === undefined ? [] : this.#abandon(zone);
-    return [...abandoned, { kind: 'write', write: { ticket, item, fills: true, deviceZone, batches, committed } }];
+    const write = { ticket, item, fills: true, ...order, deviceZone, batches, committed };
+    return [...abandoned, { kind: 'write', write }];
   }
 
-  /** S10: completes a copy of a zone that ended, so that it can be listed. Zone floors hold for new zones only (S4). */
+  /** S10: completes a copy of a zone that ended, or begins it anew (copies.ts). */
   #copy(ticket: Ticket, item: CopyItem): MachineEffect<Ticket>[] {
     if (this.#failed) return [refuse(ticket, 'device-failed')];
     if (this.#table.isFenced(item.shard, item.by)) return [this.#refuseFenced(ticket, item.shard)];
-    const { shard, zone: id, writer, offset, bytes, length } = item;
-    const end = offset + bytes.length;
-    if (end > length) return [{ kind: 'answer', ticket, answer: refusal('malformed', `${end} of ${length} bytes`) }];
-    const zone = this.#table.find(shard, id);
-    if (zone === undefined) return this.#copyUnseen(ticket, item);
-    if (!sameWriter(zone, writer)) return [refuse(ticket, 'other-epoch', zone.epoch)];
-    if (bytes.length === 0) return this.#waitOrAnswer({ kind: 'fill', ticket, zone, end: zone.written });
-    if (zone.state === 'finished') return [refuse(ticket, 'sealed', zone.written)];
-    const append = { shard, zone: id, ...writer, offset, bytes };
-    if (offset === zone.written) return this.#checkFill(ticket, append, zone.deviceZone, zone.seed);
-    if (end > zone.written) return [refuse(ticket, 'not-at-write-pointer', zone.written)];
-    return [{ kind: 'compare', comparison: { ticket, item: append, deviceZone: zone.deviceZone, fills: true } }];
-  }
-
-  #copyUnseen(ticket: Ticket, { shard, zone, writer, offset, bytes }: CopyItem): MachineEffect<Ticket>[] {
-    if (bytes.length === 0) return [{ kind: 'answer', ticket, answer: { kind: 'filled', length: 0 } }];
-    if (offset !== 0) return [refuse(ticket, 'not-at-write-pointer', 0)];
-    const deviceZone = this.#table.nextDeviceZone;
-    if (deviceZone === undefined) return [refuse(ticket, 'device-full')];
-    const append = { shard, zone, ...writer, offset, bytes };
-    return this.#checkFill(ticket, append, deviceZone, this.#table.seedOf(append));
+    // From here on no earlier owner completes or replaces what this one has asked about.
+    const effects = item.bytes.length === 0 ? this.#raiseFence(item.shard, item.by) : [];
+    const order = copyOrder(this.#table, item);
+    switch (order.kind) {
+      case 'refused':
+        return [...effects, { kind: 'answer', ticket, answer: order }];
+      case 'absent':
+        return [...effects, { kind: 'answer', ticket, answer: { kind: 'copied', length: 0, copyId: '' } }];
+      case 'held':
+        return [...effects, ...this.#waitOrAnswer({ kind: 'copy', ticket, zone: order.zone, end: order.zone.written })];
+      case 'compare':
+        return [...effects, { kind: 'compare', comparison: { ticket, ...order.place, fills: true, copies: true } }];
+      case 'write':
+        return [...effects, ...this.#checkFill(ticket, order.place, { copies: true, ...order.replaces })];
+      default:
+        return unreachable(order);
+    }
   }
 
   #finish(ticket: Ticket, shard: ShardId, id: ZoneId, length: number): MachineEffect<Ticket>[] {
@@ -421,7 +408,7 @@ export class LoggerMachine<Ticket> {
     if (length > zone.stable) return [refuse(ticket, 'not-held', zone.stable)];
     // Nothing of it was committed, and no list will ever name it: it goes as by a Reset, since none would come. Damage
     // stays, for who wants to look at it.
-    if (length === 0 && zone.seen === 0 && zone.tail !== 'damaged') return this.#drop(ticket, zone);
+    if (length === 0 && zone.seen === 0 && zone.tail !== 'damaged') return this.#dropAsked(ticket, zone);
     const keptTo = zone.tail === 'clean' ? zone.written : this.#options.zoneSize;
     zone.state = 'finished';
     zone.unfinished = undefined;
@@ -441,16 +428,21 @@ export class LoggerMachine<Ticket> {
     const zone = this.#table.find(shard, id);
     if (zone === undefined) return [refuse(ticket, 'unknown-zone')];
     if (zone.copyId !== copyId) return [refuse(ticket, 'other-copy')];
-    return this.#drop(ticket, zone);
+    return this.#dropAsked(ticket, zone);
   }
 
   /** The zone is gone: its id is retired, and its device zone is free when that is stable. */
-  #drop(ticket: Ticket, zone: HeldZone): MachineEffect<Ticket>[] {
+  #dropAsked(ticket: Ticket, zone: HeldZone): MachineEffect<Ticket>[] {
+    const effects = this.#drop(zone);
+    this.#rounds.wait({ kind: 'done', ticket });
+    return effects;
+  }
+
+  #drop(zone: HeldZone): MachineEffect<Ticket>[] {
     const { shard, zone: id } = zone;
     this.#table.remove(zone);
     this.#rounds.closed(zone);
     this.#rounds.freed(zone.deviceZone);
-    this.#rounds.wait({ kind: 'done', ticket });
     const entries: MetadataEntry[] = [...this.#table.retire(shard, id), { kind: 'removed', shard, zone: id }];
     return [
       { kind: 'persist', entries },
@@ -496,4 +488,9 @@ export class LoggerMachine<Ticket> {
     this.#rounds.wait(waiter);
     return [];
   }
+}
+
+/** What a Fill and a Copy wait for: their answers differ. */
+function filling({ copies }: { readonly copies?: true }): 'fill' | 'copy' {
+  return copies === true ? 'copy' : 'fill';
 }

@@ -4,7 +4,7 @@
  */
 import type { Lba, ShardId, ZoneId } from '../../base/ids.ts';
 import type { Writer } from '../../codec/log-format.ts';
-import type { AppendItem, CopyItem, FillItem, LoggerRefusal, ZoneRef } from '../../codec/logger-protocol.ts';
+import type { AppendItem, CopyItem, CopyState, FillItem, LoggerRefusal, ZoneRef } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { MetadataEntry } from './metadata-format.ts';
 
@@ -63,6 +63,8 @@ export type MachineAnswer =
   | { readonly kind: 'sealed'; readonly answer: SealResult }
   /** `length`: the intact length with what was filled. */
   | { readonly kind: 'filled'; readonly length: number }
+  /** A copy of a zone that ended, complete up to `length`. */
+  | ({ readonly kind: 'copied' } & CopyState)
   | { readonly kind: 'done' }
   | LoggerRefusal;
 
@@ -72,6 +74,10 @@ export interface PendingWrite<Ticket> {
   readonly item: AppendItem;
   /** S19, S10: completes a copy, in a zone that takes no appends. */
   readonly fills: boolean;
+  /** S10: orders a copy of a zone that ended. */
+  readonly copies?: true;
+  /** Copy id of the damaged copy that goes when this is written; absent: none. */
+  readonly replaces?: string;
   readonly deviceZone: number;
   readonly batches: number;
   readonly committed: number;
@@ -83,5 +89,6 @@ export interface Comparison<Ticket> {
   readonly ticket: Ticket;
   readonly item: AppendItem;
   readonly fills: boolean;
+  readonly copies?: true;
   readonly deviceZone: number;
 }

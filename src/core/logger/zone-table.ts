@@ -52,8 +52,8 @@ export interface HeldZone extends ZoneRef {
   readonly tail: TailState;
   /** Records that the scan found behind damage. */
   readonly cut: CutRecords | undefined;
-  /** `restarted`: found open by this process; `copying`: completed from another copy. */
-  state: 'open' | 'restarted' | 'copying' | 'finished';
+  /** `restarted`: found open by this process; `filling`: by Fill, its end is not known; `copying`: it has ended. */
+  state: 'open' | 'restarted' | 'filling' | 'copying' | 'finished';
   /** Write pointer; the sealed length once it is finished. */
   written: number;
   /** Append of which the last piece has not come. */
@@ -227,8 +227,9 @@ export class ZoneTable {
   }
 
   #stateOf(zone: HeldZone): ZoneStatus['state'] {
-    if (zone.state === 'finished') return 'finished';
-    return this.isFenced(zone.shard, zone) ? 'fenced' : zone.state;
+    if (zone.state === 'finished' || zone.state === 'copying') return zone.state;
+    if (this.isFenced(zone.shard, zone)) return 'fenced';
+    return zone.state === 'filling' ? 'copying' : zone.state;
   }
 
   /** Everything that a restart must find, for a checkpoint of the metadata log. */

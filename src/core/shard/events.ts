@@ -16,6 +16,8 @@ import type { Failure, OwnRecord, ShardRead, ShardWrite, WriteResult } from './r
 export type Lost = { readonly kind: 'lost' };
 /** A copy is intact up to `length` (S19). */
 export type Filled = { readonly kind: 'filled'; readonly length: number };
+/** ... and bears this name; '' or absent: none is held. */
+export type Copied = Filled & { readonly copyId?: string };
 export type Refused = { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
 export type ShardEvent =
@@ -83,11 +85,19 @@ export type ShardEvent =
       readonly event: 'copied';
       readonly logger: Uuid;
       readonly zone: ZoneId;
-      readonly answer: Filled | Lost | Refused;
+      readonly answer: Copied | Lost | Refused;
     }
   /** A logger was found to hold less of a zone that ended than it is listed for (S10). */
   | { readonly event: 'copy-lacking'; readonly logger: Uuid; readonly zone: ZoneId }
-  | { readonly event: 'log-read'; readonly request: LogRead; readonly bytes: Uint8Array | undefined }
+  /** A read met damage in a logger's copy: a suspicion, which the owner examines. */
+  | { readonly event: 'copy-suspect'; readonly logger: Uuid; readonly zone: ZoneId }
+  /** `refused`: why there are no bytes, when the logger answered. */
+  | {
+      readonly event: 'log-read';
+      readonly request: LogRead;
+      readonly bytes: Uint8Array | undefined;
+      readonly refused?: LoggerRefusalCode;
+    }
   | CatchUp;
 
 /**
@@ -117,7 +127,7 @@ export interface CatchUp {
 /** What became of a transaction, as its answer has it. */
 export type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
-export type ReaderName = 'tail' | 'heal' | 'repair';
+export type ReaderName = 'tail' | 'heal' | 'repair' | 'examine';
 
 export interface LogRead {
   readonly zone: ZoneId;
@@ -125,7 +135,7 @@ export interface LogRead {
   readonly offset: number;
   readonly length: number;
   readonly logger: Uuid;
-  /** Who reads: a take-over its tail, a follower what it missed, repair a zone that ended. */
+  /** Who reads: a take-over its tail, a follower what it missed, repair and its examiner a zone that ended. */
   readonly reader: ReaderName;
   /** Numbers the requests of the reader, so that a late answer is known. */
   readonly number: number;

@@ -21,6 +21,7 @@ import type { Failure, ShardRead, ShardWrite } from './requests.ts';
 import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import type { RepairStatus } from './repairing/repairer.ts';
+import { Examiner } from './repairing/examiner.ts';
 import { Repairer } from './repairing/repairer.ts';
 import { regressionNote } from './taking/regression.ts';
 import type { TakeoverWait } from './taking/parts.ts';
@@ -38,6 +39,8 @@ export interface ShardStatus {
   readonly lag: number;
   readonly owner: OwnerStatus | undefined;
   readonly repair: RepairStatus | undefined;
+  /** Listed copies that were read and are damaged. */
+  readonly damagedCopies: number;
 }
 
 export class Shard {
@@ -54,6 +57,7 @@ export class Shard {
   #owner: ShardOwner | undefined;
   /** Works while this process owns the shard. */
   #repairer: Repairer | undefined;
+  #examiner: Examiner | undefined;
   /** Newest epoch that this process has had: none is held twice (S2). */
   #epochHeld = 0;
   /** S20: for ever, in this process. */
@@ -96,6 +100,7 @@ export class Shard {
       lag: this.lag,
       owner: this.#owner?.status,
       repair: this.#repairer?.status,
+      damagedCopies: this.#examiner?.damaged ?? 0,
     };
   }
 
@@ -162,10 +167,10 @@ export class Shard {
         return this.#repairer?.copied(event.logger, event.zone, event.answer);
       case 'copy-lacking':
         return this.#repairer?.lacking(event.logger, event.zone);
+      case 'copy-suspect':
+        return this.#examiner?.suspect(event.logger, event.zone);
       case 'log-read':
-        if (event.request.reader === 'repair') return this.#repairer?.logRead(event.request, event.bytes);
-        if (event.request.reader === 'tail') return this.#takeover?.logRead(event.request, event.bytes);
-        return this.#owner === undefined ? this.#follower.logRead(event.request, event.bytes) : undefined;
+        return this.#logRead(event);
       case 'catch-up':
         // An owner hears nothing about its own log; a late word of an earlier owner is below its watermark.
         if (this.#owner !== undefined) return;
@@ -181,6 +186,13 @@ export class Shard {
     if (purpose === 'relist') return this.#repairer?.transacted();
     this.#takeover?.transacted();
     this.#owner?.transacted(kind);
+  }
+
+  #logRead({ request, bytes, refused }: Extract<ShardEvent, { event: 'log-read' }>): void {
+    if (request.reader === 'repair') return this.#repairer?.logRead(request, bytes, refused);
+    if (request.reader === 'examine') return this.#examiner?.logRead(request, bytes, refused);
+    if (request.reader === 'tail') return this.#takeover?.logRead(request, bytes);
+    return this.#owner === undefined ? this.#follower.logRead(request, bytes) : undefined;
   }
 
   // --- requests ------------------------------------------------------------------------------------------------------
@@ -285,6 +297,7 @@ export class Shard {
     if (this.#owner?.isDeposed === true) {
       this.#owner = undefined;
       this.#repairer = undefined;
+      this.#examiner = undefined;
       this.#waiting.forget();
       this.#follower = this.#newFollower();
       const role = this.#hasStopped ? 'stopped' : 'follower';
@@ -316,7 +329,9 @@ export class Shard {
     const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#waiting.queue };
     this.#owner = new ShardOwner({ ...parts, ...rest }, head, this.#nowMs);
     const by = { epoch: head.epoch, instance: this.#self.instance };
-    this.#repairer = new Repairer({ ...parts, ...rest, identity: state, by }, this.#nowMs);
+    const repair = { ...parts, ...rest, identity: state, by };
+    this.#repairer = new Repairer(repair, this.#nowMs);
+    this.#examiner = new Examiner(repair, this.#repairer);
     this.#effects.push({ effect: 'role', role: 'owner' });
     const fields = { shard: state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: state.index.size };
     this.#effects.push({ effect: 'note', level: 'info', text: 'serving', fields });
@@ -327,6 +342,7 @@ export class Shard {
     this.#nowMs = nowMs;
     if (this.#owner !== undefined) {
       this.#owner.tick(nowMs);
+      this.#examiner?.tick(nowMs);
       return this.#repairer?.tick(nowMs);
     }
     this.#takeover?.tick(nowMs);

@@ -19,7 +19,7 @@ import type {
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { GatewayIdentity } from '../../codec/member-hello.ts';
 import type { LoggerMember } from '../../coordinator/members.ts';
-import type { Filled, Lost, Refused } from '../../core/shard/events.ts';
+import type { Copied, Filled, Lost, Refused } from '../../core/shard/events.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
 import { KeepAlive } from '../../rpc/keep-alive.ts';
@@ -201,9 +201,9 @@ export class LoggerLink implements LoggerPort {
     });
   }
 
-  copy(item: CopyItem, onAnswer: (answer: Filled | Lost | Refused) => void): void {
+  copy(item: CopyItem, onAnswer: (answer: Copied | Lost | Refused) => void): void {
     this.#outbox.client.copy(item, (answer) => {
-      onAnswer(answer.kind === 'ok' ? { kind: 'filled', length: answer.value } : reasonOf(answer));
+      onAnswer(answer.kind === 'ok' ? { kind: 'filled', ...answer.value } : reasonOf(answer));
     });
   }
 

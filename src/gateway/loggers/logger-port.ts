@@ -12,7 +12,7 @@ import type {
   ZoneStatus,
 } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
-import type { Filled, Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
+import type { Copied, Filled, Lost, Refused, ShardEvent } from '../../core/shard/events.ts';
 
 export type ProbeAnswer = { readonly kind: 'ok' } | Lost | Refused;
 
@@ -27,7 +27,7 @@ export interface LoggerPort {
   testify(shard: ShardId, onAnswer: (answer: ShardKnowledge | Lost) => void): void;
   seal(at: ZoneRef, onAnswer: (answer: SealResult | Lost) => void): void;
   fill(item: FillItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
-  copy(item: CopyItem, onAnswer: (answer: Filled | Lost | Refused) => void): void;
+  copy(item: CopyItem, onAnswer: (answer: Copied | Lost | Refused) => void): void;
   /** Whether it answers at all, be its disk slow. Called once. */
   ping(onAnswer: (isThere: boolean) => void): void;
   /** Whether it can take a new zone: answered behind a write and a sync of its device. */

@@ -176,7 +176,9 @@ export class ShardRunner {
       case 'read-log': {
         const { request } = effect;
         loggers.of(request.logger).read(shard, request.zone, request.offset, request.length, (answer) => {
-          this.dispatch(shard, { event: 'log-read', request, bytes: answer.kind === 'ok' ? answer.value : undefined });
+          const bytes = answer.kind === 'ok' ? answer.value : undefined;
+          const refused = answer.kind === 'refused' ? { refused: answer.code } : {};
+          this.dispatch(shard, { event: 'log-read', request, bytes, ...refused });
         });
         return;
       }

@@ -53,6 +53,8 @@ export interface FetcherParts {
   readonly store: Pick<MetadataStore, 'shard'>;
   readonly loggers: Pick<LoggerLinks, 'isUp' | 'isLost'> & { of(logger: Uuid): Pick<LoggerPort, 'read'> };
   readonly cache: ValueCache;
+  /** A logger gave a record that is damaged, or none although it answered. */
+  readonly onDamage: (shard: ShardId, zone: ZoneId, logger: Uuid) => void;
 }
 
 export class ValueFetcher {
@@ -124,7 +126,9 @@ export class ValueFetcher {
         bytes: recordBytes,
         take: (logger, answer) => {
           const problem = this.#take(search, offset, answer);
-          if (problem !== undefined) this.#troubles.add({ shard, zone, offset, logger, problem });
+          if (problem === undefined) return undefined;
+          this.#troubles.add({ shard, zone, offset, logger, problem });
+          if (answer.kind !== 'lost') this.#parts.onDamage(shard, zone, logger);
           return problem;
         },
         missing: (silent) => this.#notFound(search, silent + away),

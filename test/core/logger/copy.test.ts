@@ -11,7 +11,7 @@ const nothing = new Uint8Array(0);
 
 /** What a holder holds, as the owner of epoch 3 sends it. */
 function copyOf({ shard, zone, epoch, instance, offset, bytes }: AppendItem, length: number): CopyItem {
-  return { shard, zone, writer: { epoch, instance }, by: testWriter(3), length, offset, bytes };
+  return { shard, zone, writer: { epoch, instance }, by: testWriter(3), length, offset, bytes, replaces: '' };
 }
 
 /** Three batches of a zone of epoch 1, which ends behind them. */
@@ -25,7 +25,7 @@ function answerTo(rig: Rig, item: CopyItem): unknown {
   const ticket = rig.copy(item);
   rig.settle();
   const answer = rig.answers.get(ticket);
-  return answer?.kind === 'filled' ? answer.length : rig.outcome(ticket);
+  return answer?.kind === 'copied' ? answer.length : rig.outcome(ticket);
 }
 
 describe('S10 a copy of a zone that ended', () => {
@@ -133,5 +133,52 @@ describe('S10 a copy is refused', () => {
     const rig = new Rig();
     rig.step({ kind: 'device-failed' });
     assert.equal(answerTo(rig, copy), 'device-failed');
+  });
+});
+
+describe('S10 a copy in the place of a damaged one', () => {
+  /** A finished zone of three batches, and an order to begin it anew. */
+  function finishedZone(): { rig: Rig; anew: CopyItem; rest: CopyItem; length: number } {
+    const { first, second, third, length } = zoneOf();
+    const rig = new Rig();
+    for (const item of [first, second, third]) rig.append(item);
+    rig.settle();
+    rig.finish(0, 1, length);
+    rig.settle();
+    const rest = Buffer.concat([second.bytes, third.bytes]);
+    const anew = { ...copyOf(first, length), replaces: rig.zone(0, 1)?.copyId ?? '' };
+    return { rig, anew, rest: { ...copyOf(second, length), bytes: rest }, length };
+  }
+
+  test('is begun when its first bytes are written, bears another name, and goes on like any copy', () => {
+    const { rig, anew, rest, length } = finishedZone();
+    assert.equal(answerTo(rig, anew), anew.bytes.length);
+    const copy = rig.zone(0, 1);
+    assert.equal(copy?.state, 'copying');
+    assert.notEqual(copy.copyId, anew.replaces);
+    assert.equal(answerTo(rig, rest), length);
+  });
+
+  test('is refused by a late order, which names the copy before', () => {
+    const { rig, anew } = finishedZone();
+    assert.equal(answerTo(rig, anew), anew.bytes.length);
+    const { copyId } = rig.zone(0, 1) ?? {};
+    assert.equal(answerTo(rig, anew), 'other-copy');
+    assert.equal(rig.zone(0, 1)?.copyId, copyId);
+  });
+
+  test('S4 is refused to an owner before the one that asked about the copy', () => {
+    const { rig, anew } = finishedZone();
+    assert.equal(answerTo(rig, { ...anew, by: testWriter(4), bytes: nothing, replaces: '' }), anew.length);
+    assert.equal(answerTo(rig, anew), 'fenced');
+    assert.equal(rig.zone(0, 1)?.state, 'finished');
+  });
+
+  test('leaves the old one where there is no room, and where its bytes are damaged', () => {
+    const { rig, anew } = finishedZone();
+    const damaged = Buffer.from(anew.bytes);
+    damaged.writeUInt8(damaged.readUInt8(damaged.length - 1) ^ 1, damaged.length - 1);
+    assert.equal(answerTo(rig, { ...anew, bytes: damaged }), 'malformed');
+    assert.equal(rig.zone(0, 1)?.copyId, anew.replaces);
   });
 });

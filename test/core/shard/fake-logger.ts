@@ -15,9 +15,16 @@ import { cutRecordsOf } from '../../../src/core/logger/cut-scan.ts';
 interface Zone extends Writer {
   bytes: Buffer;
   restarted: boolean;
+  /** It knows its end, and is not scanned any more. */
+  finished?: boolean;
+  /** Copies of it that were made here in place of others. */
+  replacements?: number;
 }
 
-type CopyOrder = Pick<Extract<ShardEffect, { effect: 'copy' }>, 'by' | 'writer' | 'offset' | 'bytes' | 'length'>;
+type CopyOrder = Pick<
+  Extract<ShardEffect, { effect: 'copy' }>,
+  'by' | 'writer' | 'offset' | 'bytes' | 'length' | 'replaces'
+>;
 
 /** Owner whose name no test cares about. */
 export const anyInstance = instanceId('f'.repeat(16));
@@ -105,18 +112,31 @@ export class FakeLogger {
   }
 
   /** S10: completes a copy of a zone that ended; no bytes: how much it holds. */
-  copy(zone: ZoneId, { by, writer, offset, bytes, length }: CopyOrder): number | LoggerRefusalCode {
+  copy(zone: ZoneId, { by, writer, offset, bytes, length, replaces }: CopyOrder): number | LoggerRefusalCode {
     if (this.isFenced(by)) return 'fenced';
     const held = this.zones.get(zone);
-    const intact = held === undefined ? 0 : scan(held.bytes).length;
+    if (replaces !== '') {
+      if (offset !== 0 || replaces !== this.copyIdOf(zone)) return 'other-copy';
+      const replacements = (held?.replacements ?? 0) + 1;
+      this.zones.set(zone, { ...writer, bytes: Buffer.from(bytes), restarted: true, replacements });
+      return bytes.length;
+    }
+    const whole = held?.finished === true ? held.bytes.length : 0;
+    const intact = held === undefined ? 0 : Math.max(whole, scan(held.bytes).length);
     if (bytes.length === 0) return Math.min(intact, length);
     if (this.isFull) return 'device-full';
     const same = held?.bytes.subarray(offset, offset + bytes.length);
     if (offset < intact && same?.equals(bytes) === true) return Math.min(intact, length);
     if (offset !== intact) return 'not-at-write-pointer';
     const all = Buffer.concat([held?.bytes.subarray(0, intact) ?? Buffer.alloc(0), bytes]);
-    this.zones.set(zone, { ...writer, bytes: all, restarted: true });
+    this.zones.set(zone, { ...writer, bytes: all, restarted: true, replacements: held?.replacements ?? 0 });
     return all.length;
+  }
+
+  /** '': none is held. */
+  copyIdOf(zone: ZoneId): string {
+    const held = this.zones.get(zone);
+    return held === undefined ? '' : `copy ${held.replacements ?? 0}`;
   }
 
   /** What kill -9 and a start do to it, when everything was synced. */

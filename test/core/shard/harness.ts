@@ -313,7 +313,9 @@ export class Cluster {
       case 'finish':
         for (const name of effect.loggers) {
           const held = this.#up(name)?.zones.get(effect.zone);
-          if (held !== undefined) held.bytes = held.bytes.subarray(0, effect.length);
+          if (held === undefined) continue;
+          held.bytes = held.bytes.subarray(0, effect.length);
+          held.finished = true;
         }
         return;
       case 'committed':
@@ -401,8 +403,10 @@ export class Cluster {
 
   #copy(gateway: number, effect: Extract<ShardEffect, { effect: 'copy' }>): void {
     const { zone, logger } = effect;
-    const answer = this.#up(logger)?.copy(zone, effect);
-    this.event(gateway, { event: 'copied', logger, zone, answer: told(answer) });
+    const to = this.#up(logger);
+    const answer = told(to?.copy(zone, effect));
+    const copyId = to?.copyIdOf(zone) ?? '';
+    this.event(gateway, { event: 'copied', logger, zone, answer: { ...answer, ...(copyId === '' ? {} : { copyId }) } });
   }
 
   #committed(gateway: number, effect: Committed): void {

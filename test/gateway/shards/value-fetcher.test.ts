@@ -35,6 +35,7 @@ function errorOf(answers: readonly (ReadAnswer | Lost | undefined)[]): string {
   let code = '';
   const clock = new SimulatedClock();
   const fetcher = new ValueFetcher({
+    onDamage: () => undefined,
     cluster: uuid('c'.repeat(32)),
     zoneSize,
     clock,
@@ -73,6 +74,7 @@ test('reads of one record at once are one read of a replica, and each is answere
   const clock = new SimulatedClock();
   const asked: ((answer: ReadAnswer | Lost) => void)[] = [];
   const fetcher = new ValueFetcher({
+    onDamage: () => undefined,
     cluster: uuid('c'.repeat(32)),
     zoneSize,
     clock,

@@ -10,6 +10,7 @@ import type { Writer, ZonePlace } from '../../../codec/log-format.ts';
 import { asBuffer } from '../../../base/bytes.ts';
 import { checkBatchBody, decodeBatchHeader } from '../../../codec/log-batch.ts';
 import { decodeZoneHeader, samePlace, zoneSeed } from '../../../codec/log-format.ts';
+import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
 import type { LogRead, ReaderName, ShardEffect, ShardIdentity } from '../events.ts';
 import { shardLimits } from '../limits.ts';
 import type { Loggers } from '../loggers.ts';
@@ -136,7 +137,8 @@ export class LogReader {
     this.#state = 'idle';
   }
 
-  answer(request: LogRead, bytes: Uint8Array | undefined): void {
+  /** `refused`: why there are no bytes, when the logger answered. */
+  answer(request: LogRead, bytes: Uint8Array | undefined, refused?: LoggerRefusalCode): void {
     // A late answer belongs to an earlier stretch, or to a reader that is no more.
     if (this.#request === undefined || request !== this.#request) return;
     this.#request = undefined;
@@ -144,7 +146,7 @@ export class LogReader {
     assert(segment !== undefined, 'what was asked for is still wanted');
     const problem =
       bytes === undefined
-        ? 'no answer'
+        ? (refused ?? 'no answer')
         : bytes.length < request.length
           ? 'too few bytes'
           : this.#parse(segment, asBuffer(bytes));

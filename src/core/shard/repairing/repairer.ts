@@ -14,7 +14,8 @@
 import type { Millis, Uuid, ZoneId } from '../../../base/ids.ts';
 import { times } from '../../../base/times.ts';
 import type { Writer } from '../../../codec/log-format.ts';
-import type { Filled, LogRead, Lost, Refused, ShardEffect, ShardIdentity, ShardSettings } from '../events.ts';
+import type { LoggerRefusalCode } from '../../../codec/logger-protocol.ts';
+import type { Copied, LogRead, Lost, Refused, ShardEffect, ShardIdentity, ShardSettings } from '../events.ts';
 import { relisted } from '../head/head-edits.ts';
 import type { HeadKeeper } from '../head/head-keeper.ts';
 import type { SealedZone } from '../head/metadata.ts';
@@ -86,14 +87,14 @@ export class Repairer {
     this.#settle();
   }
 
-  copied(logger: Uuid, zone: ZoneId, answer: Filled | Lost | Refused): void {
+  copied(logger: Uuid, zone: ZoneId, answer: Copied | Lost | Refused): void {
     const task = this.#copier?.task;
     if (task?.target === logger && task.zone.zone === zone) this.#copier?.copied(answer);
     this.#settle();
   }
 
-  logRead(request: LogRead, bytes: Uint8Array | undefined): void {
-    this.#copier?.logRead(request, bytes);
+  logRead(request: LogRead, bytes: Uint8Array | undefined, refused?: LoggerRefusalCode): void {
+    this.#copier?.logRead(request, bytes, refused);
     this.#settle();
   }
 

@@ -140,6 +140,97 @@ describe('S10 a zone that lacks a copy', () => {
   });
 });
 
+/** Logger 1 has a wrong bit in the last record of zone 1, which all three are listed for. */
+function damagedCopy(): Cluster {
+  const cluster = lackingZone();
+  cluster.loggerUp(2);
+  cluster.pass(5_000);
+  assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+  flip(cluster, 1, -1);
+  return cluster;
+}
+
+/** `at`: counted from the end when it is negative. */
+function flip(cluster: Cluster, logger: number, at: number): void {
+  const held = cluster.logger(logger).zones.get(zone1);
+  assert.ok(held);
+  held.bytes = Buffer.from(held.bytes);
+  const index = at < 0 ? held.bytes.length + at : at;
+  held.bytes.writeUInt8(held.bytes.readUInt8(index) ^ 1, index);
+}
+
+function suspect(cluster: Cluster, logger: number): void {
+  cluster.event(0, { event: 'copy-suspect', logger: loggerName(logger), zone: zone1 });
+}
+
+describe('S10 a copy in which a read met damage', () => {
+  test('leaves the list, is made anew from the others, and is listed when it was read back', () => {
+    const cluster = damagedCopy();
+    const listedAtOrders: number[] = [];
+    cluster.onEffect = ({ effect }) => {
+      if (effect.effect !== 'copy' || effect.replaces === '') return;
+      assert.deepEqual(zoneOne(cluster).former, names(1), 'it is listed no more when it is replaced');
+      listedAtOrders.push(zoneOne(cluster).replicas.length);
+    };
+    suspect(cluster, 1);
+    cluster.pass(20_000);
+    assert.deepEqual(listedAtOrders, [2]);
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+    assert.equal(heldBy(cluster, 1), heldBy(cluster, 0));
+    assert.equal(cluster.gateway(0).status.damagedCopies, 0);
+    assert.ok(cluster.notes.some((note) => note.startsWith('copy damaged')));
+  });
+
+  test('stays listed when all of it turns out to be good', () => {
+    const cluster = damagedCopy();
+    cluster.hold = ({ effect }) => effect.effect === 'transact';
+    suspect(cluster, 0);
+    cluster.pass(15_000);
+    assert.equal(cluster.held.length, 0, 'no list changes');
+    assert.ok(!cluster.notes.some((note) => note.startsWith('copy damaged')));
+  });
+
+  test('stays listed while its logger is away, and is examined when that is back', () => {
+    const cluster = damagedCopy();
+    cluster.loggerDown(1);
+    suspect(cluster, 1);
+    cluster.pass(15_000);
+    assert.ok(zoneOne(cluster).replicas.includes(loggerName(1)));
+    cluster.loggerUp(1);
+    cluster.pass(30_000);
+    assert.equal(heldBy(cluster, 1), heldBy(cluster, 0));
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+  });
+
+  test('is not replaced while it may hold what no other copy has', () => {
+    const cluster = damagedCopy();
+    for (const other of [0, 2]) flip(cluster, other, 100);
+    const before = heldBy(cluster, 1);
+    suspect(cluster, 1);
+    cluster.pass(60_000);
+    assert.equal(heldBy(cluster, 1), before);
+    assert.ok(!zoneOne(cluster).replicas.includes(loggerName(1)));
+    assert.ok(cluster.notes.some((note) => note.startsWith('zone not copied')));
+  });
+
+  test('stays listed when nobody else is, and leaves the list when another is', () => {
+    const cluster = damagedCopy();
+    cluster.hold = ({ effect }) => effect.effect === 'copy';
+    for (const other of [0, 2]) cluster.event(0, { event: 'copy-lacking', logger: loggerName(other), zone: zone1 });
+    cluster.pass(2_000);
+    assert.deepEqual(zoneOne(cluster).replicas, names(1));
+    suspect(cluster, 1);
+    cluster.pass(5_000);
+    assert.deepEqual(zoneOne(cluster).replicas, names(1));
+    assert.equal(cluster.gateway(0).status.damagedCopies, 1);
+    cluster.hold = () => false;
+    cluster.release();
+    cluster.pass(90_000);
+    assert.equal(heldBy(cluster, 1), heldBy(cluster, 0));
+    assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
+  });
+});
+
 describe('S10 a holder that was found to lack what it is listed for', () => {
   test('leaves the list, and is listed again when it holds all of the zone', () => {
     const cluster = lackingZone();

@@ -106,6 +106,8 @@ interface Watched {
   changesMs: readonly number[];
   kind: VacancyKind | 'leaving' | 'away' | undefined;
   sinceMs: number;
+  /** When its owner was last seen to wait for copies; 0: never. */
+  waitedUntilMs: number;
   /** No further attempt before. */
   notBeforeMs: number;
 }
@@ -168,13 +170,13 @@ export class Ownership {
     const [epoch, owner] = [head?.epoch ?? 0, head?.owner.gateway ?? -1];
     let watched = this.#shards.get(shard);
     if (watched === undefined) {
-      watched = { epoch, owner, changesMs: [], kind: undefined, sinceMs: nowMs, notBeforeMs: 0 };
+      watched = { epoch, owner, changesMs: [], kind: undefined, sinceMs: nowMs, waitedUntilMs: 0, notBeforeMs: 0 };
       this.#shards.set(shard, watched);
     } else if (watched.epoch !== epoch) {
       const isMove = watched.owner !== -1 && watched.owner !== owner;
       const changesMs = isMove ? [...watched.changesMs, nowMs].slice(-changesMax) : watched.changesMs;
       // The next owner's faults are its own.
-      Object.assign(watched, { epoch, owner, changesMs, kind: undefined });
+      Object.assign(watched, { epoch, owner, changesMs, kind: undefined, waitedUntilMs: 0 });
     }
     const [oldest] = watched.changesMs;
     if (oldest !== undefined && oldest + times.ownersRememberedMs < nowMs)
@@ -187,7 +189,7 @@ export class Ownership {
   }
 
   /** Why the shard needs an owner; undefined: it has one, or this process is no member any more. */
-  #vacancy(shard: ShardView, { changesMs }: Watched, view: OwnershipView): Vacancy | undefined {
+  #vacancy(shard: ShardView, watched: Watched, view: OwnershipView): Vacancy | undefined {
     const { listed, peers, isLeaving } = view;
     if (listed !== this.#self.instance || isLeaving) return undefined;
     const { head } = shard;
@@ -198,6 +200,7 @@ export class Ownership {
     const peer = peers.get(owner.gateway);
     if (peer === undefined) return { kind: 'dead', waitMs: 0 };
     if (peer.instance !== owner.instance) return { kind: 'replaced', waitMs: 0, first: owner.gateway };
+    const { changesMs } = watched;
     const calmMs = changesMs.length === 0 ? 0 : times.takeOverStepMs * 2 ** changesMs.length;
     switch (peer.verdict) {
       case 'dead':
@@ -206,19 +209,35 @@ export class Ownership {
         return { kind: 'silent', waitMs: calmMs };
       case 'unmet':
         return { kind: 'unmet', waitMs: times.gatewayUnmetMs + calmMs };
-      case 'alive':
-        return this.#uselessness(peer.condition(shard.shard, epoch), calmMs);
+      case 'alive': {
+        const condition = peer.condition(shard.shard, epoch);
+        if (condition === 'waiting') watched.waitedUntilMs = view.nowMs;
+        return this.#uselessness(condition, watched, calmMs);
+      }
       default:
         return unreachable(peer.verdict);
     }
   }
 
-  /** A taker that waits for copies is left its wait: the next one would begin it again. */
-  #uselessness(condition: ShardCondition | undefined, calmMs: number): Vacancy | undefined {
-    if (condition === 'serving' || condition === 'leaving' || condition === 'stopped') return undefined;
-    const takingMs = times.ownerTakingMs + (condition === 'waiting' ? this.#copiesWaitMs : 0);
-    const waitMs = condition === 'taking' || condition === 'waiting' ? takingMs : times.ownerStuckMs;
-    return { kind: 'useless', waitMs: waitMs + calmMs };
+  /**
+   * A taker that waits for copies is left its wait, and the time to take the shard after it: the next one would begin
+   * the wait again.
+   */
+  #uselessness(condition: ShardCondition | undefined, watched: Watched, calmMs: number): Vacancy | undefined {
+    switch (condition) {
+      case 'serving':
+      case 'leaving':
+      case 'stopped':
+        return undefined;
+      case 'waiting':
+        return { kind: 'useless', waitMs: this.#copiesWaitMs + times.ownerTakingMs + calmMs };
+      case 'taking': {
+        const waitedMs = Math.max(0, watched.waitedUntilMs - watched.sinceMs);
+        return { kind: 'useless', waitMs: Math.min(waitedMs, this.#copiesWaitMs) + times.ownerTakingMs + calmMs };
+      }
+      default:
+        return { kind: 'useless', waitMs: times.ownerStuckMs + calmMs };
+    }
   }
 
   /** Gateway that begins a shard when all is well. */

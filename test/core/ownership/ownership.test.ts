@@ -188,6 +188,15 @@ test('S9 a taker that waits for copies is left its wait, for ever where it waits
   assert.equal(patient.claimsAfter(600_000), undefined);
 });
 
+test('S9 a taker whose wait for copies has ended is left the time to take the shard, and no more', () => {
+  const [first = -1] = successors(0);
+  const scene = new Scene(first, headOf(processOf(0)));
+  scene.peer(0).condition = 'waiting';
+  assert.equal(scene.claimsAfter(29_990), undefined);
+  scene.peer(0).condition = 'taking';
+  assert.equal(scene.claimsAfter(), times.ownerTakingMs - 10);
+});
+
 test('gateways that do not see one another take shards from each other ever more seldom', () => {
   const [first = -1, second = -1] = successors(0);
   const scene = new Scene(first, headOf(processOf(second)));

@@ -43,6 +43,10 @@ export interface ShardStatus {
   readonly damagedCopies: number;
 }
 
+/**
+ * A shard in this process: which role it has, and which part hears of an event. It does not own what a role does
+ * (following, taking, serving, repairing). Large because it is the one place that hands each event to its part.
+ */
 export class Shard {
   readonly state: ShardState;
   readonly #self: Owner;

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { medianAndMax } from './lib/gaps.ts';
 import type { Outage } from './lib/outage.ts';
 import { runOutage } from './lib/outage.ts';
 import { freeBasePort, RealCluster } from './lib/real-cluster.ts';
@@ -46,9 +47,8 @@ async function oneRun(signal: 'SIGKILL' | 'SIGSTOP'): Promise<Outage> {
 }
 
 function line(what: string, gapsMs: readonly number[]): string {
-  const sorted = [...gapsMs].sort((a, b) => a - b);
-  const median = sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
-  return `${what.padEnd(18)} median ${median.toFixed(0).padStart(5)} ms, max ${(sorted.at(-1) ?? Number.NaN).toFixed(0).padStart(5)} ms`;
+  const { median, max } = medianAndMax(gapsMs);
+  return `${what.padEnd(18)} median ${median.toFixed(0).padStart(5)} ms, max ${max.toFixed(0).padStart(5)} ms`;
 }
 
 async function main(): Promise<void> {

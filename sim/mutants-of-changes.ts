@@ -18,7 +18,7 @@ export const changeMutants: readonly Mutant[] = [
     name: 'logger that drains counts as a copy',
     rule: 'S10',
     file: repairer,
-    find: 'isLeaving: (logger) => loggers.isDraining(logger) || loggers.isLost(logger),',
+    find: 'isLeaving: (logger) => loggers.isLeaving(logger),',
     replace: 'isLeaving: (logger) => loggers.isLost(logger),',
   },
   {
@@ -32,7 +32,7 @@ export const changeMutants: readonly Mutant[] = [
     name: 'lost logger counts as a copy',
     rule: 'S9',
     file: repairer,
-    find: 'isLeaving: (logger) => loggers.isDraining(logger) || loggers.isLost(logger),',
+    find: 'isLeaving: (logger) => loggers.isLeaving(logger),',
     replace: 'isLeaving: (logger) => loggers.isDraining(logger),',
     also: [{ file: loggers, find: 'if (this.isLost(logger))\n            return false;', replace: '' }],
   },

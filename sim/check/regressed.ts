@@ -15,7 +15,7 @@ export function watchRegressedShards(reversals: Reversals, onViolation: (violati
       if ((event.event === 'filled' || event.event === 'copied') && event.answer.kind === 'filled')
         reversals.filled(event.logger, shard, event.zone, event.answer.length);
       if (event.event === 'copied' && event.answer.kind === 'filled' && event.answer.length > 0)
-        reversals.replaced(event.logger, shard, event.zone, event.answer.copyId ?? '');
+        reversals.replaced(event.logger, shard, event.zone, event.answer.copyId);
     },
     after({ state: { shard } }, _event, effects) {
       if (!reversals.isBack(shard)) return;

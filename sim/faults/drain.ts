@@ -8,7 +8,7 @@ import { drainLogger, undrainLogger } from '../../src/coordinator/planned-change
 import type { SimulatedNode } from '../node.ts';
 import type { FaultActor, FaultRow, Stage } from './actor.ts';
 import { removeForGood, say } from './operator.ts';
-import { shardsOf } from './shard-entries.ts';
+import { listsOf, shardsOf } from './shard-entries.ts';
 
 export interface DrainPlan {
   readonly kind: 'drain';
@@ -56,10 +56,7 @@ class Drains implements FaultActor<DrainPlan> {
   /** One disk of a life: of two that go, each may be where the other's copies went. */
   #removeSoon(node: SimulatedNode, logger: Uuid): void {
     const stage = this.#stage;
-    const lists = [...shardsOf(stage.coordinator.snapshot()).values()].flatMap(({ head, zones }) => [
-      head.openZone,
-      ...zones,
-    ]);
+    const lists = listsOf(shardsOf(stage.coordinator.snapshot()));
     const isThere = node.logger?.uuid === logger;
     const isDrained = isThere && !lists.some(({ replicas }) => replicas.includes(logger));
     if (!isDrained || excluding.some((kind) => stage.planned.has(kind)))

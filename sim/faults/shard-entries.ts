@@ -1,4 +1,5 @@
 /** The shards' metadata as the coordinator's entries hold it, for faults that look before they act. */
+import type { Uuid } from '../../src/base/ids.ts';
 import type { Entry } from '../../src/coordinator/coordinator.ts';
 import type { Head, SealedZone } from '../../src/core/shard/head/metadata.ts';
 import { decodeHead, decodeSealedZone } from '../../src/core/shard/head/metadata.ts';
@@ -10,6 +11,11 @@ export interface ShardEntries {
   readonly head: Head;
   /** Zones that ended, by id. */
   readonly zones: readonly SealedZone[];
+}
+
+/** Replicas of each zone, open or ended. */
+export function listsOf(shards: ReadonlyMap<number, ShardEntries>): { readonly replicas: readonly Uuid[] }[] {
+  return [...shards.values()].flatMap(({ head, zones }) => [head.openZone, ...zones]);
 }
 
 export function shardOfKey(key: string): number {

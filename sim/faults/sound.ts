@@ -4,7 +4,7 @@
  */
 import type { Uuid } from '../../src/base/ids.ts';
 import type { Stage } from './actor.ts';
-import type { ShardEntries } from './shard-entries.ts';
+import { listsOf, type ShardEntries } from './shard-entries.ts';
 
 /** Whether a shard is being taken over: the answers of one logger may be all that the taker has heard. */
 export function isTaking(stage: Stage, shards: ReadonlyMap<number, ShardEntries>): boolean {
@@ -24,8 +24,7 @@ export function isElsewhere(
   shards: ReadonlyMap<number, ShardEntries>,
   unsound: ReadonlySet<Uuid> = new Set(),
 ): boolean {
-  const lists = [...shards.values()].flatMap(({ head, zones }) => [head.openZone, ...zones]);
-  return lists.every(({ replicas }) => !replicas.includes(logger) || hasOther(replicas, logger, unsound));
+  return listsOf(shards).every(({ replicas }) => !replicas.includes(logger) || hasOther(replicas, logger, unsound));
 }
 
 export function hasOther(replicas: readonly Uuid[], logger: Uuid, unsound: ReadonlySet<Uuid>): boolean {

@@ -9,10 +9,14 @@ interface Answers {
   readonly gateways: readonly ({ readonly ok: true; readonly value: GatewayStatus } | { readonly ok: false })[];
 }
 
+/** Loggers as the gateways that answer know them. */
+function linesOf({ gateways }: Answers): LoggerLine[] {
+  return gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
+}
+
 /** A logger of this number as a gateway that answers knows it. */
-export function lineOf({ gateways }: Answers, number: number): LoggerLine | undefined {
-  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
-  return lines.find((line) => line.number === number);
+export function lineOf(view: Answers, number: number): LoggerLine | undefined {
+  return linesOf(view).find((line) => line.number === number);
 }
 
 /** What the operator plans with a logger, and how far it is. */
@@ -38,8 +42,7 @@ export function waitsOf(view: Answers, shards: readonly ShardLine[], name: strin
 }
 
 /** Number of a logger, which need not answer, or the beginning of its UUID. */
-export function loggerNumber({ gateways }: Answers, uuid: string): string {
-  const lines = gateways.flatMap((answer) => (answer.ok ? answer.value.loggers : []));
-  const line = lines.find((one) => one.uuid === uuid);
+export function loggerNumber(view: Answers, uuid: string): string {
+  const line = linesOf(view).find((one) => one.uuid === uuid);
   return line === undefined ? uuid.slice(0, 8) : String(line.number);
 }

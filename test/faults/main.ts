@@ -3,6 +3,7 @@
  * (rows.ts), each run on clusters of its own. Exit code 1 when anything was lost, or a history is not linearizable.
  */
 import { parseArgs } from 'node:util';
+import { medianAndMax } from '../../bench/lib/gaps.ts';
 import { evidencePath, originOf, writeEvidence } from '../../sim/evidence.ts';
 import { rows, type Row } from './rows.ts';
 import { runRow, type RunResult } from './run.ts';
@@ -39,9 +40,8 @@ function count(name: 'runs' | 'seed', most: number): number {
 }
 
 function cells(gapsMs: readonly number[]): string {
-  const sorted = [...gapsMs].sort((a, b) => a - b);
-  const median = sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
-  return `${median.toFixed(0)} / ${(sorted.at(-1) ?? Number.NaN).toFixed(0)}`;
+  const { median, max } = medianAndMax(gapsMs);
+  return `${median.toFixed(0)} / ${max.toFixed(0)}`;
 }
 
 function lineOf(row: Row, results: readonly RunResult[]): string {

@@ -1,19 +1,13 @@
 /** S10: bits that flip in one logger's file under a running cluster are served from the others, and healed. */
 import assert from 'node:assert/strict';
-import { mkdtemp, open, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { open } from 'node:fs/promises';
 import * as path from 'node:path';
 import { test } from 'node:test';
 import { connect } from '../../src/client/index.ts';
-import { MemoryCoordinator } from '../../src/coordinator/memory/memory.ts';
-import { realEnvironment } from '../../src/env/real/environment.ts';
 import type { Cluster } from '../../src/server/index.ts';
-import { startCluster } from '../../src/server/index.ts';
+import { patientClient, readAll, ThreeLoggers, valueOf, writeAll } from './three-loggers.ts';
 
-const MIB = 1024 * 1024;
 const magic = Buffer.from('KVB1', 'latin1');
-const keys = Array.from({ length: 40 }, (_, key) => key);
-const valueOf = (key: number): Buffer => Buffer.alloc(100_000, key);
 
 /** Bytes of a batch in which a bit flips, from its start: of a value, of a record's head, of a key. */
 const places: readonly ((batch: Buffer) => number)[] = [
@@ -23,46 +17,27 @@ const places: readonly ((batch: Buffer) => number)[] = [
 ];
 
 test('S10 damage that a read meets is repaired from another copy', { timeout: 180_000 }, async (context) => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'kv-filelog-'));
-  const coordinator = new MemoryCoordinator();
   const logs: string[] = [];
-  let cluster: Cluster | undefined;
-  context.after(async () => {
-    await cluster?.close();
-    await rm(folder, { recursive: true, force: true });
+  const loggers = await ThreeLoggers.in(context, {
+    valueCacheBytes: 0,
+    log: (level, event) => void logs.push(`${level} ${event}`),
   });
-  const start = async (): Promise<Cluster> =>
-    (cluster = await startCluster({
-      folder,
-      loggers: 3,
-      coordinator: coordinator.client(),
-      environment: realEnvironment(),
-      device: { capacityBytes: 64 * MIB },
-      zoneSize: MIB,
-      valueCacheBytes: 0,
-      repairDelayMs: 0,
-      firstHandWaitMs: 1_000,
-      log: (level, event) => void logs.push(`${level} ${event}`),
-    }));
-
-  const first = await start();
+  const first = await loggers.start();
   {
     await using client = await connect(first.endpoints);
-    for (const key of keys) await client.put(`key${key}`, valueOf(key));
+    await writeAll(client);
     // The last zones end, so that all keys lie in sealed ones.
     for (let more = 0; more < 12; more++) await client.put('more', valueOf(more));
   }
   const before = copiesAt(first, 1);
-  const rotten = await flipBits(path.join(folder, 'logger-1', 'device'), before);
+  const rotten = await flipBits(path.join(loggers.folder, 'logger-1', 'device'), before);
   assert.ok(rotten.size >= 3, `${rotten.size} zones have wrong bits`);
   await readUntil(first, () => isHealed(first, before, rotten));
   assert.ok(logs.includes('error copy damaged'));
 
-  await first.close();
-  for (const number of [0, 2]) await rm(path.join(folder, `logger-${number}`), { recursive: true });
-  await using client = await connect((await start()).endpoints, { timeoutMs: 30_000 });
-  for (const key of keys)
-    assert.equal(valueOf(key).compare((await client.get(`key${key}`))?.value ?? Buffer.alloc(0)), 0, `key${key}`);
+  await loggers.wipe(0, 2);
+  await using client = await patientClient(await loggers.start());
+  await readAll(client);
 });
 
 /** Names of the copies that a logger holds of zones that ended. */
@@ -103,10 +78,9 @@ function isHealed(cluster: Cluster, before: ReadonlyMap<string, string>, rotten:
 
 /** Reads all keys again and again, each right, until `goal` holds. */
 async function readUntil(cluster: Cluster, goal: () => boolean): Promise<void> {
-  await using client = await connect(cluster.endpoints, { timeoutMs: 30_000 });
+  await using client = await patientClient(cluster);
   for (let round = 0; round < 400 && !goal(); round++) {
-    for (const key of keys)
-      assert.equal(valueOf(key).compare((await client.get(`key${key}`))?.value ?? Buffer.alloc(0)), 0, `key${key}`);
+    await readAll(client);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   assert.ok(goal(), JSON.stringify(cluster.gateways.map((gateway) => gateway.status().shards)));

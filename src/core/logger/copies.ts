@@ -32,7 +32,8 @@ export type CopyOrder =
   | { readonly kind: 'held'; readonly zone: HeldZone }
   /** Perhaps a repetition. */
   | { readonly kind: 'compare'; readonly place: CopyPlace }
-  | { readonly kind: 'write'; readonly place: CopyPlace; readonly replaces: { readonly replaces?: string } };
+  /** `replaces`: copy id of the copy that goes then; '': none. */
+  | { readonly kind: 'write'; readonly place: CopyPlace; readonly replaces: string };
 
 /** REQUIRES: `item.by` is not fenced. */
 export function copyOrder(table: ZoneTable, item: CopyItem): CopyOrder {
@@ -77,7 +78,7 @@ function filledUnseen(table: ZoneTable, { shard, zone, by, offset, bytes }: Fill
 /** At the intact end, or as a repetition below it. */
 function completed(zone: HeldZone, item: AppendItem): ReturnType<typeof fillOrder> {
   const place = { item, deviceZone: zone.deviceZone };
-  if (item.offset === zone.written) return { kind: 'write', place, replaces: {} };
+  if (item.offset === zone.written) return { kind: 'write', place, replaces: '' };
   if (item.offset + item.bytes.length > zone.written) return refused('not-at-write-pointer', zone.written);
   return { kind: 'compare', place };
 }
@@ -86,11 +87,11 @@ function refOf({ shard, zone, epoch, instance }: HeldZone): ZoneRef {
   return { shard, zone, epoch, instance };
 }
 
-function begun(table: ZoneTable, item: AppendItem, replaces?: string): ReturnType<typeof fillOrder> {
+function begun(table: ZoneTable, item: AppendItem, replaces = ''): ReturnType<typeof fillOrder> {
   const deviceZone = table.nextDeviceZone;
   if (deviceZone === undefined) return refused('device-full', 0);
   const place = { item, deviceZone };
-  return { kind: 'write', place, replaces: replaces === undefined ? {} : { replaces } };
+  return { kind: 'write', place, replaces };
 }
 
 function refused(code: LoggerRefusalCode, detail: number): LoggerRefusal {

@@ -389,7 +389,7 @@ export class LoggerMachine<Ticket> {
       case 'compare':
         return [...effects, { kind: 'compare', comparison: { ticket, ...order.place, fills: true, copies: true } }];
       case 'write':
-        return [...effects, ...this.#checkFill(ticket, order.place, { copies: true, ...order.replaces })];
+        return [...effects, ...this.#checkFill(ticket, order.place, { copies: true, replaces: order.replaces })];
       default:
         return unreachable(order);
     }

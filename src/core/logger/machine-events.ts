@@ -76,7 +76,7 @@ export interface PendingWrite<Ticket> {
   readonly fills: boolean;
   /** S10: orders a copy of a zone that ended. */
   readonly copies?: true;
-  /** Copy id of the damaged copy that goes when this is written; absent: none. */
+  /** Copy id of the damaged copy that goes when this is written; '' or absent: none. */
   readonly replaces?: string;
   readonly deviceZone: number;
   readonly batches: number;

@@ -4,7 +4,7 @@
  */
 import type { Epoch, InstanceId, Millis, ShardId, Uuid, ZoneId } from '../../base/ids.ts';
 import { clusterSettings, nodeSettings } from '../../base/settings.ts';
-import type { CopyItem, LoggerRefusalCode, ShardKnowledge } from '../../codec/logger-protocol.ts';
+import type { CopyItem, CopyState, LoggerRefusalCode, ShardKnowledge } from '../../codec/logger-protocol.ts';
 import type { SealResult } from '../../codec/logger-seals.ts';
 import type { Compare, TransactionResult, Write } from '../../coordinator/coordinator.ts';
 import type { Standings } from '../../coordinator/standings.ts';
@@ -16,8 +16,8 @@ import type { Failure, OwnRecord, ShardRead, ShardWrite, WriteResult } from './r
 export type Lost = { readonly kind: 'lost' };
 /** A copy is intact up to `length` (S19). */
 export type Filled = { readonly kind: 'filled'; readonly length: number };
-/** ... and bears this name; '' or absent: none is held. */
-export type Copied = Filled & { readonly copyId?: string };
+/** ... and bears a name. */
+export type Copied = Filled & CopyState;
 export type Refused = { readonly kind: 'refused'; readonly code: LoggerRefusalCode };
 
 export type ShardEvent =

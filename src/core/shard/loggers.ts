@@ -42,6 +42,11 @@ export class Loggers {
     return this.#standings.draining.has(logger);
   }
 
+  /** It is not to hold anything new, and what it holds is to be held by others. */
+  isLeaving(logger: Uuid): boolean {
+    return this.isDraining(logger) || this.isLost(logger);
+  }
+
   up(logger: Uuid, process: InstanceId, alignment: number, nowMs: Millis): void {
     this.#alignments.set(logger, alignment);
     this.#firstUpMs ??= nowMs;
@@ -105,13 +110,13 @@ export class Loggers {
     return [...this.#up]
       .filter(([logger, { sinceMs }]) => this.#fitness.get(logger)?.isFit !== false && sinceMs + stableMs <= nowMs)
       .map(([logger]) => logger)
-      .filter((logger) => !this.isDraining(logger) && !this.isLost(logger));
+      .filter((logger) => !this.isLeaving(logger));
   }
 
   /** Loggers for a zone when too few are usable: those that are merely avoided, and only then those that drain. */
   #inNeed(least: number): Uuid[] {
     const there = [...this.#up.keys()].filter((logger) => !this.isLost(logger));
-    const staying = there.filter((logger) => !this.isDraining(logger));
+    const staying = there.filter((logger) => !this.isLeaving(logger));
     return staying.length >= least ? staying : there;
   }
 
@@ -120,7 +125,7 @@ export class Loggers {
    * none for a new zone.
    */
   get notFull(): Uuid[] {
-    const staying = [...this.#up.keys()].filter((logger) => !this.isDraining(logger) && !this.isLost(logger));
+    const staying = [...this.#up.keys()].filter((logger) => !this.isLeaving(logger));
     return staying.filter((logger) => this.#fitness.get(logger)?.isFull !== true);
   }
 

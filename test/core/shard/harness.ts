@@ -404,9 +404,8 @@ export class Cluster {
   #copy(gateway: number, effect: Extract<ShardEffect, { effect: 'copy' }>): void {
     const { zone, logger } = effect;
     const to = this.#up(logger);
-    const answer = told(to?.copy(zone, effect));
-    const copyId = to?.copyIdOf(zone) ?? '';
-    this.event(gateway, { event: 'copied', logger, zone, answer: { ...answer, ...(copyId === '' ? {} : { copyId }) } });
+    const answer = { ...told(to?.copy(zone, effect)), copyId: to?.copyIdOf(zone) ?? '' };
+    this.event(gateway, { event: 'copied', logger, zone, answer });
   }
 
   #committed(gateway: number, effect: Committed): void {

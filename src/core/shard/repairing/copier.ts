@@ -96,7 +96,7 @@ export class Copier {
     if (answer.kind !== 'filled') return this.#fail(answer.kind === 'lost' ? 'no answer' : answer.code);
     this.#end = Math.max(this.#end, answer.length);
     if (step.kind === 'asking') {
-      this.#copyId = answer.copyId ?? '';
+      this.#copyId = answer.copyId;
       this.#goOnFrom(answer.length);
     } else if (step.kind === 'copying') this.#settle(step.reader);
   }

@@ -149,7 +149,7 @@ export class Repairer {
     return {
       isUp: (logger) => loggers.isUp(logger),
       isExpected: (logger) => loggers.isExpected(logger, nowMs, repairDelayMs),
-      isLeaving: (logger) => loggers.isDraining(logger) || loggers.isLost(logger),
+      isLeaving: (logger) => loggers.isLeaving(logger),
       usable: loggers.usable(nowMs, regrowDelayMs),
     };
   }

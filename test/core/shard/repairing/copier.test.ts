@@ -29,7 +29,7 @@ test('S10 a zone that ended with its header is copied, too', () => {
       by: testWriter(2),
     },
   );
-  copier.copied({ kind: 'filled', length: 0 });
+  copier.copied({ kind: 'filled', length: 0, copyId: '' });
   const readAt = (nowMs: number): void => {
     copier.tick(millis(nowMs));
     const effect = effects.pop();
@@ -40,7 +40,7 @@ test('S10 a zone that ended with its header is copied, too', () => {
   const copy = effects.pop();
   assert.ok(copy?.effect === 'copy' && copy.offset === 0 && copy.logger === target);
   assert.deepEqual(Buffer.from(copy.bytes), header);
-  copier.copied({ kind: 'filled', length: header.length });
+  copier.copied({ kind: 'filled', length: header.length, copyId: 'copy' });
   assert.equal(copier.step, 'checking');
   readAt(60_000);
   assert.equal(copier.step, 'proven');

@@ -8,8 +8,9 @@ import { clientSettings, clusterSettings, nodeSettings } from './settings.ts';
 
 export const times = {
   // ---- A shard in its gateway. Its pauses are looked at by the tick: none is exact to less than that.
-  /** Period in which a shard looks at deadlines and pauses. */
+  /** Period in which a shard looks at deadlines and pauses, and while nothing happens in any shard of its gateway. */
   shardTickMs: 50,
+  restTickMs: 100,
   /** Pause of a taker that lost a race or could not read the coordinator. */
   claimRetryMs: 50,
   /** Pause of a taker before it seals again whom it has no answer of. */
@@ -80,7 +81,7 @@ export const times = {
   /** Period in which an owner without writes tells the others how far its log is committed. */
   announceEveryMs: 1_000,
   /** Time that catch-up waits for more to send with it. */
-  catchupDelayMs: 10,
+  catchupDelayMs: 25,
   /** Time that a gateway holds a request whose shard has no owner in reach, and the pause between two looks for one. */
   requestHeldMs: 3_000,
   heldRetryMs: 10,
@@ -139,7 +140,11 @@ const clientTimeoutMs = clientSettings.timeoutMs.default;
 
 for (const pauseMs of [claimRetryMs, sealRetryMs, zoneChangeRetryMs, healRetryMs, loggerTimeoutMs.min])
   assert(shardTickMs <= pauseMs, 'the tick is not coarser than what it looks for');
-assert(shardTickMs < times.zoneQuietMs, 'a tick finds that nobody writes');
+assert(times.restTickMs < times.zoneQuietMs, 'a tick finds that nobody writes');
+assert(
+  shardTickMs < times.restTickMs && times.restTickMs <= times.heartbeatEveryMs,
+  'heartbeats ride on the tick, also at rest',
+);
 assert(
   zoneChangeRetryMs < times.diskFullRetryMs && times.diskFullRetryMs < times.loggerAvoidedMs,
   'a change is tried often before puts are taken again, and puts before a full logger gets a zone again',

@@ -40,7 +40,7 @@ import { Router } from './router.ts';
 import { Claims, type ClaimsParts } from './shards/claims.ts';
 import { ReadBudget } from './shards/read-budget.ts';
 import { ShardLoader } from './shards/shard-loader.ts';
-import { allShards, ShardRunner } from './shards/shard-runner.ts';
+import { allShards, type RunnerListener, ShardRunner } from './shards/shard-runner.ts';
 import { Snapshots } from './shards/snapshots.ts';
 import { ValueCache } from './shards/value-cache.ts';
 import { type FetcherParts, ValueFetcher } from './shards/value-fetcher.ts';
@@ -195,12 +195,13 @@ async function open(
 }
 
 /** Who is told of what. */
-function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler, router }: Inside): void {
+function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler, router, heartbeats }: Inside): void {
   const onRole = (): void => {
     loader.roleChanged();
     reconciler.ownersChanged();
   };
-  runner.start({ onRole, isRouted: (request, failure) => router.takesBack(request, failure) });
+  const isRouted: RunnerListener['isRouted'] = (request, failure) => router.takesBack(request, failure);
+  runner.start({ onRole, isRouted, onTick: () => heartbeats.tick() });
   loggers.start({
     dispatch: (shard, event) => runner.dispatch(shard, event),
     loggerUp: (connected) => {

@@ -4,8 +4,8 @@
  * has just heard from the other does not. What silence, loss and refusal mean is decided by the detectors
  * (core/members/detector.ts), one for each process.
  *
- * It owns these connections, the timer and the last report of each gateway. It does not own the members' list
- * (metadata-store.ts), nor what follows from a verdict (claims.ts).
+ * It owns these connections and the last report of each gateway. It does not own the members' list (metadata-store.ts),
+ * the tick (shard-runner.ts), nor what follows from a verdict (claims.ts).
  */
 import type { InstanceId, Millis, ShardId } from '../../base/ids.ts';
 import { millis } from '../../base/ids.ts';
@@ -18,7 +18,6 @@ import type { GatewayMember } from '../../coordinator/members.ts';
 import type { DetectorEvent, Verdict } from '../../core/members/detector.ts';
 import { Detector } from '../../core/members/detector.ts';
 import type { PeerView } from '../../core/ownership/ownership.ts';
-import type { Timer } from '../../env/clock.ts';
 import type { Environment } from '../../env/environment.ts';
 import type { RpcChannel } from '../../rpc/channel-types.ts';
 import { Link } from '../../rpc/link.ts';
@@ -51,7 +50,7 @@ export class Heartbeats {
   readonly #pulses = new Map<number, Pulse>();
   /** Counts of processes that are gone, by the numbers of their gateways. */
   readonly #past = new Map<number, SuspicionCounts>();
-  #timer: Timer | undefined;
+  #beatMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
@@ -94,7 +93,6 @@ export class Heartbeats {
       if (members.has(number)) continue;
       this.#end(number, pulse);
     }
-    this.#timer ??= this.#arm();
   }
 
   #end(number: number, pulse: Pulse | undefined): void {
@@ -103,16 +101,16 @@ export class Heartbeats {
     pulse?.close();
   }
 
-  #arm(): Timer {
-    return this.#parts.world.clock.after(times.heartbeatEveryMs, () => {
-      this.#timer = this.#arm();
-      for (const pulse of this.#pulses.values()) pulse.tick();
-      this.#parts.onNews();
-    });
+  /** Time has passed: a heartbeat may be due. It rides on the shards' tick, so that a process is woken once for both. */
+  tick(): void {
+    const nowMs = this.#parts.world.clock.now();
+    if (nowMs - this.#beatMs < times.heartbeatEveryMs - times.shardTickMs / 2) return;
+    this.#beatMs = nowMs;
+    for (const pulse of this.#pulses.values()) pulse.tick();
+    this.#parts.onNews();
   }
 
   close(): void {
-    this.#timer?.cancel();
     for (const pulse of this.#pulses.values()) pulse.close();
   }
 }

@@ -4,7 +4,7 @@
  */
 import { present, unreachable } from '../../base/assert.ts';
 import { KvError } from '../../base/errors.ts';
-import type { ShardId } from '../../base/ids.ts';
+import type { Millis, ShardId } from '../../base/ids.ts';
 import { shardId } from '../../base/ids.ts';
 import type { Log } from '../../base/log.ts';
 import { times } from '../../base/times.ts';
@@ -23,8 +23,6 @@ import type { PeerLinks } from '../peers/peer-links.ts';
 import type { ValueFetcher } from './value-fetcher.ts';
 import { catchUpOf } from '../peers/catch-up.ts';
 
-const announceEveryTicks = times.announceEveryMs / times.shardTickMs;
-
 export interface RunnerParts {
   readonly clock: Clock;
   readonly log: Log;
@@ -42,6 +40,8 @@ export interface RunnerListener {
   readonly onRole: () => void;
   /** Whether a request that a shard refuses is brought to another owner instead, and answered by that. */
   readonly isRouted: (request: ShardWrite | ShardRead, failure: Failure) => boolean;
+  /** The shards were told the time: at least every `times.restTickMs`. */
+  readonly onTick: () => void;
 }
 
 export class ShardRunner {
@@ -52,14 +52,17 @@ export class ShardRunner {
   readonly #byNumber: (Shard | undefined)[];
   #turnScheduled = false;
   #timer: Timer | undefined;
-  #ticks = 0;
+  #announcedMs: Millis;
+  /** Something has happened since the last tick. */
+  #isBusy = false;
   #closed = false;
-  #listener: RunnerListener = { onRole: () => undefined, isRouted: () => false };
+  #listener: RunnerListener = { onRole: () => undefined, isRouted: () => false, onTick: () => undefined };
 
   constructor(shardCount: number, parts: RunnerParts) {
     this.shardCount = shardCount;
     this.#byNumber = new Array<Shard | undefined>(shardCount).fill(undefined);
     this.#parts = parts;
+    this.#announcedMs = parts.clock.now();
   }
 
   /** Begins to tick. REQUIRES: called once, before anything is dispatched. */
@@ -94,6 +97,7 @@ export class ShardRunner {
     if (this.#closed || machine === undefined) return;
     const { trace } = this.#parts;
     const effects = trace === undefined ? machine.step(event) : tracedStep(trace, machine, event);
+    this.#isBusy ||= effects.length > 0 || (event.event !== 'tick' && event.event !== 'turn-ended');
     // Most answers of loggers are not the last one that a batch waits for: they change nothing that the end of a turn
     // would act on.
     if (event.event !== 'turn-ended' && (effects.length > 0 || event.event === 'write' || event.event === 'read'))
@@ -122,11 +126,18 @@ export class ShardRunner {
     this.#parts.loggers.send();
   }
 
+  /** Rarer while nothing happens: on a small machine each waking of an idle process is taken from a busy one. */
   #tick(): void {
-    this.#timer = this.#parts.clock.after(times.shardTickMs, () => this.#tick());
-    this.dispatchAll({ event: 'tick', nowMs: this.#parts.clock.now() });
-    this.#ticks += 1;
-    if (this.#ticks % announceEveryTicks === 0) this.dispatchAll({ event: 'announce' });
+    const { clock } = this.#parts;
+    const nowMs = clock.now();
+    this.#timer = clock.after(this.#isBusy ? times.shardTickMs : times.restTickMs, () => this.#tick());
+    this.#isBusy = false;
+    this.dispatchAll({ event: 'tick', nowMs });
+    if (nowMs - this.#announcedMs >= times.announceEveryMs) {
+      this.#announcedMs = nowMs;
+      this.dispatchAll({ event: 'announce' });
+    }
+    this.#listener.onTick();
   }
 
   #perform(shard: ShardId, effect: ShardEffect): void {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { instanceId, shardId, uuid } from '../../../src/base/ids.ts';
 import { silent } from '../../../src/base/log.ts';
 import { readHeartbeat, writeReports } from '../../../src/codec/heartbeat.ts';
+import { times } from '../../../src/base/times.ts';
 import type { ShardReport } from '../../../src/codec/heartbeat.ts';
 import { writeMemberHello } from '../../../src/codec/member-hello.ts';
 import type { MessageReader } from '../../../src/codec/message-reader.ts';
@@ -28,7 +29,7 @@ async function meet(): Promise<{ heartbeats: Heartbeats; asked: ShardReport[][];
     channel.endAnswer();
     channel.flush();
   };
-  const { client, clock, run } = await rpcWorld({ onRequest });
+  const { client, clock, run: pass } = await rpcWorld({ onRequest });
   const random = new SimulatedRandom(1);
   const world = { clock, random, network: client };
   const suspicion = { leastMs: 200, mostMs: 500 };
@@ -37,6 +38,13 @@ async function meet(): Promise<{ heartbeats: Heartbeats; asked: ShardReport[][];
   const { node, instance } = peer;
   const addresses = { peerAddress: serverAddress, clientAddress: serverAddress };
   heartbeats.update(new Map([[1, { uuid: node, instance, ...addresses }]]));
+  // As the shards' tick does.
+  const run = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += times.shardTickMs) {
+      heartbeats.tick();
+      await pass(times.shardTickMs);
+    }
+  };
   return { heartbeats, asked, run };
 }
 

@@ -24,6 +24,7 @@ export interface ClusterPlan {
   readonly valueCacheBytes: number;
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  readonly loggerSlowMs: number;
   readonly sealWaitMs: number;
   readonly coldSealWaitMs: number;
   readonly regrowDelayMs: number;

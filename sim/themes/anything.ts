@@ -40,6 +40,7 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     appendPieceBytes: pick(random, [8 * KIB, 8 * KIB, 1024 * KIB]),
     suspicionLeastMs: pick(random, [60, 200]),
     suspicionMostMs: pick(random, [200, 500, 500]),
+    loggerSlowMs: pick(random, [100, 500, 500]),
   };
 }
 

@@ -75,6 +75,8 @@ function draw(random: SimulatedRandom): ThemeParts {
       coldSealWaitMs,
       sealWaitMs: pick(random, [1, 50]),
       loggerTimeoutMs,
+      // Scenes count from it.
+      loggerSlowMs: loggerTimeoutMs,
     },
     // Slow ones take longer than a scene.
     world: {

@@ -76,6 +76,13 @@ export const clusterSettings = {
     unit: 'ms',
     meaning: 'a logger that owes answers and makes no progress for so long is taken for failed',
   },
+  loggerSlowMs: {
+    min: 50,
+    max: 600_000,
+    default: 500,
+    unit: 'ms',
+    meaning: '... and one that owes for so long what another replica has answered is left in the open zone',
+  },
   firstHandWaitMs: {
     min: 0,
     max: 86_400_000,

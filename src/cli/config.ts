@@ -45,6 +45,7 @@ export interface ClusterConfig {
   readonly valueCacheBytes: number;
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  readonly loggerSlowMs: number;
   readonly firstHandWaitMs: number;
   readonly repairDelayMs: number;
   readonly repairBytesPerSecond: number;
@@ -128,6 +129,7 @@ const configShape = z.strictObject(
     valueCacheBytes: integer('valueCacheBytes').optional(),
     snapshotEveryBytes: integer('snapshotEveryBytes').optional(),
     loggerTimeoutMs: integer('loggerTimeoutMs').optional(),
+    loggerSlowMs: integer('loggerSlowMs').optional(),
     firstHandWaitMs: integer('firstHandWaitMs').optional(),
     repairDelayMs: integer('repairDelayMs').optional(),
     repairBytesPerSecond: integer('repairBytesPerSecond').optional(),
@@ -226,6 +228,7 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     valueCacheBytes: value('valueCacheBytes'),
     snapshotEveryBytes: value('snapshotEveryBytes'),
     loggerTimeoutMs: value('loggerTimeoutMs'),
+    loggerSlowMs: value('loggerSlowMs'),
     firstHandWaitMs: value('firstHandWaitMs'),
     repairDelayMs: value('repairDelayMs'),
     repairBytesPerSecond: value('repairBytesPerSecond'),

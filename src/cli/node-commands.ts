@@ -92,7 +92,7 @@ function startNode(kind: NodeKind, id: number, world: NodeWorld): Promise<Runnin
 async function gateway(id: number, { config, cluster, coordinator, log, io }: NodeWorld): Promise<RunningNode> {
   const { peerAddress, clientAddress } = portsOf(config.gateways, id);
   const folder = path.join(config.dir, `gateway-${id}`);
-  const { minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, firstHandWaitMs } = config;
+  const { minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, loggerSlowMs, firstHandWaitMs } = config;
   const { repairDelayMs, repairBytesPerSecond } = config;
   const { suspicionLeastMs, suspicionMostMs } = config;
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
@@ -110,6 +110,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
       valueCacheBytes,
       snapshotEveryBytes,
       loggerTimeoutMs,
+      loggerSlowMs,
       firstHandWaitMs,
       repairDelayMs,
       repairBytesPerSecond,

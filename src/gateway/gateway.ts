@@ -86,6 +86,7 @@ export async function startGateway(options: GatewayOptions, world: GatewayWorld)
 function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner): Inside {
   const { id, gatewayCount, cluster, folder, snapshotEveryBytes, replicas, minReplicas, loggerTimeoutMs } = options;
   const {
+    loggerSlowMs = shardDefaults.loggerSlowMs,
     firstHandWaitMs = shardDefaults.firstHandWaitMs,
     repairDelayMs = shardDefaults.repairDelayMs,
     repairBytesPerSecond = shardDefaults.repairBytesPerSecond,
@@ -121,7 +122,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     trace,
   });
   const copies = { replicas, minReplicas, repairDelayMs, repairBytesPerSecond };
-  const given = { limits: bounds.shard, zoneSize, loggerTimeoutMs, firstHandWaitMs, ...copies };
+  const given = { limits: bounds.shard, zoneSize, loggerTimeoutMs, loggerSlowMs, firstHandWaitMs, ...copies };
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
   const router = new Router({ runner, store, peers, budget, self: id, clock, limits: bounds });

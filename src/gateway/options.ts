@@ -31,6 +31,7 @@ export interface GatewayOptions {
    */
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  readonly loggerSlowMs?: number;
   readonly firstHandWaitMs?: number;
   readonly repairDelayMs?: number;
   readonly repairBytesPerSecond?: number;

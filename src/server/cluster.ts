@@ -35,6 +35,7 @@ export interface ClusterOptions {
   readonly snapshotEveryBytes?: number;
   /** Default 2,000. */
   readonly loggerTimeoutMs?: number;
+  readonly loggerSlowMs?: number;
   /** Default 30,000; 0: for ever. */
   readonly firstHandWaitMs?: number;
   /** Default 600,000. */
@@ -151,6 +152,7 @@ function gatewaySettings(options: ClusterOptions) {
     valueCacheBytes = clusterSettings.valueCacheBytes.default,
     snapshotEveryBytes = clusterSettings.snapshotEveryBytes.default,
     loggerTimeoutMs = clusterSettings.loggerTimeoutMs.default,
+    loggerSlowMs = clusterSettings.loggerSlowMs.default,
     firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
     repairDelayMs = clusterSettings.repairDelayMs.default,
     repairBytesPerSecond = clusterSettings.repairBytesPerSecond.default,
@@ -160,7 +162,7 @@ function gatewaySettings(options: ClusterOptions) {
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
   const existing = Math.min(replicas, options.loggers ?? 1);
   const copies = { replicas: existing, minReplicas, repairDelayMs, repairBytesPerSecond };
-  const times = { loggerTimeoutMs, firstHandWaitMs, suspicionLeastMs, suspicionMostMs };
+  const times = { loggerTimeoutMs, loggerSlowMs, firstHandWaitMs, suspicionLeastMs, suspicionMostMs };
   return { valueCacheBytes, snapshotEveryBytes, ...copies, ...times };
 }
 

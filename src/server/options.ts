@@ -16,6 +16,7 @@ const settings: readonly (keyof typeof clusterSettings)[] = [
   'valueCacheBytes',
   'snapshotEveryBytes',
   'loggerTimeoutMs',
+  'loggerSlowMs',
   'firstHandWaitMs',
   'repairDelayMs',
   'repairBytesPerSecond',

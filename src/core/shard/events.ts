@@ -256,8 +256,9 @@ export interface ShardSettings {
   /** Wanted replicas of a zone, and how few will do. */
   readonly replicas: number;
   readonly minReplicas: number;
-  /** A replica that owes an answer this long leaves the open zone. */
+  /** A replica that owes an answer this long leaves the open zone; earlier when another has given it. */
   readonly loggerTimeoutMs: number;
+  readonly loggerSlowMs: number;
   /** After the first sealing answer a take-over waits this long for the others. */
   readonly sealWaitMs: number;
   /** ... and this long for replicas that this process, which is starting, has not met yet (a cold start). */
@@ -284,6 +285,7 @@ export interface ShardSettings {
 export const shardDefaults = {
   minReplicas: clusterSettings.minReplicas.default,
   loggerTimeoutMs: clusterSettings.loggerTimeoutMs.default,
+  loggerSlowMs: clusterSettings.loggerSlowMs.default,
   sealWaitMs: nodeSettings['shard.sealWaitMs'].default,
   coldSealWaitMs: nodeSettings['shard.coldSealWaitMs'].default,
   firstHandWaitMs: clusterSettings.firstHandWaitMs.default,

@@ -101,7 +101,7 @@ export class Heartbeats {
     pulse?.close();
   }
 
-  /** Time has passed: a heartbeat may be due. It rides on the shards' tick, so that a process is woken once for both. */
+  /** Time has passed: a heartbeat may be due. It rides on the shards' tick: a process is woken once for both. */
   tick(): void {
     const nowMs = this.#parts.world.clock.now();
     if (nowMs - this.#beatMs < times.heartbeatEveryMs - times.shardTickMs / 2) return;

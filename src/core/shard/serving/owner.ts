@@ -61,7 +61,7 @@ export class ShardOwner {
     this.#reads = new OwnerReads(state, effects, settings.limits.queueRecordsMax);
     this.#change = new ZoneChange(state, settings, loggers, keeper);
     this.#coordinator = new CoordinatorCheck(keeper);
-    this.#pace = new Pace(settings.loggerTimeoutMs);
+    this.#pace = new Pace(settings, nowMs);
     this.#own = new OwnRecords(state.once, keeper, head);
     this.#nowMs = nowMs;
     this.#previous = { zone: state.position.zone, length: state.position.offset };
@@ -376,6 +376,7 @@ export class ShardOwner {
 
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
+    this.#pace.tick(nowMs);
     if (this.#deposed) return;
     this.#refuseLate();
     this.#probe();
@@ -409,7 +410,7 @@ export class ShardOwner {
     const better = loggers.usable(this.#nowMs).filter((logger) => !slow.includes(logger));
     if (better.length < settings.minReplicas || !this.#coordinator.isAnswering(this.#nowMs)) return false;
     for (const logger of slow) loggers.failed(logger, 'slow', this.#nowMs);
-    const reason = `no answer for ${settings.loggerTimeoutMs} ms from ${slow.join(', ')}`;
+    const reason = `no answer in time from ${slow.join(', ')}`;
     this.#change.freeze(reason, this.#zone.committed, this.#nowMs);
     return true;
   }

@@ -167,7 +167,8 @@ export class ZoneWriter {
 
   /** Replicas that owe a confirmation for longer than `pace` allows. */
   slowToConfirm({ number, sentMs }: Confirmation, pace: Pace, nowMs: Millis): Uuid[] {
-    const lateMs = nowMs - pace.patienceMs(undefined);
+    const isGiven = this.#confirmed.some((given) => given >= number);
+    const lateMs = nowMs - pace.patienceMs(isGiven ? 0 : undefined);
     return this.missing(0, number).filter(
       (logger) => Math.max(sentMs, this.#confirmedMs[this.replicas.indexOf(logger)] ?? 0) < lateMs,
     );

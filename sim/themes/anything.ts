@@ -40,6 +40,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     appendPieceBytes: pick(random, [8 * KIB, 8 * KIB, 1024 * KIB]),
     suspicionLeastMs: pick(random, [60, 200]),
     suspicionMostMs: pick(random, [200, 500, 500]),
+    scrubBytesPerSecond: pick(random, [0, 64 * KIB, 1024 * KIB, 16 * 1024 * KIB]),
+    scrubEveryMs: pick(random, [1_000, 10_000, 86_400_000]),
   };
 }
 

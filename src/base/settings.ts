@@ -98,6 +98,20 @@ export const clusterSettings = {
     unit: 'bytes/s',
     meaning: 'how fast the zones of a shard are copied to loggers that lack them',
   },
+  scrubBytesPerSecond: {
+    min: 0,
+    max: 16 * GIB,
+    default: 4 * MIB,
+    unit: 'bytes/s',
+    meaning: 'how fast the owner of a shard reads all copies of its zones in turn, to find damage; 0: not at all',
+  },
+  scrubEveryMs: {
+    min: 1_000,
+    max: 31_536_000_000,
+    default: 86_400_000,
+    unit: 'ms',
+    meaning: '... and how long after one round began the next one begins, at the soonest',
+  },
   suspicionLeastMs: {
     min: 10,
     max: 600_000,

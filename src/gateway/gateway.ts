@@ -89,6 +89,8 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     firstHandWaitMs = shardDefaults.firstHandWaitMs,
     repairDelayMs = shardDefaults.repairDelayMs,
     repairBytesPerSecond = shardDefaults.repairBytesPerSecond,
+    scrubBytesPerSecond = shardDefaults.scrubBytesPerSecond,
+    scrubEveryMs = shardDefaults.scrubEveryMs,
   } = options;
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
@@ -120,7 +122,8 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     values,
     trace,
   });
-  const copies = { replicas, minReplicas, repairDelayMs, repairBytesPerSecond };
+  const repair = { repairDelayMs, repairBytesPerSecond, scrubBytesPerSecond, scrubEveryMs };
+  const copies = { replicas, minReplicas, ...repair };
   const given = { limits: bounds.shard, zoneSize, loggerTimeoutMs, firstHandWaitMs, ...copies };
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
@@ -315,7 +318,8 @@ class Gateway implements GatewayNode {
   status(): GatewayStatus {
     const { id, cluster } = this.#options;
     const connections = this.#doors.reduce((sum, door) => sum + door.connections, 0);
-    return gatewayStatus({ id, node: this, cluster, connections, ...this.#inside });
+    const nowMs = this.#world.clock.now();
+    return gatewayStatus({ id, node: this, cluster, connections, nowMs, ...this.#inside });
   }
 
   async leave(): Promise<void> {

@@ -19,6 +19,8 @@ const settings: readonly (keyof typeof clusterSettings)[] = [
   'firstHandWaitMs',
   'repairDelayMs',
   'repairBytesPerSecond',
+  'scrubBytesPerSecond',
+  'scrubEveryMs',
   'suspicionLeastMs',
   'suspicionMostMs',
 ];

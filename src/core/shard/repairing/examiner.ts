@@ -45,6 +45,10 @@ export class Examiner {
     return [...this.#suspects.values()].filter(({ isDamaged }) => isDamaged).length;
   }
 
+  get isReading(): boolean {
+    return this.#reading !== undefined;
+  }
+
   /** A read met damage. Beyond the limit it is not noted: a later read will meet it again. */
   suspect(logger: Uuid, zone: ZoneId): void {
     const name = `${zone}/${logger}`;

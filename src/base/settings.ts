@@ -176,6 +176,24 @@ export const upSettings = {
   },
 } as const satisfies IntegerSettings;
 
+/** Options of `verify`. */
+export const verifySettings = {
+  rate: {
+    min: 64 * KIB,
+    max: 16 * GIB,
+    default: 64 * MIB,
+    unit: 'bytes',
+    meaning: 'read so many bytes a second at most, of all loggers together',
+  },
+  wait: {
+    min: 1_000,
+    max: 86_400_000,
+    default: 600_000,
+    unit: 'ms',
+    meaning: 'with --repair: how long to wait for one more copy to be made anew',
+  },
+} as const satisfies IntegerSettings;
+
 /** Integers among the options of `connect`, the SDK; the other one is `direct` (client/types.ts). */
 export const clientSettings = {
   timeoutMs: {
@@ -311,7 +329,12 @@ export function allowedRange(setting: IntegerSetting): string {
   return `an integer from ${setting.min} to ${setting.max} (${setting.unit})${power}`;
 }
 
-for (const [name, setting] of Object.entries<IntegerSetting>({ ...clusterSettings, ...upSettings, ...nodeSettings })) {
+for (const [name, setting] of Object.entries<IntegerSetting>({
+  ...clusterSettings,
+  ...upSettings,
+  ...verifySettings,
+  ...nodeSettings,
+})) {
   const value = setting.default ?? setting.min;
   assert(setting.min <= value && value <= setting.max, `the default of ${name} is allowed`);
 }

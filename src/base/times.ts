@@ -129,6 +129,10 @@ export const times = {
   closeGraceMs: 5_000,
   closeChannelMs: 1_000,
 
+  // ---- A command.
+  /** Pause between two looks for copies that `verify --repair` waits for. */
+  verifyLookMs: 250,
+
   // ---- A node as a process.
   /** Time for which reads are answered on a device that failed before the supervisor starts the logger again (S17). */
   failedServeMs: 5_000,

@@ -116,6 +116,9 @@ export interface ScrubLine {
 export interface ListedZone {
   readonly zone: number;
   readonly length: number;
+  /** Who wrote it, for its checksums (S16). */
+  readonly epoch: number;
+  readonly instance: string;
   /** UUIDs of loggers. */
   readonly replicas: readonly string[];
   /** Why the length is not proven, '' when it is: `restarted`, or `cut` (S9). */
@@ -135,6 +138,8 @@ export function readListedZones(result: MessageReader): ListedZone[] {
   return zones.list(limits.zonesListedMax).map((zone) => ({
     zone: zone.at('zone').integer(1),
     length: zone.at('length').integer(),
+    epoch: zone.at('epoch').integer(1),
+    instance: zone.at('instance').text(),
     replicas: zone
       .at('replicas')
       .list(limits.loggerCountMax)

@@ -21,7 +21,7 @@ import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
 import { ClientDoor } from './doors/client-door.ts';
 import type { GatewayDoor } from './doors/door.ts';
-import { Greeting } from './doors/greeting.ts';
+import { Greeting, type GreetingParts } from './doors/greeting.ts';
 import { PeerDoor, type PeerDoorParts } from './doors/peer-door.ts';
 import { Requests } from './doors/requests.ts';
 import { Sessions } from './doors/sessions.ts';
@@ -267,7 +267,13 @@ class Gateway implements GatewayNode {
     const leased = new LeasedIds(this.#world.coordinator, store, bounds.held);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
-    const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, status: () => this.status() });
+    const suspect: GreetingParts['suspect'] = (shard, zone, logger) => {
+      if (runner.shard(shard)?.role !== 'owner') return false;
+      runner.dispatch(shard, { event: 'copy-suspect', logger, zone });
+      return true;
+    };
+    const status = (): GatewayStatus => this.status();
+    const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, suspect, status });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
     const identity = { cluster: cluster.cluster, ...self };
     const onHeartbeat: PeerDoorParts['onHeartbeat'] = (peer, reports) => {

@@ -58,20 +58,39 @@ export async function askListedZones(
   });
 }
 
+/** Logger's copy of a zone. */
+export interface CopyName {
+  readonly shard: number;
+  readonly zone: number;
+  /** UUID of the logger. */
+  readonly replica: string;
+}
+
 /**
- * Tells the owner of a shard that a logger's copy of a zone may be damaged: it reads the copy, and makes it anew if so.
- * @throws KvError `not-owner`, and like `askGateway`
+ * Tells a gateway of copies that may be damaged: of shards that it owns it reads each, and makes it anew if so. Gives
+ * those of which it took notice. @throws KvError like `askGateway`
  */
-export async function suspectCopy(
+export async function suspectCopies<Copy extends CopyName>(
   world: World,
   address: Address,
-  copy: { readonly shard: number; readonly zone: number; readonly replica: string },
+  copies: readonly Copy[],
   timeoutMs: number,
-): Promise<void> {
-  const params = [copy.shard, copy.zone, copy.replica];
-  await withChannel(world, address, timeoutMs, (channel) =>
-    asked(channel, address, 'suspect', params, (result) => result.boolean()),
-  );
+): Promise<readonly Copy[]> {
+  return await withChannel(world, address, timeoutMs, async (channel) => {
+    const noticed: Copy[] = [];
+    for (const copy of copies) {
+      const params = [copy.shard, copy.zone, copy.replica];
+      if (await asked(channel, address, 'suspect', params, (result) => result.boolean()).catch(isNotOwner))
+        noticed.push(copy);
+    }
+    return noticed;
+  });
+}
+
+/** Another gateway owns the shard now: no notice was taken. */
+function isNotOwner(error: unknown): false {
+  if (error instanceof KvError && error.code === 'not-owner') return false;
+  throw error;
 }
 
 function asked<T>(

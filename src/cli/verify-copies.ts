@@ -106,7 +106,7 @@ export class CopyReading {
     });
   }
 
-  /** A text: why it can't be read. One that was connected once is not tried again. */
+  /** A text: why it can't be read. One whose connection is lost is not tried again before `connectAnew`. */
   #readsOf(view: ClusterView, replica: Uuid): Promise<LoggerReads | string> {
     let reads = this.#loggers.get(replica);
     if (reads === undefined) this.#loggers.set(replica, (reads = this.#open(view, replica)));
@@ -123,6 +123,12 @@ export class CopyReading {
       if (known === undefined) throw error;
       return known.message;
     }
+  }
+
+  /** Loggers that could not be reached, or whose connection was lost, are tried again. */
+  async connectAnew(): Promise<void> {
+    await this.close();
+    this.#loggers.clear();
   }
 
   async close(): Promise<void> {

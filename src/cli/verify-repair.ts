@@ -5,7 +5,7 @@
 import { times } from '../base/times.ts';
 import { operatingError } from './errors.ts';
 import type { CliIo } from './io.ts';
-import { suspectCopy } from './node-calls.ts';
+import { suspectCopies } from './node-calls.ts';
 import type { ClusterView } from './status.ts';
 import type { CopyReading, VerifiedCopy } from './verify-copies.ts';
 import { pause, zonesToVerify } from './verify-copies.ts';
@@ -38,22 +38,27 @@ export async function repairCopies(
 ): Promise<readonly RepairedCopy[]> {
   const { clock } = io.environment;
   const before = copyIds(await parts.look());
-  const untold = new Set(damaged);
   const pending = new Set(damaged.filter(({ zone }) => !zone.isOpen && zone.replicas.length > 1));
   const replaced = new Set<VerifiedCopy>();
+  let untold = damaged;
+  let toldMs = clock.now();
   let progressMs = clock.now();
   for (;;) {
     const view = await parts.look();
-    for (const copy of untold) if (await tell(io, view, copy, parts.timeoutMs)) untold.delete(copy);
+    untold = await tell(io, view, untold, parts.timeoutMs);
     for (const copy of await replacedIn(io, view, before, pending, parts.timeoutMs)) {
       pending.delete(copy);
       replaced.add(copy);
       progressMs = clock.now();
     }
     parts.onDone(replaced.size);
-    if (pending.size === 0 && untold.size === 0) break;
+    if (pending.size === 0 && untold.length === 0) break;
     if (clock.now() - progressMs >= parts.waitMs) break;
     await pause(clock, times.verifyLookMs);
+    if (clock.now() - toldMs < times.repairAgainMs) continue;
+    // Suspicions are bounded, and go with their owner: a new one has not heard of them.
+    untold = [...new Set([...untold, ...pending])];
+    toldMs = clock.now();
   }
   const view = await parts.look();
   const outcomeOf = async (copy: VerifiedCopy): Promise<RepairedCopy> => {
@@ -63,23 +68,27 @@ export async function repairCopies(
   return await Promise.all(damaged.map(outcomeOf));
 }
 
-/** False: it could not be told, since the shard has no owner just now or the owner does not answer. */
+/** Gives those that could not be told: their shards have no owner just now, or it does not answer. */
 async function tell(
   { environment }: CliIo,
   { gateways }: ClusterView,
-  { zone: { shard, zone }, replica }: VerifiedCopy,
+  copies: readonly VerifiedCopy[],
   timeoutMs: number,
-): Promise<boolean> {
+): Promise<readonly VerifiedCopy[]> {
+  const told = new Set<VerifiedCopy>();
   for (const answer of gateways) {
-    if (!answer.ok || answer.value.shards[shard]?.owner !== answer.value.gateway) continue;
+    if (!answer.ok) continue;
+    const { gateway, shards } = answer.value;
+    const own = copies.filter(({ zone }) => shards[zone.shard]?.owner === gateway);
+    const named = own.map((copy) => ({ shard: copy.zone.shard, zone: copy.zone.zone, replica: copy.replica, copy }));
     try {
-      await suspectCopy(environment, answer.address, { shard, zone, replica }, timeoutMs);
-      return true;
+      const noticed = named.length === 0 ? [] : await suspectCopies(environment, answer.address, named, timeoutMs);
+      for (const { copy } of noticed) told.add(copy);
     } catch (error) {
       if (operatingError(error)?.retryable !== true) throw error;
     }
   }
-  return false;
+  return copies.filter((copy) => !told.has(copy));
 }
 
 /** Those of `pending` in whose place their loggers are listed for copies of other names. */

@@ -79,13 +79,14 @@ async function secondLook(
 ): Promise<readonly VerifiedCopy[]> {
   if (copies.every(({ finding }) => finding.kind === 'sound')) return copies;
   const view = await look();
-  const listed = await zonesToVerify(io, view, timeout);
+  const zones = await zonesToVerify(io, view, timeout);
+  const listed = new Set(zones.flatMap((zone) => zone.replicas.map((one) => `${zone.shard}/${zone.zone}/${one}`)));
   const seen: VerifiedCopy[] = [];
+  await reading.connectAnew();
   for (const copy of copies) {
     const { zone, replica, finding } = copy;
-    const now = listed.find((one) => one.shard === zone.shard && one.zone === zone.zone);
     if (finding.kind === 'sound') seen.push(copy);
-    else if (now?.replicas.includes(replica) === true) {
+    else if (listed.has(`${zone.shard}/${zone.zone}/${replica}`)) {
       const [again = copy] = await reading.zone(view, { ...zone, replicas: [replica] });
       seen.push({ ...again, zone });
     }

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Uuid } from '../../../../src/base/ids.ts';
 import { zoneId } from '../../../../src/base/ids.ts';
+import { limits } from '../../../../src/base/limits.ts';
 import type { SealedZone } from '../../../../src/core/shard/head/metadata.ts';
 import { shardLimits } from '../../../../src/core/shard/limits.ts';
 import { Cluster, loggerName } from '../harness.ts';
@@ -188,6 +189,15 @@ describe('S10 a copy in which a read met damage', () => {
     cluster.pass(15_000);
     assert.equal(cluster.held.length, 0, 'no list changes');
     assert.ok(!cluster.notes.some((note) => note.startsWith('copy damaged')));
+  });
+
+  test('is examined however many copies are suspected that nobody lists', () => {
+    const cluster = damagedCopy();
+    for (let zone = 1; zone <= limits.suspectCopiesMax + 1; zone++)
+      cluster.event(0, { event: 'copy-suspect', logger: loggerName(9), zone: zoneId(zone) });
+    suspect(cluster, 1);
+    cluster.pass(20_000);
+    assert.equal(heldBy(cluster, 1), heldBy(cluster, 0));
   });
 
   test('stays listed while its logger is away, and is examined when that is back', () => {

@@ -128,7 +128,8 @@ function summary(io: CliIo, { zones, copies, differing, repaired, tookMs }: Veri
   const cured = repaired?.filter(({ outcome }) => outcome === 'replaced' || outcome === 'sound').length ?? 0;
   const read = `${formatBytes(bytesOf(copies))} in ${(tookMs / 1000).toFixed(1)} s`;
   const isSound = sound === copies.length && differing.length === 0;
-  if (isSound) return style.green(`all ${copiesText(sound)} of ${formatCount(zones.length)} zones are sound (${read})`);
+  const zonesText = zones.length === 1 ? 'one zone' : `${formatCount(zones.length)} zones`;
+  if (isSound) return style.green(`all ${copiesText(sound)} of ${zonesText} are sound (${read})`);
   const line = `${formatCount(sound)} of ${copiesText(copies.length)} are sound (${read})`;
   if (damaged === 0) return style.red(line);
   if (repaired === undefined)

@@ -116,7 +116,7 @@ test('verify says which copies could not be read, and why', { timeout: 60_000 },
   const variables = { KV_FILELOG_ENDPOINTS: cluster.endpoints.join(',') };
   const whole = await runCommand(folder, ['verify'], { variables });
   assert.equal(whole.code, exitCodes.ok, whole.err);
-  assert.match(whole.out, /all 2 copies of 1 zones are sound/, 'the open zone, as far as it is committed');
+  assert.match(whole.out, /all 2 copies of one zone are sound/, 'the open zone, as far as it is committed');
   await cluster.loggers[1]?.close();
   const { code, out } = await runCommand(folder, ['verify'], { variables });
   assert.equal(code, exitCodes.failed);

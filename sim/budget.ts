@@ -42,4 +42,7 @@ export const budget = {
   settleMs: 30_000,
   /** Pace of repair from which on all copies are waited for. */
   repairedBytesPerSecond: 1024 * 1024,
+  /** Pace of the scrub from which on, and the pause between its rounds up to which, they are waited for. */
+  scrubbedBytesPerSecond: 1024 * 1024,
+  scrubbedEveryMs: 10_000,
 } as const;

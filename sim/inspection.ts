@@ -10,6 +10,7 @@ import type { Coordinator } from '../src/coordinator/coordinator.ts';
 import { checkDamaged } from './check/lost-keys.ts';
 import { CommittedLog, piecesOf, placeOf } from './check/logs.ts';
 import type { ZoneToCheck } from './check/logs.ts';
+import type { CleanRounds } from './check/scrubs.ts';
 import { checkStale } from './check/stale.ts';
 import { MetadataWatch } from './check/metadata.ts';
 import { Violation } from './check/violation.ts';
@@ -107,8 +108,17 @@ export class Inspection {
     return [...down, ...shards].join('; ');
   }
 
-  /** @throws Violation */
-  async checkLogs(events: readonly HistoryEvent[]): Promise<void> {
+  /** Whether every shard's scrub has gone round without damage since the first call (check/scrubs.ts). */
+  isScrubbed(rounds: CleanRounds): boolean {
+    const { gateways, plan } = this.#cluster;
+    return rounds.isEverywhere(
+      plan.cluster.shards,
+      gateways.map((gateway) => gateway.status()),
+    );
+  }
+
+  /** `isScrubbed`: copies that rotted must have been made anew. @throws Violation */
+  async checkLogs(events: readonly HistoryEvent[], isScrubbed: boolean): Promise<void> {
     const { record, plan, reversals } = this.#cluster;
     const log = new CommittedLog(plan.cluster.zoneSize, plan.cluster.shards);
     this.#process = this.#cluster.clientProcess(0, 'check-logs');
@@ -138,8 +148,12 @@ export class Inspection {
           isOpen: true,
         });
       }
-      const sound = zones.map((zone) => ({ ...zone, replicas: reversals.soundCopies(shard, zone) }));
-      await log.read(sound, (logger, zone) => readZone(readers.get(logger), logger, zone));
+      const read = zones.map((zone) => {
+        const sound = reversals.soundCopies(shard, zone);
+        const isDemanded = (logger: Uuid): boolean => sound.includes(logger) || readers.has(logger);
+        return { ...zone, replicas: isScrubbed && !zone.isOpen ? zone.replicas.filter(isDemanded) : sound };
+      });
+      await log.read(read, (logger, zone) => readZone(readers.get(logger), logger, zone));
     }
     log.checkAcknowledged(events);
     log.checkRefused(events);

@@ -21,6 +21,7 @@ import { watchSeals } from './check/seals.ts';
 import { watchOwners } from './check/owners.ts';
 import { watchRefusals } from './check/refusals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
+import { CleanRounds } from './check/scrubs.ts';
 import { watchSnapshots } from './check/snapshots.ts';
 import { Standbys } from './check/standbys.ts';
 import { checkVersions } from './check/versions.ts';
@@ -259,7 +260,8 @@ class Life {
       throw new Stuck(`something is still under way: ${this.#inspection.describe()}`);
     await this.#compareStandbys();
     await this.#untilReplicated();
-    await this.#during(this.#inspection.checkLogs(this.#history.events));
+    const isScrubbed = await this.#untilScrubbed();
+    await this.#during(this.#inspection.checkLogs(this.#history.events, isScrubbed));
     await this.#end();
     checkVersions(this.#history.events);
     const result = checkHistory(withoutGuesses(this.#history.events, this.#inspection.lostKeys));
@@ -314,6 +316,25 @@ class Life {
       if (this.#clock.now() >= untilMs) throw new Stuck(`copies are lacking: ${lacking[0]}`);
       await this.#pass(stepMs);
     }
+  }
+
+  /**
+   * Every copy has its turn, and what is damaged is made anew, in a life that scrubs often and fast enough to be waited
+   * for, and whose disks give what they hold. False: it is not such a life.
+   */
+  async #untilScrubbed(): Promise<boolean> {
+    const { cluster, faults } = this.#plan;
+    const { scrubBytesPerSecond, scrubEveryMs } = cluster;
+    if (scrubBytesPerSecond < budget.scrubbedBytesPerSecond || scrubEveryMs > budget.scrubbedEveryMs) return false;
+    if (faults.some(({ kind }) => kind === 'failing-disk' || kind === 'gray')) return false;
+    const rounds = new CleanRounds();
+    const endMs = this.#clock.now() + times.loggerAvoidedMsMax + budget.recoveryMs;
+    while (!this.#inspection.isScrubbed(rounds)) {
+      if (this.#clock.now() >= endMs) throw new Stuck('copies are found damaged again and again, or not read');
+      await this.#pass(stepMs);
+    }
+    this.#coverage.count('all copies intact after a scrub');
+    return true;
   }
 
   async #readAll(): Promise<void> {

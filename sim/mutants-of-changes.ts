@@ -1,11 +1,33 @@
-/** Deliberate faults in what an operator does with loggers: those that drain, and those that are lost. */
+/** Deliberate faults in the upkeep of copies: the scrub, loggers that drain, and loggers that are lost. */
 import type { Mutant } from './mutant.ts';
 
 const departures = 'src/core/shard/repairing/departures.js';
 const repairer = 'src/core/shard/repairing/repairer.js';
 const loggers = 'src/core/shard/loggers.js';
+const scrubber = 'src/core/shard/repairing/scrubber.js';
 
 export const changeMutants: readonly Mutant[] = [
+  {
+    name: 'scrub takes a copy for sound without reading it',
+    rule: 'S10',
+    file: scrubber,
+    find: 'this.#reading = { copy, reader };',
+    replace: '',
+  },
+  {
+    name: 'scrub reads one copy of a zone for all',
+    rule: 'S10',
+    file: 'src/core/shard/repairing/scrub-pass.js',
+    find: 'const logger = zone.replicas.find(',
+    replace: 'const logger = zone.replicas.slice(0, 1).find(',
+  },
+  {
+    name: 'damage that the scrub meets is told to nobody',
+    rule: 'S10',
+    file: scrubber,
+    find: 'this.#examiner.suspect(logger, zone.zone);',
+    replace: '',
+  },
   {
     name: 'logger that drains leaves a list before another copy is on it',
     rule: 'S10',

@@ -37,6 +37,8 @@ export function gatewayOptions(plan: ClusterPlan, cluster: ClusterRecord, { id, 
     firstHandWaitMs: plan.firstHandWaitMs,
     repairDelayMs: plan.repairDelayMs,
     repairBytesPerSecond: plan.repairBytesPerSecond,
+    scrubBytesPerSecond: plan.scrubBytesPerSecond,
+    scrubEveryMs: plan.scrubEveryMs,
     suspicionLeastMs: plan.suspicionLeastMs,
     suspicionMostMs: plan.suspicionMostMs,
     shardSettings: {

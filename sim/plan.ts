@@ -36,6 +36,9 @@ export interface ClusterPlan {
   readonly firstHandWaitMs: number;
   readonly repairDelayMs: number;
   readonly repairBytesPerSecond: number;
+  /** 0: copies are not scrubbed. */
+  readonly scrubBytesPerSecond: number;
+  readonly scrubEveryMs: number;
   /** Absent: all limits of the product are at their defaults. */
   readonly knobs?: Knobs;
   readonly suspicionLeastMs: number;

@@ -182,6 +182,8 @@ class ShardWatch {
           count('zone change seen after the shard was lost');
         if (effect.text.startsWith('zone cut')) count('zone cut');
         if (Number(effect.fields['damagedKeys'] ?? 0) > 0) count('keys lost with a cut zone');
+        if (effect.text === 'copies scrubbed' && effect.fields['unreached'] === 0) count('all copies scrubbed');
+        if (effect.text === 'scrub met damage') count('damaged copy found by the scrub');
         this.#noted(effect.text, String(effect.fields['reason'] ?? ''));
         return;
       default:
@@ -200,7 +202,7 @@ class ShardWatch {
       return;
     }
     if (role === 'taking' && zone === this.#tailZone) count('tail read twice');
-    if (this.#gap) return;
+    if (this.#gap || reader !== 'heal') return;
     this.#gap = true;
     count('gap healed');
   }

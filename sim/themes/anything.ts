@@ -41,6 +41,8 @@ export function drawCluster(random: SimulatedRandom): ClusterPlan {
     suspicionLeastMs: pick(random, [60, 200]),
     suspicionMostMs: pick(random, [200, 500, 500]),
     loggerSlowMs: pick(random, [100, 500, 500]),
+    scrubBytesPerSecond: pick(random, [0, 64 * KIB, 1024 * KIB, 16 * 1024 * KIB]),
+    scrubEveryMs: pick(random, [1_000, 10_000, 86_400_000]),
   };
 }
 

@@ -46,6 +46,9 @@ function drawCluster(random: SimulatedRandom): Partial<ClusterPlan> {
     // A take-over hears all loggers: one that had to wait for one that is down would not use what it held.
     coldSealWaitMs: pick(random, [100, 1_000, 1_000]),
     sealWaitMs: pick(random, [1, 50]),
+    // Where copies rot, the scrub has something to find; it heals what others were to meet, so not in every life.
+    scrubBytesPerSecond: pick(random, [0, 0, 16_384]) * KIB,
+    scrubEveryMs: 1_000,
   };
 }
 

@@ -49,10 +49,14 @@ export const slotId = (value: number): SlotId => natural(value, 0, 'slot id') as
 export const clientId = (value: number): ClientId => natural(value, 0, 'client id') as ClientId;
 export const requestNumber = (value: number): RequestNumber => natural(value, 0, 'request number') as RequestNumber;
 
+export function isUuid(value: string): value is Uuid {
+  return /^[0-9a-f]{32}$/.test(value);
+}
+
 /** @throws RangeError when it isn't 32 lower-case hexadecimal digits. */
 export function uuid(value: string): Uuid {
-  if (!/^[0-9a-f]{32}$/.test(value)) throw new RangeError(`a UUID has 32 hexadecimal digits, got '${value}'`);
-  return value as Uuid;
+  if (!isUuid(value)) throw new RangeError(`a UUID has 32 hexadecimal digits, got '${value}'`);
+  return value;
 }
 
 export function isInstanceId(value: string): value is InstanceId {

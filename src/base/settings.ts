@@ -105,6 +105,20 @@ export const clusterSettings = {
     unit: 'bytes/s',
     meaning: 'how fast the zones of a shard are copied to loggers that lack them',
   },
+  scrubBytesPerSecond: {
+    min: 0,
+    max: 16 * GIB,
+    default: 4 * MIB,
+    unit: 'bytes/s',
+    meaning: 'how fast the owner of a shard reads all copies of its zones in turn, to find damage; 0: not at all',
+  },
+  scrubEveryMs: {
+    min: 1_000,
+    max: 31_536_000_000,
+    default: 86_400_000,
+    unit: 'ms',
+    meaning: '... and how long after one round began the next one begins, at the soonest',
+  },
   suspicionLeastMs: {
     min: 10,
     max: 600_000,
@@ -166,6 +180,24 @@ export const upSettings = {
     unit: 'port',
     meaning: 'first of the ports: clients +0.., peers +100.., reads of loggers +200.., writes +300..',
     fixed: true,
+  },
+} as const satisfies IntegerSettings;
+
+/** Options of `verify`. */
+export const verifySettings = {
+  rate: {
+    min: 64 * KIB,
+    max: 16 * GIB,
+    default: 64 * MIB,
+    unit: 'bytes',
+    meaning: 'read so many bytes a second at most, of all loggers together',
+  },
+  wait: {
+    min: 1_000,
+    max: 86_400_000,
+    default: 600_000,
+    unit: 'ms',
+    meaning: 'with --repair: how long to wait for one more copy to be made anew',
   },
 } as const satisfies IntegerSettings;
 
@@ -304,7 +336,12 @@ export function allowedRange(setting: IntegerSetting): string {
   return `an integer from ${setting.min} to ${setting.max} (${setting.unit})${power}`;
 }
 
-for (const [name, setting] of Object.entries<IntegerSetting>({ ...clusterSettings, ...upSettings, ...nodeSettings })) {
+for (const [name, setting] of Object.entries<IntegerSetting>({
+  ...clusterSettings,
+  ...upSettings,
+  ...verifySettings,
+  ...nodeSettings,
+})) {
   const value = setting.default ?? setting.min;
   assert(setting.min <= value && value <= setting.max, `the default of ${name} is allowed`);
 }

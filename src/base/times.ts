@@ -40,6 +40,8 @@ export const times = {
   /** Pause between two looks for zones that lack copies, and before a copy is tried again that failed. */
   repairLookMs: 1_000,
   repairAgainMs: 10_000,
+  /** Time for which a new owner leaves its copies unread before it begins to scrub; less where rounds are shorter. */
+  scrubDelayMs: 60_000,
 
   /** Replicas that usually need long may owe an answer for so many times `loggerTimeoutMs`. */
   replicaPatienceFactor: 5,
@@ -128,6 +130,10 @@ export const times = {
   closeGraceMs: 5_000,
   closeChannelMs: 1_000,
 
+  // ---- A command.
+  /** Pause between two looks for copies that `verify --repair` waits for. */
+  verifyLookMs: 250,
+
   // ---- A node as a process.
   /** Time for which reads are answered on a device that failed before the supervisor starts the logger again (S17). */
   failedServeMs: 5_000,
@@ -169,6 +175,10 @@ assert(
 assert(
   times.replicaPatienceFactor * loggerTimeoutMs.default < times.loggerPatienceMs,
   'a replica is left for its slowness before it is disconnected for it',
+);
+assert(
+  times.scrubDelayMs < clusterSettings.scrubEveryMs.default,
+  'an owner that was started again scrubs sooner than one that has just done it',
 );
 assert(times.catchupDelayMs < times.announceEveryMs, 'a write tells the others before the next announcement');
 assert(times.heldRetryMs < times.requestHeldMs, 'a held request is tried often');

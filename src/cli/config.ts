@@ -49,6 +49,8 @@ export interface ClusterConfig {
   readonly firstHandWaitMs: number;
   readonly repairDelayMs: number;
   readonly repairBytesPerSecond: number;
+  readonly scrubBytesPerSecond: number;
+  readonly scrubEveryMs: number;
   readonly suspicionLeastMs: number;
   readonly suspicionMostMs: number;
   readonly device: DeviceSettings;
@@ -133,6 +135,8 @@ const configShape = z.strictObject(
     firstHandWaitMs: integer('firstHandWaitMs').optional(),
     repairDelayMs: integer('repairDelayMs').optional(),
     repairBytesPerSecond: integer('repairBytesPerSecond').optional(),
+    scrubBytesPerSecond: integer('scrubBytesPerSecond').optional(),
+    scrubEveryMs: integer('scrubEveryMs').optional(),
     suspicionLeastMs: integer('suspicionLeastMs').optional(),
     suspicionMostMs: integer('suspicionMostMs').optional(),
     device: z
@@ -232,6 +236,8 @@ function complete(content: ConfigFile, file: string): ClusterConfig {
     firstHandWaitMs: value('firstHandWaitMs'),
     repairDelayMs: value('repairDelayMs'),
     repairBytesPerSecond: value('repairBytesPerSecond'),
+    scrubBytesPerSecond: value('scrubBytesPerSecond'),
+    scrubEveryMs: value('scrubEveryMs'),
     suspicionLeastMs: value('suspicionLeastMs'),
     suspicionMostMs: value('suspicionMostMs'),
     device: {

@@ -1,9 +1,18 @@
 /** One question to one node: connects, asks, closes. For commands that look at a cluster; the SDK is for data. */
 import { KvError } from '../base/errors.ts';
 import { uuid } from '../base/ids.ts';
+import type { Uuid } from '../base/ids.ts';
 import { limits } from '../base/limits.ts';
 import { readError } from '../codec/client-protocol.ts';
-import type { DigestItem, LoggerAnswer, LoggerStatus, ZoneStatus } from '../codec/logger-protocol.ts';
+import type {
+  DigestItem,
+  LoggerAnswer,
+  LoggerLost,
+  LoggerStatus,
+  ReadAnswer,
+  ReadItem,
+  ZoneStatus,
+} from '../codec/logger-protocol.ts';
 import { MessageFormatError } from '../codec/message-reader.ts';
 import type { MessageReader } from '../codec/message-reader.ts';
 import type { GatewayStatus, ListedZone } from '../codec/node-status.ts';
@@ -49,11 +58,46 @@ export async function askListedZones(
   });
 }
 
+/** Logger's copy of a zone. */
+export interface CopyName {
+  readonly shard: number;
+  readonly zone: number;
+  /** UUID of the logger. */
+  readonly replica: string;
+}
+
+/**
+ * Tells a gateway of copies that may be damaged: of shards that it owns it reads each, and makes it anew if so. Gives
+ * those of which it took notice. @throws KvError like `askGateway`
+ */
+export async function suspectCopies<Copy extends CopyName>(
+  world: World,
+  address: Address,
+  copies: readonly Copy[],
+  timeoutMs: number,
+): Promise<readonly Copy[]> {
+  return await withChannel(world, address, timeoutMs, async (channel) => {
+    const noticed: Copy[] = [];
+    for (const copy of copies) {
+      const params = [copy.shard, copy.zone, copy.replica];
+      if (await asked(channel, address, 'suspect', params, (result) => result.boolean()).catch(isNotOwner))
+        noticed.push(copy);
+    }
+    return noticed;
+  });
+}
+
+/** Another gateway owns the shard now: no notice was taken. */
+function isNotOwner(error: unknown): false {
+  if (error instanceof KvError && error.code === 'not-owner') return false;
+  throw error;
+}
+
 function asked<T>(
   channel: RpcChannel,
   address: Address,
   method: string,
-  params: readonly number[],
+  params: readonly (number | string)[],
   read: (result: MessageReader) => T,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -102,6 +146,37 @@ export async function askLogger(
     );
     return { status, zones };
   });
+}
+
+/** A connection for many reads, until `close`. */
+export interface LoggerReads {
+  /** One piece, or why there is none; without an answer within the time, `lost`, and so is all that follows. */
+  read(item: ReadItem): Promise<ReadAnswer | LoggerLost>;
+  close(): void;
+}
+
+/** `logger`: whose copies are meant: another one at that address refuses. @throws KvError `connection-lost` */
+export async function openReads(
+  { network, clock }: World,
+  address: Address,
+  logger: Uuid,
+  timeoutMs: number,
+): Promise<LoggerReads> {
+  const { channel, ready } = open({ network, clock }, address);
+  const within = <T>(work: Promise<T>): Promise<T> => {
+    const timer = clock.after(timeoutMs, () => channel.close(`no answer within ${timeoutMs} ms`));
+    return work.finally(() => timer.cancel());
+  };
+  await within(ready);
+  const client = new LoggerClient(logger, { read: channel, write: undefined });
+  const read = (item: ReadItem): Promise<ReadAnswer | LoggerLost> =>
+    new Promise((resolve) => client.read([item], (answer) => resolve(onlyOne(answer))));
+  return { read: (item) => within(read(item)), close: () => channel.close('done') };
+}
+
+function onlyOne(answer: LoggerAnswer<readonly ReadAnswer[]>): ReadAnswer | LoggerLost {
+  if (answer.kind !== 'ok') return answer;
+  return answer.value[0] ?? { kind: 'lost', message: 'an answer without a piece' };
 }
 
 function answered<T>(address: Address, ask: (onAnswer: (answer: LoggerAnswer<T>) => void) => void): Promise<T> {

@@ -93,7 +93,7 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
   const { peerAddress, clientAddress } = portsOf(config.gateways, id);
   const folder = path.join(config.dir, `gateway-${id}`);
   const { minReplicas, valueCacheBytes, snapshotEveryBytes, loggerTimeoutMs, loggerSlowMs, firstHandWaitMs } = config;
-  const { repairDelayMs, repairBytesPerSecond } = config;
+  const { repairDelayMs, repairBytesPerSecond, scrubBytesPerSecond, scrubEveryMs } = config;
   const { suspicionLeastMs, suspicionMostMs } = config;
   // A start waits for as many loggers as a zone shall have replicas: not for some that don't exist.
   const replicas = Math.min(config.replicas, config.loggers.length);
@@ -114,6 +114,8 @@ async function gateway(id: number, { config, cluster, coordinator, log, io }: No
       firstHandWaitMs,
       repairDelayMs,
       repairBytesPerSecond,
+      scrubBytesPerSecond,
+      scrubEveryMs,
       suspicionLeastMs,
       suspicionMostMs,
     },

@@ -4,7 +4,7 @@
 import { Command, CommanderError, type OptionValues } from 'commander';
 import { KvError } from '../base/errors.ts';
 import { limits } from '../base/limits.ts';
-import { clientSettings, clusterSettings, upSettings } from '../base/settings.ts';
+import { clientSettings, clusterSettings, upSettings, verifySettings } from '../base/settings.ts';
 import {
   command,
   integerArgument,
@@ -135,6 +135,7 @@ ${exitCodeHelp}`,
     this.#addRequests(root, name);
     this.#addClient(root, name);
     this.#addViews(root, name);
+    this.#addVerify(root, name);
     this.#addInspect(root, name);
     this.#addBench(root, name);
     return root;
@@ -381,6 +382,31 @@ ${exitCodeHelp}`,
     this.#action<RequestFlags & { digest?: boolean }>(zones, async (flags) =>
       (await import('./zones.ts')).zones(io, flags),
     );
+  }
+
+  #addVerify(root: Command, name: string): void {
+    const { io } = this.#program;
+    const { rate, wait } = verifySettings;
+    const target = withCluster(
+      command(
+        root,
+        'verify',
+        'read every copy of every zone, check it and compare the replicas; exit code 4 when one is damaged',
+        [
+          ['verify', ''],
+          ['verify --repair', 'have damaged copies made anew from the others'],
+          ['verify --rate 8MiB', 'gently'],
+        ],
+        name,
+      ),
+    )
+      .option('--repair', 'tell the owners of damaged copies, and wait until they are made anew')
+      .addOption(settingOption('--rate <bytes>', rate.meaning, rate))
+      .addOption(settingOption('--wait <ms>', wait.meaning, wait));
+    this.#action<RequestFlags & { repair?: boolean; rate?: number; wait?: number }>(target, async (flags) => {
+      const { verify } = await import('./verify.ts');
+      return await verify(io, { ...flags, rate: flags.rate ?? rate.default, wait: flags.wait ?? wait.default });
+    });
   }
 
   #addInspect(root: Command, name: string): void {

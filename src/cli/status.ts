@@ -11,6 +11,7 @@ import { programName, type CliIo } from './io.ts';
 import type { RequestOptions } from './kv-commands.ts';
 import { askGateway, askLogger, type LoggerView } from './node-calls.ts';
 import { readProcesses } from './processes-file.ts';
+import { scrubText } from './scrub-text.ts';
 import { lineOf, loggerNumber, planOf, waitsOf } from './status-plans.ts';
 import type { ProgramStatus } from './supervisor.ts';
 import { formatBytes, formatCount, formatTable } from './table.ts';
@@ -253,6 +254,7 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
     { title: 'replicas' },
     { title: 'sealed', align: right },
     { title: 'keys', align: right },
+    { title: 'scrubbed' },
   ];
   const rows = shards.map((shard) => [
     shard.shard,
@@ -264,6 +266,7 @@ function shardTable(view: ClusterView, shards: readonly ShardLine[]): string {
     shard.replicas.map((uuid) => loggerNumber(view, uuid)).join(' '),
     shard.doubtfulZones === 0 ? shard.sealedZones : `${shard.sealedZones} (${shard.doubtfulZones} in doubt)`,
     formatCount(shard.keys),
+    shard.owner < 0 ? '' : scrubText(shard.scrub),
   ]);
   return formatTable(columns, rows);
 }

@@ -90,14 +90,35 @@ export interface ShardLine {
   readonly copying: string;
   /** Listed copies that the owner read and found damaged. */
   readonly damagedCopies: number;
+  readonly scrub: ScrubLine;
   /** Place in the log up to which the newest snapshot holds everything. */
   readonly snapshot: { readonly zone: number; readonly offset: number };
+}
+
+/** Reading of all copies of ended zones in turn, as the owner knows; all zeros elsewhere. */
+export interface ScrubLine {
+  /** Rounds that the owner has ended, and milliseconds since the last one did; -1: none has. */
+  readonly passes: number;
+  readonly endedAgoMs: number;
+  /** Whether a round is under way, and the zone that is being read; 0: none just now. */
+  readonly underWay: boolean;
+  readonly zone: number;
+  /** Copies that were looked at in this round, or else in the last one, and those of them that were out of reach. */
+  readonly checked: number;
+  readonly unreached: number;
+  /** Copies that are listed now. */
+  readonly listed: number;
+  /** Copies in which it met damage, in all rounds. */
+  readonly damaged: number;
 }
 
 /** A sealed zone as the coordinator lists it: each of the replicas holds [0, length) (S10). */
 export interface ListedZone {
   readonly zone: number;
   readonly length: number;
+  /** Who wrote it, for its checksums (S16). */
+  readonly epoch: number;
+  readonly instance: string;
   /** UUIDs of loggers. */
   readonly replicas: readonly string[];
   /** Why the length is not proven, '' when it is: `restarted`, or `cut` (S9). */
@@ -117,6 +138,8 @@ export function readListedZones(result: MessageReader): ListedZone[] {
   return zones.list(limits.zonesListedMax).map((zone) => ({
     zone: zone.at('zone').integer(1),
     length: zone.at('length').integer(),
+    epoch: zone.at('epoch').integer(1),
+    instance: zone.at('instance').text(),
     replicas: zone
       .at('replicas')
       .list(limits.loggerCountMax)
@@ -206,6 +229,20 @@ function shardLine(line: Field): ShardLine {
     lackingCopies: line.optional('lackingCopies')?.integer() ?? 0,
     copying: line.optional('copying')?.text() ?? '',
     damagedCopies: line.optional('damagedCopies')?.integer() ?? 0,
+    scrub: scrubLine(line.at('scrub')),
     snapshot: { zone: snapshot.at('zone').integer(), offset: snapshot.at('offset').integer() },
+  };
+}
+
+function scrubLine(line: Field): ScrubLine {
+  return {
+    passes: line.at('passes').integer(),
+    endedAgoMs: line.at('endedAgoMs').integer(-1),
+    underWay: line.at('underWay').boolean(),
+    zone: line.at('zone').integer(),
+    checked: line.at('checked').integer(),
+    unreached: line.at('unreached').integer(),
+    listed: line.at('listed').integer(),
+    damaged: line.at('damaged').integer(),
   };
 }

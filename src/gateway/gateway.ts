@@ -21,7 +21,7 @@ import { Listening, RpcDoor } from '../rpc/listen.ts';
 import { serverOptions } from '../rpc/options.ts';
 import { ClientDoor } from './doors/client-door.ts';
 import type { GatewayDoor } from './doors/door.ts';
-import { Greeting } from './doors/greeting.ts';
+import { Greeting, type GreetingParts } from './doors/greeting.ts';
 import { PeerDoor, type PeerDoorParts } from './doors/peer-door.ts';
 import { Requests } from './doors/requests.ts';
 import { Sessions } from './doors/sessions.ts';
@@ -90,6 +90,8 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     firstHandWaitMs = shardDefaults.firstHandWaitMs,
     repairDelayMs = shardDefaults.repairDelayMs,
     repairBytesPerSecond = shardDefaults.repairBytesPerSecond,
+    scrubBytesPerSecond = shardDefaults.scrubBytesPerSecond,
+    scrubEveryMs = shardDefaults.scrubEveryMs,
   } = options;
   const { clock, coordinator, log, random } = world;
   const { cluster: name, shardCount, zoneSize } = cluster;
@@ -121,7 +123,8 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     values,
     trace,
   });
-  const copies = { replicas, minReplicas, repairDelayMs, repairBytesPerSecond };
+  const repair = { repairDelayMs, repairBytesPerSecond, scrubBytesPerSecond, scrubEveryMs };
+  const copies = { replicas, minReplicas, ...repair };
   const given = { limits: bounds.shard, zoneSize, loggerTimeoutMs, loggerSlowMs, firstHandWaitMs, ...copies };
   const settings = { ...shardDefaults, metadataSource: coordinator.source, ...given, ...options.shardSettings };
   const loader = new ShardLoader({ clock, store, loggers, runner, snapshots, self, settings });
@@ -266,7 +269,13 @@ class Gateway implements GatewayNode {
     const leased = new LeasedIds(this.#world.coordinator, store, bounds.held);
     const map = () => store.map;
     const place = { cluster: cluster.cluster, gateway: id, node: self.node, instance: self.instance };
-    const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, status: () => this.status() });
+    const suspect: GreetingParts['suspect'] = (shard, zone, logger) => {
+      if (runner.shard(shard)?.role !== 'owner') return false;
+      runner.dispatch(shard, { event: 'copy-suspect', logger, zone });
+      return true;
+    };
+    const status = (): GatewayStatus => this.status();
+    const greeting = new Greeting({ ...place, clientIds, clientWindow, map, store, suspect, status });
     const own = { sessions: new Sessions(map), requests: new Requests(router, numbering, leased, false) };
     const identity = { cluster: cluster.cluster, ...self };
     const onHeartbeat: PeerDoorParts['onHeartbeat'] = (peer, reports) => {
@@ -317,7 +326,8 @@ class Gateway implements GatewayNode {
   status(): GatewayStatus {
     const { id, cluster } = this.#options;
     const connections = this.#doors.reduce((sum, door) => sum + door.connections, 0);
-    return gatewayStatus({ id, node: this, cluster, connections, ...this.#inside });
+    const nowMs = this.#world.clock.now();
+    return gatewayStatus({ id, node: this, cluster, connections, nowMs, ...this.#inside });
   }
 
   async leave(): Promise<void> {

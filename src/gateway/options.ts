@@ -35,6 +35,10 @@ export interface GatewayOptions {
   readonly firstHandWaitMs?: number;
   readonly repairDelayMs?: number;
   readonly repairBytesPerSecond?: number;
+  /** Default 4 MiB a second; 0: copies of ended zones are not scrubbed. */
+  readonly scrubBytesPerSecond?: number;
+  /** Default a day: a round of the scrub begins so long after the one before. */
+  readonly scrubEveryMs?: number;
   /** Bounds of the silence after which another gateway is taken for lost. */
   readonly suspicionLeastMs?: number;
   readonly suspicionMostMs?: number;

@@ -1,9 +1,10 @@
 /** Gathers what a gateway tells of itself (codec/node-status.ts) from its parts. */
-import type { GatewayStatus, ShardLine } from '../codec/node-status.ts';
-import type { Uuid } from '../base/ids.ts';
+import type { Millis, Uuid } from '../base/ids.ts';
+import type { GatewayStatus, ScrubLine, ShardLine } from '../codec/node-status.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import { standingOf } from '../coordinator/standings.ts';
 import type { RepairStatus } from '../core/shard/repairing/repairer.ts';
+import type { ScrubStatus } from '../core/shard/repairing/scrubber.ts';
 import type { LoggerLinks } from './loggers/logger-links.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { Heartbeats } from './peers/heartbeats.ts';
@@ -24,6 +25,7 @@ export interface StatusParts {
   readonly cache: ValueCache;
   readonly snapshots: Snapshots;
   readonly connections: number;
+  readonly nowMs: Millis;
 }
 
 export function gatewayStatus(parts: StatusParts): GatewayStatus {
@@ -72,14 +74,14 @@ function listedZones(store: MetadataStore): ReadonlyMap<Uuid, number> {
   return counts;
 }
 
-const nothing = { owner: undefined, repair: undefined, damagedCopies: 0 } as const;
+const nothing = { owner: undefined, repair: undefined, damagedCopies: 0, scrub: undefined } as const;
 const notLoaded = { role: 'loading', step: '', wait: undefined, keys: 0, lag: 0, ...nothing } as const;
 
-function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
+function shardLines({ runner, store, snapshots, nowMs }: StatusParts): ShardLine[] {
   return allShards(runner.shardCount).map((shard) => {
     const machine = runner.shard(shard);
     const { head, zones } = store.shard(shard);
-    const { role, step, wait, keys, lag, owner, repair, damagedCopies } = machine?.status ?? notLoaded;
+    const { role, step, wait, keys, lag, owner, repair, damagedCopies, scrub } = machine?.status ?? notLoaded;
     return {
       shard,
       role,
@@ -102,6 +104,7 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
       lackingCopies: repair?.lacking ?? 0,
       copying: copyIn(repair),
       damagedCopies,
+      scrub: scrubLine(scrub, nowMs),
       snapshot: snapshots.positionOf(shard),
     };
   });
@@ -110,4 +113,13 @@ function shardLines({ runner, store, snapshots }: StatusParts): ShardLine[] {
 function copyIn(repair: RepairStatus | undefined): string {
   if (repair?.zone === undefined) return '';
   return `zone ${repair.zone}: ${repair.end} of ${repair.length} bytes`;
+}
+
+const noScrub = { passes: 0, endedMs: undefined, zone: undefined, isUnderWay: false } as const;
+const noCopies = { checked: 0, unreached: 0, listed: 0, damaged: 0 } as const;
+
+function scrubLine(status: ScrubStatus = { ...noScrub, ...noCopies }, nowMs: Millis): ScrubLine {
+  const { endedMs, zone = 0, isUnderWay, ...counts } = status;
+  const endedAgoMs = endedMs === undefined ? -1 : Math.max(0, Math.round(nowMs - endedMs));
+  return { ...counts, endedAgoMs, underWay: isUnderWay, zone };
 }

@@ -42,6 +42,10 @@ export interface ClusterOptions {
   readonly repairDelayMs?: number;
   /** Default 16 MiB a second. */
   readonly repairBytesPerSecond?: number;
+  /** Default 4 MiB a second; 0: copies are not scrubbed. */
+  readonly scrubBytesPerSecond?: number;
+  /** Default 86,400,000: a day. */
+  readonly scrubEveryMs?: number;
   /** Defaults 200 and 500: bounds of the silence after which another gateway takes over. */
   readonly suspicionLeastMs?: number;
   readonly suspicionMostMs?: number;
@@ -156,6 +160,8 @@ function gatewaySettings(options: ClusterOptions) {
     firstHandWaitMs = clusterSettings.firstHandWaitMs.default,
     repairDelayMs = clusterSettings.repairDelayMs.default,
     repairBytesPerSecond = clusterSettings.repairBytesPerSecond.default,
+    scrubBytesPerSecond = clusterSettings.scrubBytesPerSecond.default,
+    scrubEveryMs = clusterSettings.scrubEveryMs.default,
     suspicionLeastMs = clusterSettings.suspicionLeastMs.default,
     suspicionMostMs = clusterSettings.suspicionMostMs.default,
   } = options;
@@ -163,7 +169,7 @@ function gatewaySettings(options: ClusterOptions) {
   const existing = Math.min(replicas, options.loggers ?? 1);
   const copies = { replicas: existing, minReplicas, repairDelayMs, repairBytesPerSecond };
   const times = { loggerTimeoutMs, loggerSlowMs, firstHandWaitMs, suspicionLeastMs, suspicionMostMs };
-  return { valueCacheBytes, snapshotEveryBytes, ...copies, ...times };
+  return { valueCacheBytes, snapshotEveryBytes, ...copies, scrubBytesPerSecond, scrubEveryMs, ...times };
 }
 
 const defaultDevice: LoggerDeviceOptions = {

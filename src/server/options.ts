@@ -20,6 +20,8 @@ const settings: readonly (keyof typeof clusterSettings)[] = [
   'firstHandWaitMs',
   'repairDelayMs',
   'repairBytesPerSecond',
+  'scrubBytesPerSecond',
+  'scrubEveryMs',
   'suspicionLeastMs',
   'suspicionMostMs',
 ];

@@ -42,7 +42,12 @@ export async function freePorts(count: number): Promise<readonly number[]> {
 }
 
 /** Writes the config of a small cluster on free ports; `up --dir` takes it up. */
-export async function writeCluster(dir: string, gateways: number, loggers: number): Promise<void> {
+export async function writeCluster(
+  dir: string,
+  gateways: number,
+  loggers: number,
+  settings: Readonly<Record<string, number>> = {},
+): Promise<void> {
   const ports = await freePorts(2 * (gateways + loggers));
   const node = (index: number): string => `127.0.0.1:${ports[2 * index]}, ${ports[2 * index + 1]}`;
   await mkdir(dir, { recursive: true });
@@ -51,6 +56,7 @@ export async function writeCluster(dir: string, gateways: number, loggers: numbe
     loggers: Array.from({ length: loggers }, (_, id) => node(gateways + id)),
     zoneSize: 4 * 1024 * 1024,
     device: { capacityBytes: 256 * 1024 * 1024 },
+    ...settings,
   };
   await writeFile(path.join(dir, 'cluster.json'), JSON.stringify(config));
 }

@@ -127,7 +127,7 @@ export interface CatchUp {
 /** What became of a transaction, as its answer has it. */
 export type TransactionKind = Extract<ShardEvent, { event: 'transacted' }>['result']['kind'];
 
-export type ReaderName = 'tail' | 'heal' | 'repair' | 'examine';
+export type ReaderName = 'tail' | 'heal' | 'repair' | 'examine' | 'scrub';
 
 export interface LogRead {
   readonly zone: ZoneId;
@@ -135,7 +135,7 @@ export interface LogRead {
   readonly offset: number;
   readonly length: number;
   readonly logger: Uuid;
-  /** Who reads: a take-over its tail, a follower what it missed, repair and its examiner a zone that ended. */
+  /** Who reads: a take-over its tail, a follower what it missed, the others a zone that ended (upkeep.ts). */
   readonly reader: ReaderName;
   /** Numbers the requests of the reader, so that a late answer is known. */
   readonly number: number;
@@ -271,6 +271,9 @@ export interface ShardSettings {
   readonly repairDelayMs: number;
   /** Copies of a shard's zones are made no faster. */
   readonly repairBytesPerSecond: number;
+  /** Copies of ended zones are read in turn no faster; 0: not at all. A round begins so long after the one before. */
+  readonly scrubBytesPerSecond: number;
+  readonly scrubEveryMs: number;
   /** An open zone with fewer replicas than wanted is changed when a logger has been back for this long. */
   readonly regrowDelayMs: number;
   /** Queued writes and waiting reads are refused after this long. */
@@ -292,6 +295,8 @@ export const shardDefaults = {
   fillWaitMs: nodeSettings['shard.fillWaitMs'].default,
   repairDelayMs: clusterSettings.repairDelayMs.default,
   repairBytesPerSecond: clusterSettings.repairBytesPerSecond.default,
+  scrubBytesPerSecond: clusterSettings.scrubBytesPerSecond.default,
+  scrubEveryMs: clusterSettings.scrubEveryMs.default,
   regrowDelayMs: nodeSettings['shard.regrowDelayMs'].default,
   requestTimeoutMs: nodeSettings['shard.requestTimeoutMs'].default,
   batchesInFlightMax: nodeSettings['shard.batchesInFlightMax'].default,

@@ -21,8 +21,8 @@ import type { Failure, ShardRead, ShardWrite } from './requests.ts';
 import type { OwnerStatus } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import type { RepairStatus } from './repairing/repairer.ts';
-import { Examiner } from './repairing/examiner.ts';
-import { Repairer } from './repairing/repairer.ts';
+import type { ScrubStatus } from './repairing/scrubber.ts';
+import { Upkeep } from './repairing/upkeep.ts';
 import { regressionNote } from './taking/regression.ts';
 import type { TakeoverWait } from './taking/parts.ts';
 import { Takeover } from './taking/takeover.ts';
@@ -41,6 +41,7 @@ export interface ShardStatus {
   readonly repair: RepairStatus | undefined;
   /** Listed copies that were read and are damaged. */
   readonly damagedCopies: number;
+  readonly scrub: ScrubStatus | undefined;
 }
 
 /**
@@ -60,8 +61,7 @@ export class Shard {
   #takeover: Takeover | undefined;
   #owner: ShardOwner | undefined;
   /** Works while this process owns the shard. */
-  #repairer: Repairer | undefined;
-  #examiner: Examiner | undefined;
+  #upkeep: Upkeep | undefined;
   /** Newest epoch that this process has had: none is held twice (S2). */
   #epochHeld = 0;
   /** S20: for ever, in this process. */
@@ -103,8 +103,9 @@ export class Shard {
       keys: this.state.index.size,
       lag: this.lag,
       owner: this.#owner?.status,
-      repair: this.#repairer?.status,
-      damagedCopies: this.#examiner?.damaged ?? 0,
+      repair: this.#upkeep?.repair,
+      damagedCopies: this.#upkeep?.damagedCopies ?? 0,
+      scrub: this.#upkeep?.scrub,
     };
   }
 
@@ -139,7 +140,7 @@ export class Shard {
       case 'load-failed':
         this.#keeper.loadEnded();
         this.#takeover?.loadFailed();
-        this.#repairer?.loaded();
+        this.#upkeep?.loaded();
         return this.#owner?.loadFailed();
       case 'transacted':
         return this.#transacted(event);
@@ -168,11 +169,11 @@ export class Shard {
       case 'filled':
         return this.#takeover?.filled(event.logger, event.zone, event.epoch, event.answer);
       case 'copied':
-        return this.#repairer?.copied(event.logger, event.zone, event.answer);
+        return this.#upkeep?.copied(event.logger, event.zone, event.answer);
       case 'copy-lacking':
-        return this.#repairer?.lacking(event.logger, event.zone);
+        return this.#upkeep?.lacking(event.logger, event.zone);
       case 'copy-suspect':
-        return this.#examiner?.suspect(event.logger, event.zone);
+        return this.#upkeep?.suspect(event.logger, event.zone);
       case 'log-read':
         return this.#logRead(event);
       case 'catch-up':
@@ -187,15 +188,14 @@ export class Shard {
 
   #transacted({ purpose, result: { kind } }: Extract<ShardEvent, { event: 'transacted' }>): void {
     if (purpose === 'look') return this.#owner?.looked(kind);
-    if (purpose === 'relist') return this.#repairer?.transacted();
+    if (purpose === 'relist') return this.#upkeep?.transacted();
     this.#takeover?.transacted();
     this.#owner?.transacted(kind);
   }
 
   #logRead({ request, bytes, refused }: Extract<ShardEvent, { event: 'log-read' }>): void {
-    if (request.reader === 'repair') return this.#repairer?.logRead(request, bytes, refused);
-    if (request.reader === 'examine') return this.#examiner?.logRead(request, bytes, refused);
     if (request.reader === 'tail') return this.#takeover?.logRead(request, bytes);
+    if (request.reader !== 'heal') return this.#upkeep?.logRead(request, bytes, refused);
     return this.#owner === undefined ? this.#follower.logRead(request, bytes) : undefined;
   }
 
@@ -263,7 +263,7 @@ export class Shard {
     if (metadata.wentBack !== undefined) return this.#stop(metadata.wentBack);
     const isNews = this.#keeper.learn(metadata);
     if (this.#owner !== undefined) {
-      if (loaded) this.#repairer?.loaded();
+      if (loaded) this.#upkeep?.loaded();
       if (isNews) this.#owner.metadata(loaded);
       return;
     }
@@ -300,8 +300,7 @@ export class Shard {
   #settle(): void {
     if (this.#owner?.isDeposed === true) {
       this.#owner = undefined;
-      this.#repairer = undefined;
-      this.#examiner = undefined;
+      this.#upkeep = undefined;
       this.#waiting.forget();
       this.#follower = this.#newFollower();
       const role = this.#hasStopped ? 'stopped' : 'follower';
@@ -333,9 +332,7 @@ export class Shard {
     const rest = { keeper: this.#keeper, effects: this.#effects, queue: this.#waiting.queue };
     this.#owner = new ShardOwner({ ...parts, ...rest }, head, this.#nowMs);
     const by = { epoch: head.epoch, instance: this.#self.instance };
-    const repair = { ...parts, ...rest, identity: state, by };
-    this.#repairer = new Repairer(repair, this.#nowMs);
-    this.#examiner = new Examiner(repair, this.#repairer);
+    this.#upkeep = new Upkeep({ ...parts, ...rest, identity: state, by }, this.#nowMs);
     this.#effects.push({ effect: 'role', role: 'owner' });
     const fields = { shard: state.shard, epoch: head.epoch, zone: head.openZone.zone, keys: state.index.size };
     this.#effects.push({ effect: 'note', level: 'info', text: 'serving', fields });
@@ -346,8 +343,7 @@ export class Shard {
     this.#nowMs = nowMs;
     if (this.#owner !== undefined) {
       this.#owner.tick(nowMs);
-      this.#examiner?.tick(nowMs);
-      return this.#repairer?.tick(nowMs);
+      return this.#upkeep?.tick(nowMs);
     }
     this.#takeover?.tick(nowMs);
     this.#follower.tick(nowMs);

@@ -1,11 +1,12 @@
-/** `hello` and the other questions about the gateway itself that every door answers. */
+/** `hello` and the other calls about the gateway itself, not about keys, that every door answers. */
 import { KvError } from '../../base/errors.ts';
-import { shardId } from '../../base/ids.ts';
+import type { ShardId, Uuid, ZoneId } from '../../base/ids.ts';
+import { isUuid, shardId, zoneId } from '../../base/ids.ts';
 import { limits } from '../../base/limits.ts';
 import type { ShardMap, Welcome } from '../../codec/client-protocol.ts';
 import { protocolVersion } from '../../codec/client-protocol.ts';
 import { fieldOf } from '../../codec/fields.ts';
-import { arrayOf, natural } from '../../codec/message-parts.ts';
+import { arrayOf, malformed, natural } from '../../codec/message-parts.ts';
 import type { MessageReader } from '../../codec/message-reader.ts';
 import type { GatewayStatus } from '../../codec/node-status.ts';
 import type { ListedZone } from '../../codec/node-status.ts';
@@ -23,6 +24,8 @@ export interface GreetingParts {
   readonly clientIds: ClientIds;
   readonly map: () => ShardMap;
   readonly status: () => GatewayStatus;
+  /** Tells a shard that a copy is suspected of damage; false: it is not owned here. */
+  readonly suspect: (shard: ShardId, zone: ZoneId, logger: Uuid) => boolean;
   readonly store: Pick<MetadataStore, 'shard' | 'shardCount'>;
   /** Bound of a client's numbers (S15). */
   readonly clientWindow: number;
@@ -51,9 +54,24 @@ export class Greeting {
       case 'zones':
         this.#zones(session, id, params);
         return true;
+      case 'suspect':
+        this.#suspect(session, id, params);
+        return true;
       default:
         return false;
     }
+  }
+
+  /** Whoever asks is not believed: the owner reads the copy. @throws KvError `not-owner`, MessageFormatError */
+  #suspect(session: Session, id: number, params: MessageReader): void {
+    const { store, suspect } = this.#parts;
+    arrayOf(params, 3, 'suspect');
+    const shard = shardId(natural(params, 0, store.shardCount - 1, 'shard'));
+    const zone = zoneId(natural(params, 1, Number.MAX_SAFE_INTEGER, 'zone'));
+    const logger = params.text();
+    if (!isUuid(logger)) malformed(params, 'logger is no UUID');
+    if (!suspect(shard, zone, logger)) throw new KvError('not-owner', `shard ${shard} has another owner`);
+    answer(session, id, true);
   }
 
   /** Sealed zones of a shard from a zone id on, as many as one answer takes. @throws MessageFormatError */
@@ -127,7 +145,8 @@ function answer(session: Session, id: number, value: unknown): void {
   session.channel.endAnswer();
 }
 
-function listedZone({ zone, length, replicas, doubt, lost }: SealedZone): ListedZone {
+function listedZone({ zone, length, epoch, instance, replicas, doubt, lost }: SealedZone): ListedZone {
   const lostKeys = lost?.keys.length ?? 0;
-  return { zone, length, replicas, doubt: doubt ?? '', lostKeys, lostUnknown: lost?.unknown ?? 0 };
+  const loss = { doubt: doubt ?? '', lostKeys, lostUnknown: lost?.unknown ?? 0 };
+  return { zone, length, epoch, instance, replicas, ...loss };
 }

@@ -96,6 +96,7 @@ async function openDoor(isPeer = false, isFull = false): Promise<Opened> {
     clientIds: new ClientIds(new MemoryCoordinator().client()),
     map,
     status: () => gatewayStatus,
+    suspect: (shard, zone, logger) => given.push([shard, zone, logger]) > 0 && zone === 1,
     store,
   });
   const coordinator = new MemoryCoordinator().client();
@@ -306,12 +307,29 @@ test('sealed zones are listed in pages, on both ports', async () => {
     };
     const first = await page(0);
     const proven = { doubt: '', lostKeys: 0, lostUnknown: 0 };
-    assert.deepEqual(first[0], { zone: 1, length: 100, replicas: [owner.node], ...proven });
+    const writer = { epoch: 1, instance: owner.instance };
+    assert.deepEqual(first[0], { zone: 1, length: 100, ...writer, replicas: [owner.node], ...proven });
     assert.deepEqual(
       [first.length, (await page(first.length + 1)).length, (await page(2 ** 50)).length],
       [4_096, 2, 0],
     );
     for (const params of [[1, 0], [-1, 0], [0], [2 ** 50, 0]])
       assert.equal(errorOf(await asked('zones', params)), 'bad-argument');
+  }
+});
+
+test('`suspect` names a copy to the owner of its shard, on both ports', async () => {
+  for (const isPeer of [false, true]) {
+    const { asked, given } = await openDoor(isPeer);
+    assert.equal(await asked('suspect', [0, 1, owner.node]), true);
+    assert.deepEqual(given.at(-1), [0, 1, owner.node]);
+    assert.equal(errorOf(await asked('suspect', [0, 2, owner.node])), 'not-owner');
+    for (const params of [
+      [1, 1, owner.node],
+      [0, 0, owner.node],
+      [0, 1, 'nobody'],
+      [0, 1],
+    ])
+      assert.equal(errorOf(await asked('suspect', params)), 'bad-argument');
   }
 });

@@ -1,4 +1,4 @@
-/** Pace of repair: so many bytes a second, a piece at a time, so that clients hardly notice. */
+/** Pace of what reads and copies zones: so many bytes a second, a piece at a time, so that clients hardly notice. */
 import type { Millis } from '../../../base/ids.ts';
 
 export class CopyPace {
@@ -12,6 +12,10 @@ export class CopyPace {
 
   isDue(nowMs: Millis): boolean {
     return nowMs >= this.#paidMs;
+  }
+
+  get dueMs(): number {
+    return this.#paidMs;
   }
 
   /** Time that was not used is not made up for. */

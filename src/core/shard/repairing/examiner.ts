@@ -45,15 +45,21 @@ export class Examiner {
     return [...this.#suspects.values()].filter(({ isDamaged }) => isDamaged).length;
   }
 
-  /** A read met damage. Beyond the limit it is not noted: a later read will meet it again. */
+  get isReading(): boolean {
+    return this.#reading !== undefined;
+  }
+
+  /** Somebody met damage. What is not listed, or beyond the limit, is not noted: a later read will meet it again. */
   suspect(logger: Uuid, zone: ZoneId): void {
     const name = `${zone}/${logger}`;
+    if (!this.#isListed(zone, logger)) return;
     if (this.#suspects.has(name) || this.#suspects.size >= limits.suspectCopiesMax) return;
     this.#suspects.set(name, { zone, logger, isDamaged: false, atMs: 0 });
   }
 
   tick(nowMs: Millis): void {
-    for (const [name, suspect] of this.#suspects) if (this.#isOver(suspect)) this.#suspects.delete(name);
+    for (const [name, { zone, logger }] of this.#suspects)
+      if (!this.#isListed(zone, logger)) this.#suspects.delete(name);
     if (this.#reading === undefined) this.#begin(nowMs);
     const reader = this.#reading?.reader;
     if (reader === undefined || !this.#pace.isDue(nowMs)) return;
@@ -73,11 +79,12 @@ export class Examiner {
     else if (isDamage(bytes, refused)) this.#found(suspect, reader.position);
   }
 
-  /** It is listed no more, or its zone is gone; one of an open zone waits for the zone's end. */
-  #isOver({ zone, logger }: Suspect): boolean {
+  /** One of an open zone waits for the zone's end. */
+  #isListed(zone: ZoneId, logger: Uuid): boolean {
     const { keeper } = this.#parts;
-    if (zone >= (keeper.head?.openZone.zone ?? 0)) return false;
-    return keeper.sealedZone(zone)?.replicas.includes(logger) !== true;
+    const open = keeper.head?.openZone;
+    const listed = zone === open?.zone ? open : keeper.sealedZone(zone);
+    return listed?.replicas.includes(logger) === true;
   }
 
   #begin(nowMs: Millis): void {

@@ -80,6 +80,10 @@ export class Repairer {
     return { lacking: this.#copiesLacking, ...copy, length: task?.zone.length ?? 0 };
   }
 
+  get isCopying(): boolean {
+    return this.#copier !== undefined;
+  }
+
   tick(nowMs: Millis): void {
     this.#nowMs = nowMs;
     if (nowMs >= this.#lookAtMs) this.#look();

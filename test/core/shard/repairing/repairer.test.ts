@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Uuid } from '../../../../src/base/ids.ts';
 import { zoneId } from '../../../../src/base/ids.ts';
+import { limits } from '../../../../src/base/limits.ts';
 import type { SealedZone } from '../../../../src/core/shard/head/metadata.ts';
 import { shardLimits } from '../../../../src/core/shard/limits.ts';
 import { Cluster, loggerName } from '../harness.ts';
@@ -141,8 +142,8 @@ describe('S10 a zone that lacks a copy', () => {
 });
 
 /** Logger 1 has a wrong bit in the last record of zone 1, which all three are listed for. */
-function damagedCopy(): Cluster {
-  const cluster = lackingZone();
+function damagedCopy(settings: ConstructorParameters<typeof Cluster>[2] = {}): Cluster {
+  const cluster = lackingZone(settings);
   cluster.loggerUp(2);
   cluster.pass(5_000);
   assert.deepEqual([...zoneOne(cluster).replicas].sort(), names(0, 1, 2));
@@ -190,6 +191,15 @@ describe('S10 a copy in which a read met damage', () => {
     assert.ok(!cluster.notes.some((note) => note.startsWith('copy damaged')));
   });
 
+  test('is examined however many copies are suspected that nobody lists', () => {
+    const cluster = damagedCopy();
+    for (let zone = 1; zone <= limits.suspectCopiesMax + 1; zone++)
+      cluster.event(0, { event: 'copy-suspect', logger: loggerName(9), zone: zoneId(zone) });
+    suspect(cluster, 1);
+    cluster.pass(20_000);
+    assert.equal(heldBy(cluster, 1), heldBy(cluster, 0));
+  });
+
   test('stays listed while its logger is away, and is examined when that is back', () => {
     const cluster = damagedCopy();
     cluster.loggerDown(1);
@@ -203,7 +213,8 @@ describe('S10 a copy in which a read met damage', () => {
   });
 
   test('is not replaced while it may hold what no other copy has', () => {
-    const cluster = damagedCopy();
+    // The scrub would find the others, too, and all three would be made whole from one another.
+    const cluster = damagedCopy({ scrubBytesPerSecond: 0 });
     for (const other of [0, 2]) flip(cluster, other, 100);
     const before = heldBy(cluster, 1);
     suspect(cluster, 1);

@@ -1,0 +1,34 @@
+/**
+ * What the scrub promises: behind a round that met no damage every listed copy of the zones that ended is intact, also
+ * of those that nobody reads. Told from the owners' status; the copies themselves are read by others (inspection.ts).
+ */
+import type { GatewayStatus } from '../../src/codec/node-status.ts';
+
+interface Owner {
+  readonly instance: string;
+  readonly damaged: number;
+  /** Rounds that its owner must have ended. */
+  readonly passes: number;
+}
+
+export class CleanRounds {
+  readonly #owners = new Map<number, Owner>();
+
+  /** Whether each of `shards` shards has had such a round, all of it since the first call. */
+  isEverywhere(shards: number, gateways: readonly GatewayStatus[]): boolean {
+    let clean = 0;
+    for (const { instance, gateway, shards: lines } of gateways)
+      for (const { shard, role, owner, scrub } of lines)
+        if (role === 'owner' && owner === gateway && this.#isClean(shard, instance, scrub)) clean += 1;
+    return clean === shards;
+  }
+
+  #isClean(shard: number, instance: string, scrub: GatewayStatus['shards'][number]['scrub']): boolean {
+    const { damaged, passes, underWay } = scrub;
+    const before = this.#owners.get(shard);
+    if (before?.instance === instance && before.damaged === damaged) return passes >= before.passes;
+    // The round that is under way began before it met this.
+    this.#owners.set(shard, { instance, damaged, passes: passes + (underWay ? 2 : 1) });
+    return false;
+  }
+}

@@ -304,7 +304,8 @@ class Life {
     this.#clock.after(lookMs, () => {
       if (this.#healed || this.#failure !== undefined) return;
       try {
-        pauses.look(this.#clock.now(), this.#inspection.isServing);
+        const gone = this.#cluster.nodes.filter(({ isGone }) => isGone).length;
+        pauses.look(this.#clock.now(), this.#inspection.isServing, gone);
       } catch (error) {
         this.#fail(error);
       }

@@ -13,14 +13,16 @@ import { blackout } from './themes/blackout.ts';
 import { planned } from './themes/planned.ts';
 import { rivals } from './themes/rivals.ts';
 import { storage } from './themes/storage.ts';
+import { successors } from './themes/successors.ts';
 
 /** Themes; of the sum of all `lives` so many are of each. */
 export const themes: readonly { readonly theme: Theme; readonly lives: number }[] = [
-  { theme: anything, lives: 4 },
-  { theme: rivals, lives: 2 },
-  { theme: storage, lives: 3 },
-  { theme: blackout, lives: 1 },
-  { theme: planned, lives: 2 },
+  { theme: anything, lives: 8 },
+  { theme: rivals, lives: 4 },
+  { theme: storage, lives: 7 },
+  { theme: blackout, lives: 2 },
+  { theme: planned, lives: 4 },
+  { theme: successors, lives: 2 },
 ];
 
 /** Time after the workload should have ended, within which faults may begin. */

@@ -19,6 +19,8 @@ import { LoggerPromises } from './check/loggers.ts';
 import { withoutGuesses } from './check/lost-keys.ts';
 import { watchSeals } from './check/seals.ts';
 import { watchOwners } from './check/owners.ts';
+import type { Pauses } from './check/pauses.ts';
+import { pausesOf } from './check/pauses.ts';
 import { watchRefusals } from './check/refusals.ts';
 import { watchRegressedLoggers, watchRegressedShards } from './check/regressed.ts';
 import { CleanRounds } from './check/scrubs.ts';
@@ -82,6 +84,8 @@ const turnsMax = 3_000_000;
 const endMs = 65_000;
 /** Time within which every shard that lives is told the time. */
 const stepMs = 300;
+/** Pause between two looks whether all is served. */
+const lookMs = 50;
 /** Time after which the workload ends in any case. */
 const workloadMs = 30_000;
 
@@ -242,6 +246,8 @@ class Life {
       });
     }
     this.#compareSoon();
+    const pauses = pausesOf(this.#plan);
+    if (pauses !== undefined) this.#lookSoon(pauses);
     await this.#until(() => this.#isDone, workloadMs);
     this.#healed = true;
     this.#workload.stop();
@@ -293,6 +299,19 @@ class Life {
         this.#fail(error);
       }
       this.#compareSoon();
+    });
+  }
+
+  #lookSoon(pauses: Pauses): void {
+    this.#clock.after(lookMs, () => {
+      if (this.#healed || this.#failure !== undefined) return;
+      try {
+        const gone = this.#cluster.nodes.filter(({ isGone }) => isGone).length;
+        pauses.look(this.#clock.now(), this.#inspection.isServing, gone);
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.#lookSoon(pauses);
     });
   }
 

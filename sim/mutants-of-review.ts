@@ -163,6 +163,13 @@ export const reviewMutants: readonly Mutant[] = [
     find: 'millis(Math.max(Math.floor(wallMs), state.shardTimeMs, zone.sentTimeMs))',
     replace: 'millis(Math.floor(wallMs))',
   },
+  {
+    name: 'client id counter goes back: ids are given out twice',
+    rule: 'S15',
+    file: 'src/coordinator/client-ids.js',
+    find: '        const first = leasedEnd(entry);',
+    replace: '        const first = Math.max(1, leasedEnd(entry) - count);',
+  },
   // What only lives with small limits reach.
   {
     name: 'read budget never gets room back',

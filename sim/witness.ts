@@ -48,8 +48,8 @@ class LoggerWitness {
     const fences = new Map(
       state.flatMap((entry) => (entry.kind === 'fence' ? [[entry.shard, entry.epoch] as const] : [])),
     );
-    for (const entry of state)
-      if (entry.kind === 'zone') promises.restarted(entry.copyId, fences.get(entry.shard) ?? 0);
+    for (const { shard, copyId, length } of machine.report(undefined, () => 0))
+      promises.restarted(copyId, fences.get(shard) ?? 0, length);
   }
 
   told(event: MachineEvent<unknown>): void {

@@ -76,11 +76,14 @@ export class LoggerPromises {
     this.#compare(copy, copy.sealed);
   }
 
-  /** A process of the logger has started and holds the copy, with this fence for its shard. */
-  restarted(copyId: string, fence: number): void {
+  /** A process of the logger has started and holds the copy, intact up to `length`, with this fence for its shard. */
+  restarted(copyId: string, fence: number, length: number): void {
     const copy = this.find(copyId);
-    if (copy !== undefined && fence < copy.fence)
+    if (copy === undefined) return;
+    if (fence < copy.fence)
       this.#violated(copy, `the fence is ${fence} after a restart, though a seal of epoch ${copy.fence} was answered`);
+    if (length < copy.acknowledged && !copy.finished)
+      this.#violated(copy, `${length} bytes are there after a restart, though ${copy.acknowledged} are acknowledged`);
   }
 
   sealed(copy: ZoneCopy, length: number, epoch: number): void {

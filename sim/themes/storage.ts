@@ -13,6 +13,7 @@
  *   torn fill        as `lost tail`, and the logger loses power once more while its copies are completed
  *   rotten tail      a logger's zones rot, everything goes down, and nobody else comes up before it has restarted twice
  *   rotten log       a logger's zones rot, and the gateways, or everything, must read the log anew
+ *   rotten metadata  gateways restart, and a logger forgets the fence that this raised, or which zone is open
  *   wiped disk       a logger begins again with nothing, and the gateways, or everything, are down meanwhile
  *   older metadata   gateways restart, and then everything does, with the metadata of before
  *   unknown outcome  gateways restart while the coordinator loses requests and answers
@@ -33,7 +34,7 @@ export const storage: Theme = {
 };
 
 function drawCluster(random: SimulatedRandom): Partial<ClusterPlan> {
-  const loggers = pick(random, [1, 2, 2, 3]);
+  const loggers = pick(random, [1, 2, 2, 2, 3, 3]);
   return {
     gateways: pick(random, [1, 2, 2]),
     loggers,
@@ -89,8 +90,9 @@ type Sequence = (random: SimulatedRandom, cast: Cast, atMs: number) => Fault[];
 
 function drawFaults(random: SimulatedRandom, cast: Cast, windowMs: number): readonly Fault[] {
   const count = 3 + below(random, 4);
-  const { firstSequences, sequences } = pick(random, cast.loggers.length > 1 ? spoilings : [back]);
-  const begins = cast.loggers.length > 1 && below(random, 2) === 0;
+  const spoiling = pick(random, cast.loggers.length > 1 ? spoilings : lonelySpoilings);
+  const { firstSequences, sequences } = spoiling;
+  const begins = spoiling === back || below(random, 2) === 0;
   const first = begins ? pick(random, firstSequences)(random, cast, calmMs + below(random, calmMs)) : [];
   const fromMs = begins ? calmMs + aloneMs : 0;
   const draw = (): Fault[] => pick(random, sequences)(random, cast, fromMs + below(random, windowMs - fromMs));
@@ -124,8 +126,8 @@ interface Spoiling {
 }
 
 const back: Spoiling = {
-  firstSequences: [lostTail, lonelyLiar, lonelyLiar, tornFill, tornFill],
-  sequences: [...soundSequences, lostTail, lostTail, olderMetadata, tornFill, tornFill],
+  firstSequences: [lostTail, lonelyLiar, lonelyLiar, lonelyLiar, tornFill, tornFill, tornFill],
+  sequences: [...soundSequences, lostTail, lostTail, tornFill, tornFill],
 };
 
 const rotten: Spoiling = {
@@ -133,12 +135,26 @@ const rotten: Spoiling = {
   sequences: [...soundSequences, rottenLog, rottenLog, rottenTail],
 };
 
+/** Spoiling that takes nothing away which the logger could not know again: nobody else needs to hold it. */
+const forgetful: Spoiling = {
+  firstSequences: [rottenMetadata],
+  sequences: [...soundSequences, rottenMetadata, rottenMetadata, rottenMetadata],
+};
+
 const wiped: Spoiling = {
   firstSequences: [wipedDisk],
   sequences: [...soundSequences, wipedDisk, wipedDisk],
 };
 
-const spoilings: readonly Spoiling[] = [back, back, back, rotten, wiped];
+/** Spoiling of no disk, but of the coordinator's: not in a life in which a logger may have forgotten. */
+const older: Spoiling = {
+  firstSequences: [olderMetadata],
+  sequences: [...soundSequences, olderMetadata, olderMetadata],
+};
+
+const spoilings: readonly Spoiling[] = [back, back, back, back, rotten, forgetful, wiped, older];
+/** Spoilings where there is one logger. */
+const lonelySpoilings: readonly Spoiling[] = [forgetful, older];
 
 function tornTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
   const downMs = 1 + below(random, 200);
@@ -237,10 +253,11 @@ function lostTail(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: nu
 /** Sequence whose take-over hears for long only what the disk that went back holds (S9). */
 function lonelyLiar(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
   const node = pick(random, loggers);
-  const forMs = 5 + below(random, 15);
+  const forMs = 10 + below(random, 20);
   const liar: Fault = { kind: 'put-back', atMs, node, forMs, downMs: 1 + below(random, 50), others: [...gateways] };
   const others = loggers.filter((logger) => logger !== node);
-  const downMs = 1_500 + below(random, 1_000);
+  // The gateways wait for them only when they are up themselves, have claimed, and have heard nobody else for a while.
+  const downMs = 2_000 + below(random, 1_000);
   return [
     liar,
     ...others.map((logger): Fault => ({ kind: 'kill', atMs: atMs + forMs + 1, node: logger, how: 'power', downMs })),
@@ -264,14 +281,18 @@ function olderMetadata(random: SimulatedRandom, { gateways }: Cast, atMs: number
 }
 
 /** Sequence whose second loss of power comes when a copy was completed, or at one of the syncs before that. */
-function tornFill(random: SimulatedRandom, cast: Cast, atMs: number): Fault[] {
-  return lostTail(random, cast, atMs).flatMap((first): Fault[] => {
-    if (first.kind !== 'put-back') return [first];
-    const { node, forMs, downMs } = first;
-    const again = { atMs: atMs + forMs + 1, node, how: 'power', downMs, others: [] } as const;
-    const site = pick(random, ['filled', 'filled', 'sync'] as const);
-    return [first, { kind: 'kill-at', ...again, site, count: site === 'filled' ? 1 : 1 + below(random, 8) }];
-  });
+function tornFill(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  // Many blocks, of which the second loss of power leaves not all.
+  const forMs = 20 + below(random, 30);
+  // All are down for as long: the take-over hears all of them.
+  const downMs = 1 + below(random, 200);
+  const site = pick(random, ['filled', 'filled', 'filled', 'sync'] as const);
+  const count = site === 'filled' ? 1 : 1 + below(random, 8);
+  return [
+    { kind: 'put-back', atMs, node, forMs, downMs, others: [...loggers, ...gateways] },
+    { kind: 'kill-at', atMs: atMs + forMs + 1, node, how: 'power', downMs, site, count, others: [] },
+  ];
 }
 
 /**
@@ -300,6 +321,16 @@ function rottenLog(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: n
   return [
     { kind: 'rot-zones', atMs, node, perMille: pick(random, [100, 1_000]), how, downMs: 1 + below(random, 50) },
     { kind: 'blackout', atMs: atMs + below(random, 300), nodes, downMs: 1 + below(random, 50) },
+  ];
+}
+
+function rottenMetadata(random: SimulatedRandom, { gateways, loggers }: Cast, atMs: number): Fault[] {
+  const node = pick(random, loggers);
+  const telling = pick(random, ['fence', 'zone'] as const);
+  const how = pick(random, ['process', 'power'] as const);
+  return [
+    ...gateways.map((gateway): Fault => ({ kind: 'kill', atMs, node: gateway, how: 'process', downMs: 1 })),
+    { kind: 'rot-metadata', atMs: atMs + 200 + below(random, 400), node, how, downMs: 1 + below(random, 100), telling },
   ];
 }
 

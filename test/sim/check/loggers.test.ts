@@ -66,12 +66,26 @@ test('S10: an order to finish the zone makes it shorter', () => {
 test('S4: the fence of an answered seal stands after a restart', () => {
   const found = violations((promises, copy) => {
     promises.sealed(copy, 0, 3);
-    promises.restarted('a1', 3);
-    promises.restarted('another copy', 0);
-    promises.restarted('a1', 2);
+    promises.restarted('a1', 3, 0);
+    promises.restarted('another copy', 0, 0);
+    promises.restarted('a1', 2, 0);
   });
   assert.deepEqual(found, [
     'S3 shard 0 zone 7, copy a1: the fence is 2 after a restart, though a seal of epoch 3 was answered',
+  ]);
+});
+
+test('S3, S19: what was acknowledged, or filled, is there after a restart', () => {
+  const found = violations((promises, copy) => {
+    promises.appended(copy, 200, true);
+    promises.restarted('a1', 0, 200);
+    promises.filled(copy, 300);
+    promises.restarted('a1', 0, 200);
+    promises.finished(copy);
+    promises.restarted('a1', 0, 100);
+  });
+  assert.deepEqual(found, [
+    'S3 shard 0 zone 7, copy a1: 200 bytes are there after a restart, though 300 are acknowledged',
   ]);
 });
 

@@ -152,7 +152,7 @@ const older: Spoiling = {
   sequences: [...soundSequences, olderMetadata, olderMetadata],
 };
 
-const spoilings: readonly Spoiling[] = [back, back, back, back, rotten, forgetful, wiped, older];
+const spoilings: readonly Spoiling[] = [back, back, back, back, rotten, rotten, forgetful, wiped, older];
 /** Spoilings where there is one logger. */
 const lonelySpoilings: readonly Spoiling[] = [forgetful, older];
 

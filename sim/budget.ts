@@ -45,4 +45,6 @@ export const budget = {
   /** Pace of the scrub from which on, and the pause between its rounds up to which, they are waited for. */
   scrubbedBytesPerSecond: 1024 * 1024,
   scrubbedEveryMs: 10_000,
+  /** Looks at its progress after which copies that go on being read give no more time. */
+  scrubLooksMax: 10_000,
 } as const;

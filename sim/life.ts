@@ -347,8 +347,11 @@ class Life {
     if (scrubBytesPerSecond < budget.scrubbedBytesPerSecond || scrubEveryMs > budget.scrubbedEveryMs) return false;
     if (faults.some(({ kind }) => kind === 'failing-disk' || kind === 'gray')) return false;
     const rounds = new CleanRounds();
-    const endMs = this.#clock.now() + times.loggerAvoidedMsMax + budget.recoveryMs;
-    while (!this.#inspection.isScrubbed(rounds)) {
+    const patienceMs = times.loggerAvoidedMsMax + budget.recoveryMs;
+    let endMs = this.#clock.now() + patienceMs;
+    // Rounds of many copies in small pieces take long: each copy that is read gives time for the next.
+    for (let round = 0; !this.#inspection.isScrubbed(rounds); round += 1) {
+      if (rounds.hasProgress && round < budget.scrubLooksMax) endMs = this.#clock.now() + patienceMs;
       if (this.#clock.now() >= endMs) throw new Stuck('copies are found damaged again and again, or not read');
       await this.#pass(stepMs);
     }

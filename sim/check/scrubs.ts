@@ -13,21 +13,34 @@ interface Owner {
 
 export class CleanRounds {
   readonly #owners = new Map<number, Owner>();
+  #read = '';
+  #hasProgress = false;
+
+  /** Whether a copy was read, or a round ended, between the last two calls. */
+  get hasProgress(): boolean {
+    return this.#hasProgress;
+  }
 
   /** Whether each of `shards` shards has had such a round, all of it since the first call. */
   isEverywhere(shards: number, gateways: readonly GatewayStatus[]): boolean {
     let clean = 0;
+    let read = '';
     for (const { instance, gateway, shards: lines } of gateways)
-      for (const { shard, role, owner, scrub } of lines)
-        if (role === 'owner' && owner === gateway && this.#isClean(shard, instance, scrub)) clean += 1;
+      for (const { shard, role, owner, scrub } of lines) {
+        if (role !== 'owner' || owner !== gateway) continue;
+        if (this.#isClean(shard, instance, scrub)) clean += 1;
+        read += ` ${shard} ${instance} ${scrub.passes} ${scrub.checked}`;
+      }
+    this.#hasProgress = read !== this.#read;
+    this.#read = read;
     return clean === shards;
   }
 
   #isClean(shard: number, instance: string, scrub: GatewayStatus['shards'][number]['scrub']): boolean {
-    const { damaged, passes, underWay } = scrub;
+    const { damaged, passes, underWay, unreached } = scrub;
     const before = this.#owners.get(shard);
-    if (before?.instance === instance && before.damaged === damaged) return passes >= before.passes;
-    // The round that is under way began before it met this.
+    if (before?.instance === instance && before.damaged === damaged && unreached === 0) return passes >= before.passes;
+    // The round that is under way began before it met this, or left out a copy that could not be read.
     this.#owners.set(shard, { instance, damaged, passes: passes + (underWay ? 2 : 1) });
     return false;
   }

@@ -205,7 +205,7 @@ function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler, rout
     reconciler.ownersChanged();
   };
   const isRouted: RunnerListener['isRouted'] = (request, failure) => router.takesBack(request, failure);
-  runner.start({ onRole, isRouted, onTick: () => heartbeats.tick() });
+  runner.start({ onRole, isRouted, onTick: (nextMs) => heartbeats.tick(nextMs) });
   loggers.start({
     dispatch: (shard, event) => runner.dispatch(shard, event),
     loggerUp: (connected) => {

@@ -101,10 +101,13 @@ export class Heartbeats {
     pulse?.close();
   }
 
-  /** Time has passed: a heartbeat may be due. It rides on the shards' tick: a process is woken once for both. */
-  tick(): void {
+  /**
+   * Time has passed: a heartbeat may be due, or be late when it waits for the next tick, in `nextMs`. It rides on the
+   * shards' tick, so that a process is woken once for both.
+   */
+  tick(nextMs: number): void {
     const nowMs = this.#parts.world.clock.now();
-    if (nowMs - this.#beatMs < times.heartbeatEveryMs - times.shardTickMs / 2) return;
+    if (nowMs + nextMs - this.#beatMs < times.heartbeatEveryMs + times.shardTickMs / 2) return;
     this.#beatMs = nowMs;
     for (const pulse of this.#pulses.values()) pulse.tick();
     this.#parts.onNews();

@@ -40,8 +40,8 @@ export interface RunnerListener {
   readonly onRole: () => void;
   /** Whether a request that a shard refuses is brought to another owner instead, and answered by that. */
   readonly isRouted: (request: ShardWrite | ShardRead, failure: Failure) => boolean;
-  /** The shards were told the time: at least every `times.restTickMs`. */
-  readonly onTick: () => void;
+  /** The shards were told the time; they are told it again in `nextMs`. */
+  readonly onTick: (nextMs: number) => void;
 }
 
 export class ShardRunner {
@@ -130,14 +130,15 @@ export class ShardRunner {
   #tick(): void {
     const { clock } = this.#parts;
     const nowMs = clock.now();
-    this.#timer = clock.after(this.#isBusy ? times.shardTickMs : times.restTickMs, () => this.#tick());
+    const nextMs = this.#isBusy ? times.shardTickMs : times.restTickMs;
+    this.#timer = clock.after(nextMs, () => this.#tick());
     this.#isBusy = false;
     this.dispatchAll({ event: 'tick', nowMs });
     if (nowMs - this.#announcedMs >= times.announceEveryMs) {
       this.#announcedMs = nowMs;
       this.dispatchAll({ event: 'announce' });
     }
-    this.#listener.onTick();
+    this.#listener.onTick(nextMs);
   }
 
   #perform(shard: ShardId, effect: ShardEffect): void {

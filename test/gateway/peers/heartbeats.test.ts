@@ -41,7 +41,7 @@ async function meet(): Promise<{ heartbeats: Heartbeats; asked: ShardReport[][];
   // As the shards' tick does.
   const run = async (ms: number): Promise<void> => {
     for (let passed = 0; passed < ms; passed += times.shardTickMs) {
-      heartbeats.tick();
+      heartbeats.tick(times.shardTickMs);
       await pass(times.shardTickMs);
     }
   };

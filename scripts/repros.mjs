@@ -70,7 +70,8 @@ function run(file) {
     child.once('exit', (code) => {
       clearTimeout(timer);
       end();
-      rmSync(free, { recursive: true, force: true });
+      // Processes of other groups, which end by themselves, may still write there.
+      rmSync(free, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
       resolve({ code: isLate ? 124 : (code ?? 1), output });
     });
   });

@@ -56,7 +56,7 @@ async function lockCoordinator(stage: Stage, forMs: number): Promise<boolean> {
 export const folderRows: readonly Row[] = [
   {
     name: 'loggers-wiped',
-    does: 'a logger starts with an empty folder; when all has its copies again the next; the third (`repairDelayMs` 1 s)',
+    does: 'a logger starts with an empty folder; when all has its copies again the next, and the third so',
     concerns: 'all',
     settings: wiped,
     isHealed: true,

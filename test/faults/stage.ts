@@ -115,11 +115,12 @@ export class Stage {
     this.#load = load;
   }
 
-  /** Waits until so many calls more have gone well, however slow the machine is. */
+  /** Waits until so many calls more have ended, however slow the machine is. @throws Error they do not */
   async worked(calls: number): Promise<void> {
     const load = this.#load;
     const enough = (load?.events.length ?? 0) + 2 * calls;
-    while (load !== undefined && load.events.length < enough) await sleep(50);
+    for (const sinceMs = performance.now(); load !== undefined && load.events.length < enough; await sleep(20))
+      if (performance.now() - sinceMs > 2 * callMsMax) throw new Error(`the clients make no ${calls} calls`);
   }
 
   /** Reads every key at once through the owner alone; settles when it has answered. */

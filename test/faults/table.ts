@@ -1,4 +1,9 @@
-/** The promise table: all rows, and which can be run here. */
+/**
+ * The promise table: all rows, and which can be run here. Links lead through the harness's TCP proxies; what a gateway
+ * and its coordinator's thread say to one another is held back in its process (node-shim.ts); syncs are disturbed by
+ * strace (scripts/install-strace.sh); full disks and power cuts take the right to mount. What a row that fails leaves
+ * (logs, data, history) stays, and is named.
+ */
 import { whyNoPowerCut, whyNoSmallDisk } from './disks.ts';
 import { processRows, type Row } from './rows.ts';
 import { diskRows } from './rows-of-disks.ts';

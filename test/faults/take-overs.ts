@@ -11,7 +11,7 @@ import { realEnvironment } from '../../src/env/real/environment.ts';
 import { below } from '../../src/env/random.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import { freeBasePort } from '../../bench/lib/real-cluster.ts';
-import { connectRaw } from '../../sim/raw-gateway.ts';
+import { connectRaw, type RawGateway } from '../../sim/raw-gateway.ts';
 import { numbers } from './nodes.ts';
 import { inFolder, type RunOptions } from './run.ts';
 import { callMsMax, Stage } from './stage.ts';
@@ -21,7 +21,6 @@ const incrementers = 4;
 /** Time in which a shard has another owner, on a busy machine. */
 const takeOverMsMax = 30_000;
 const lookEveryMs = 50;
-const stoppedMs = 1_500;
 /** Keys of the testbed are numbers. */
 const testbedKeys = 50;
 
@@ -56,7 +55,7 @@ export function runIncrements(options: TakeOversOptions): Promise<TakeOversResul
       const works = Array.from({ length: incrementers }, (_, number) =>
         until((isOver) => incrementAll(client, options.seed + number, isOver)),
       );
-      const takeOvers = await force(stage, options, []);
+      const takeOvers = await force(stage, options);
       let calls = 0;
       for (const work of works) calls += await work.stop();
       const values = await Promise.all(counters.map(async (counter) => Number((await client.get(counter))?.text)));
@@ -75,13 +74,13 @@ export function runReplay(options: TakeOversOptions, traces: readonly string[]):
     const stage = await Stage.open({ folder, basePort: await freeBasePort(), needs: [], build: options.build });
     try {
       const files = traces.length > 0 ? traces : [await madeTrace(stage, folder)];
-      // The testbed's client has one connection, to a gateway that lives: nothing sends its calls again elsewhere.
-      const kept = 2;
+      const testbed = new TestbedClient(stage.nodes.endpoints);
       const works = [
-        until((isOver) => replayAll(stage, files, isOver)),
-        until((isOver) => testbedCalls(stage.nodes.endpoints[kept] ?? '', options.seed, isOver)),
+        until((isOver) => replayAll(stage, files, folder, isOver)),
+        until((isOver) => testbed.run(options.seed, isOver)),
       ];
-      const takeOvers = await force(stage, options, [kept]);
+      // It has one connection, and nothing sends its calls again elsewhere: it is at a gateway that lives.
+      const takeOvers = await force(stage, options, (owner) => testbed.use((owner + 1) % numbers.length));
       let calls = 0;
       for (const work of works) calls += await work.stop();
       return { takeOvers, calls, lost: [], complaints: [] };
@@ -132,63 +131,86 @@ async function madeTrace(stage: Stage, folder: string): Promise<string> {
 }
 
 /** `client 1 TRACE --verify`, again and again; each GET is compared with what the trace wrote. */
-async function replayAll(stage: Stage, files: readonly string[], isOver: () => boolean): Promise<number> {
+async function replayAll(
+  stage: Stage,
+  files: readonly string[],
+  statistics: string,
+  isOver: () => boolean,
+): Promise<number> {
   let done = 0;
   for (; !isOver(); done += 1) {
-    const { code, text } = await stage.command('client', '1', files[done % files.length] ?? '', '--verify');
+    const file = files[done % files.length] ?? '';
+    const { code, text } = await stage.command('client', '1', file, '--verify', '--statistics', statistics);
     if (code !== 0) throw new Error(`the replay ended with ${code}: ${text}`);
   }
   return done;
 }
 
-/** HandleWrite and HandleRead on one connection; each read is compared with what was written. */
-async function testbedCalls(address: string, seed: number, isOver: () => boolean): Promise<number> {
-  const gateway = await connectRaw(realEnvironment(), address, callMsMax, false);
-  const random = new SimulatedRandom(seed);
-  const written = new Map<string, string>();
-  let done = 0;
-  try {
-    for (; !isOver(); done += 1) {
-      const key = String(1_000_000 + below(random, testbedKeys));
-      const known = written.get(key);
-      if (below(random, 2) === 0 || known === undefined) {
-        await gateway.handleWrite(key, Buffer.from(`value-${done}`));
-        written.set(key, `value-${done}`);
-      } else {
-        const found = Buffer.from((await gateway.handleRead(key)) ?? []).toString();
-        if (found !== known) throw new Error(`the testbed's client read '${found}' where '${known}' was written`);
-      }
-      await sleep(below(random, 5));
-    }
-  } finally {
-    gateway.close();
+/** HandleWrite and HandleRead on one connection at a time; each read is compared with what was written. */
+class TestbedClient {
+  readonly #endpoints: readonly string[];
+  readonly #written = new Map<string, string>();
+  #wanted = 0;
+  #used = -1;
+
+  constructor(endpoints: readonly string[]) {
+    this.#endpoints = endpoints;
   }
-  return done;
+
+  /** Resolves when it has left the gateway at which it was for another one. */
+  async use(gateway: number): Promise<void> {
+    this.#wanted = gateway;
+    for (const sinceMs = performance.now(); this.#used !== gateway; await sleep(lookEveryMs))
+      if (performance.now() - sinceMs > callMsMax) throw new Error("the testbed's client makes no calls any more");
+  }
+
+  /** Calls that went well. @throws Error one of them did not */
+  async run(seed: number, isOver: () => boolean): Promise<number> {
+    const random = new SimulatedRandom(seed);
+    let done = 0;
+    while (!isOver()) {
+      const used = this.#wanted;
+      const gateway = await connectRaw(realEnvironment(), this.#endpoints[used] ?? '', callMsMax, false);
+      this.#used = used;
+      for (; this.#wanted === used && !isOver(); done += 1) await this.#call(gateway, random, `value-${done}`);
+      gateway.close();
+    }
+    return done;
+  }
+
+  async #call(gateway: RawGateway, random: SimulatedRandom, value: string): Promise<void> {
+    const key = String(1_000_000 + below(random, testbedKeys));
+    const known = this.#written.get(key);
+    if (below(random, 2) === 0 || known === undefined) {
+      await gateway.handleWrite(key, Buffer.from(value));
+      this.#written.set(key, value);
+    } else {
+      const found = Buffer.from((await gateway.handleRead(key)) ?? []).toString();
+      if (found !== known) throw new Error(`the testbed's client read '${found}' where '${known}' was written`);
+    }
+    await sleep(below(random, 5));
+  }
 }
 
-/** Forces take-overs of shard 0: its owner is killed or, if it is one of `kept`, stopped. How many there were. */
-async function force(stage: Stage, options: TakeOversOptions, kept: readonly number[]): Promise<number> {
-  const { takeOvers, seed, say } = options;
-  const random = new SimulatedRandom(seed).fork('take-overs');
-  let done = 0;
-  while (done < takeOvers) {
-    const owner = await ownerOf(stage);
-    const isKilled = !kept.includes(owner) && below(random, 2) === 0;
-    if (isKilled) await stage.nodes.kill('gateway', owner);
-    else stage.signal('gateway', owner, 'SIGSTOP');
-    const sinceMs = performance.now();
+/**
+ * Forces take-overs of shard 0: its owner is killed, and started again when it has another one. Not stopped: that one
+ * is silent proves nothing, and after some changes of owner the others wait long (decision 0016). `before`: told of who
+ * is going to be killed. How many there were.
+ */
+async function force(
+  stage: Stage,
+  { takeOvers, say }: TakeOversOptions,
+  before: (owner: number) => Promise<void> = () => Promise.resolve(),
+): Promise<number> {
+  for (let done = 1; done <= takeOvers; done += 1) {
+    const owner = await otherOwner(stage, -1);
+    await before(owner);
+    await stage.nodes.kill('gateway', owner);
     await otherOwner(stage, owner);
-    if (!isKilled) await sleep(Math.max(0, stoppedMs - (performance.now() - sinceMs)));
     await stage.heal();
-    done += 1;
     if (done % 10 === 0) say?.(`${done} take-overs`);
   }
-  return done;
-}
-
-async function ownerOf(stage: Stage): Promise<number> {
-  const [line] = await stage.owners();
-  return line?.owner ?? (await otherOwner(stage, -1));
+  return takeOvers;
 }
 
 /** Owner of shard 0 that is not `old`. @throws Error there is none in time */

@@ -1,6 +1,7 @@
 /**
- * Random faults under clients: rows of the promise table one after another, whom they hit and in which order drawn from
- * the seed, in less time than in the table, healed in between. In the end all is healed, judged, and whole.
+ * Random faults under clients: rows of the promise table one after another, some two at once, whom they hit and in
+ * which order drawn from the seed, in less time than in the table, healed in between. In the end all is healed, judged,
+ * and whole.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { below } from '../../src/env/random.ts';
@@ -120,13 +121,21 @@ async function inflict(
     if (row === undefined) break;
     if (losing.includes(row.name) && done.length > 0) await stage.replicated(wholeMsMax);
     stage.aim(below(random, numbers.length), below(random, numbers.length));
-    say(`${row.name}: gateway ${stage.owner}, logger ${stage.victim}`);
-    done.push(row.name);
-    await row.fault(stage);
+    const together = [row, ...partnersOf(row, choice, random)];
+    say(`${together.map(({ name }) => name).join(' + ')}: gateway ${stage.owner}, logger ${stage.victim}`);
+    done.push(...together.map(({ name }) => name));
+    await Promise.all(together.map((one) => one.fault(stage)));
     await sleep(below(random, 500));
     await stage.heal();
   }
   return done;
+}
+
+/** Every other time another row that hits the other kind of processes, at once with `row`. */
+function partnersOf({ hits }: Row, choice: readonly Row[], random: SimulatedRandom): readonly Row[] {
+  const partners = choice.filter((row) => row.hits !== undefined && row.hits !== hits && !losing.includes(row.name));
+  const partner = partners[below(random, partners.length)];
+  return hits === undefined || partner === undefined || below(random, 2) === 0 ? [] : [partner];
 }
 
 function present(clientsOpen: readonly Client[]): Client {

@@ -25,6 +25,7 @@ export const diskRows: readonly Row[] = [
     concerns: 'all',
     needs: ['tracing'],
     isHealed: true,
+    hits: 'loggers',
     fault: async (stage) => {
       const hang = { kind: 'delay', ms: 30_000 } as const;
       const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), hang);
@@ -38,6 +39,7 @@ export const diskRows: readonly Row[] = [
     concerns: 'all',
     needs: ['tracing'],
     isHealed: true,
+    hits: 'loggers',
     fault: async (stage) => {
       const slow = { kind: 'delay', ms: 100 } as const;
       const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), slow);
@@ -51,6 +53,7 @@ export const diskRows: readonly Row[] = [
     concerns: 'all',
     needs: ['tracing'],
     isHealed: true,
+    hits: 'loggers',
     fault: async (stage) => {
       const fail = { kind: 'fail', error: 'EIO' } as const;
       const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), fail);

@@ -73,6 +73,7 @@ export const folderRows: readonly Row[] = [
     concerns: 'all',
     settings: wiped,
     isHealed: true,
+    hits: 'loggers',
     fault: (stage) => wipe(stage, stage.victim),
   },
   {
@@ -80,6 +81,7 @@ export const folderRows: readonly Row[] = [
     does: 'a logger is killed, and starts 3 s of writes later with an older copy of its folder',
     concerns: 'all',
     isHealed: true,
+    hits: 'loggers',
     fault: async (stage) => {
       const [folder, older] = [stage.nodes.folderOf('logger', stage.victim), stage.file('older')];
       await stage.nodes.kill('logger', stage.victim);

@@ -27,6 +27,7 @@ export const linkRows: readonly Row[] = [
     concerns: 'owner',
     needs: ['links'],
     isHealed: true,
+    hits: 'gateways',
     fault: async (stage) => {
       setLoggers(stage, stage.owner, cut);
       await stage.pause(2 * cutMs);
@@ -39,6 +40,7 @@ export const linkRows: readonly Row[] = [
     concerns: 'owner',
     needs: ['links'],
     isHealed: true,
+    hits: 'gateways',
     fault: async (stage) => {
       stage.setLinks(`gateway ${stage.owner}`, `logger ${stage.victim}`, cut);
       await stage.pause(cutMs);
@@ -51,6 +53,7 @@ export const linkRows: readonly Row[] = [
     concerns: 'owner',
     needs: ['links'],
     isHealed: true,
+    hits: 'gateways',
     fault: async (stage) => {
       setPeers(stage, stage.owner, cut);
       await stage.pause(cutMs / 2);
@@ -106,6 +109,7 @@ export const linkRows: readonly Row[] = [
     needs: ['links'],
     settings: { zoneSize: 256 * KIB },
     isHealed: true,
+    hits: 'gateways',
     fault: async (stage) => {
       stage.setCoordinatorCut(stage.owner, true);
       await stage.pause(2 * cutMs);

@@ -16,6 +16,8 @@ export interface Row {
   readonly settings?: Partial<ConfigFile>;
   /** Errors that clients may see beside those that any fault explains. */
   readonly explains?: readonly ErrorCode[];
+  /** Kind of processes that alone it hits: it can be done at once with one that hits the other kind. */
+  readonly hits?: 'gateways' | 'loggers';
   /** All that was done is taken back in the end: then all zones must have all their copies again. */
   readonly isHealed?: boolean;
   fault(stage: Stage): Promise<void>;
@@ -30,12 +32,14 @@ export const processRows: readonly Row[] = [
     name: 'owner-killed',
     does: 'kill -9 of a gateway that owns',
     concerns: 'owner',
+    hits: 'gateways',
     fault: async (stage) => stage.nodes.kill('gateway', stage.owner),
   },
   {
     name: 'one-gateway-left',
     does: 'kill -9 of all gateways but one, at once',
     concerns: 'all',
+    hits: 'gateways',
     fault: async (stage) => {
       const [, kept] = others(stage.owner);
       for (const gateway of others(kept)) stage.signal('gateway', gateway, 'SIGKILL');
@@ -45,12 +49,14 @@ export const processRows: readonly Row[] = [
     name: 'one-logger-killed',
     does: 'kill -9 of one of three loggers',
     concerns: 'all',
+    hits: 'loggers',
     fault: async (stage) => stage.nodes.kill('logger', stage.victim),
   },
   {
     name: 'two-loggers-killed',
     does: 'kill -9 of two of three loggers, at once',
     concerns: 'all',
+    hits: 'loggers',
     fault: async (stage) => {
       for (const logger of others(stage.victim)) stage.signal('logger', logger, 'SIGKILL');
     },
@@ -69,6 +75,7 @@ export const processRows: readonly Row[] = [
     does: 'SIGSTOP of a gateway that owns for 10 s, then SIGCONT; it is asked while it stands still',
     concerns: 'owner',
     isHealed: true,
+    hits: 'gateways',
     fault: async (stage) => {
       stage.signal('gateway', stage.owner, 'SIGSTOP');
       await stage.pause(10_000);
@@ -84,6 +91,7 @@ export const processRows: readonly Row[] = [
     does: 'SIGSTOP of one of three loggers for 5 s, then SIGCONT',
     concerns: 'all',
     isHealed: true,
+    hits: 'loggers',
     fault: async (stage) => {
       stage.signal('logger', stage.victim, 'SIGSTOP');
       await stage.pause(5_000);

@@ -52,8 +52,8 @@ export interface RandomResult extends RunResult {
 export async function runRandom(seconds: number, seed: number, say: (line: string) => void): Promise<RandomResult> {
   return inFolder(`random-${seed}`, false, async (folder) => {
     const needs = (['links', 'tracing', 'power'] as const).filter((need) => whyNot({ needs: [need] }) === undefined);
-    // Zones change often, and a wiped logger's copies are made anew before the next one is.
-    const settings = { zoneSize: MIB, repairDelayMs: 1_000 };
+    // Zones change often.
+    const settings = { zoneSize: MIB };
     const stage = await Stage.open({ folder, basePort: await freeBasePort(), needs, settings, pace });
     try {
       return await judgedRun(stage, drawable(needs), seconds, seed, say, join(folder, 'history.jsonl'));

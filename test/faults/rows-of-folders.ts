@@ -7,11 +7,6 @@ import { StartFailure } from './nodes.ts';
 import { others, type Row } from './rows.ts';
 import type { Stage } from './stage.ts';
 
-/**
- * Wiped loggers are other loggers than before. Only after this time do zones of the old ones get other copies:
- * somebody might bring the old disk back.
- */
-const wiped = { repairDelayMs: 1_000 } as const;
 /** Repair of the little that a row writes, on a busy machine. */
 const repairMsMax = 90_000;
 const coordinatorFiles: readonly string[] = ['coordinator.sqlite', 'coordinator.sqlite-wal', 'coordinator.sqlite-shm'];
@@ -58,7 +53,6 @@ export const folderRows: readonly Row[] = [
     name: 'loggers-wiped',
     does: 'a logger starts with an empty folder; when all has its copies again the next, and the third so',
     concerns: 'all',
-    settings: wiped,
     isHealed: true,
     fault: async (stage) => {
       for (const logger of [stage.victim, ...others(stage.victim)]) {
@@ -71,7 +65,6 @@ export const folderRows: readonly Row[] = [
     name: 'logger-wiped',
     does: 'a logger is killed and starts with an empty folder',
     concerns: 'all',
-    settings: wiped,
     isHealed: true,
     hits: 'loggers',
     fault: (stage) => wipe(stage, stage.victim),
@@ -118,7 +111,6 @@ export const folderRows: readonly Row[] = [
     name: 'logger-cloned',
     does: "a logger starts with a copy of another one's folder, which runs: it refuses; then with an empty one",
     concerns: 'all',
-    settings: wiped,
     isHealed: true,
     fault: async (stage) => {
       await stage.nodes.kill('logger', stage.victim);

@@ -22,10 +22,10 @@ import { MessageFormatError } from '../src/codec/message-reader.ts';
 import type { MessageWriter } from '../src/codec/message-writer.ts';
 import { testbedMethod } from '../src/codec/testbed-protocol.ts';
 import { welcomeOf } from '../src/client/welcome.ts';
+import type { Environment } from '../src/env/environment.ts';
 import { openChannel } from '../src/rpc/channel.ts';
 import type { RpcChannel, RpcFailure } from '../src/rpc/channel-types.ts';
 import { clientOptions } from '../src/rpc/options.ts';
-import type { SimulatedProcess } from './world.ts';
 
 /** What a raw client was told of a key. */
 export interface Seen {
@@ -37,6 +37,9 @@ const testbedType = { read: 1, put: 2, delete: 3 } as const;
 const testbedBlockBytes = 4096;
 const testbedHeaderBytes = 16;
 
+/** Simulated, or real. */
+type World = Pick<Environment, 'clock' | 'network'>;
+
 interface Welcomed {
   readonly cluster: string;
   readonly instance: string;
@@ -45,7 +48,7 @@ interface Welcomed {
 
 /** Connects and says hello; `patienceMs` is for that, and for each call. @throws KvError why it can't be had now */
 export async function connectRaw(
-  process: SimulatedProcess,
+  process: World,
   address: string,
   patienceMs: number,
   wantsClientId: boolean,
@@ -67,7 +70,7 @@ export async function connectRaw(
 }
 
 export class RawGateway {
-  readonly #process: SimulatedProcess;
+  readonly #process: World;
   readonly #channel: RpcChannel;
   readonly #patienceMs: number;
   /** Id of the cluster that the gateway says it belongs to. */
@@ -77,7 +80,7 @@ export class RawGateway {
   /** Client id that was asked for; else 0. */
   readonly client: number;
 
-  constructor(process: SimulatedProcess, channel: RpcChannel, patienceMs: number, welcome: Welcomed) {
+  constructor(process: World, channel: RpcChannel, patienceMs: number, welcome: Welcomed) {
     this.#process = process;
     this.#channel = channel;
     this.#patienceMs = patienceMs;
@@ -191,7 +194,7 @@ function valueOfBlock(key: number, block: Buffer): Uint8Array | undefined {
 
 // --- calls -----------------------------------------------------------------------------------------------------------
 
-function opened(process: SimulatedProcess, address: string, patienceMs: number): Promise<RpcChannel> {
+function opened(process: World, address: string, patienceMs: number): Promise<RpcChannel> {
   return new Promise((resolve, reject) => {
     const refuse = (reason: string): void =>
       reject(new KvError('connection-lost', `${address}: ${reason}`, { outcome: 'not-applied' }));
@@ -213,7 +216,7 @@ function opened(process: SimulatedProcess, address: string, patienceMs: number):
 }
 
 function call<T>(
-  { clock }: SimulatedProcess,
+  { clock }: World,
   channel: RpcChannel,
   patienceMs: number,
   method: string,

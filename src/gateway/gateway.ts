@@ -303,6 +303,7 @@ class Gateway implements GatewayNode {
     // Before links end by it: nobody waits for a logger that is lost to be back.
     if (standings !== this.#standings) runner.dispatchAll({ event: 'standings', standings });
     this.#standings = standings;
+    runner.dispatchAll({ event: 'members', loggers: store.loggerUuids });
     loggers.update(store.loggers, standings.lost);
     peers.update(store.gateways);
     heartbeats.update(store.gateways);

@@ -2,7 +2,7 @@
  * What the coordinator holds about shards and members, as this gateway last saw it: kept up to date by a watch. A watch
  * that was lost (it fell too far behind) is followed by another, after everything was read anew.
  */
-import type { ShardId } from '../base/ids.ts';
+import type { ShardId, Uuid } from '../base/ids.ts';
 import { shardId } from '../base/ids.ts';
 import type { ShardMap } from '../codec/client-protocol.ts';
 import type { Log } from '../base/log.ts';
@@ -117,6 +117,11 @@ export class MetadataStore {
 
   get loggers(): ReadonlyMap<number, Numbered<LoggerMember>> {
     return this.#loggers;
+  }
+
+  /** Loggers that have a number. */
+  get loggerUuids(): ReadonlySet<Uuid> {
+    return new Set([...this.#loggers.values()].map(({ uuid }) => uuid));
   }
 
   /** Standings of loggers, as the operator said them; another object after each word. */

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { test } from 'node:test';
-import { rows } from './rows.ts';
 import { runRow } from './run.ts';
+import { rows } from './table.ts';
 
 /** Rows that take some seconds and together meet every part; `npm run test:faults` runs all. */
 const quick: readonly string[] = ['owner-killed', 'two-loggers-killed', 'everything-restarted'];

@@ -22,23 +22,30 @@ const explained: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'coordinator-unavailable',
 ]);
 const valueBytesMax = 2_000;
-/** Pause of a lane between two calls, up to: bounds the length of the history. */
-const pauseMsMax = 6;
+
+export interface LoadOptions {
+  /** Errors that a row's fault explains beside those of any. */
+  readonly explains?: readonly ErrorCode[] | undefined;
+  /** Pause of a lane between two calls, up to: bounds the length of the history. */
+  readonly pauseMsMax?: number;
+}
 
 export class Load {
   readonly keys: readonly string[];
   readonly #history = new History();
   readonly #recorder: Recorder;
   readonly #lanes: Promise<void>[] = [];
+  readonly #pauseMsMax: number;
   #isStopped = false;
 
-  constructor(keys: number) {
+  constructor(keys: number, { explains = [], pauseMsMax = 6 }: LoadOptions = {}) {
+    this.#pauseMsMax = pauseMsMax;
     this.keys = Array.from({ length: keys }, (_, index) => `key${index}`);
     this.#recorder = new Recorder(
       this.#history,
       () => performance.now(),
       () => undefined,
-      { isCalm: false, explains: (code) => explained.has(code) },
+      { isCalm: false, explains: (code) => explained.has(code) || explains.includes(code) },
     );
   }
 
@@ -46,10 +53,13 @@ export class Load {
     return this.#history.events;
   }
 
-  /** Begins `lanes` loops of calls through `client`; what they do follows from the seed. */
-  start(client: Client, lanes: number, seed: number): void {
+  /**
+   * Begins `lanes` loops of calls through `client`; what they do follows from the seed. `reads`: they do no more than
+   * read, so that reads are measured while writes wait.
+   */
+  start(client: Client, lanes: number, seed: number, kind: 'all' | 'reads' = 'all'): void {
     for (let lane = 0; lane < lanes; lane += 1) {
-      const running = this.#run(client, new SimulatedRandom(seed).fork(`lane ${lane}`));
+      const running = this.#run(client, new SimulatedRandom(seed).fork(`${kind} ${lane}`), kind);
       // A failure is thrown where it is awaited, in `stop`.
       running.catch(() => undefined);
       this.#lanes.push(running);
@@ -67,15 +77,17 @@ export class Load {
     await Promise.all(this.keys.map((key) => this.#get(client, this.#recorder.newProcess(), key)));
   }
 
-  async #run(client: Client, random: SimulatedRandom): Promise<void> {
+  async #run(client: Client, random: SimulatedRandom, lane: 'all' | 'reads'): Promise<void> {
     let process = this.#recorder.newProcess();
     const known = new Map<string, number>();
     while (!this.#isStopped) {
       const key = this.keys[below(random, this.keys.length)] ?? '';
-      const done = await this.#call(client, random, process, key, known.get(key));
+      const done = await (lane === 'reads'
+        ? this.#get(client, process, key)
+        : this.#call(client, random, process, key, known.get(key)));
       process = done.process;
       if (done.version !== undefined) known.set(key, done.version);
-      await sleep(below(random, pauseMsMax));
+      await sleep(below(random, this.#pauseMsMax));
     }
   }
 

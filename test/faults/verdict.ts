@@ -12,8 +12,13 @@ import { exportHistory, type HistoryEvent } from '../../sim/history.ts';
 const checker = fileURLToPath(new URL('../../sim/check/main.js', import.meta.url));
 const checkMsMax = 60_000;
 const checkMebibytesMax = 1_024;
+/** Longer histories are judged in parts. */
+const partEventsMax = 200_000;
 
-/** Lines that say what is wrong; none: linearizable, no version went back. `file`: where the history is written. */
+/**
+ * Lines that say what is wrong; none: linearizable, no version went back. `file`: where the history is written, in
+ * parts by keys where it is long.
+ */
 export function complaintsOf(events: readonly HistoryEvent[], file: string): readonly string[] {
   const complaints: string[] = [];
   try {
@@ -22,14 +27,26 @@ export function complaintsOf(events: readonly HistoryEvent[], file: string): rea
     if (!(error instanceof Violation)) throw error;
     complaints.push(error.message);
   }
-  writeFileSync(file, exportHistory(events));
-  const judged = spawnSync(process.execPath, [`--max-old-space-size=${checkMebibytesMax}`, checker, file], {
+  const keys = [...new Set(events.map(({ key }) => key))];
+  const parts = Math.max(1, Math.min(keys.length, Math.ceil(events.length / partEventsMax)));
+  for (let part = 0; part < parts; part += 1) {
+    const own = new Set(keys.filter((_, index) => index % parts === part));
+    const name = parts === 1 ? file : `${file}.${part}`;
+    // Keys are independent: a history is linearizable if that of each key is.
+    writeFileSync(name, exportHistory(parts === 1 ? events : events.filter(({ key }) => own.has(key))));
+    complaints.push(...judged(name));
+  }
+  return complaints;
+}
+
+function judged(file: string): readonly string[] {
+  const { status, stderr } = spawnSync(process.execPath, [`--max-old-space-size=${checkMebibytesMax}`, checker, file], {
     encoding: 'utf8',
     timeout: checkMsMax,
     killSignal: 'SIGKILL',
   });
-  if (judged.status !== 0) complaints.push(judged.stderr === '' ? 'the history was not judged in time' : judged.stderr);
-  return complaints;
+  if (status === 0) return [];
+  return [stderr === '' ? 'the history was not judged in time' : stderr];
 }
 
 /**

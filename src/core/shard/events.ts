@@ -56,6 +56,8 @@ export type ShardEvent =
       readonly alignment: number;
     }
   | { readonly event: 'logger-down'; readonly logger: Uuid }
+  /** Loggers that the coordinator lists, each under a number. */
+  | { readonly event: 'members'; readonly loggers: ReadonlySet<Uuid> }
   /** What the operator has said of loggers. */
   | { readonly event: 'standings'; readonly standings: Standings }
   /** Answer to a probe; `ok`: its device takes writes and syncs. */

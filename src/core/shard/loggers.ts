@@ -25,11 +25,18 @@ export class Loggers {
   /** When those that are away went. */
   readonly #awaySinceMs = new Map<Uuid, number>();
   #firstUpMs: number | undefined;
+  /** Those that have a number; undefined: not known yet. */
+  #members: ReadonlySet<Uuid> | undefined;
   #standings: Standings = { draining: new Set(), lost: new Set() };
 
   /** The operator's word, as the coordinator has it. */
   learn(standings: Standings): void {
     this.#standings = standings;
+  }
+
+  /** All that have a number, as the coordinator has them. */
+  list(members: ReadonlySet<Uuid>): void {
+    this.#members = members;
   }
 
   /** It will never return: it is waited for nowhere, and holds nothing. */
@@ -58,9 +65,13 @@ export class Loggers {
     if (this.#up.delete(logger)) this.#awaySinceMs.set(logger, nowMs);
   }
 
-  /** Whether it is connected, or has not been away for `patienceMs`: one that was never met since the first was. */
+  /**
+   * Whether it is connected, or has not been away for `patienceMs`: one that was never met since the first was. Not one
+   * whose number another logger has: its folder was emptied, or replaced (S16).
+   */
   isExpected(logger: Uuid, nowMs: Millis, patienceMs: number): boolean {
     if (this.isLost(logger)) return false;
+    if (this.#members?.has(logger) === false) return this.isUp(logger);
     const sinceMs = this.#awaySinceMs.get(logger) ?? this.#firstUpMs ?? nowMs;
     return this.isUp(logger) || nowMs - sinceMs < patienceMs;
   }

@@ -138,10 +138,7 @@ export class Shard {
       case 'metadata':
         return this.#metadata(event.metadata, event.loaded);
       case 'load-failed':
-        this.#keeper.loadEnded();
-        this.#takeover?.loadFailed();
-        this.#upkeep?.loaded();
-        return this.#owner?.loadFailed();
+        return this.#loadFailed();
       case 'transacted':
         return this.#transacted(event);
       case 'logger-up':
@@ -150,6 +147,8 @@ export class Shard {
       case 'logger-down':
         this.#loggers.down(event.logger, this.#nowMs);
         return this.#owner?.loggerDown(event.logger);
+      case 'members':
+        return this.#loggers.list(event.loggers);
       case 'standings':
         this.#loggers.learn(event.standings);
         return this.#takeover?.loggerUp();
@@ -184,6 +183,13 @@ export class Shard {
       default:
         return unreachable(event);
     }
+  }
+
+  #loadFailed(): void {
+    this.#keeper.loadEnded();
+    this.#takeover?.loadFailed();
+    this.#upkeep?.loaded();
+    this.#owner?.loadFailed();
   }
 
   #transacted({ purpose, result: { kind } }: Extract<ShardEvent, { event: 'transacted' }>): void {

@@ -84,6 +84,7 @@ export class ShardLoader {
     for (const shard of shards) {
       if (runner.shard(shard) !== undefined || this.#closed) continue;
       await this.#load(shard);
+      runner.dispatch(shard, { event: 'members', loggers: store.loggerUuids });
       runner.dispatch(shard, { event: 'standings', standings: store.standings });
       loggers.forEachUp((logger) => runner.dispatch(shard, { event: 'logger-up', ...logger }));
       runner.dispatch(shard, { event: 'metadata', metadata: store.shard(shard), loaded: false });

@@ -123,6 +123,25 @@ describe('S10 a zone that lacks a copy', () => {
     assert.equal(zoneOne(cluster).replicas.length, 4, 'who is away stays listed: it holds the zone');
   });
 
+  test('S16 does not wait for a holder whose number another logger has', () => {
+    const cluster = new Cluster(1, 4, { replicas: 3, repairDelayMs: 600_000 });
+    cluster.claim(0);
+    cluster.put(0, 'a', 'first');
+    const numberOf = (name: Uuid): number => cluster.loggers.findIndex((one) => one.name === name);
+    const [wiped] = cluster.head.openZone.replicas;
+    assert.ok(wiped !== undefined);
+    cluster.loggerDown(numberOf(wiped));
+    cluster.pass(5_000);
+    const before = zoneOne(cluster).replicas;
+    assert.ok(before.includes(wiped), 'it is waited for');
+    const members = cluster.loggers.map(({ name }) => name).filter((name) => name !== wiped);
+    cluster.event(0, { event: 'members', loggers: new Set(members) });
+    cluster.pass(5_000);
+    const holders = zoneOne(cluster).replicas.filter((name) => name !== wiped);
+    assert.equal(holders.length, 3, 'as many as wanted, without it');
+    assert.ok(holders.every((holder) => members.includes(holder)));
+  });
+
   test('S1 a change of the open zone goes before a listing, which is tried again', () => {
     const cluster = lackingZone();
     cluster.logger(2).zones.clear();

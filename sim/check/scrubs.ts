@@ -37,10 +37,10 @@ export class CleanRounds {
   }
 
   #isClean(shard: number, instance: string, scrub: GatewayStatus['shards'][number]['scrub']): boolean {
-    const { damaged, passes, underWay, unreached } = scrub;
+    const { damaged, passes, underWay } = scrub;
     const before = this.#owners.get(shard);
-    if (before?.instance === instance && before.damaged === damaged && unreached === 0) return passes >= before.passes;
-    // The round that is under way began before it met this, or left out a copy that could not be read.
+    if (before?.instance === instance && before.damaged === damaged) return passes >= before.passes;
+    // The round that is under way began before it met this.
     this.#owners.set(shard, { instance, damaged, passes: passes + (underWay ? 2 : 1) });
     return false;
   }

@@ -194,11 +194,18 @@ class Life {
     return {
       // Until all is served for the first time, nobody is there to answer.
       explains: (code, wasCalm) =>
-        this.#reasons.explains(code) || (this.#reasons.isCalm ? !wasCalm : !this.#isOrWasServed),
+        this.#reasons.explains(code) ||
+        (code === 'disk-full' && this.#isLoggerFull) ||
+        (this.#reasons.isCalm ? !wasCalm : !this.#isOrWasServed),
       get isCalm() {
         return isCalm();
       },
     };
+  }
+
+  /** Zones of 64 KiB leave room for the entries of some 150: a long life that changes owners often uses them up. */
+  get #isLoggerFull(): boolean {
+    return this.#cluster.loggers.some((logger) => logger.status().full);
   }
 
   /** Nothing is wrong, and everything was served once. */

@@ -27,7 +27,7 @@ import {
 } from '../coordinator.ts';
 import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
 import type { Answer, FromWorker, OpenFailureCode, ToWorker, WorkerSettings } from './sqlite-messages.ts';
-import { forgetThread, parkAtExit, sharedWords, wake } from './thread-park.ts';
+import { forgetThread, parkAtExit, parkThread, sharedWords, wake } from './thread-park.ts';
 
 export interface SqliteCoordinatorOptions {
   /** Path of the database; its folder must exist. Made when missing. A local disk: not a network file system. */
@@ -246,14 +246,19 @@ class SqliteCoordinator implements Coordinator {
     this.#closed = true;
     this.#restart?.cancel();
     if (this.#ended === undefined) this.#worker.ref();
-    else void this.#worker.terminate();
+    else this.#terminate();
     this.#watchers.clear();
     this.#send({ kind: 'close' });
     this.#ended ??= 'it is closed';
     // A thread that hangs in the disk can't be ended; the process need not wait for it.
-    const impatient = this.#options.clock.after(this.#answerMsMax, () => void this.#worker.terminate());
+    const impatient = this.#options.clock.after(this.#answerMsMax, () => this.#terminate());
     await this.#exited;
     impatient.cancel();
+  }
+
+  #terminate(): void {
+    parkThread(this.#words);
+    void this.#worker.terminate();
   }
 
   #send(message: ToWorker): void {

@@ -13,6 +13,7 @@ import { RealClock } from '../../../src/env/real/clock.ts';
 import type { CoordinatorSetup } from '../conformance.ts';
 import { coordinatorConformance } from '../conformance.ts';
 import { coordinatorRandomWalk } from '../random-walk.ts';
+import { parkThread } from '../../../src/coordinator/sqlite/thread-park.ts';
 import { inFolder } from './processes.ts';
 
 async function setUp(): Promise<CoordinatorSetup> {
@@ -151,10 +152,12 @@ describe('sqlite: the thread', () => {
     inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
       const threads: Worker[] = [];
-      const startThread = (settings: object): Worker => {
+      const words: Int32Array[] = [];
+      const startThread = (settings: { readonly words: Int32Array }): Worker => {
         const url = new URL('../../../src/coordinator/sqlite/sqlite-worker.js', import.meta.url);
         const thread = new Worker(url, { workerData: settings });
         threads.push(thread);
+        words.push(settings.words);
         return thread;
       };
       const client = await openSqliteCoordinator({ file, clock: new RealClock(), log: silent, startThread });
@@ -162,6 +165,8 @@ describe('sqlite: the thread', () => {
       const seen: string[] = [];
       client.watch('', 0, (changes) => seen.push(...changes.map(({ key }) => key)));
       await other.transact([], [{ key: 'a', value: new Uint8Array(1) }]);
+      // Ended in the middle of SQLite it could take the process with it.
+      if (words[0] !== undefined) parkThread(words[0]);
       await threads[0]?.terminate();
       await assert.rejects(client.get('a'), CoordinatorError);
       await other.transact([], [{ key: 'b', value: new Uint8Array(1) }]);

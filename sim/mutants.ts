@@ -10,21 +10,20 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Origin } from './evidence.ts';
 import { EvidenceError, evidencePath, originOf, writeEvidence } from './evidence.ts';
 import type { Mutant } from './mutant.ts';
+import { buildMutant, withoutAsserts } from './mutant-build.ts';
 import { editsOf, mutants } from './mutant-list.ts';
 import { exitCodes } from './program.ts';
 import type { SeedResult } from './summary.ts';
 
 /** Time that no life takes that has an end. */
 const silenceMaxMs = 120_000;
-const build = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 
 interface Outcome {
   readonly seed: number;
@@ -121,15 +120,8 @@ function say(line: string): void {
 async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | undefined> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kv-filelog-mutant-'));
   try {
-    copyBuild(folder);
-    for (const { file, find, replace } of editsOf(mutant)) edit(path.join(folder, file), find, replace, mutant.name);
-    if (!asserts)
-      edit(
-        path.join(folder, 'src/base/assert.js'),
-        'if (!condition)\n        throw new AssertionFailure(rule);',
-        '',
-        'asserts off',
-      );
+    const edits = asserts ? editsOf(mutant) : [...editsOf(mutant), withoutAsserts];
+    buildMutant(folder, ['src', 'sim'], mutant.name, edits);
     const outcome = await firstFailure(path.join(folder, 'sim/main.js'));
     if (outcome !== undefined)
       process.stderr.write(`  ${mutant.name}: seed ${outcome.seed}: ${outcome.reason.slice(0, 160)}\n`);
@@ -137,30 +129,6 @@ async function runMutant(mutant: Mutant, asserts: boolean): Promise<Outcome | un
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-/** Copy of what the simulator runs and of the packages that it imports, no more. */
-function copyBuild(folder: string): void {
-  for (const part of ['src', 'sim']) {
-    mkdirSync(path.join(folder, part));
-    cpSync(path.join(build, part), path.join(folder, part), {
-      recursive: true,
-      filter: (name) => !/\.(map|d\.ts)$/.test(name),
-    });
-  }
-  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }\n');
-  for (let at = build; ; at = path.dirname(at)) {
-    const packages = path.join(at, 'node_modules');
-    if (existsSync(packages)) return symlinkSync(packages, path.join(folder, 'node_modules'));
-    if (at === path.dirname(at)) throw new Error('node_modules was not found');
-  }
-}
-
-function edit(file: string, find: string, replace: string, name: string): void {
-  const text = readFileSync(file, 'utf8');
-  const parts = text.split(find);
-  if (parts.length !== 2) throw new Error(`mutant '${name}': its text occurs ${parts.length - 1} times in ${file}`);
-  writeFileSync(file, parts.join(replace));
 }
 
 function firstFailure(program: string): Promise<Outcome | undefined> {

@@ -24,7 +24,7 @@ const messageShape = z.discriminatedUnion('kind', [
  * against its old generation until the young one is collected: with a small young generation that is soon, and
  * collections of everything are rare (docs/performance.md).
  */
-const nodeFlags = ['--max-semi-space-size=2'];
+export const nodeFlags = ['--max-semi-space-size=2'];
 
 const standardError = 2;
 

@@ -2,15 +2,8 @@
  * Proof that the fault test finds what it is for: builds with one deliberate fault each, and what must fail with it.
  * Like the simulator's mutants, they are edits of the compiled text; the product has no switch for any of them.
  */
-import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { ownBuild } from './nodes.ts';
-
-interface Edit {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
+import type { Edit } from '../../sim/mutant.ts';
+import { withoutAsserts } from '../../sim/mutant-build.ts';
 
 export interface HarnessMutant {
   readonly name: string;
@@ -18,13 +11,6 @@ export interface HarnessMutant {
   readonly fails: string;
   readonly edits: readonly Edit[];
 }
-
-/** The product's own guards would end the process before a client is told anything wrong. */
-const withoutAsserts: Edit = {
-  file: 'src/base/assert.js',
-  find: 'if (!condition)\n        throw new AssertionFailure(rule);',
-  replace: '',
-};
 
 export const harnessMutants: readonly HarnessMutant[] = [
   {
@@ -71,33 +57,3 @@ export const harnessMutants: readonly HarnessMutant[] = [
     ],
   },
 ];
-
-/** Makes a copy of the compiled product with the edits of a mutant. @throws Error a text is not there once */
-export function buildMutant({ name, edits }: HarnessMutant, folder: string): void {
-  mkdirSync(join(folder, 'src'), { recursive: true });
-  cpSync(join(ownBuild, 'src'), join(folder, 'src'), {
-    recursive: true,
-    filter: (file) => !/\.(map|d\.ts)$/.test(file),
-  });
-  const manifest = {
-    name: 'kv-filelog',
-    version: '0.0.0',
-    type: 'module',
-    exports: { './package.json': './package.json' },
-  };
-  writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
-  symlinkSync(packagesAbove(ownBuild), join(folder, 'node_modules'));
-  for (const { file, find, replace } of edits) {
-    const path = join(folder, file);
-    const parts = readFileSync(path, 'utf8').split(find);
-    if (parts.length !== 2) throw new Error(`mutant '${name}': its text occurs ${parts.length - 1} times in ${file}`);
-    writeFileSync(path, parts.join(replace));
-  }
-}
-
-function packagesAbove(folder: string): string {
-  const packages = join(folder, 'node_modules');
-  if (existsSync(packages)) return packages;
-  if (dirname(folder) === folder) throw new Error('node_modules was not found');
-  return packagesAbove(dirname(folder));
-}

@@ -6,19 +6,17 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodeFlags } from '../../src/cli/child-process.ts';
 import { formatConfig, parseConfig, type ClusterConfig, type ConfigFile } from '../../src/cli/config.ts';
 import { newConfig } from '../../src/cli/up-plan.ts';
 import { MIB } from '../../src/base/units.ts';
+import { ownBuild } from '../../sim/mutant-build.ts';
 
 export type NodeKind = 'gateway' | 'logger';
 export const numbers: readonly number[] = [0, 1, 2];
 
-/** Compiled product beside this compiled test; a copy with edits stands elsewhere. */
-export const ownBuild = fileURLToPath(new URL('../..', import.meta.url));
 /** Part of the harness that runs in the nodes: it leads their connections through proxies (links.ts). */
 const shim = fileURLToPath(new URL('./node-shim.js', import.meta.url));
-/** As `up` starts nodes. */
-const nodeFlags = ['--max-semi-space-size=2'];
 const startMsMax = 60_000;
 
 export interface NodesOptions {

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildMutant, harnessMutants, type HarnessMutant } from './harness-mutants.ts';
+import { buildMutant } from '../../sim/mutant-build.ts';
+import { harnessMutants, type HarnessMutant } from './harness-mutants.ts';
 import { WrongAnswer } from '../../sim/recorder.ts';
 import { StartFailure } from './nodes.ts';
 import { runRow, type RunResult } from './run.ts';
@@ -43,7 +44,7 @@ export async function firstFailure(mutant: HarnessMutant, seed: number): Promise
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
   try {
-    buildMutant(mutant, folder);
+    buildMutant(folder, ['src'], mutant.name, mutant.edits);
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const found = await failureOf(mutant, seed + attempt, folder);
       if (found !== undefined) return found.split('\n')[0]?.slice(0, 200);

@@ -4,19 +4,17 @@
  * and whole.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { present } from '../../src/base/assert.ts';
 import { below } from '../../src/env/random.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
 import { MIB } from '../../src/base/units.ts';
 import { connect, type Client } from '../../src/client/index.ts';
-import { freeBasePort } from '../../bench/lib/real-cluster.ts';
-import { join } from 'node:path';
 import { Load } from './load.ts';
 import { numbers } from './nodes.ts';
 import type { Row } from './rows.ts';
-import { inFolder, type RunResult } from './run.ts';
-import { callMsMax, Stage, type Need } from './stage.ts';
+import { onStage, resultOf, type RunResult } from './run.ts';
+import { callMsMax, type Need, type Stage } from './stage.ts';
 import { rows, whyNot } from './table.ts';
-import { complaintsOf, longestGapMs, lostKeys } from './verdict.ts';
 
 const keyCount = 50;
 const clients = 8;
@@ -50,17 +48,12 @@ export interface RandomResult extends RunResult {
 
 /** `say`: told of each fault. @throws Error like `runRow` */
 export async function runRandom(seconds: number, seed: number, say: (line: string) => void): Promise<RandomResult> {
-  return inFolder(`random-${seed}`, false, async (folder) => {
-    const needs = (['links', 'tracing', 'power'] as const).filter((need) => whyNot({ needs: [need] }) === undefined);
-    // Zones change often.
-    const settings = { zoneSize: MIB };
-    const stage = await Stage.open({ folder, basePort: await freeBasePort(), needs, settings, pace });
-    try {
-      return await judgedRun(stage, drawable(needs), seconds, seed, say, join(folder, 'history.jsonl'));
-    } finally {
-      await stage.close();
-    }
-  });
+  const needs = (['links', 'tracing', 'power'] as const).filter((need) => whyNot({ needs: [need] }) === undefined);
+  // Zones change often.
+  const settings = { zoneSize: MIB };
+  return onStage(`random-${seed}`, false, { needs, settings, pace }, (stage, folder) =>
+    judgedRun(stage, drawable(needs), seconds, seed, say, folder),
+  );
 }
 
 function drawable(there: readonly Need[]): readonly Row[] {
@@ -73,7 +66,7 @@ async function judgedRun(
   seconds: number,
   seed: number,
   say: (line: string) => void,
-  file: string,
+  folder: string,
 ): Promise<RandomResult> {
   const load = new Load(keyCount, { pauseMsMax });
   const open: Client[] = [];
@@ -89,18 +82,8 @@ async function judgedRun(
     await stage.replicated(wholeMsMax);
     await load.stop();
     const toMs = performance.now();
-    await load.readAll(present(open));
-    const { events } = load;
-    const all = new Set(load.keys);
-    return {
-      faults,
-      writeGapMs: longestGapMs(events, all, 'write', fromMs, toMs),
-      readGapMs: longestGapMs(events, all, 'read', fromMs, toMs),
-      calls: events.filter(({ type }) => type === 'invoke').length,
-      lost: lostKeys(events, load.keys),
-      complaints: complaintsOf(events, file),
-      notes: stage.notes,
-    };
+    await load.readAll(present(open[0], 'clients'));
+    return { faults, ...resultOf(load, stage, folder, { concerned: new Set(load.keys), fromMs, toMs }) };
   } finally {
     for (const client of open) await client.close({ timeoutMs: 0 });
   }
@@ -136,10 +119,4 @@ function partnersOf({ hits }: Row, choice: readonly Row[], random: SimulatedRand
   const partners = choice.filter((row) => row.hits !== undefined && row.hits !== hits && !losing.includes(row.name));
   const partner = partners[below(random, partners.length)];
   return hits === undefined || partner === undefined || below(random, 2) === 0 ? [] : [partner];
-}
-
-function present(clientsOpen: readonly Client[]): Client {
-  const [first] = clientsOpen;
-  if (first === undefined) throw new Error('there are no clients');
-  return first;
 }

@@ -5,6 +5,7 @@ import { KIB } from '../../src/base/units.ts';
 import { numbers } from './nodes.ts';
 import type { Row } from './rows.ts';
 import type { Stage } from './stage.ts';
+import type { CallFault } from './tracing.ts';
 
 /** File of a logger's device: the largest of its folder. */
 function deviceOf(stage: Stage, logger: number): string {
@@ -12,6 +13,13 @@ function deviceOf(stage: Stage, logger: number): string {
   const name = readdirSync(folder).find((file) => file.startsWith('device'));
   if (name === undefined) throw new Error(`there is no device in ${folder}`);
   return join(folder, name);
+}
+
+/** Lets the syncs of the victim hang or fail for a time. */
+async function disturbSyncs(stage: Stage, fault: CallFault, forMs: number): Promise<void> {
+  const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), fault);
+  await stage.pause(forMs);
+  await tracing.end();
 }
 
 /** Large values that are more than what was taken of a disk before it was full. */
@@ -26,12 +34,7 @@ export const diskRows: readonly Row[] = [
     needs: ['tracing'],
     isHealed: true,
     hits: 'loggers',
-    fault: async (stage) => {
-      const hang = { kind: 'delay', ms: 30_000 } as const;
-      const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), hang);
-      await stage.pause(hang.ms);
-      await tracing.end();
-    },
+    fault: async (stage) => disturbSyncs(stage, { kind: 'delay', ms: 30_000 }, 30_000),
   },
   {
     name: 'syncs-slow',
@@ -40,12 +43,7 @@ export const diskRows: readonly Row[] = [
     needs: ['tracing'],
     isHealed: true,
     hits: 'loggers',
-    fault: async (stage) => {
-      const slow = { kind: 'delay', ms: 100 } as const;
-      const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), slow);
-      await stage.pause(5_000);
-      await tracing.end();
-    },
+    fault: async (stage) => disturbSyncs(stage, { kind: 'delay', ms: 100 }, 5_000),
   },
   {
     name: 'sync-fails',
@@ -55,10 +53,7 @@ export const diskRows: readonly Row[] = [
     isHealed: true,
     hits: 'loggers',
     fault: async (stage) => {
-      const fail = { kind: 'fail', error: 'EIO' } as const;
-      const tracing = await stage.trace('logger', stage.victim, 'fdatasync', deviceOf(stage, stage.victim), fail);
-      await stage.pause(2_000);
-      await tracing.end();
+      await disturbSyncs(stage, { kind: 'fail', error: 'EIO' }, 2_000);
       if (!stage.nodes.logOf('logger', stage.victim).includes('the device failed'))
         throw new Error('a logger whose syncs fail does not say so');
       await stage.nodes.kill('logger', stage.victim);

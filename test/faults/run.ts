@@ -8,7 +8,7 @@ import { freeBasePort } from '../../bench/lib/real-cluster.ts';
 import { connect, type Client } from '../../src/client/index.ts';
 import { Load } from './load.ts';
 import type { Row } from './rows.ts';
-import { callMsMax, Stage } from './stage.ts';
+import { callMsMax, Stage, type StageOptions } from './stage.ts';
 import { complaintsOf, longestGapMs, lostKeys } from './verdict.ts';
 
 const keyCount = 50;
@@ -41,12 +41,24 @@ export interface RunOptions {
  * @throws Error the cluster did not start or heal, or a client was told what no fault explains
  */
 export async function runRow(row: Row, seed: number, { build, isExpected }: RunOptions = {}): Promise<RunResult> {
-  return inFolder(row.name, isExpected === true, async (folder) => {
-    const { needs = [], settings } = row;
-    const stage = await Stage.open({ folder, basePort: await freeBasePort(), needs, settings, build });
+  const { needs = [], settings } = row;
+  return onStage(row.name, isExpected === true, { needs, settings, build }, async (stage, folder) => {
+    await using client = await connect(stage.nodes.endpoints, { timeoutMs: callMsMax });
+    return await judgedRun(row, seed, stage, client, folder);
+  });
+}
+
+/** Has `work` done on a cluster of its own, in a folder that goes with it unless something was wrong (`inFolder`). */
+export async function onStage<T extends Pick<RunResult, 'lost' | 'complaints'>>(
+  name: string,
+  isExpected: boolean,
+  options: Omit<StageOptions, 'folder' | 'basePort'>,
+  work: (stage: Stage, folder: string) => Promise<T>,
+): Promise<T> {
+  return await inFolder(name, isExpected, async (folder) => {
+    const stage = await Stage.open({ ...options, folder, basePort: await freeBasePort() });
     try {
-      await using client = await connect(stage.nodes.endpoints, { timeoutMs: callMsMax });
-      return await judgedRun(row, seed, stage, client, join(folder, 'history.jsonl'));
+      return await work(stage, folder);
     } finally {
       await stage.close();
     }
@@ -54,7 +66,7 @@ export async function runRow(row: Row, seed: number, { build, isExpected }: RunO
 }
 
 /** Runs in a folder that goes with it, unless the result is not good, or an error, which names it then. */
-export async function inFolder<T extends Pick<RunResult, 'lost' | 'complaints'>>(
+async function inFolder<T extends Pick<RunResult, 'lost' | 'complaints'>>(
   name: string,
   isExpected: boolean,
   work: (folder: string) => Promise<T>,
@@ -75,7 +87,7 @@ export async function inFolder<T extends Pick<RunResult, 'lost' | 'complaints'>>
   }
 }
 
-async function judgedRun(row: Row, seed: number, stage: Stage, client: Client, file: string): Promise<RunResult> {
+async function judgedRun(row: Row, seed: number, stage: Stage, client: Client, folder: string): Promise<RunResult> {
   const load = new Load(keyCount, { explains: row.explains });
   await load.readAll(client);
   stage.take(load);
@@ -94,13 +106,29 @@ async function judgedRun(row: Row, seed: number, stage: Stage, client: Client, f
   const toMs = performance.now();
   if (row.isHealed === true) await stage.replicated(wholeMsMax);
   await load.readAll(client);
-  const { events } = load;
+  return resultOf(load, stage, folder, { concerned, fromMs, toMs });
+}
+
+/** What is to be measured of a history: gaps of the keys `concerned` within a time. */
+interface Measured {
+  readonly concerned: ReadonlySet<string>;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** Judges what `load` did, and measures its gaps. REQUIRES: it has ended, and all keys were read. */
+export function resultOf(
+  { events, keys }: Load,
+  { notes }: Stage,
+  folder: string,
+  { concerned, fromMs, toMs }: Measured,
+): RunResult {
   return {
     writeGapMs: longestGapMs(events, concerned, 'write', fromMs, toMs),
     readGapMs: longestGapMs(events, concerned, 'read', fromMs, toMs),
     calls: events.filter(({ type }) => type === 'invoke').length,
-    lost: lostKeys(events, load.keys),
-    complaints: complaintsOf(events, file),
-    notes: stage.notes,
+    lost: lostKeys(events, keys),
+    complaints: complaintsOf(events, join(folder, 'history.jsonl')),
+    notes,
   };
 }

@@ -10,11 +10,10 @@ import { connect, type Client } from '../../src/client/index.ts';
 import { realEnvironment } from '../../src/env/real/environment.ts';
 import { below } from '../../src/env/random.ts';
 import { SimulatedRandom } from '../../src/env/simulated/random.ts';
-import { freeBasePort } from '../../bench/lib/real-cluster.ts';
 import { connectRaw, type RawGateway } from '../../sim/raw-gateway.ts';
 import { numbers } from './nodes.ts';
-import { inFolder, type RunOptions } from './run.ts';
-import { callMsMax, Stage } from './stage.ts';
+import { onStage, type RunOptions } from './run.ts';
+import { callMsMax, type Stage } from './stage.ts';
 
 const counters: readonly string[] = ['counter0', 'counter1', 'counter2', 'counter3'];
 const incrementers = 4;
@@ -47,47 +46,41 @@ interface Work {
 
 /** Increments by compare-and-set. @throws Error an increment saw an error, or no other owner came */
 export function runIncrements(options: TakeOversOptions): Promise<TakeOversResult> {
-  return inFolder('increments', options.isExpected === true, async (folder) => {
-    const stage = await Stage.open({ folder, basePort: await freeBasePort(), needs: [], build: options.build });
-    try {
-      await using client = await connect(stage.nodes.endpoints, { timeoutMs: callMsMax });
-      for (const counter of counters) await client.put(counter, '0');
-      const works = Array.from({ length: incrementers }, (_, number) =>
-        until((isOver) => incrementAll(client, options.seed + number, isOver)),
-      );
-      const takeOvers = await force(stage, options);
-      let calls = 0;
-      for (const work of works) calls += await work.stop();
-      const values = await Promise.all(counters.map(async (counter) => Number((await client.get(counter))?.text)));
-      const sum = values.reduce((total, value) => total + value, 0);
-      const complaints = sum === calls ? [] : [`${calls} increments were acknowledged, and the counters say ${sum}`];
-      return { takeOvers, calls, lost: [], complaints };
-    } finally {
-      await stage.close();
-    }
+  return onStage('increments', options.isExpected === true, { needs: [], build: options.build }, async (stage) => {
+    await using client = await connect(stage.nodes.endpoints, { timeoutMs: callMsMax });
+    for (const counter of counters) await client.put(counter, '0');
+    const works = Array.from({ length: incrementers }, (_, number) =>
+      until((isOver) => incrementAll(client, options.seed + number, isOver)),
+    );
+    const takeOvers = await force(stage, options);
+    const calls = await stopAll(works);
+    const values = await Promise.all(counters.map(async (counter) => Number((await client.get(counter))?.text)));
+    const sum = values.reduce((total, value) => total + value, 0);
+    const complaints = sum === calls ? [] : [`${calls} increments were acknowledged, and the counters say ${sum}`];
+    return { takeOvers, calls, lost: [], complaints };
   });
 }
 
 /** The testbed's clients. @throws Error one of them saw an error, or no other owner came */
 export function runReplay(options: TakeOversOptions, traces: readonly string[]): Promise<TakeOversResult> {
-  return inFolder('replay', options.isExpected === true, async (folder) => {
-    const stage = await Stage.open({ folder, basePort: await freeBasePort(), needs: [], build: options.build });
-    try {
-      const files = traces.length > 0 ? traces : [await madeTrace(stage, folder)];
-      const testbed = new TestbedClient(stage.nodes.endpoints);
-      const works = [
-        until((isOver) => replayAll(stage, files, folder, isOver)),
-        until((isOver) => testbed.run(options.seed, isOver)),
-      ];
-      // It has one connection, and nothing sends its calls again elsewhere: it is at a gateway that lives.
-      const takeOvers = await force(stage, options, (owner) => testbed.use((owner + 1) % numbers.length));
-      let calls = 0;
-      for (const work of works) calls += await work.stop();
-      return { takeOvers, calls, lost: [], complaints: [] };
-    } finally {
-      await stage.close();
-    }
+  return onStage('replay', options.isExpected === true, { needs: [], build: options.build }, async (stage, folder) => {
+    const files = traces.length > 0 ? traces : [await madeTrace(stage, folder)];
+    const testbed = new TestbedClient(stage.nodes.endpoints);
+    const works = [
+      until((isOver) => replayAll(stage, files, folder, isOver)),
+      until((isOver) => testbed.run(options.seed, isOver)),
+    ];
+    // It has one connection, and nothing sends its calls again elsewhere: it is at a gateway that lives.
+    const takeOvers = await force(stage, options, (owner) => testbed.use((owner + 1) % numbers.length));
+    return { takeOvers, calls: await stopAll(works), lost: [], complaints: [] };
   });
+}
+
+/** Calls that went well. @throws Error one of them did not */
+async function stopAll(works: readonly Work[]): Promise<number> {
+  let calls = 0;
+  for (const work of works) calls += await work.stop();
+  return calls;
 }
 
 function until(run: (isOver: () => boolean) => Promise<number>): Work {

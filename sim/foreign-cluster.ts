@@ -8,6 +8,7 @@ import { joinCluster } from '../src/coordinator/cluster-record.ts';
 import { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
 import { condition } from '../src/codec/client-requests.ts';
 import { KvError } from '../src/base/errors.ts';
+import { pause } from '../src/env/clock.ts';
 import { below } from '../src/env/random.ts';
 import { SimulatedDisk } from '../src/env/simulated/files.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
@@ -126,7 +127,7 @@ export class ForeignCluster implements OtherCluster {
   async #callOn(process: SimulatedProcess): Promise<void> {
     let gateway: RawGateway | undefined;
     while (!this.#isOver) {
-      await new Promise<void>((resolve) => void process.clock.after(callEveryMs, resolve));
+      await pause(process.clock, callEveryMs);
       try {
         if (gateway?.isOpen !== true)
           gateway = await connectRaw(process, `${gatewayHome}:${ports.client}`, patienceMs, false);

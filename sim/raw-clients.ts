@@ -9,6 +9,7 @@ import { KvError } from '../src/base/errors.ts';
 import type { WriteTerms } from '../src/codec/client-requests.ts';
 import { condition as conditions } from '../src/codec/client-requests.ts';
 import { testbedValueBytesMax } from '../src/codec/testbed-protocol.ts';
+import { pause } from '../src/env/clock.ts';
 import { below } from '../src/env/random.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { SimulatedCluster } from './cluster.ts';
@@ -119,7 +120,7 @@ export class RawClients {
     while (!this.#stopped && this.#left > 0) {
       this.#left -= 1;
       const pauseMs = (2 * client.random.fraction() * durationMs * clients) / operations;
-      await new Promise<void>((resolve) => void client.process.clock.after(pauseMs, resolve));
+      await pause(client.process.clock, pauseMs);
       const gateway = await this.#gateway(client);
       if (gateway !== undefined) await this.#call(client, gateway);
     }

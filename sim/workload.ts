@@ -6,6 +6,7 @@
 import type { Client } from '../src/client/client.ts';
 import { connectWith } from '../src/client/connect.ts';
 import { KvError } from '../src/base/errors.ts';
+import { pause } from '../src/env/clock.ts';
 import { below } from '../src/env/random.ts';
 import type { SimulatedRandom } from '../src/env/simulated/random.ts';
 import type { SimulatedCluster } from './cluster.ts';
@@ -139,7 +140,7 @@ export class Workload {
     while (!this.#stopped && this.#left > 0) {
       if (this.#maySpeak(side)) process = await this.#operation(side, random, process, known);
       const pauseMs = (2 * random.fraction() * durationMs) / pausesEach;
-      if (below(random, 100) >= burstPercent) await new Promise<void>((resolve) => void clock.after(pauseMs, resolve));
+      if (below(random, 100) >= burstPercent) await pause(clock, pauseMs);
     }
   }
 

@@ -4,6 +4,7 @@ import { KvError } from '../base/errors.ts';
 import { silent } from '../base/log.ts';
 import type { ClusterRecord } from '../coordinator/cluster-record.ts';
 import { openCluster } from '../coordinator/open-cluster.ts';
+import { pause } from '../env/clock.ts';
 import type { FolderLock } from '../env/files.ts';
 import { lockFolder } from '../env/folder-lock.ts';
 import { NetworkError } from '../env/network.ts';
@@ -139,7 +140,7 @@ async function freePorts(io: CliIo, config: ClusterConfig, { dir, isNew, stop }:
         `${list}: in use by another process; allowed: other ports with --base-port (and another --dir)`,
       );
     }
-    await new Promise<void>((resolve) => clock.after(portRetryMs, resolve));
+    await pause(clock, portRetryMs);
   }
 }
 
@@ -242,7 +243,7 @@ async function unservedShards(
     const served = new Set(lists.flat());
     const missing = Array.from({ length: config.shards }, (_, shard) => shard).filter((shard) => !served.has(shard));
     if (missing.length === 0 || clock.now() - start > shardWaitMs) return missing;
-    await new Promise<void>((resolve) => clock.after(shardPollMs, resolve));
+    await pause(clock, shardPollMs);
   }
 }
 

@@ -5,7 +5,7 @@
 import type { Uuid } from '../base/ids.ts';
 import { epoch, instanceId, shardId, uuid, zoneId } from '../base/ids.ts';
 import { CopyPace } from '../core/shard/repairing/copy-pace.ts';
-import type { Clock } from '../env/clock.ts';
+import { pause } from '../env/clock.ts';
 import { checkCopy, type CopyFinding, type ZoneToRead } from './copy-check.ts';
 import { operatingError } from './errors.ts';
 import type { CliIo } from './io.ts';
@@ -24,6 +24,19 @@ export interface VerifiedCopy {
   readonly zone: ZoneToVerify;
   readonly replica: Uuid;
   readonly finding: CopyFinding;
+}
+
+export function countOf(copies: readonly VerifiedCopy[], kind: CopyFinding['kind']): number {
+  return copies.filter(({ finding }) => finding.kind === kind).length;
+}
+
+/** Name of a copy that is the same at each look. */
+export const copyName = ({ zone: { shard, zone }, replica }: Pick<VerifiedCopy, 'zone' | 'replica'>): string =>
+  `${shard}/${zone}/${replica}`;
+
+/** Names of all listed copies. */
+export function listedCopies(zones: readonly ZoneToVerify[]): ReadonlySet<string> {
+  return new Set(zones.flatMap((zone) => zone.replicas.map((replica) => copyName({ zone, replica }))));
 }
 
 /** Zones of all shards, by shard and id. @throws KvError `connection-lost`, `timeout`, `protocol-error` */
@@ -98,7 +111,7 @@ export class CopyReading {
     const { shard, zone: id } = zone;
     const { clock } = this.#io.environment;
     return await checkCopy(zone, replica, async ({ offset, length }) => {
-      while (!this.#pace.isDue(clock.now())) await pause(clock, this.#pace.dueMs - clock.now());
+      while (!this.#pace.isDue(clock.now())) await pause(clock, Math.max(1, this.#pace.dueMs - clock.now()));
       this.#pace.took(length, clock.now());
       const answer = await reads.read({ shard, zone: id, offset, length });
       onRead(length);
@@ -141,10 +154,6 @@ function whyAway(view: ClusterView, replica: Uuid): string {
   const number = loggerNumber(view, replica);
   const answer = view.loggers.find((one) => String(one.number) === number);
   return answer?.ok === false ? answer.reason : 'no logger has this UUID any more';
-}
-
-export function pause(clock: Pick<Clock, 'after'>, forMs: number): Promise<void> {
-  return new Promise((resolve) => void clock.after(Math.max(1, forMs), resolve));
 }
 
 /** Zones of which sound copies differ. */

@@ -3,12 +3,13 @@
  * each owner reads the copy itself before it believes it, and repairs it from the others (decision 0020).
  */
 import { times } from '../base/times.ts';
+import { pause } from '../env/clock.ts';
 import { operatingError } from './errors.ts';
 import type { CliIo } from './io.ts';
 import { suspectCopies } from './node-calls.ts';
 import type { ClusterView } from './status.ts';
 import type { CopyReading, VerifiedCopy } from './verify-copies.ts';
-import { pause, zonesToVerify } from './verify-copies.ts';
+import { copyName, listedCopies, zonesToVerify } from './verify-copies.ts';
 
 export interface RepairedCopy {
   readonly copy: VerifiedCopy;
@@ -28,7 +29,10 @@ export interface RepairParts {
   readonly onDone: (done: number) => void;
 }
 
-const nameOf = ({ zone: { shard, zone }, replica }: VerifiedCopy): string => `${shard}/${zone}/${replica}`;
+/** How many are sound now. */
+export function curedCount(repaired: readonly RepairedCopy[] = []): number {
+  return repaired.filter(({ outcome }) => outcome === 'replaced' || outcome === 'sound').length;
+}
 
 /** One outcome for each copy. @throws KvError `unavailable`, `connection-lost`, `timeout`, `protocol-error` */
 export async function repairCopies(
@@ -101,10 +105,9 @@ async function replacedIn(
 ): Promise<readonly VerifiedCopy[]> {
   if (pending.size === 0) return [];
   const now = copyIds(view);
-  const zones = await zonesToVerify(io, view, timeoutMs);
-  const listed = new Set(zones.flatMap((zone) => zone.replicas.map((one) => `${zone.shard}/${zone.zone}/${one}`)));
+  const listed = listedCopies(await zonesToVerify(io, view, timeoutMs));
   return [...pending].filter((copy) => {
-    const name = nameOf(copy);
+    const name = copyName(copy);
     return listed.has(name) && now.has(name) && now.get(name) !== before.get(name);
   });
 }

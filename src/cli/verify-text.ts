@@ -5,8 +5,8 @@ import type { ClusterView } from './status.ts';
 import { loggerNumber } from './status-plans.ts';
 import { styleFor, type Style } from './style.ts';
 import { formatBytes, formatCount, formatTable } from './table.ts';
-import type { VerifiedCopy, ZoneToVerify } from './verify-copies.ts';
-import type { RepairedCopy } from './verify-repair.ts';
+import { countOf, type VerifiedCopy, type ZoneToVerify } from './verify-copies.ts';
+import { curedCount, type RepairedCopy } from './verify-repair.ts';
 
 export interface Verified {
   readonly view: ClusterView;
@@ -47,7 +47,7 @@ export function jsonOf({ view, zones, copies, differing, repaired, tookMs }: Ver
     copies: copies.length,
     bytes: bytesOf(copies),
     tookMs: Math.round(tookMs),
-    sound: copies.filter(({ finding }) => finding.kind === 'sound').length,
+    sound: countOf(copies, 'sound'),
     damaged: of('damaged'),
     unreached: of('unreached'),
     differing: differing.map(({ shard, zone }) => ({ shard, zone })),
@@ -82,8 +82,7 @@ function shardTable({ zones, copies }: Verified): string {
   const rows = shards.map((shard) => {
     const own = zones.filter((zone) => zone.shard === shard);
     const all = copies.filter(({ zone }) => zone.shard === shard);
-    const count = (kind: Kind): number => all.filter(({ finding }) => finding.kind === kind).length;
-    const counts = [count('sound'), count('damaged'), count('unreached')];
+    const counts = [countOf(all, 'sound'), countOf(all, 'damaged'), countOf(all, 'unreached')];
     const open = own.filter(({ isOpen }) => isOpen).length;
     return [shard, formatCount(own.length), open, formatCount(all.length), formatBytes(bytesOf(all)), ...counts];
   });
@@ -123,9 +122,9 @@ function outOfReach(view: ClusterView, copies: readonly VerifiedCopy[]): readonl
 }
 
 function summary(io: CliIo, { zones, copies, differing, repaired, tookMs }: Verified, style: Style): string {
-  const sound = copies.filter(({ finding }) => finding.kind === 'sound').length;
-  const damaged = copies.filter(({ finding }) => finding.kind === 'damaged').length;
-  const cured = repaired?.filter(({ outcome }) => outcome === 'replaced' || outcome === 'sound').length ?? 0;
+  const sound = countOf(copies, 'sound');
+  const damaged = countOf(copies, 'damaged');
+  const cured = curedCount(repaired);
   const read = `${formatBytes(bytesOf(copies))} in ${(tookMs / 1000).toFixed(1)} s`;
   const isSound = sound === copies.length && differing.length === 0;
   const zonesText = zones.length === 1 ? 'one zone' : `${formatCount(zones.length)} zones`;

@@ -11,8 +11,8 @@ import type { RequestOptions } from './kv-commands.ts';
 import { Progress } from './progress.ts';
 import { viewCluster, type ClusterView } from './status.ts';
 import type { VerifiedCopy, ZoneToVerify } from './verify-copies.ts';
-import { CopyReading, differingZones, zonesToVerify } from './verify-copies.ts';
-import { repairCopies, type RepairedCopy } from './verify-repair.ts';
+import { copyName, CopyReading, countOf, differingZones, listedCopies, zonesToVerify } from './verify-copies.ts';
+import { curedCount, repairCopies, type RepairedCopy } from './verify-repair.ts';
 import { jsonOf, textOf, type Verified } from './verify-text.ts';
 
 export interface VerifyOptions extends RequestOptions {
@@ -79,14 +79,13 @@ async function secondLook(
 ): Promise<readonly VerifiedCopy[]> {
   if (copies.every(({ finding }) => finding.kind === 'sound')) return copies;
   const view = await look();
-  const zones = await zonesToVerify(io, view, timeout);
-  const listed = new Set(zones.flatMap((zone) => zone.replicas.map((one) => `${zone.shard}/${zone.zone}/${one}`)));
+  const listed = listedCopies(await zonesToVerify(io, view, timeout));
   const seen: VerifiedCopy[] = [];
   await reading.connectAnew();
   for (const copy of copies) {
     const { zone, replica, finding } = copy;
     if (finding.kind === 'sound') seen.push(copy);
-    else if (listed.has(`${zone.shard}/${zone.zone}/${replica}`)) {
+    else if (listed.has(copyName(copy))) {
       const [again = copy] = await reading.zone(view, { ...zone, replicas: [replica] });
       seen.push({ ...again, zone });
     }
@@ -112,8 +111,6 @@ async function repair(
 }
 
 function exitCodeOf({ copies, differing, repaired }: Verified): ExitCode {
-  const cured = repaired?.filter(({ outcome }) => outcome === 'replaced' || outcome === 'sound').length ?? 0;
-  const damaged = copies.filter(({ finding }) => finding.kind === 'damaged').length;
-  if (damaged > cured || differing.length > 0) return exitCodes.wrong;
-  return copies.some(({ finding }) => finding.kind === 'unreached') ? exitCodes.failed : exitCodes.ok;
+  if (countOf(copies, 'damaged') > curedCount(repaired) || differing.length > 0) return exitCodes.wrong;
+  return countOf(copies, 'unreached') > 0 ? exitCodes.failed : exitCodes.ok;
 }

@@ -21,3 +21,8 @@ export interface Clock {
    */
   endOfTurn(callback: () => void): void;
 }
+
+/** Resolves `ms` from now, or later. */
+export function pause(clock: Pick<Clock, 'after'>, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(ms, resolve));
+}

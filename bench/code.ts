@@ -12,6 +12,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { silent } from '../src/base/log.ts';
+import { MIB } from '../src/base/units.ts';
 import { joinCluster } from '../src/coordinator/cluster-record.ts';
 import { MemoryCoordinator } from '../src/coordinator/memory/memory.ts';
 import { SimulatedClock } from '../src/env/simulated/clock.ts';
@@ -23,8 +24,8 @@ import { startLogger } from '../src/logger/logger.ts';
 import { SimulatedProcess } from '../sim/world.ts';
 import { connectClient } from '../sim/workload.ts';
 import type { Client } from '../src/client/client.ts';
+import { runMany } from './lib/load.ts';
 
-const mib = 1024 * 1024;
 const nodes = 3;
 const keys = 5_000;
 const valueBytes = 1_024;
@@ -68,25 +69,19 @@ class CodeCluster {
   #process(host: string): SimulatedProcess {
     const disk = new SimulatedDisk({ random: this.#random.fork(`disk ${host}`), clock: this.#clock });
     Object.assign(disk.faults, { syncDelayMs: 1, syncDelaySpreadMs: 0.2, readDelayMs: 0.2 });
-    const clockFault = { rate: 1, wallOffsetMs: 0 };
-    const { clock, network, coordinator } = {
+    return new SimulatedProcess({
+      host,
       clock: this.#clock,
       network: this.#network,
       coordinator: this.#coordinator,
-    };
-    return new SimulatedProcess({
-      host,
-      clock,
-      network,
-      coordinator,
       disk,
       random: this.#random.fork(host),
-      clockFault,
+      clockFault: { rate: 1, wallOffsetMs: 0 },
     });
   }
 
   async start(): Promise<Client> {
-    const wanted = { shardCount: nodes, zoneSize: 64 * mib };
+    const wanted = { shardCount: nodes, zoneSize: 64 * MIB };
     const cluster = await this.during(joinCluster(this.#coordinator.client('bench'), this.#random, wanted));
     const starts = Array.from({ length: nodes }, (_, id) => [
       startLogger(
@@ -97,7 +92,7 @@ class CodeCluster {
           zoneSize: cluster.zoneSize,
           readAddress: `l${id}:1`,
           writeAddress: `l${id}:2`,
-          device: { capacityBytes: 1_024 * mib, alignment: 512, extentBytes: 4 * mib, prefillBytes: mib },
+          device: { capacityBytes: 1_024 * MIB, alignment: 512, extentBytes: 4 * MIB, prefillBytes: MIB },
         },
         this.#world(`l${id}`),
       ),
@@ -111,8 +106,8 @@ class CodeCluster {
           peerAddress: `g${id}:2`,
           replicas: nodes,
           minReplicas: 1,
-          valueCacheBytes: 64 * mib,
-          snapshotEveryBytes: 1_024 * mib,
+          valueCacheBytes: 64 * MIB,
+          snapshotEveryBytes: 1_024 * MIB,
           loggerTimeoutMs: 2_000,
         },
         this.#world(`g${id}`),
@@ -130,26 +125,22 @@ class CodeCluster {
   }
 }
 
-async function lanes(client: Client, { operation, inFlight }: Cell, count: number): Promise<void> {
+async function request(client: Client, { operation, inFlight }: Cell, count: number): Promise<void> {
   const value = Buffer.alloc(valueBytes, 'v');
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < count) {
-      const key = `key-${next++ % keys}`;
-      await (operation === 'put' ? client.put(key, value) : client.get(key));
-    }
-  };
-  await Promise.all(Array.from({ length: inFlight }, lane));
+  await runMany(count, inFlight, (index) => {
+    const key = `key-${index % keys}`;
+    return operation === 'put' ? client.put(key, value) : client.get(key);
+  });
 }
 
 /** Microseconds of processor time a request. */
 async function measure(cell: Cell): Promise<number> {
   const cluster = new CodeCluster();
   const client = await cluster.start();
-  await cluster.during(lanes(client, { operation: 'put', inFlight: 256, count: 60_000 }, keys));
-  await cluster.during(lanes(client, cell, cell.count / 3));
+  await cluster.during(request(client, { operation: 'put', inFlight: 256, count: 60_000 }, keys));
+  await cluster.during(request(client, cell, cell.count / 3));
   const before = process.cpuUsage();
-  await cluster.during(lanes(client, cell, cell.count));
+  await cluster.during(request(client, cell, cell.count));
   const { user, system } = process.cpuUsage(before);
   return (user + system) / cell.count;
 }

@@ -13,6 +13,7 @@ import { askGateway } from '../src/cli/node-calls.ts';
 import { supervision } from '../src/cli/supervisor.ts';
 import { shardOfKey } from '../src/core/slots.ts';
 import { realEnvironment } from '../src/env/real/environment.ts';
+import { runMany } from './lib/load.ts';
 import { freeBasePort, RealCluster } from './lib/real-cluster.ts';
 
 const inFlight = 512;
@@ -43,11 +44,7 @@ function gatewayBytes(cluster: RealCluster): number {
 
 async function load(client: Client, keys: number): Promise<void> {
   const value = Buffer.alloc(valueBytes, 'v');
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < keys) await client.put(keyOf(next++), value);
-  };
-  await Promise.all(Array.from({ length: inFlight }, lane));
+  await runMany(keys, inFlight, (index) => client.put(keyOf(index), value));
 }
 
 /** The time from kill -9 of gateway 0 until a confirmed get of a key that it owns is answered again. */

@@ -63,3 +63,16 @@ async function lane({ request }: LoadOptions, state: LoadState): Promise<void> {
     state.histogram?.record(Math.max(1, Math.round((performance.now() - sinceMs) * 1_000)));
   }
 }
+
+/** Makes `count` requests, so many at a time. @throws the error of a request that fails */
+export async function runMany(
+  count: number,
+  inFlight: number,
+  request: (index: number) => Promise<unknown>,
+): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) await request(next++);
+  };
+  await Promise.all(Array.from({ length: inFlight }, lane));
+}

@@ -127,7 +127,7 @@ class Life {
     this.#reasons = new Reasons(
       new Set(plan.faults.map(({ kind }) => kind)),
       Object.keys(knobs).length > 0,
-      knobs.deviceBytes !== undefined,
+      () => knobs.deviceBytes !== undefined || this.#isLoggerFull,
     );
     const fail = (error: unknown): void => this.#fail(error);
     const promises = new LoggerPromises(fail);
@@ -194,9 +194,7 @@ class Life {
     return {
       // Until all is served for the first time, nobody is there to answer.
       explains: (code, wasCalm) =>
-        this.#reasons.explains(code) ||
-        (code === 'disk-full' && this.#isLoggerFull) ||
-        (this.#reasons.isCalm ? !wasCalm : !this.#isOrWasServed),
+        this.#reasons.explains(code) || (this.#reasons.isCalm ? !wasCalm : !this.#isOrWasServed),
       get isCalm() {
         return isCalm();
       },

@@ -74,16 +74,16 @@ const reasons: Partial<Record<ErrorCode, readonly FaultKind[] | 'any' | 'always'
 export class Reasons {
   readonly #planned: ReadonlySet<FaultKind>;
   readonly #hasKnobs: boolean;
-  readonly #hasSmallDevices: boolean;
+  readonly #mayBeFull: () => boolean;
 
   /**
-   * `hasKnobs`: some limits of the product are so low that ordinary work meets them. `hasSmallDevices`: loggers may be
-   * full.
+   * `hasKnobs`: some limits of the product are so low that ordinary work meets them. `mayBeFull`: asked when there was
+   * no space.
    */
-  constructor(planned: ReadonlySet<FaultKind>, hasKnobs = false, hasSmallDevices = false) {
+  constructor(planned: ReadonlySet<FaultKind>, hasKnobs = false, mayBeFull = (): boolean => false) {
     this.#planned = planned;
     this.#hasKnobs = hasKnobs;
-    this.#hasSmallDevices = hasSmallDevices;
+    this.#mayBeFull = mayBeFull;
   }
 
   /** Nothing goes wrong that a client may notice. */
@@ -94,7 +94,7 @@ export class Reasons {
 
   explains(code: ErrorCode): boolean {
     const reason = reasons[code];
-    if (code === 'disk-full' && this.#hasSmallDevices) return true;
+    if (code === 'disk-full' && this.#mayBeFull()) return true;
     if (reason === 'always') return true;
     if (reason === 'any') return !this.isCalm;
     return reason?.some((kind) => this.#planned.has(kind)) ?? false;

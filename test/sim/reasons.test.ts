@@ -14,7 +14,8 @@ test('an error needs a fault that can be its cause, and some have none', () => {
   const full = new Reasons(new Set(['full-disk']));
   assert.ok(full.explains('disk-full') && full.explains('timeout') && !full.explains('metadata-regressed'));
   assert.ok(
-    new Reasons(new Set(), true, true).explains('disk-full') && !new Reasons(new Set(), true).explains('disk-full'),
+    new Reasons(new Set(), true, () => true).explains('disk-full') &&
+      !new Reasons(new Set(), true).explains('disk-full'),
   );
   const slow = new Reasons(new Set(['slow-syncs']));
   assert.ok(slow.explains('timeout') && !slow.explains('connection-lost') && !slow.explains('disk-full'));

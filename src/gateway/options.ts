@@ -31,6 +31,7 @@ export interface GatewayOptions {
    */
   readonly snapshotEveryBytes: number;
   readonly loggerTimeoutMs: number;
+  /** Default 500 ms: a replica that owes for so long what another has answered is left. */
   readonly loggerSlowMs?: number;
   readonly firstHandWaitMs?: number;
   readonly repairDelayMs?: number;

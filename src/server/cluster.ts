@@ -35,6 +35,7 @@ export interface ClusterOptions {
   readonly snapshotEveryBytes?: number;
   /** Default 2,000. */
   readonly loggerTimeoutMs?: number;
+  /** Default 500, at most `loggerTimeoutMs`: a replica that owes for so long what another has answered is left. */
   readonly loggerSlowMs?: number;
   /** Default 30,000; 0: for ever. */
   readonly firstHandWaitMs?: number;

@@ -1,8 +1,8 @@
 /**
  * `npm run bench:code -- [--against FOLDER] [--rounds N]`: processor time of a request in our own code alone: a whole
  * cluster and its client in one process, on the simulated network and disk. There are no sockets and no other process,
- * so it tells a change of some percent where `npm run bench` drowns it in the noise of the machine; and it says nothing
- * of system calls and wakings, which only `npm run bench` sees.
+ * so it is steadier than `npm run bench`; and it says nothing of system calls and wakings, which only that sees. Work
+ * beside it on the machine still counts, twice the time was seen: let nothing else run.
  *
  * `--against` names a built checkout, measured in turn. A round's ratio compares neighbours; the least of all rounds is
  * what the code costs when nobody disturbs it.

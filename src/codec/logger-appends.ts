@@ -9,6 +9,8 @@ import {
   readBytesCount,
   readCode,
   readShard,
+  readEpoch,
+  readInstance,
   readWriter,
   readZone,
   refusal,
@@ -48,7 +50,8 @@ export function readAppend(params: MessageReader): AppendRequest {
     items.push({
       shard: readShard(params),
       zone: readZone(params),
-      ...readWriter(params),
+      epoch: readEpoch(params),
+      instance: readInstance(params),
       offset: readBytesCount(params, 'offset'),
       bytes: params.binary(),
     });
@@ -147,7 +150,12 @@ export function readConfirm(params: MessageReader): ConfirmRequest {
   const items: ConfirmItem[] = [];
   for (let count = params.array(); count > 0; count -= 1) {
     const more = arrayOf(params, 4, 'an item to confirm');
-    items.push({ shard: readShard(params), zone: readZone(params), ...readWriter(params) });
+    items.push({
+      shard: readShard(params),
+      zone: readZone(params),
+      epoch: readEpoch(params),
+      instance: readInstance(params),
+    });
     skipRest(params, more);
   }
   skipRest(params, rest);

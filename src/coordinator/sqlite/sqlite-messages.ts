@@ -28,6 +28,10 @@ export type ToWorker =
   | { readonly kind: 'watch'; readonly watch: number; readonly prefix: string; readonly after: Revision }
   | { readonly kind: 'unwatch'; readonly watch: number }
   | { readonly kind: 'hint' }
+  /** Whether writes to the log of the file, also by other processes, are told by `written`. */
+  | { readonly kind: 'announced'; readonly areAnnounced: boolean }
+  /** Some process has written to it; the transaction may be under way still. */
+  | { readonly kind: 'written' }
   | { readonly kind: 'close' };
 
 /** Reasons why the file cannot be opened: codes of operating errors, and `unavailable` for all else. */

@@ -35,13 +35,18 @@ import { messagesSeen, sleep } from './thread-park.ts';
 const port = present(parentPort, 'this file runs as a worker thread');
 
 /**
- * Milliseconds. Idle: how late a change by another process is seen. A look costs 0.1 to 0.15 ms of CPU, half of it for
- * waking up.
+ * Milliseconds between two looks for changes of other processes: often while changes come; rarely where a write is
+ * announced, but for a time after one, since it is announced before its transaction ends. A look costs 0.1 to 0.15 ms of
+ * CPU, half of it for waking up.
  */
-const pollIdleMs = 14;
 const pollActiveMs = 2;
+const pollIdleMs = 14;
+const pollAnnouncedMs = 250;
 const pollUnwatchedMs = 1_000;
 const activeForMs = 50;
+const writingForMs = 1_000;
+/** Changes found one after another without an announcement: then none is relied on any more. */
+const unannouncedMax = 3;
 /** Waited less than the first: the next try is after the second. */
 const retryMs = [
   [1, 0.15],
@@ -104,6 +109,9 @@ class SqliteWorker {
   #retryAtMs = 0;
   #pollAtMs = 0;
   #activeUntilMs = 0;
+  #areWritesAnnounced = false;
+  #writingUntilMs = 0;
+  #unannounced = 0;
   #sinceCheckpoint = 0;
   #checkpointFailed = false;
 
@@ -194,6 +202,16 @@ class SqliteWorker {
         break;
       case 'hint':
         this.#pollAtMs = 0;
+        break;
+      case 'announced':
+        this.#areWritesAnnounced = message.areAnnounced;
+        this.#pollAtMs = 0;
+        break;
+      case 'written':
+        this.#unannounced = 0;
+        this.#pollAtMs = 0;
+        this.#activeUntilMs = nowMs + activeForMs;
+        this.#writingUntilMs = nowMs + writingForMs;
         break;
       case 'close':
         this.#closing = true;
@@ -299,8 +317,7 @@ class SqliteWorker {
     if (this.#looked && nowMs < this.#pollAtMs) return;
     try {
       if (this.#watches.size > 0) this.#lookNow(nowMs);
-      this.#pollAtMs =
-        nowMs + (this.#watches.size === 0 ? pollUnwatchedMs : nowMs < this.#activeUntilMs ? pollActiveMs : pollIdleMs);
+      this.#pollAtMs = nowMs + this.#pauseMs(nowMs);
       this.#looked = true;
     } catch (error) {
       // Whatever is wrong now may be right at the next look; no change is lost, since the positions stay.
@@ -318,16 +335,35 @@ class SqliteWorker {
     }
   }
 
+  #pauseMs(nowMs: number): number {
+    if (this.#watches.size === 0) return pollUnwatchedMs;
+    if (nowMs < this.#activeUntilMs) return pollActiveMs;
+    return this.#areWritesAnnounced && nowMs >= this.#writingUntilMs ? pollAnnouncedMs : pollIdleMs;
+  }
+
   #lookNow(nowMs: number): void {
     const version = this.#database.version();
     if (version === this.#version && this.#looked) return;
-    if (version !== this.#version) this.#activeUntilMs = nowMs + activeForMs;
+    if (version !== this.#version) {
+      if (this.#version !== -1) this.#checkAnnounced(nowMs);
+      this.#activeUntilMs = nowMs + activeForMs;
+    }
     const positions = new Map<Revision, Watched[]>();
     for (const watched of this.#watches.values())
       positions.set(watched.position, [...(positions.get(watched.position) ?? []), watched]);
     // Watches that are up to date, as a rule all, share one query.
     for (const [position, watches] of positions) this.#advance(watches, position);
     this.#version = version;
+  }
+
+  /** Another process has changed something. */
+  #checkAnnounced(nowMs: number): void {
+    if (!this.#areWritesAnnounced || nowMs < this.#writingUntilMs) return;
+    this.#unannounced += 1;
+    if (this.#unannounced < unannouncedMax) return;
+    this.#areWritesAnnounced = false;
+    const fields = { file: this.#settings.file };
+    send({ kind: 'log', level: 'info', event: 'changes of the coordinator are not announced here', fields });
   }
 
   /** Tells `watches`, all at position `from`, of everything after it. */

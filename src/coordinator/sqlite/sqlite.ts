@@ -25,6 +25,7 @@ import {
   type Watch,
   type Write,
 } from '../coordinator.ts';
+import { watchFile, type FileWatch } from '../../env/real/file-watch.ts';
 import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
 import type { Answer, FromWorker, OpenFailureCode, ToWorker, WorkerSettings } from './sqlite-messages.ts';
 import { forgetThread, parkAtExit, parkThread, sharedWords, wake } from './thread-park.ts';
@@ -43,6 +44,8 @@ export interface SqliteCoordinatorOptions {
   readonly diskWaitMsMax?: number;
   /** Starts the thread; another than the usual one in tests alone. */
   readonly startThread?: (settings: WorkerSettings) => Worker;
+  /** Announces writes to a file; another than the operating system in tests alone. */
+  readonly watchFile?: typeof watchFile;
   /** Deletes a watch can learn of afterwards; `coordinatorLimits.deletesKept` unless a test says otherwise. */
   readonly deletesKept?: number;
 }
@@ -91,6 +94,8 @@ class SqliteCoordinator implements Coordinator {
   #restart: Timer | undefined;
   readonly #waiting = new Map<number, Waiting>();
   readonly #watchers = new Map<number, Watcher>();
+  /** Announces what other processes write, so that they need not be looked after all the time. */
+  #writes: FileWatch | undefined;
   #nextId = 1;
   /** Why nothing is sent to the thread now. */
   #ended: string | undefined;
@@ -154,6 +159,7 @@ class SqliteCoordinator implements Coordinator {
         this.#options.log('info', 'the thread of the coordinator was started again', { file: this.#options.file });
         for (const [watch, { prefix, position }] of this.#watchers)
           this.#send({ kind: 'watch', watch, prefix, after: position });
+        if (this.#watchers.size > 0) this.#announceWrites();
         this.#holdProcess();
       },
       (error: unknown) => {
@@ -227,6 +233,7 @@ class SqliteCoordinator implements Coordinator {
       this.#watchers.set(watch, { prefix, position: after, onChanges, onLost });
       this.#holdProcess();
       this.#send({ kind: 'watch', watch, prefix, after });
+      if (this.#writes === undefined) this.#announceWrites();
     }
     return {
       close: () => {
@@ -241,6 +248,17 @@ class SqliteCoordinator implements Coordinator {
     this.#send({ kind: 'hint' });
   }
 
+  #announceWrites(): void {
+    const { file, watchFile: start = watchFile } = this.#options;
+    this.#writes?.close();
+    this.#writes = start(
+      `${file}-wal`,
+      () => this.#send({ kind: 'written' }),
+      () => this.#send({ kind: 'announced', areAnnounced: false }),
+    );
+    this.#send({ kind: 'announced', areAnnounced: this.#writes !== undefined });
+  }
+
   async close(): Promise<void> {
     if (this.#closed) return this.#exited;
     this.#closed = true;
@@ -248,6 +266,7 @@ class SqliteCoordinator implements Coordinator {
     if (this.#ended === undefined) this.#worker.ref();
     else this.#terminate();
     this.#watchers.clear();
+    this.#writes?.close();
     this.#send({ kind: 'close' });
     this.#ended ??= 'it is closed';
     // A thread that hangs in the disk can't be ended; the process need not wait for it.

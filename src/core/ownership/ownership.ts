@@ -121,8 +121,9 @@ export class Ownership {
   readonly #expected: readonly number[];
   readonly #copiesWaitMs: number;
   readonly #shards = new Map<ShardId, Watched>();
-  /** Homes of shards, and of which members they were worked out. */
-  #homes: { readonly members: string; readonly owners: ReadonlyMap<string, string> } | undefined;
+  /** Names of the members that the homes were worked out of. */
+  #members = '';
+  #homes: ReadonlyMap<string, string> = new Map();
 
   /** `firstHandWaitMs`: for how long a take-over may wait for copies, 0: for ever (S9). */
   constructor(self: Owner, expected: readonly number[], firstHandWaitMs: number) {
@@ -135,6 +136,7 @@ export class Ownership {
     const claims: Claim[] = [];
     const wishes: Wish[] = [];
     const withdrawn: ShardId[] = [];
+    this.#learnHomes(view);
     for (const shard of view.shards) {
       const watched = this.#watch(shard, view.nowMs);
       const vacancy = this.#vacancy(shard, watched, view);
@@ -161,7 +163,7 @@ export class Ownership {
     if (view.listed !== this.#self.instance || view.isLeaving) return undefined;
     const condition = peer.condition(shard.shard, head.epoch);
     if (condition === 'leaving') return { kind: 'leaving', waitMs: 0 };
-    const home = this.#homeOf(shard.shard, view);
+    const home = this.#homeOf(shard.shard);
     if (condition !== 'serving' || home !== this.#self.gateway) return undefined;
     return { kind: 'away', waitMs: times.homeAfterMs * 2 ** changesMs.length, first: home };
   }
@@ -193,7 +195,7 @@ export class Ownership {
     const { listed, peers, isLeaving } = view;
     if (listed !== this.#self.instance || isLeaving) return undefined;
     const { head } = shard;
-    if (head === undefined) return { kind: 'unborn', waitMs: 0, first: this.#homeOf(shard.shard, view) };
+    if (head === undefined) return { kind: 'unborn', waitMs: 0, first: this.#homeOf(shard.shard) };
     const { owner, epoch } = head;
     if (this.#isMine(shard)) return undefined;
     if (owner.gateway === this.#self.gateway) return { kind: 'returned', waitMs: 0, first: owner.gateway };
@@ -241,18 +243,19 @@ export class Ownership {
   }
 
   /** Gateway that begins a shard when all is well. */
-  #homeOf(shard: ShardId, { peers, shards }: OwnershipView): number {
-    const numbers = new Set([...this.#expected, this.#self.gateway, ...peers.keys()]);
-    const members = [...numbers].map(String);
-    if (this.#homes?.members !== members.join())
-      this.#homes = {
-        members: members.join(),
-        owners: balancedOwners(
-          shards.map((one) => String(one.shard)),
-          members,
-        ),
-      };
-    return Number(this.#homes.owners.get(String(shard)));
+  #homeOf(shard: ShardId): number {
+    return Number(this.#homes.get(String(shard)));
+  }
+
+  #learnHomes({ peers, shards }: OwnershipView): void {
+    const members = [...new Set([...this.#expected, this.#self.gateway, ...peers.keys()])].map(String);
+    const joined = members.join();
+    if (joined === this.#members) return;
+    this.#members = joined;
+    this.#homes = balancedOwners(
+      shards.map((one) => String(one.shard)),
+      members,
+    );
   }
 
   #dueMs(

@@ -18,7 +18,7 @@ import { failingOf } from './logger-fitness.ts';
 import { Loggers } from './loggers.ts';
 import { lookUp } from './look-up.ts';
 import type { Failure, ShardRead, ShardWrite } from './requests.ts';
-import type { OwnerStatus } from './serving/owner-parts.ts';
+import type { OwnerStatus, Reign } from './serving/owner-parts.ts';
 import { ShardOwner } from './serving/owner.ts';
 import type { RepairStatus } from './repairing/repairer.ts';
 import type { ScrubStatus } from './repairing/scrubber.ts';
@@ -95,11 +95,21 @@ export class Shard {
     return this.#owner === undefined ? this.#follower.lag : 0;
   }
 
+  /** Undefined while this process does not own the shard. */
+  get reign(): Reign | undefined {
+    return this.#owner?.reign;
+  }
+
+  /** What its take-over waits for. */
+  get wait(): TakeoverWait | undefined {
+    return this.#takeover?.wait;
+  }
+
   get status(): ShardStatus {
     return {
       role: this.role,
       step: this.#takeover?.step ?? '',
-      wait: this.#takeover?.wait,
+      wait: this.wait,
       keys: this.state.index.size,
       lag: this.lag,
       owner: this.#owner?.status,

@@ -13,8 +13,8 @@ import type { HandOverWish } from '../../codec/hand-over.ts';
 import type { ShardCondition, ShardReport } from '../../codec/heartbeat.ts';
 import type { Claim, PeerView, ShardView } from '../../core/ownership/ownership.ts';
 import { Ownership } from '../../core/ownership/ownership.ts';
-import type { Owner } from '../../core/shard/head/metadata.ts';
-import type { OwnerStatus } from '../../core/shard/serving/owner-parts.ts';
+import type { Head, Owner } from '../../core/shard/head/metadata.ts';
+import type { Reign } from '../../core/shard/serving/owner-parts.ts';
 import type { Shard } from '../../core/shard/shard.ts';
 import type { Clock } from '../../env/clock.ts';
 import type { LoggerLinks } from '../loggers/logger-links.ts';
@@ -38,15 +38,36 @@ export interface ClaimsParts {
   readonly ask: (gateway: number, wish: HandOverWish) => void;
 }
 
+class SeenShard implements ShardView {
+  readonly shard: ShardId;
+  readonly head: Head | undefined;
+  readonly role: ShardView['role'];
+  readonly #machine: Shard | undefined;
+
+  constructor(shard: ShardId, head: Head | undefined, machine: Shard | undefined) {
+    this.shard = shard;
+    this.head = head;
+    this.role = machine?.role ?? 'loading';
+    this.#machine = machine;
+  }
+
+  /** Worked out from all zones of the shard: only where it is asked for. */
+  get lag(): number {
+    return this.#machine?.lag ?? Number.POSITIVE_INFINITY;
+  }
+}
+
 export class Claims {
   readonly #parts: ClaimsParts;
+  readonly #shards: readonly ShardId[];
   readonly #ownership: Ownership;
   #isOpen = false;
   #isLeaving = false;
 
   constructor(parts: ClaimsParts) {
     this.#parts = parts;
-    const { self, gatewayCount, firstHandWaitMs } = parts;
+    const { self, gatewayCount, firstHandWaitMs, runner } = parts;
+    this.#shards = allShards(runner.shardCount);
     this.#ownership = new Ownership(
       self,
       Array.from({ length: gatewayCount }, (_, number) => number),
@@ -68,27 +89,13 @@ export class Claims {
   consider(): void {
     if (!this.#isOpen) return;
     const { clock, store, runner, self, peers } = this.#parts;
-    const shards = allShards(runner.shardCount).map((shard) => this.#view(shard));
+    const shards = this.#shards.map((shard) => new SeenShard(shard, store.shard(shard).head, runner.shard(shard)));
     const listed = store.gateways.get(self.gateway)?.instance;
     const seen = { nowMs: clock.now(), listed, isLeaving: this.#isLeaving, peers: peers(), shards };
     const { claims, wishes, withdrawn } = this.#ownership.step(seen);
     for (const wish of wishes) this.#parts.ask(wish.gateway, wish);
     for (const shard of withdrawn) runner.dispatch(shard, { event: 'withdraw' });
     this.#claim(claims);
-  }
-
-  #view(shard: ShardId): ShardView {
-    const { store, runner } = this.#parts;
-    const machine = runner.shard(shard);
-    return {
-      shard,
-      head: store.shard(shard).head,
-      role: machine?.role ?? 'loading',
-      // Worked out from all zones of the shard: only where it is asked for.
-      get lag() {
-        return machine?.lag ?? Number.POSITIVE_INFINITY;
-      },
-    };
   }
 
   /** Another process, which the coordinator lists as a gateway, asks for a shard. */
@@ -167,11 +174,11 @@ export class Claims {
     const epoch = this.#parts.store.shard(shard).head?.epoch ?? 0;
     switch (role) {
       case 'owner': {
-        const { owner } = machine.status;
-        return { shard, epoch: owner?.epoch ?? epoch, condition: this.#condition(owner) };
+        const { reign } = machine;
+        return { shard, epoch: reign?.epoch ?? epoch, condition: this.#condition(reign) };
       }
       case 'taking':
-        return { shard, epoch, condition: machine.status.wait?.lacksCopies === true ? 'waiting' : role };
+        return { shard, epoch, condition: machine.wait?.lacksCopies === true ? 'waiting' : role };
       case 'stopped':
         return { shard, epoch, condition: role };
       case 'follower':
@@ -179,8 +186,8 @@ export class Claims {
     }
   }
 
-  #condition(owner: OwnerStatus | undefined): ShardCondition {
-    if (owner?.stuck === true) return 'stuck';
+  #condition(reign: Reign | undefined): ShardCondition {
+    if (reign?.stuck === true) return 'stuck';
     return this.#isLeaving ? 'leaving' : 'serving';
   }
 }

@@ -3,6 +3,7 @@
  * each written at once, so that what it said before a kill -9 counts.
  */
 import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { silent } from '../../../src/base/log.ts';
 import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
@@ -151,6 +152,18 @@ switch (role) {
       coordinator.list('').catch(() => undefined);
     }
     setTimeout(() => process.exit(7), Number(parameters[0]));
+    break;
+  }
+  case 'watch': {
+    // Looks often while the file was written to a moment ago.
+    const coordinator = await open();
+    coordinator.watch('', 0, () => undefined);
+    await sleep(1_500);
+    say('idle');
+    await sleep(Number(parameters[0]));
+    say('over');
+    await coordinator.close();
+    say('done');
     break;
   }
   case 'one-by-one':

@@ -13,7 +13,7 @@ import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts
 import { RealClock } from '../../../src/env/real/clock.ts';
 import { Child, childCommand, inFolder } from './processes.ts';
 
-const testCount = 3;
+const testCount = 4;
 
 function straceWorks(): boolean {
   return spawnSync('strace', ['-f', '-o', '/dev/null', 'true']).status === 0;
@@ -136,6 +136,21 @@ describe('sqlite under strace', { skip }, () => {
       );
       const firstFailure = lines.findIndex((line) => line.startsWith('failed'));
       assert.ok(!lines.slice(firstFailure).some((line) => line.startsWith('ack')));
+    }));
+
+  it('a process that watches while nothing is written hardly looks at the file', (t) =>
+    inFolder(async (folder) => {
+      const [file, output] = [join(folder, 'coordinator.db'), join(folder, 'trace')];
+      const calls = ['-o', output, '-e', 'trace=write,fcntl', '-e', 'signal=none'];
+      await traced(t, calls, childCommand('watch', file, '2000'));
+      const trace = parse(await readFile(output, 'utf8'));
+      const said = (word: string): number =>
+        trace.findIndex(({ name, rest }) => name === 'write' && rest.includes(`"${word}\\n"`));
+      const [idle, over] = [said('idle'), said('over')];
+      assert.ok(idle >= 0 && over > idle, 'both are in the trace');
+      // Two locks a look: 8 looks where writes are announced, 140 where they are not.
+      const locks = trace.slice(idle, over).filter(({ name, kind }) => name === 'fcntl' && kind !== 'returned').length;
+      assert.ok(locks > 0 && locks <= 60, `${locks} locks in two seconds`);
     }));
 
   it('a full disk fails transactions, loses nothing acknowledged, and is over when there is space again', (t) =>

@@ -3,18 +3,22 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import Database from 'libsql';
 import { KvError, type ErrorCode } from '../../../src/base/errors.ts';
-import { silent } from '../../../src/base/log.ts';
+import { silent, type Log } from '../../../src/base/log.ts';
 import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
 import { RealClock } from '../../../src/env/real/clock.ts';
+import { watchFile } from '../../../src/env/real/file-watch.ts';
 import type { CoordinatorSetup } from '../conformance.ts';
 import { coordinatorConformance } from '../conformance.ts';
 import { coordinatorRandomWalk } from '../random-walk.ts';
 import { parkThread } from '../../../src/coordinator/sqlite/thread-park.ts';
 import { inFolder } from './processes.ts';
+
+type WatchFile = typeof watchFile;
 
 async function setUp(): Promise<CoordinatorSetup> {
   const folder = await mkdtemp(join(tmpdir(), 'kv-filelog-coordinator-'));
@@ -145,6 +149,51 @@ describe('sqlite: deletes are kept for watches up to a number', () => {
       );
       await coordinator.close();
     }));
+});
+
+describe('sqlite: changes of other processes', () => {
+  /** Waits for `count` changes of another client, made one after another. */
+  const seesAll = async (watchFile: WatchFile, count: number, pauseMs: number): Promise<readonly string[]> => {
+    const events: string[] = [];
+    await inFolder(async (folder) => {
+      const file = join(folder, 'coordinator.db');
+      const log: Log = (_level, event) => void events.push(event);
+      const client = await openSqliteCoordinator({ file, clock: new RealClock(), log, watchFile });
+      const other = await open(file);
+      let seen = 0;
+      let onSeen = (): void => undefined;
+      client.watch('', 0, (changes) => {
+        seen += changes.length;
+        onSeen();
+      });
+      await client.list('');
+      for (let number = 1; number <= count; number += 1) {
+        await sleep(pauseMs);
+        const told = new Promise<void>((resolve) => (onSeen = resolve));
+        await other.transact([], [{ key: `k${number}`, value: new Uint8Array(1) }]);
+        await told;
+        assert.equal(seen, number);
+      }
+      await client.close();
+      await other.close();
+    });
+    return events;
+  };
+
+  it('are seen where writes to the file are announced, where they are not, and where that ends', async () => {
+    assert.deepEqual(await seesAll(watchFile, 5, 0), []);
+    assert.deepEqual(await seesAll(() => undefined, 5, 0), []);
+    const ends: WatchFile = (_path, _onWritten, onEnded) => {
+      setImmediate(onEnded);
+      return { close: () => undefined };
+    };
+    assert.deepEqual(await seesAll(ends, 5, 0), []);
+  });
+
+  it('are looked for often again where the announcements that were promised do not come', async () => {
+    const events = await seesAll(() => ({ close: () => undefined }), 6, 60);
+    assert.deepEqual(events, ['changes of the coordinator are not announced here']);
+  });
 });
 
 describe('sqlite: the thread', () => {

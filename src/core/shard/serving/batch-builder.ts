@@ -8,6 +8,7 @@ import type { ClientId, Millis } from '../../../base/ids.ts';
 import { clientId, lbaOf, millis, requestNumber, version } from '../../../base/ids.ts';
 import { limits } from '../../../base/limits.ts';
 import type { RecordInput, RecordKind } from '../../../codec/log-format.ts';
+import type { BatchHeader } from '../../../codec/log-batch.ts';
 import { batchHeaderBytes, batchLayout, finishBatch } from '../../../codec/log-batch.ts';
 import {
   encodeRecord,
@@ -98,7 +99,8 @@ export interface BatchContext {
 export function buildBatch(context: BatchContext, input: BatchInput): Batch {
   const { state, zone } = context;
   const { own, writes } = input;
-  let recordsLength = own.reduce((sum, record) => sum + recordLength(record), 0);
+  let recordsLength = 0;
+  for (const record of own) recordsLength += recordLength(record);
   for (const write of writes) recordsLength += write.recordBytes = recordLength(write);
   const isFirst = zone.length === 0;
   const start = isFirst ? zoneHeaderLength(zone.alignment) : 0;
@@ -119,9 +121,20 @@ export function buildBatch(context: BatchContext, input: BatchInput): Batch {
   bytes.fill(0, at);
   const shardTimeMs = shardTime(context);
   const recordCount = own.length + writes.length;
-  const place = { shard: state.shard, zone: zone.zone, epoch: zone.epoch, instance: zone.instance, offset };
-  const lengths = { headerLength, recordsLength, totalLength, recordCount, committedLength: zone.committed };
-  finishBatch(bytes, start, { ...place, ...lengths, shardTimeMs }, zone.seed);
+  const header: BatchHeader = {
+    shard: state.shard,
+    zone: zone.zone,
+    epoch: zone.epoch,
+    instance: zone.instance,
+    offset,
+    headerLength,
+    recordsLength,
+    totalLength,
+    recordCount,
+    committedLength: zone.committed,
+    shardTimeMs,
+  };
+  finishBatch(bytes, start, header, zone.seed);
   return {
     appendOffset: zone.length,
     offset,

@@ -7,16 +7,20 @@ import type { Owner } from '../head/metadata.ts';
 import type { Loggers } from '../loggers.ts';
 import type { WriteQueue } from './write-queue.ts';
 
-export interface OwnerStatus {
+/** What heartbeats tell of an owner, many times a second. */
+export interface Reign {
   readonly epoch: Epoch;
+  /** Nothing commits, and space is not what is wanting: another gateway may do better. */
+  readonly stuck: boolean;
+}
+
+export interface OwnerStatus extends Reign {
   readonly zone: ZoneId;
   readonly replicas: readonly Uuid[];
   readonly committed: number;
   readonly queued: number;
   readonly changing: string | undefined;
   readonly full: boolean;
-  /** Nothing commits, and space is not what is wanting: another gateway may do better. */
-  readonly stuck: boolean;
 }
 
 /** What an owner shares with the shard that it belongs to. */

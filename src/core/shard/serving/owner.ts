@@ -22,11 +22,11 @@ import type { Head, Owner } from '../head/metadata.ts';
 import { failingOf } from '../logger-fitness.ts';
 import type { ShardRead, ShardWrite, WriteOperation } from '../requests.ts';
 import { buildBatch, fitsEmptyZone, fitsZone, recordBytesMax } from './batch-builder.ts';
-import { applyCommitted } from './commit.ts';
+import { applyCommitted, committedOf } from './commit.ts';
 import { CoordinatorCheck } from './coordinator-check.ts';
 import { Decider } from './decider.ts';
 import { OwnRecords } from './own-records.ts';
-import type { OwnerParts, OwnerStatus } from './owner-parts.ts';
+import type { OwnerParts, OwnerStatus, Reign } from './owner-parts.ts';
 import { Pace } from './pace.ts';
 import { OwnerReads } from './reads.ts';
 import { failed, refused, refusedFull, refusedRead, refusedTooLarge } from './refusals.ts';
@@ -73,16 +73,19 @@ export class ShardOwner {
     return this.#deposed;
   }
 
+  get reign(): Reign {
+    return { epoch: this.#epoch, stuck: this.#change.isStuck };
+  }
+
   get status(): OwnerStatus {
     return {
-      epoch: this.#epoch,
+      ...this.reign,
       zone: this.#zone.zone,
       replicas: this.#zone.replicas,
       committed: this.#zone.committed,
       queued: this.#parts.queue.count,
       changing: this.#change.reason,
       full: this.#isFullFor('put'),
-      stuck: this.#change.isStuck,
     };
   }
 
@@ -208,14 +211,10 @@ export class ShardOwner {
   #commit(batch: Batch): void {
     assert(!this.#isFrozen, 'S6 nothing commits while frozen');
     const { state } = this.#parts;
-    const { zone, epoch, instance } = this.#zone;
-    const { offset, end, recordsStart, recordCount, bytes, shardTimeMs, own, writes } = batch;
-    const results = applyCommitted(state, this.#decider, zone, batch);
+    const results = applyCommitted(state, this.#decider, this.#zone.zone, batch);
     this.#own.committed();
-    advance(state, zone, end, shardTimeMs);
-    const previous = batch.appendOffset === 0 ? this.#previous : { zone: -1, length: 0 };
-    const place = { zone, epoch, instance, offset, end, previousZone: previous.zone, previousLength: previous.length };
-    this.#out({ effect: 'committed', ...place, recordsStart, recordCount, bytes, shardTimeMs, own, writes, results });
+    advance(state, this.#zone.zone, batch.end, batch.shardTimeMs);
+    this.#out(committedOf(this.#zone, batch, this.#previous, results));
   }
 
   /**
@@ -410,8 +409,7 @@ export class ShardOwner {
     const better = loggers.usable(this.#nowMs).filter((logger) => !slow.includes(logger));
     if (better.length < settings.minReplicas || !this.#coordinator.isAnswering(this.#nowMs)) return false;
     for (const logger of slow) loggers.failed(logger, 'slow', this.#nowMs);
-    const reason = `no answer in time from ${slow.join(', ')}`;
-    this.#change.freeze(reason, this.#zone.committed, this.#nowMs);
+    this.#change.freeze(`no answer in time from ${slow.join(', ')}`, this.#zone.committed, this.#nowMs);
     return true;
   }
 
@@ -428,10 +426,9 @@ export class ShardOwner {
 
   #refuseLate(): void {
     const { queue, settings } = this.#parts;
-    const { requestTimeoutMs } = settings;
-    const before = this.#nowMs - requestTimeoutMs;
+    const before = this.#nowMs - settings.requestTimeoutMs;
     for (const write of queue.takeOlder(before))
-      this.#refuse(write, 'unavailable', `the shard could not take the write for ${requestTimeoutMs} ms`);
+      this.#refuse(write, 'unavailable', `the shard could not take the write for ${settings.requestTimeoutMs} ms`);
     const code = this.#coordinator.isAway ? 'coordinator-unavailable' : 'unavailable';
     this.#reads.refuseLate(before, () => failed(code, 'the shard could not confirm the read', 'not-applied'));
     if (this.#change.isFrozen) this.#giveUpSent(before);

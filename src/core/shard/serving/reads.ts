@@ -94,6 +94,7 @@ export class OwnerReads {
 
   /** S7: answers those that all replicas of the open zone have confirmed. */
   release(zone: ZoneWriter): void {
+    if (this.#groups.length === 0) return;
     const confirmed = zone.confirmedByAll;
     while (this.#groups[0] !== undefined && this.#groups[0].number <= confirmed) {
       const { number, reads } = this.#groups[0];

@@ -110,7 +110,7 @@ export class ZoneWriter {
   /** S5: the oldest batch in flight if all replicas have it; it is not in flight any more. */
   takeCommitted(): Batch | undefined {
     const batch = this.inFlight[0];
-    if (batch === undefined || Math.min(...this.#acknowledged) < batch.end) return undefined;
+    if (batch === undefined || least(this.#acknowledged) < batch.end) return undefined;
     assert(
       this.#acknowledged.every((end) => end >= batch.end),
       'S5 all replicas have what is committed',
@@ -152,7 +152,7 @@ export class ZoneWriter {
 
   /** S7: every confirmation up to this number has been given by all replicas. */
   get confirmedByAll(): number {
-    return Math.min(...this.#confirmed);
+    return least(this.#confirmed);
   }
 
   /** Replicas that owe the oldest batch in flight for longer than `pace` allows; time counts from their last answer. */
@@ -191,4 +191,11 @@ export function wordOf({ zone, epoch, instance }: ZoneWriter, { position, shardT
   const { offset } = position;
   const nothing = { recordsStart: offset, previousZone: -1, previousLength: 0, heads: new Uint8Array(0) };
   return { event: 'catch-up', epoch, instance, zone, offset, end: offset, shardTimeMs, ...nothing };
+}
+
+/** In a loop, since it is asked for at every answer of a replica. */
+function least(numbers: readonly number[]): number {
+  let result = Number.POSITIVE_INFINITY;
+  for (const number of numbers) if (number < result) result = number;
+  return result;
 }

@@ -130,7 +130,8 @@ class Life {
       () => knobs.deviceBytes !== undefined || this.#isLoggerFull,
     );
     const fail = (error: unknown): void => this.#fail(error);
-    const promises = new LoggerPromises(fail);
+    const readsFail = plan.faults.some((fault) => fault.kind === 'failing-disk' && fault.readsPerMille > 0);
+    const promises = new LoggerPromises(fail, readsFail);
     const reversals = new Reversals((copies) => promises.forget(copies));
     this.#cluster = new SimulatedCluster({
       plan,

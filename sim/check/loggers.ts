@@ -26,10 +26,13 @@ export interface ZoneCopy {
 
 export class LoggerPromises {
   readonly #onViolation: (violation: Violation) => void;
+  readonly #readsFail: boolean;
   readonly #copies = new Map<string, ZoneCopy>();
 
-  constructor(onViolation: (violation: Violation) => void) {
+  /** `readsFail`: what a starting process cannot read it takes for damage, and says so when it is asked for the length. */
+  constructor(onViolation: (violation: Violation) => void, readsFail = false) {
     this.#onViolation = onViolation;
+    this.#readsFail = readsFail;
   }
 
   created(shard: number, zone: number, copyId: string): ZoneCopy {
@@ -82,7 +85,7 @@ export class LoggerPromises {
     if (copy === undefined) return;
     if (fence < copy.fence)
       this.#violated(copy, `the fence is ${fence} after a restart, though a seal of epoch ${copy.fence} was answered`);
-    if (length < copy.acknowledged && !copy.finished)
+    if (length < copy.acknowledged && !copy.finished && !this.#readsFail)
       this.#violated(copy, `${length} bytes are there after a restart, though ${copy.acknowledged} are acknowledged`);
   }
 

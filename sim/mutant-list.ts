@@ -29,7 +29,7 @@ export const mutants: readonly Mutant[] = [
     name: 'ack before all replicas',
     rule: 'S5',
     file: 'src/core/shard/serving/zone-writer.js',
-    find: 'Math.min(...this.#acknowledged) < batch.end',
+    find: 'least(this.#acknowledged) < batch.end',
     replace: 'Math.max(...this.#acknowledged) < batch.end',
   },
   {

@@ -43,7 +43,7 @@ export const mutants: readonly Mutant[] = [
     name: 'confirmation from one replica only',
     rule: 'S7',
     file: 'src/core/shard/serving/zone-writer.js',
-    find: 'return Math.min(...this.#confirmed);',
+    find: 'return least(this.#confirmed);',
     replace: 'return Math.max(...this.#confirmed);',
   },
   {

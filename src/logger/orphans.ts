@@ -1,7 +1,8 @@
 /**
  * Device zones that no metadata mention: written by an append that was never answered, unless metadata were lost. One
  * that holds a zone of this cluster is taken up as one that was open, since what was acknowledged must not be lost with
- * the metadata. What was reset by an order whose entry survived, and what is no zone of this cluster, is dropped.
+ * the metadata. What was reset by an order whose entry survived, and what is no zone of this cluster, is dropped. One
+ * that could not be read when metadata were lost, and can be now, is taken up, too.
  */
 import { limits } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
@@ -48,8 +49,7 @@ export async function heldZones(parts: OrphanParts): Promise<HeldZones> {
   for (const report of reports.values()) {
     if (report.state === 'empty' || owned.has(report.zone)) continue;
     const head = await readZoneHead(device, parts.identity, report);
-    const isOrdered = head.kind === 'zone' && head.at.zone <= (recorded.zoneFloors.get(head.at.shard) ?? 0);
-    if (head.kind === 'zone' && !isOrdered && !names.has(nameOf(head.at))) {
+    if (head.kind === 'zone' && !wasReset(head.at, recorded) && !names.has(nameOf(head.at))) {
       zones.push(takenUp(head.at, report.zone, parts));
       names.add(nameOf(head.at));
     } else if (head.kind === 'unreadable' && report.state === 'full') kept.add(report.zone);
@@ -63,6 +63,12 @@ export async function heldZones(parts: OrphanParts): Promise<HeldZones> {
     await device.sync();
   }
   return { zones, kept };
+}
+
+/** Whether the zone's id was retired by an order that reset it. */
+function wasReset({ shard, zone }: ZonePosition, { zoneFloors, lostTo }: RecordedState): boolean {
+  // Where zones could not be named, the floor rose with the shard's head (salvage.ts): this may be one of them.
+  return zone <= (zoneFloors.get(shard) ?? 0) && zone > (lostTo.get(shard) ?? 0);
 }
 
 export function nameOf({ shard, zone }: ZonePosition): string {

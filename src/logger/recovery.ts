@@ -109,9 +109,11 @@ async function restoreOpen(
     });
   }
   if (report.state === 'full') {
-    // The device was told to finish it, and the entry that says so was lost.
+    // The device was told to finish it, and the entry that says so was lost. What ends before the device's zone does was
+    // not finished by an order, but kept when nobody could name it (salvage.ts), or is damaged.
     const length = report.writePointer;
-    return restored({ ...entry, state: 'finished' }, { ...scan, length, seen: length, tail: 'clean' });
+    const isWhole = scan.length === length;
+    return restored({ ...entry, state: 'finished' }, isWhole ? { ...scan, length, seen: length, tail: 'clean' } : scan);
   }
   // Below `seen` all was acknowledged here, so it was synced. What follows the intact prefix is evidence and stays
   // (S9).

@@ -196,6 +196,32 @@ test('S9 an open zone that nobody can name, since header and entry are lost, is 
   assert.ok((await contents(at)).includes(Buffer.from('key-')));
 });
 
+for (const state of ['open', 'finished'] as const) {
+  test(`S9 a zone that was ${state} and that nobody could name at one start is held again when its header can be read`, async () => {
+    const { at, writer } = await withZone(51, 3);
+    const { shard, zone, offset: length } = writer;
+    if (state === 'finished') assert.equal(await at.outcome({ kind: 'finish', shard, zone, length }), 'done');
+    await lastFrame(at);
+    for (const frame of (await framesOf(at)).slice(1)) at.disk.rot(devicePath, frame + 90, 4);
+    const header = (await contents(at)).indexOf(Buffer.from('KVZ1'));
+    at.disk.rot(devicePath, header + 20, 4);
+    // The shard went on: ids up to this zone's are retired.
+    at.owners = [owner(0, 1, 2)];
+    await at.boot(512);
+    assert.deepEqual(at.store.report(undefined), []);
+    at.files?.kill();
+    at.disk.rot(devicePath, header + 20, 4);
+    at.owners = [];
+    await at.boot(512);
+    assert.deepEqual(
+      at.store.report(undefined).map((held) => [held.shard, held.zone, held.length]),
+      [[shard, zone, length]],
+    );
+    assert.equal(at.store.readable(shard, zone, 0, length).kind, 'ok');
+    at.files?.kill();
+  });
+}
+
 test('a zone that is open and empty is answered for when all that lies here has a name', async () => {
   const { at } = await withZone(29, 3);
   at.disk.rot(devicePath, (await lastFrame(at)) + 90, 4);

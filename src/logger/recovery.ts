@@ -109,11 +109,10 @@ async function restoreOpen(
     });
   }
   if (report.state === 'full') {
-    // The device was told to finish it, and the entry that says so was lost. What ends before the device's zone does was
-    // not finished by an order, but kept when nobody could name it (salvage.ts), or is damaged.
-    const length = report.writePointer;
-    const isWhole = scan.length === length;
-    return restored({ ...entry, state: 'finished' }, isWhole ? { ...scan, length, seen: length, tail: 'clean' } : scan);
+    // The device was told to finish it, and the entry that says so was lost. But no order ends a zone behind bytes that
+    // were never written: it was kept then when nobody could name it (salvage.ts), and ends with what is intact.
+    const length = scan.tail === 'clean' ? scan.length : report.writePointer;
+    return restored({ ...entry, state: 'finished' }, { ...scan, length, seen: length, tail: 'clean' });
   }
   // Below `seen` all was acknowledged here, so it was synced. What follows the intact prefix is evidence and stays
   // (S9).

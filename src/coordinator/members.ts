@@ -107,8 +107,11 @@ export async function registerLogger(
     const others = (await namesakes(coordinator, member)).filter(({ instance }) => instance !== member.instance);
     for (const other of others)
       if (await isTwin(other)) throw new KvError('logger-twice', twiceMessage(number, member, other));
-    const gone = others.filter((other) => other.number !== number).map((other) => loggerKey(other.number));
-    return { keys: gone, compares: [await notLost(coordinator, number, member)] };
+    // As they were seen: another logger may have come to that number meanwhile, and stays.
+    const gone = others
+      .filter((other) => other.number !== number)
+      .map((other) => ({ key: loggerKey(other.number), revision: other.revision }));
+    return { gone, compares: [await notLost(coordinator, number, member)] };
   });
 }
 
@@ -154,7 +157,7 @@ function checkNumber(number: number, countMax: number, what: string): void {
 }
 
 interface Circumstances {
-  readonly keys: readonly string[];
+  readonly gone: readonly Compare[];
   readonly compares: readonly Compare[];
 }
 
@@ -169,7 +172,7 @@ async function register<T>(
   shape: z.ZodType<unknown>,
   member: T,
   /** Entries that go with this one, and what must be as it is. */
-  circumstances: () => Promise<Circumstances> = () => Promise.resolve({ keys: [], compares: [] }),
+  circumstances: () => Promise<Circumstances> = () => Promise.resolve({ gone: [], compares: [] }),
 ): Promise<Revision> {
   const checked = shape.safeParse(member);
   if (!checked.success)
@@ -177,8 +180,7 @@ async function register<T>(
   const value = encodeJson(checked.data);
   for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
     const entry = await coordinator.get(key);
-    const { keys, compares } = await circumstances();
-    const gone = await entriesOf(coordinator, keys);
+    const { gone, compares } = await circumstances();
     if (entry !== undefined && sameBytes(entry.value, value) && gone.length === 0) return entry.revision;
     try {
       const result = await coordinator.transact(
@@ -191,15 +193,6 @@ async function register<T>(
     }
   }
   throw new CoordinatorError('unknown', `${key} could not be registered in ${attemptsMax} attempts`);
-}
-
-async function entriesOf(coordinator: Coordinator, keys: readonly string[]): Promise<Compare[]> {
-  const compares: Compare[] = [];
-  for (const key of keys) {
-    const entry = await coordinator.get(key);
-    if (entry !== undefined) compares.push({ key, revision: entry.revision });
-  }
-  return compares;
 }
 
 function sameBytes(left: Uint8Array, right: Uint8Array): boolean {

@@ -165,6 +165,27 @@ describe('members', () => {
     }
   });
 
+  it('S16 a logger that moves takes nothing from another that has come to its number meanwhile', async () => {
+    const coordinator = new MemoryCoordinator().client();
+    await registerLogger(coordinator, 0, logger('a'));
+    const moved = { ...logger('a'), instance: instanceId('9'.repeat(16)) };
+    let isFirst = true;
+    await registerLogger(coordinator, 1, moved, async () => {
+      // A disk that another machine got meanwhile.
+      if (isFirst) await registerLogger(coordinator, 0, logger('b'));
+      isFirst = false;
+      return false;
+    });
+    const { loggers } = await listMembers(coordinator);
+    assert.deepEqual(
+      loggers.map(({ number, uuid: name }) => [number, name]),
+      [
+        [0, logger('b').uuid],
+        [1, moved.uuid],
+      ],
+    );
+  });
+
   it('a logger is not registered while another process has its identity', async () => {
     const coordinator = new MemoryCoordinator().client();
     await registerLogger(coordinator, 0, logger('a'));

@@ -339,6 +339,7 @@ export class Shard {
   #serve(): void {
     const { head } = this.#keeper;
     assert(head !== undefined, 'S8 a take-over ends with its own zone open');
+    assert(this.#keeper.isOwnedBy(this.#self, head.epoch), 'S2 a process serves in its own epoch');
     assert(head.epoch > this.#epochHeld, 'S2 a process holds an epoch once');
     this.#epochHeld = head.epoch;
     this.#takeover = undefined;

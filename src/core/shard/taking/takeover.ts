@@ -152,10 +152,11 @@ export class Takeover {
     this.#retryAtMs = this.#nowMs + times.claimRetryMs;
   }
 
-  /** A later claim ends the take-over in every step, also where no logger can be reached that would tell of it. */
+  /** A later claim ends the take-over in every step. Who was given the shard has proposed nothing that could be lost. */
   news(): void {
-    const { head, fate } = this.#parts.keeper;
-    if (head !== undefined && fate === 'lost' && this.#step !== 'stopped') this.#loseTo(head);
+    const { keeper, self } = this.#parts;
+    const isLost = this.#isGiven ? !keeper.isOwnedBy(self, this.#over) : keeper.fate === 'lost';
+    if (keeper.head !== undefined && isLost && this.#step !== 'stopped') this.#loseTo(keeper.head);
   }
 
   /** Ends where nothing was asked of the coordinator yet. */
@@ -280,13 +281,12 @@ export class Takeover {
 
   /** Step 1: the next epoch, owner me; the open zone stays. One of its replicas must have said what it knows. */
   #claim(head: Head): void {
-    const { self } = this.#parts;
     // Somebody else was first: the owner that was to be replaced is.
-    if (head.epoch > this.#over && !sameOwner(head.owner, self)) return this.#loseTo(head);
+    if (head.epoch > this.#over && !sameOwner(head.owner, this.#parts.self)) return this.#loseTo(head);
     const { zone, replicas } = head.openZone;
     const unheard = this.#question.unheard(`replica of zone ${zone}`, replicas);
     if (unheard !== undefined) return this.#wait(unheard);
-    this.#propose('claiming', claimed(head, self));
+    this.#propose('claiming', claimed(head, this.#parts.self));
   }
 
   #propose(step: 'claiming' | 'closing', edit: HeadEdit): void {

@@ -119,6 +119,27 @@ test('a shard that is given is served when the end of its log has been applied, 
   assert.ok((read.found ?? 0) > 0);
 });
 
+test('S2 who was given a shard, and has not served it yet, loses it to a later claim', () => {
+  for (const isClosed of [false, true]) {
+    const cluster = serving();
+    cluster.catchUpLost = true;
+    cluster.put(0, 'b', '2');
+    cluster.hold = ({ gateway, effect }) =>
+      (gateway === 1 && effect.effect === 'read-log') ||
+      (!isClosed && gateway === 2 && effect.effect === 'transact' && effect.purpose === 'close');
+    handOver(cluster, 0, 1);
+    assert.equal(cluster.gateway(1).role, 'taking');
+    cluster.catchUpLost = false;
+    cluster.claim(2);
+    cluster.news();
+    cluster.run();
+    assert.equal(cluster.gateway(1).role, 'follower');
+    cluster.release();
+    assert.deepEqual([cluster.gateway(1).role, cluster.gateway(2).role], ['follower', 'owner']);
+    assert.deepEqual(cluster.head.owner, processOf(2));
+  }
+});
+
 test('a question of another epoch, and one to who does not own the shard, is ignored', () => {
   const cluster = serving();
   cluster.event(0, { event: 'hand-over', to: processOf(1), epoch: 7 });

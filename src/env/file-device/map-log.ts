@@ -162,6 +162,17 @@ export interface MapContents {
   readonly stableCount: number;
   /** The file was at least so long. */
   readonly stableBytes: number;
+  /** Bytes of the area that hold this generation. */
+  readonly length: number;
+}
+
+/**
+ * Writes what was read again where it was read: it may be in the cache alone, and what a failed sync has thrown away is
+ * written by no later one (S3). The other area must not be written before a sync has returned.
+ */
+export function rewriteMap(file: File, place: MapPlace, { area, length }: MapContents): void {
+  const offset = areaOffset(place, area);
+  file.write(offset, Buffer.from(file.readNow(offset, length)));
 }
 
 /** Reads both areas and returns the newest complete generation. @throws DeviceError `damaged`, with the offset */
@@ -236,7 +247,10 @@ function readArea(file: File, place: MapPlace, area: number): Area {
   const trouble =
     troubleAt(sectors, end, offset) ??
     (stableSequence > entries.length ? { offset: offset + end * sectorBytes, reason: lost } : undefined);
-  const contents = complete ? { generation, area, entries, stableCount: stableSequence, stableBytes } : undefined;
+  const length = end * sectorBytes;
+  const contents = complete
+    ? { generation, area, entries, stableCount: stableSequence, stableBytes, length }
+    : undefined;
   return { area, offset, first: sectors[0]?.kind ?? 'zero', generation, stableSequence, bad, trouble, contents };
 }
 

@@ -10,7 +10,7 @@ import type { DeviceZone } from '../zoned-device.ts';
 import { Extents } from './extents.ts';
 import { FileDevice } from './file-device.ts';
 import type { MapContents, MapEntry, MapPlace } from './map-log.ts';
-import { checkpointBytes, MapLog, readMap } from './map-log.ts';
+import { checkpointBytes, MapLog, readMap, rewriteMap } from './map-log.ts';
 import type { FileDeviceOptions, Layout } from './options.ts';
 import { checkOptions, layoutOf, newSuperblock } from './options.ts';
 import type { Superblock } from './superblock.ts';
@@ -109,6 +109,11 @@ async function openFile(
   // Not the present length, which may be the cache's alone (S3), nor the old one, if the file is about to become
   // shorter.
   const stableBytes = Math.min(contents.stableBytes, keptBytes);
+  // The checkpoint takes the other area, where the last stable map may be.
+  if (contents.stableCount === 0) {
+    rewriteMap(file, place, contents);
+    await file.sync();
+  }
   const map = new MapLog(file, place, contents.generation, contents.area, stableBytes);
   map.checkpoint(checkpointOf(zones));
   const mark = map.mark;

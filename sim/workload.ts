@@ -5,6 +5,7 @@
  */
 import type { Client } from '../src/client/client.ts';
 import { connectWith } from '../src/client/connect.ts';
+import { present } from '../src/base/assert.ts';
 import { KvError } from '../src/base/errors.ts';
 import { pause } from '../src/env/clock.ts';
 import { below } from '../src/env/random.ts';
@@ -32,7 +33,18 @@ export async function connectClient(
   options: { readonly timeoutMs: number; readonly direct: boolean },
   cluster: string,
 ): Promise<Client> {
-  for (;;) {
+  return present(await connectWhile(() => true, process, endpoints, options, cluster), 'a client');
+}
+
+/** The same, unless it is not wanted any more before that. */
+async function connectWhile(
+  isWanted: () => boolean,
+  process: SimulatedProcess,
+  endpoints: readonly string[],
+  options: { readonly timeoutMs: number; readonly direct: boolean },
+  cluster: string,
+): Promise<Client | undefined> {
+  while (isWanted()) {
     try {
       const client = await connectWith(process, processHold, endpoints, { ...options, connectTimeoutMs: 5_000 });
       if (client.status().cluster === cluster) return client;
@@ -41,6 +53,7 @@ export async function connectClient(
       if (!(error instanceof KvError) || error.code !== 'unavailable') throw error;
     }
   }
+  return undefined;
 }
 
 /** A client, and the gateway it began with: with `SidesPlan` the only one it knows. */
@@ -113,7 +126,9 @@ export class Workload {
     const gateway = id % endpoints.length;
     const known =
       sides === undefined ? [...endpoints.slice(gateway), ...endpoints.slice(0, gateway)] : [endpoints[gateway] ?? ''];
-    const client = await connectClient(
+    // The only gateway that it knows may be gone for good.
+    const client = await connectWhile(
+      () => !this.#stopped,
       process,
       known,
       {
@@ -122,6 +137,7 @@ export class Workload {
       },
       this.#cluster.record.cluster,
     );
+    if (client === undefined) return;
     this.clients.push({ process, client });
     const side = { gateway, client, looking: 0 };
     if (sides !== undefined) this.#sides.push(side);

@@ -152,7 +152,7 @@ export class Takeover {
     this.#retryAtMs = this.#nowMs + times.claimRetryMs;
   }
 
-  /** A later claim ends the take-over in every step. Who was given the shard has proposed nothing that could be lost. */
+  /** A later claim ends the take-over in every step. Who was given the shard has proposed nothing to lose. */
   news(): void {
     const { keeper, self } = this.#parts;
     const isLost = this.#isGiven ? !keeper.isOwnedBy(self, this.#over) : keeper.fate === 'lost';

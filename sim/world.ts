@@ -308,6 +308,7 @@ function gatedFiles(files: SimulatedFiles, gate: Gate, onSyncs: OnSyncs): Files 
     makeFolder: (path) => files.makeFolder(path),
     freeBytes: (path) => files.freeBytes(path),
     lock: (folder) => files.lock(folder),
+    watch: () => files.watch(),
   };
 }
 

@@ -29,7 +29,7 @@ export class LoggerPromises {
   readonly #readsFail: boolean;
   readonly #copies = new Map<string, ZoneCopy>();
 
-  /** `readsFail`: what a starting process cannot read it takes for damage, and says so when it is asked for the length. */
+  /** `readsFail`: what a starting process cannot read it takes for damage, and says so when it is sealed. */
   constructor(onViolation: (violation: Violation) => void, readsFail = false) {
     this.#onViolation = onViolation;
     this.#readsFail = readsFail;

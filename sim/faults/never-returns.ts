@@ -6,7 +6,7 @@ import { below } from '../../src/env/random.ts';
 import type { FaultActor, FaultRow, Stage } from './actor.ts';
 import { removeForGood } from './operator.ts';
 import { shardsOf } from './shard-entries.ts';
-import { isElsewhere, isTaking, spoilSoon } from './sound.ts';
+import { isElsewhere, isSureElsewhere, isTaking, spoilSoon } from './sound.ts';
 
 export interface NeverReturnsPlan {
   readonly kind: 'never-returns';
@@ -39,6 +39,7 @@ class Losses implements FaultActor<NeverReturnsPlan> {
     if (logger === undefined || node.isGone || excluding.some((kind) => planned.has(kind))) return false;
     const shards = shardsOf(stage.coordinator.snapshot());
     if (isTaking(stage, shards) || !isElsewhere(logger.uuid, shards, reversals.unsound)) return false;
+    if (!isSureElsewhere(stage, logger.uuid, shards)) return false;
     if (!reversals.maySpoil(node.disk)) return false;
     removeForGood(stage, node, logger.uuid, afterMs);
     return true;

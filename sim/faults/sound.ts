@@ -3,6 +3,7 @@
  * disk of a life is spoilt, and what it holds another logger holds as well (budget.ts).
  */
 import type { Uuid } from '../../src/base/ids.ts';
+import type { LoggerNode } from '../../src/logger/logger.ts';
 import type { Stage } from './actor.ts';
 import { listsOf, type ShardEntries } from './shard-entries.ts';
 
@@ -25,6 +26,23 @@ export function isElsewhere(
   unsound: ReadonlySet<Uuid> = new Set(),
 ): boolean {
   return listsOf(shards).every(({ replicas }) => !replicas.includes(logger) || hasOther(replicas, logger, unsound));
+}
+
+/**
+ * Whether each open zone that lists `logger` has a copy that was not found by a restart at another one: what power
+ * losses left of those may be in doubt at every logger, and a take-over would wait for this one for ever (S9).
+ */
+export function isSureElsewhere(stage: Stage, logger: Uuid, shards: ReadonlyMap<number, ShardEntries>): boolean {
+  const others = stage.everyNode.flatMap(({ logger: other }) =>
+    other === undefined || other.uuid === logger ? [] : [other],
+  );
+  return [...shards].every(([shard, { head }]) => {
+    const { zone, replicas } = head.openZone;
+    const isSure = (other: LoggerNode): boolean =>
+      replicas.includes(other.uuid) &&
+      !other.zones().some((copy) => copy.shard === shard && copy.zone === zone && copy.state === 'restarted');
+    return !replicas.includes(logger) || others.some(isSure);
+  });
 }
 
 export function hasOther(replicas: readonly Uuid[], logger: Uuid, unsound: ReadonlySet<Uuid>): boolean {

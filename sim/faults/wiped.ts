@@ -5,7 +5,7 @@
  */
 import type { FaultActor, FaultRow, HowKilled, Stage } from './actor.ts';
 import { shardsOf } from './shard-entries.ts';
-import { isElsewhere, isTaking, spoilSoon } from './sound.ts';
+import { isElsewhere, isSureElsewhere, isTaking, spoilSoon } from './sound.ts';
 
 export interface WipedPlan {
   readonly kind: 'wiped';
@@ -42,6 +42,7 @@ class Wipes implements FaultActor<WipedPlan> {
     if (logger === undefined || excluding.some((kind) => planned.has(kind))) return false;
     const shards = shardsOf(stage.coordinator.snapshot());
     if (isTaking(stage, shards) || !isElsewhere(logger.uuid, shards, reversals.unsound)) return false;
+    if (!isSureElsewhere(stage, logger.uuid, shards)) return false;
     if (!reversals.maySpoil(node.disk)) return false;
     reversals.wiped(
       logger.uuid,

@@ -20,6 +20,7 @@ export function overlayFiles(files: Files): Files {
     makeFolder: () => Promise.resolve(),
     freeBytes: (path) => files.freeBytes(path),
     lock: (folder): Promise<FolderLock> => files.lock(folder),
+    watch: (...given) => files.watch(...given),
   };
 }
 

@@ -42,7 +42,7 @@ export async function openCluster(world: World, place: ClusterPlace, log: Log): 
   const { dir, file } = place;
   const data = await foldersWithData(files, dir);
   if (data.length > 0 && !(await isThere(files, file))) throw missing(`${file} is not there`, theFile(file), data);
-  const coordinator = await openSqliteCoordinator({ file, clock, log });
+  const coordinator = await openSqliteCoordinator({ file, clock, log, files });
   try {
     return { coordinator, cluster: await join(world, place, coordinator, data, theFile(file)) };
   } catch (error) {

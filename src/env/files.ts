@@ -63,6 +63,20 @@ export interface Files {
    * @throws FilesError `locked` at once when somebody holds it; KvError `library-missing`.
    */
   lock(folder: string): Promise<FolderLock>;
+  /**
+   * Calls `onWritten` soon after each write to a file, by whichever process of this machine, once for several that come
+   * together, and `onEnded` when there will be no more notices: the file was removed or replaced, or the system gave
+   * the watch up. A write is noticed before it is stable, and before its writer has finished what it does. The process
+   * is not kept alive by it.
+   *
+   * Undefined where notices can't be had: the file is missing, the system's watches are used up, or it has none that
+   * come at once.
+   */
+  watch(path: string, onWritten: () => void, onEnded: () => void): FileWatch | undefined;
+}
+
+export interface FileWatch {
+  close(): void;
 }
 
 export interface FolderLock {

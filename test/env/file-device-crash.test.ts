@@ -192,6 +192,7 @@ function recording(files: Files, events: Recorded[]): Files {
     makeFolder: (name) => files.makeFolder(name),
     freeBytes: (name) => files.freeBytes(name),
     lock: (folder) => files.lock(folder),
+    watch: (...given) => files.watch(...given),
   };
 }
 

@@ -31,6 +31,7 @@ function cheating(files: Files): Files {
     makeFolder: (path) => files.makeFolder(path),
     freeBytes: (path) => files.freeBytes(path),
     lock: (folder) => files.lock(folder),
+    watch: (...given) => files.watch(...given),
   };
 }
 

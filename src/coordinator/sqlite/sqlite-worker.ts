@@ -28,25 +28,13 @@ import type {
   TransactRequest,
   WorkerSettings,
 } from './sqlite-messages.ts';
+import { LookPace } from './look-pace.ts';
 import { SpareSpace } from './spare-space.ts';
 import { StoppedHolderWatch } from './stopped-holder.ts';
 import { messagesSeen, sleep } from './thread-park.ts';
 
 const port = present(parentPort, 'this file runs as a worker thread');
 
-/**
- * Milliseconds between two looks for changes of other processes: often while changes come; rarely where a write is
- * announced, but for a time after one, since it is announced before its transaction ends. A look costs 0.1 to 0.15 ms of
- * CPU, half of it for waking up.
- */
-const pollActiveMs = 2;
-const pollIdleMs = 14;
-const pollAnnouncedMs = 250;
-const pollUnwatchedMs = 1_000;
-const activeForMs = 50;
-const writingForMs = 1_000;
-/** Changes found one after another without an announcement: then none is relied on any more. */
-const unannouncedMax = 3;
 /** Waited less than the first: the next try is after the second. */
 const retryMs = [
   [1, 0.15],
@@ -104,14 +92,9 @@ class SqliteWorker {
   #transacts: Pending<TransactRequest>[] = [];
   readonly #watches = new Map<number, Watched>();
   #closing = false;
-  #looked = false;
+  readonly #pace = new LookPace();
   #version = -1;
   #retryAtMs = 0;
-  #pollAtMs = 0;
-  #activeUntilMs = 0;
-  #areWritesAnnounced = false;
-  #writingUntilMs = 0;
-  #unannounced = 0;
   #sinceCheckpoint = 0;
   #checkpointFailed = false;
 
@@ -195,23 +178,19 @@ class SqliteWorker {
         break;
       case 'watch':
         this.#watches.set(message.watch, { watch: message.watch, prefix: message.prefix, position: message.after });
-        this.#looked = false;
+        this.#pace.mustLook();
         break;
       case 'unwatch':
         this.#watches.delete(message.watch);
         break;
       case 'hint':
-        this.#pollAtMs = 0;
+        this.#pace.hinted();
         break;
       case 'announced':
-        this.#areWritesAnnounced = message.areAnnounced;
-        this.#pollAtMs = 0;
+        this.#pace.announced(message.areAnnounced);
         break;
       case 'written':
-        this.#unannounced = 0;
-        this.#pollAtMs = 0;
-        this.#activeUntilMs = nowMs + activeForMs;
-        this.#writingUntilMs = nowMs + writingForMs;
+        this.#pace.written(nowMs);
         break;
       case 'close':
         this.#closing = true;
@@ -223,9 +202,8 @@ class SqliteWorker {
 
   #sleepMs(): number {
     const nowMs = monotonicMs();
-    const nextMs =
-      this.#transacts.length + this.#reads.length > 0 ? Math.min(this.#retryAtMs, this.#pollAtMs) : this.#pollAtMs;
-    return Math.max(0, nextMs - nowMs);
+    const isWaiting = this.#transacts.length + this.#reads.length > 0;
+    return Math.max(0, Math.min(isWaiting ? this.#retryAtMs : Infinity, this.#pace.dueMs) - nowMs);
   }
 
   #doReads(): void {
@@ -279,8 +257,8 @@ class SqliteWorker {
   #transacted(count: number): void {
     this.#backoff.reset();
     this.#holderWatch.free();
-    this.#looked = false;
-    this.#activeUntilMs = monotonicMs() + activeForMs;
+    this.#pace.mustLook();
+    this.#pace.active(monotonicMs());
     this.#spare.keep(monotonicMs());
     this.#sinceCheckpoint += count;
     if (this.#sinceCheckpoint >= checkpointEvery) this.#checkpoint();
@@ -314,15 +292,13 @@ class SqliteWorker {
   /** Looks for changes and tells the watches. */
   #look(): void {
     const nowMs = monotonicMs();
-    if (this.#looked && nowMs < this.#pollAtMs) return;
+    if (nowMs < this.#pace.dueMs) return;
     try {
       if (this.#watches.size > 0) this.#lookNow(nowMs);
-      this.#pollAtMs = nowMs + this.#pauseMs(nowMs);
-      this.#looked = true;
+      this.#pace.looked(nowMs, this.#watches.size > 0);
     } catch (error) {
       // Whatever is wrong now may be right at the next look; no change is lost, since the positions stay.
-      this.#pollAtMs = nowMs + pollIdleMs;
-      this.#looked = true;
+      this.#pace.failed(nowMs);
       this.#version = -1;
       if (!(error instanceof DatabaseError) || error.code === 'busy') this.#holderWatch.busy(nowMs);
       else
@@ -335,19 +311,10 @@ class SqliteWorker {
     }
   }
 
-  #pauseMs(nowMs: number): number {
-    if (this.#watches.size === 0) return pollUnwatchedMs;
-    if (nowMs < this.#activeUntilMs) return pollActiveMs;
-    return this.#areWritesAnnounced && nowMs >= this.#writingUntilMs ? pollAnnouncedMs : pollIdleMs;
-  }
-
   #lookNow(nowMs: number): void {
     const version = this.#database.version();
-    if (version === this.#version && this.#looked) return;
-    if (version !== this.#version) {
-      if (this.#version !== -1) this.#checkAnnounced(nowMs);
-      this.#activeUntilMs = nowMs + activeForMs;
-    }
+    if (version === this.#version && !this.#pace.isForced) return;
+    if (version !== this.#version) this.#changed(nowMs);
     const positions = new Map<Revision, Watched[]>();
     for (const watched of this.#watches.values())
       positions.set(watched.position, [...(positions.get(watched.position) ?? []), watched]);
@@ -356,14 +323,13 @@ class SqliteWorker {
     this.#version = version;
   }
 
-  /** Another process has changed something. */
-  #checkAnnounced(nowMs: number): void {
-    if (!this.#areWritesAnnounced || nowMs < this.#writingUntilMs) return;
-    this.#unannounced += 1;
-    if (this.#unannounced < unannouncedMax) return;
-    this.#areWritesAnnounced = false;
-    const fields = { file: this.#settings.file };
-    send({ kind: 'log', level: 'info', event: 'changes of the coordinator are not announced here', fields });
+  /** Another process has changed something, or nobody knows whether one has. */
+  #changed(nowMs: number): void {
+    if (this.#version !== -1 && this.#pace.foundChange(nowMs) === 'unannounced') {
+      const fields = { file: this.#settings.file };
+      send({ kind: 'log', level: 'info', event: 'changes of the coordinator are not announced here', fields });
+    }
+    this.#pace.active(nowMs);
   }
 
   /** Tells `watches`, all at position `from`, of everything after it. */
@@ -402,12 +368,8 @@ class SqliteWorker {
     } catch (error) {
       if (error instanceof DatabaseError && (error.code === 'busy' || error.code === 'full')) return;
       this.#checkpointFailed = true;
-      send({
-        kind: 'log',
-        level: 'error',
-        event: 'the coordinator cannot checkpoint',
-        fields: { error: messageOf(error) },
-      });
+      const fields = { error: messageOf(error) };
+      send({ kind: 'log', level: 'error', event: 'the coordinator cannot checkpoint', fields });
     }
   }
 

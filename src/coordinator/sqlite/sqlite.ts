@@ -13,6 +13,7 @@ import { KvError } from '../../base/errors.ts';
 import type { Log } from '../../base/log.ts';
 import { nodeSettings } from '../../base/settings.ts';
 import type { Clock, Timer } from '../../env/clock.ts';
+import type { Files, FileWatch } from '../../env/files.ts';
 import {
   CoordinatorError,
   coordinatorLimits,
@@ -25,7 +26,6 @@ import {
   type Watch,
   type Write,
 } from '../coordinator.ts';
-import { watchFile, type FileWatch } from '../../env/real/file-watch.ts';
 import { checkKey, checkPrefix, checkRevision, checkTransaction } from '../requests.ts';
 import type { Answer, FromWorker, OpenFailureCode, ToWorker, WorkerSettings } from './sqlite-messages.ts';
 import { forgetThread, parkAtExit, parkThread, sharedWords, wake } from './thread-park.ts';
@@ -44,8 +44,8 @@ export interface SqliteCoordinatorOptions {
   readonly diskWaitMsMax?: number;
   /** Starts the thread; another than the usual one in tests alone. */
   readonly startThread?: (settings: WorkerSettings) => Worker;
-  /** Announces writes to a file; another than the operating system in tests alone. */
-  readonly watchFile?: typeof watchFile;
+  /** Announces writes to the file; without it the thread looks for them 70 times a second. */
+  readonly files?: Pick<Files, 'watch'>;
   /** Deletes a watch can learn of afterwards; `coordinatorLimits.deletesKept` unless a test says otherwise. */
   readonly deletesKept?: number;
 }
@@ -249,9 +249,9 @@ class SqliteCoordinator implements Coordinator {
   }
 
   #announceWrites(): void {
-    const { file, watchFile: start = watchFile } = this.#options;
+    const { file, files } = this.#options;
     this.#writes?.close();
-    this.#writes = start(
+    this.#writes = files?.watch(
       `${file}-wal`,
       () => this.#send({ kind: 'written' }),
       () => this.#send({ kind: 'announced', areAnnounced: false }),

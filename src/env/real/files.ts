@@ -8,7 +8,7 @@ import * as fs from 'node:fs';
 import * as path from 'node:path';
 import type Database from 'libsql';
 import { FilesError, filesErrorOf, systemCodeOf } from '../files.ts';
-import type { File, Files, FolderLock } from '../files.ts';
+import type { File, Files, FileWatch, FolderLock } from '../files.ts';
 import { writeDenial } from './access.ts';
 import { libsql } from '../libsql.ts';
 
@@ -44,6 +44,23 @@ class RealFiles implements Files {
       }
       return new RealFile(name, descriptor, options.readOnly ?? false);
     });
+  }
+
+  /** By inotify, which only Linux has: elsewhere notices come late. */
+  watch(path: string, onWritten: () => void, onEnded: () => void): FileWatch | undefined {
+    if (process.platform !== 'linux') return undefined;
+    try {
+      const watcher = fs.watch(path, { persistent: false });
+      const end = (): void => {
+        watcher.close();
+        onEnded();
+      };
+      watcher.on('error', end);
+      watcher.on('change', (event) => (event === 'change' ? onWritten() : end()));
+      return { close: () => watcher.close() };
+    } catch {
+      return undefined;
+    }
   }
 
   async list(folder: string): Promise<string[]> {

@@ -291,6 +291,11 @@ export class SimulatedFiles implements Files {
     return new SimulatedFile(this, this.#shared, name, image, options.readOnly ?? false);
   }
 
+  /** Nobody but this node writes its files. */
+  watch(): undefined {
+    return undefined;
+  }
+
   async list(folder: string): Promise<string[]> {
     await this.#alive();
     const name = normalized(folder);

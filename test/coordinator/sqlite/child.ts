@@ -8,6 +8,7 @@ import { silent } from '../../../src/base/log.ts';
 import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
 import { SqliteDatabase } from '../../../src/coordinator/sqlite/sqlite-database.ts';
+import { realFiles } from '../../../src/env/real/files.ts';
 import { RealClock } from '../../../src/env/real/clock.ts';
 
 const [role = '', file = '', ...parameters] = process.argv.slice(2);
@@ -71,7 +72,8 @@ async function writeShared(coordinator: Coordinator): Promise<void> {
   }
 }
 
-const open = (): Promise<Coordinator> => openSqliteCoordinator({ file, clock: new RealClock(), log: silent });
+const open = (): Promise<Coordinator> =>
+  openSqliteCoordinator({ file, clock: new RealClock(), log: silent, files: realFiles() });
 
 /**
  * Stops, or blocks for a while, in the middle of a write transaction: the value is asked for between BEGIN and COMMIT.

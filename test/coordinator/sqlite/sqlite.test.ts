@@ -10,15 +10,16 @@ import { KvError, type ErrorCode } from '../../../src/base/errors.ts';
 import { silent, type Log } from '../../../src/base/log.ts';
 import { CoordinatorError, type Coordinator } from '../../../src/coordinator/coordinator.ts';
 import { openSqliteCoordinator } from '../../../src/coordinator/sqlite/sqlite.ts';
+import type { Files } from '../../../src/env/files.ts';
 import { RealClock } from '../../../src/env/real/clock.ts';
-import { watchFile } from '../../../src/env/real/file-watch.ts';
+import { realFiles } from '../../../src/env/real/files.ts';
 import type { CoordinatorSetup } from '../conformance.ts';
 import { coordinatorConformance } from '../conformance.ts';
 import { coordinatorRandomWalk } from '../random-walk.ts';
 import { parkThread } from '../../../src/coordinator/sqlite/thread-park.ts';
 import { inFolder } from './processes.ts';
 
-type WatchFile = typeof watchFile;
+type WatchFile = Files['watch'];
 
 async function setUp(): Promise<CoordinatorSetup> {
   const folder = await mkdtemp(join(tmpdir(), 'kv-filelog-coordinator-'));
@@ -153,12 +154,12 @@ describe('sqlite: deletes are kept for watches up to a number', () => {
 
 describe('sqlite: changes of other processes', () => {
   /** Waits for `count` changes of another client, made one after another. */
-  const seesAll = async (watchFile: WatchFile, count: number, pauseMs: number): Promise<readonly string[]> => {
+  const seesAll = async (watch: WatchFile, count: number, pauseMs: number): Promise<readonly string[]> => {
     const events: string[] = [];
     await inFolder(async (folder) => {
       const file = join(folder, 'coordinator.db');
       const log: Log = (_level, event) => void events.push(event);
-      const client = await openSqliteCoordinator({ file, clock: new RealClock(), log, watchFile });
+      const client = await openSqliteCoordinator({ file, clock: new RealClock(), log, files: { watch } });
       const other = await open(file);
       let seen = 0;
       let onSeen = (): void => undefined;
@@ -181,7 +182,7 @@ describe('sqlite: changes of other processes', () => {
   };
 
   it('are seen where writes to the file are announced, where they are not, and where that ends', async () => {
-    assert.deepEqual(await seesAll(watchFile, 5, 0), []);
+    assert.deepEqual(await seesAll((...given) => realFiles().watch(...given), 5, 0), []);
     assert.deepEqual(await seesAll(() => undefined, 5, 0), []);
     const ends: WatchFile = (_path, _onWritten, onEnded) => {
       setImmediate(onEnded);

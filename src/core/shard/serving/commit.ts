@@ -20,7 +20,7 @@ export function applyCommitted(state: ShardState, decider: Decider, zone: ZoneId
   });
 }
 
-/** What the gateway does about it. `before`: where the log was before the zone, which its first batch tells standbys. */
+/** What the gateway does about it. `before`: where the log was before the zone, as its first batch tells standbys. */
 export function committedOf(
   { zone, epoch, instance }: ZoneWriter,
   { appendOffset, offset, end, recordsStart, recordCount, bytes, shardTimeMs, own, writes }: Batch,

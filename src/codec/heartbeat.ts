@@ -17,10 +17,10 @@ export const heartbeatMethod = 'heartbeat';
 
 /**
  * Conditions of a shard, as its owner says: it commits, it is on the way to it, it can't, its metadata went back and it
- * waits for the operator (S20), it commits and its owner is about to stop, or its take-over waits for copies of a zone
- * (S9). The places are part of the protocol.
+ * waits for the operator (S20), it commits and its owner is about to stop, its take-over waits for copies of a zone
+ * (S9), or no logger answers who has it. The places are part of the protocol.
  */
-export const shardConditions = ['serving', 'taking', 'stuck', 'stopped', 'leaving', 'waiting'] as const;
+export const shardConditions = ['serving', 'taking', 'stuck', 'stopped', 'leaving', 'waiting', 'cut-off'] as const;
 export type ShardCondition = (typeof shardConditions)[number];
 
 export interface ShardReport {

@@ -31,6 +31,7 @@ import { gatewayLimits } from './limits.ts';
 import { LoggerLinks } from './loggers/logger-links.ts';
 import { LeasedIds } from './leased-ids.ts';
 import { Reconciler } from './loggers/reconciler.ts';
+import { Silence } from './loggers/silence.ts';
 import { MetadataStore } from './metadata-store.ts';
 import { ClientIds, Numbering } from './numbering.ts';
 import type { GatewayNode, GatewayOptions, GatewayWorld } from './options.ts';
@@ -45,6 +46,9 @@ import { Snapshots } from './shards/snapshots.ts';
 import { ValueCache } from './shards/value-cache.ts';
 import { type FetcherParts, ValueFetcher } from './shards/value-fetcher.ts';
 import { gatewayStatus } from './status.ts';
+
+/** Of `loggerTimeoutMs`: loggers that work are pinged twice in it. */
+const silenceShare = 0.75;
 
 /** The parts behind the doors. */
 interface Inside {
@@ -61,6 +65,7 @@ interface Inside {
   readonly router: Router;
   readonly reconciler: Reconciler;
   readonly heartbeats: Heartbeats;
+  readonly silence: Silence;
   readonly claims: Claims;
   /** Shards that are at home here. */
   readonly home: readonly ShardId[];
@@ -112,7 +117,6 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     runner.dispatch(shard, { event: 'copy-suspect', logger, zone });
   const reading = { cluster: name, zoneSize, clock, random, log, budget, store, loggers, cache };
   const values = new ValueFetcher({ ...reading, onDamage });
-  const { trace } = world;
   const runner: ShardRunner = new ShardRunner(shardCount, {
     clock,
     log,
@@ -121,7 +125,7 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     loggers,
     peers,
     values,
-    trace,
+    trace: world.trace,
   });
   const repair = { repairDelayMs, repairBytesPerSecond, scrubBytesPerSecond, scrubEveryMs };
   const copies = { replicas, minReplicas, ...repair };
@@ -145,11 +149,13 @@ function putTogether(options: GatewayOptions, world: GatewayWorld, self: Owner):
     onNews: () => claims.consider(),
   });
   const ask: ClaimsParts['ask'] = (gateway, wish) => peers.ask(gateway, wish);
-  const members = { peers: () => heartbeats.peers, gatewayCount, firstHandWaitMs, ask };
+  const silence = new Silence(silenceShare * loggerTimeoutMs);
+  const isCutOff = (): boolean => silence.isCutOff;
+  const members = { peers: () => heartbeats.peers, gatewayCount, firstHandWaitMs, ask, isCutOff };
   const claims: Claims = new Claims({ clock, log, self, minReplicas, store, loggers, runner, ...members });
   const expected = Array.from({ length: gatewayCount }, (_, number) => number);
   const home = homeShards(expected, id, allShards(shardCount));
-  const ownership = { heartbeats, claims, loader, reconciler, home };
+  const ownership = { heartbeats, claims, loader, reconciler, silence, home };
   return { self, store, peers, loggers, cache, budget, values, runner, snapshots, router, ...ownership };
 }
 
@@ -199,13 +205,18 @@ async function open(
 }
 
 /** Who is told of what. */
-function wire({ log }: GatewayWorld, { loggers, runner, loader, reconciler, router, heartbeats }: Inside): void {
+function wire({ clock, log }: GatewayWorld, inside: Inside): void {
+  const { loggers, runner, loader, reconciler, router, heartbeats, silence } = inside;
   const onRole = (): void => {
     loader.roleChanged();
     reconciler.ownersChanged();
   };
   const isRouted: RunnerListener['isRouted'] = (request, failure) => router.takesBack(request, failure);
-  runner.start({ onRole, isRouted, onTick: (nextMs) => heartbeats.tick(nextMs) });
+  const onTick: RunnerListener['onTick'] = (nextMs) => {
+    silence.look(clock.now(), loggers.pulses);
+    heartbeats.tick(nextMs);
+  };
+  runner.start({ onRole, isRouted, onTick });
   loggers.start({
     dispatch: (shard, event) => runner.dispatch(shard, event),
     loggerUp: (connected) => {

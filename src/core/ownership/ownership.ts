@@ -10,7 +10,7 @@
  *   dead      its owner's process is gone: nobody listens there any more
  *   silent    its owner answers no heartbeats
  *   unmet     its owner was not met in the life of this process: it may be starting
- *   useless   its owner lives, and could not commit for a while
+ *   useless   its owner lives, and could not commit for a while, or is cut off from all loggers
  *
  * The candidates stand in an order (rendezvous.ts), and the k-th waits k steps, so that one that fails is followed by
  * the next. What somebody serves well is left to him. Hysteresis: where the owner's end is not proven, each change of
@@ -231,6 +231,8 @@ export class Ownership {
       case 'leaving':
       case 'stopped':
         return undefined;
+      case 'cut-off':
+        return { kind: 'useless', waitMs: calmMs };
       case 'waiting':
         return { kind: 'useless', waitMs: this.#copiesWaitMs + times.ownerTakingMs + calmMs };
       case 'taking': {

@@ -54,6 +54,11 @@ export class Loggers {
     return this.isDraining(logger) || this.isLost(logger);
   }
 
+  /** It is away and another logger has its number: its folder was emptied, or replaced (S16). */
+  isReplaced(logger: Uuid): boolean {
+    return this.#members?.has(logger) === false && !this.isUp(logger);
+  }
+
   up(logger: Uuid, process: InstanceId, alignment: number, nowMs: Millis): void {
     this.#alignments.set(logger, alignment);
     this.#firstUpMs ??= nowMs;
@@ -71,7 +76,7 @@ export class Loggers {
    */
   isExpected(logger: Uuid, nowMs: Millis, patienceMs: number): boolean {
     if (this.isLost(logger)) return false;
-    if (this.#members?.has(logger) === false) return this.isUp(logger);
+    if (this.isReplaced(logger)) return false;
     const sinceMs = this.#awaySinceMs.get(logger) ?? this.#firstUpMs ?? nowMs;
     return this.isUp(logger) || nowMs - sinceMs < patienceMs;
   }

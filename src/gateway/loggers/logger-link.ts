@@ -29,6 +29,7 @@ import { clientOptions } from '../../rpc/options.ts';
 import type { Dispatch, LoggerPort, ProbeAnswer } from './logger-port.ts';
 import { lost, reasonOf } from './logger-port.ts';
 import type { OutboxLimits } from './outbox.ts';
+import type { LoggerPulse } from './silence.ts';
 import { Outbox } from './outbox.ts';
 
 /** A logger that both connections are up to. */
@@ -160,6 +161,15 @@ export class LoggerLink implements LoggerPort {
 
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  get pulse(): LoggerPulse {
+    const channels = [this.#write.channel, this.#read.channel].filter((channel) => channel !== undefined);
+    return {
+      isUp: this.#isUp,
+      owes: channels.some(({ requestsInFlight }) => requestsInFlight > 0),
+      answers: channels.reduce((sum, { answersReceived }) => sum + answersReceived, 0),
+    };
   }
 
   /** While it is up. */

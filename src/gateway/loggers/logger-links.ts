@@ -11,6 +11,7 @@ import type { ConnectedLogger, LinkSettings } from './logger-link.ts';
 import { LoggerLink } from './logger-link.ts';
 import type { Dispatch, LoggerPort } from './logger-port.ts';
 import { AbsentLogger } from './logger-port.ts';
+import type { LoggerPulse } from './silence.ts';
 
 /** Whoever hears of connections and answers of loggers. */
 export interface LoggerListener {
@@ -88,6 +89,10 @@ export class LoggerLinks {
   /** How many are connected. */
   get upCount(): number {
     return [...this.#links.values()].filter(({ isUp }) => isUp).length;
+  }
+
+  get pulses(): readonly LoggerPulse[] {
+    return [...this.#links.values()].map(({ pulse }) => pulse);
   }
 
   forEachUp(visit: (logger: ConnectedLogger) => void): void {

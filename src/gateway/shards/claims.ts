@@ -36,6 +36,8 @@ export interface ClaimsParts {
   readonly peers: () => ReadonlyMap<number, PeerView>;
   /** Asks gateway number `gateway` for a shard of its own. */
   readonly ask: (gateway: number, wish: HandOverWish) => void;
+  /** Whether no logger answers this gateway. */
+  readonly isCutOff: () => boolean;
 }
 
 class SeenShard implements ShardView {
@@ -172,6 +174,9 @@ export class Claims {
     const { role } = machine;
     const { shard } = machine.state;
     const epoch = this.#parts.store.shard(shard).head?.epoch ?? 0;
+    const isActive = role === 'owner' || role === 'taking';
+    if (isActive && this.#parts.isCutOff())
+      return { shard, epoch: machine.reign?.epoch ?? epoch, condition: 'cut-off' };
     switch (role) {
       case 'owner': {
         const { reign } = machine;

@@ -247,6 +247,15 @@ test('a dead owner is replaced at once, however often the shard changed its owne
   assert.equal(scene.claimsAfter(), 0);
 });
 
+test('an owner that is cut off from all loggers is replaced at once', () => {
+  for (const [gateway, waitMs] of inTurn(0)) {
+    const scene = new Scene(gateway, headOf(processOf(0)));
+    assert.equal(scene.claimsAfter(1_000), undefined);
+    scene.peer(0).condition = 'cut-off';
+    assert.equal(scene.claimsAfter(), waitMs);
+  }
+});
+
 test('a process whose place among the members another one has takes nothing', () => {
   const scene = new Scene(1, headOf(processOf(0)));
   scene.peer(0).verdict = 'dead';

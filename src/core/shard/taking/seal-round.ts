@@ -86,13 +86,19 @@ export class SealRound {
   decide({ openZone }: Head, watermark: number, nowMs: Millis): SealDecision {
     const { firstHandWaitMs } = this.#settings;
     const lost = openZone.replicas.filter((logger) => this.#loggers.isLost(logger));
+    const answers = this.answers.of(openZone.replicas.filter((logger) => !lost.includes(logger)));
+    // Not one that is lost, nor one whose number another logger has.
+    const mayReturn = openZone.replicas.some(
+      (logger) => !answers.has(logger) && !lost.includes(logger) && !this.#loggers.isReplaced(logger),
+    );
+    const isWaitOver = nowMs >= this.#startedMs + firstHandWaitMs || !mayReturn;
     const decision = sealLength({
-      answers: this.answers.of(openZone.replicas.filter((logger) => !lost.includes(logger))),
+      answers,
       opened: openZone,
       lost,
       committed: Math.max(watermark, this.answers.seen),
       fillEnd: this.answers.fillEnd,
-      waitsForFirstHand: firstHandWaitMs === 0 || nowMs < this.#startedMs + firstHandWaitMs,
+      waitsForFirstHand: firstHandWaitMs === 0 || !isWaitOver,
     });
     this.#wait = decision.kind === 'wait' ? decision : undefined;
     return decision;

@@ -220,6 +220,22 @@ test('S9 without a first-hand answer the taker waits for every replica, then goe
   assert.ok(cluster.notes.some((note) => note.startsWith('zone ended by copies of restarted loggers')));
 });
 
+test('S9 S16 nobody waits for a first-hand answer of a logger whose number another one has', () => {
+  const cluster = new Cluster(1, 3, { firstHandWaitMs: 30_000 });
+  cluster.claim(0);
+  put(cluster, 'a');
+  restartAll(cluster);
+  cluster.logger(2).isUp = false;
+  cluster.startGateway(0);
+  cluster.claim(0);
+  cluster.pass(4_000);
+  assert.equal(cluster.gateway(0).status.step, 'sealing', 'it may return');
+  cluster.event(0, { event: 'members', loggers: new Set([loggerName(0), loggerName(1), loggerName(3)]) });
+  cluster.pass(1_000);
+  assert.equal(cluster.gateway(0).role, 'owner');
+  assert.equal(cluster.zones.at(-1)?.doubt, 'restarted');
+});
+
 test('S9 the wait for a first-hand answer ends when the missing replica comes, and lasts for ever when it is set so', () => {
   const cluster = new Cluster(1, 3, { firstHandWaitMs: 0 });
   cluster.claim(0);

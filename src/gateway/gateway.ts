@@ -47,7 +47,7 @@ import { ValueCache } from './shards/value-cache.ts';
 import { type FetcherParts, ValueFetcher } from './shards/value-fetcher.ts';
 import { gatewayStatus } from './status.ts';
 
-/** Of `loggerTimeoutMs`: loggers that work are pinged twice in it. */
+/** Share of `loggerTimeoutMs`: in it, loggers that work are pinged. */
 const silenceShare = 0.75;
 
 /** The parts behind the doors. */

@@ -85,14 +85,14 @@ export class LoggerPromises {
     if (copy === undefined) return;
     if (fence < copy.fence)
       this.#violated(copy, `the fence is ${fence} after a restart, though a seal of epoch ${copy.fence} was answered`);
-    if (length < copy.acknowledged && !copy.finished && !this.#readsFail)
+    if (length < copy.acknowledged && !this.#mayShrink(copy))
       this.#violated(copy, `${length} bytes are there after a restart, though ${copy.acknowledged} are acknowledged`);
   }
 
   sealed(copy: ZoneCopy, length: number, epoch: number): void {
     copy.fence = Math.max(copy.fence, epoch);
     const grew = copy.sealed !== undefined && copy.sealed < length && length <= copy.fillEnd;
-    if (copy.sealed !== undefined && copy.sealed !== length && !grew && !copy.finished && !this.#readsFail)
+    if (copy.sealed !== undefined && copy.sealed !== length && !grew && !this.#mayShrink(copy))
       this.#violated(copy, `seals were answered with ${copy.sealed} and with ${length}`);
     copy.sealed = length;
     this.#compare(copy, length);
@@ -113,8 +113,13 @@ export class LoggerPromises {
     copy.finished = true;
   }
 
+  /** What ends it earlier than was promised is no broken promise. */
+  #mayShrink({ finished }: ZoneCopy): boolean {
+    return finished || this.#readsFail;
+  }
+
   #compare(copy: ZoneCopy, length: number | undefined): void {
-    if (length !== undefined && length < copy.acknowledged && !copy.finished && !this.#readsFail)
+    if (length !== undefined && length < copy.acknowledged && !this.#mayShrink(copy))
       this.#violated(copy, `a seal was answered with ${length}, though ${copy.acknowledged} bytes are acknowledged`);
   }
 

@@ -5,8 +5,7 @@
 import { below } from '../../src/env/random.ts';
 import type { FaultActor, FaultRow, Stage } from './actor.ts';
 import { removeForGood } from './operator.ts';
-import { shardsOf } from './shard-entries.ts';
-import { isElsewhere, isSureElsewhere, isTaking, spoilSoon } from './sound.ts';
+import { mayGo, spoilSoon } from './sound.ts';
 
 export interface NeverReturnsPlan {
   readonly kind: 'never-returns';
@@ -33,14 +32,11 @@ class Losses implements FaultActor<NeverReturnsPlan> {
 
   #lose({ node: host, afterMs }: NeverReturnsPlan): boolean {
     const stage = this.#stage;
-    const { planned, reversals } = stage;
+    const { planned } = stage;
     const node = stage.node(host);
     const { logger } = node;
     if (logger === undefined || node.isGone || excluding.some((kind) => planned.has(kind))) return false;
-    const shards = shardsOf(stage.coordinator.snapshot());
-    if (isTaking(stage, shards) || !isElsewhere(logger.uuid, shards, reversals.unsound)) return false;
-    if (!isSureElsewhere(stage, logger.uuid, shards)) return false;
-    if (!reversals.maySpoil(node.disk)) return false;
+    if (!mayGo(stage, node, logger.uuid)) return false;
     removeForGood(stage, node, logger.uuid, afterMs);
     return true;
   }

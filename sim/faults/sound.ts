@@ -4,8 +4,9 @@
  */
 import type { Uuid } from '../../src/base/ids.ts';
 import type { LoggerNode } from '../../src/logger/logger.ts';
+import type { SimulatedNode } from '../node.ts';
 import type { Stage } from './actor.ts';
-import { listsOf, type ShardEntries } from './shard-entries.ts';
+import { listsOf, shardsOf, type ShardEntries } from './shard-entries.ts';
 
 /** Whether a shard is being taken over: the answers of one logger may be all that the taker has heard. */
 export function isTaking(stage: Stage, shards: ReadonlyMap<number, ShardEntries>): boolean {
@@ -32,7 +33,7 @@ export function isElsewhere(
  * Whether each open zone that lists `logger` has a copy that was not found by a restart at another one: what power
  * losses left of those may be in doubt at every logger, and a take-over would wait for this one for ever (S9).
  */
-export function isSureElsewhere(stage: Stage, logger: Uuid, shards: ReadonlyMap<number, ShardEntries>): boolean {
+function isSureElsewhere(stage: Stage, logger: Uuid, shards: ReadonlyMap<number, ShardEntries>): boolean {
   const others = stage.everyNode.flatMap(({ logger: other }) =>
     other === undefined || other.uuid === logger ? [] : [other],
   );
@@ -47,6 +48,13 @@ export function isSureElsewhere(stage: Stage, logger: Uuid, shards: ReadonlyMap<
 
 export function hasOther(replicas: readonly Uuid[], logger: Uuid, unsound: ReadonlySet<Uuid>): boolean {
   return replicas.some((other) => other !== logger && !unsound.has(other));
+}
+
+/** Whether all that the node's logger holds is safe elsewhere now, so that it may go for good. */
+export function mayGo(stage: Stage, { disk }: SimulatedNode, logger: Uuid): boolean {
+  const shards = shardsOf(stage.coordinator.snapshot());
+  if (isTaking(stage, shards) || !isElsewhere(logger, shards, stage.reversals.unsound)) return false;
+  return isSureElsewhere(stage, logger, shards) && stage.reversals.maySpoil(disk);
 }
 
 /** Times that a moment is looked for in which a disk may be spoilt. */

@@ -4,8 +4,7 @@
  * one in which other loggers may not know what they hold, or in which a take-over would wait for it for ever.
  */
 import type { FaultActor, FaultRow, HowKilled, Stage } from './actor.ts';
-import { shardsOf } from './shard-entries.ts';
-import { isElsewhere, isSureElsewhere, isTaking, spoilSoon } from './sound.ts';
+import { mayGo, spoilSoon } from './sound.ts';
 
 export interface WipedPlan {
   readonly kind: 'wiped';
@@ -40,10 +39,7 @@ class Wipes implements FaultActor<WipedPlan> {
     const node = stage.node(host);
     const { logger } = node;
     if (logger === undefined || excluding.some((kind) => planned.has(kind))) return false;
-    const shards = shardsOf(stage.coordinator.snapshot());
-    if (isTaking(stage, shards) || !isElsewhere(logger.uuid, shards, reversals.unsound)) return false;
-    if (!isSureElsewhere(stage, logger.uuid, shards)) return false;
-    if (!reversals.maySpoil(node.disk)) return false;
+    if (!mayGo(stage, node, logger.uuid)) return false;
     reversals.wiped(
       logger.uuid,
       logger.zones().map(({ copyId }) => copyId),

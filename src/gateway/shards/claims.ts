@@ -171,17 +171,14 @@ export class Claims {
   }
 
   #report(machine: Shard): ShardReport | undefined {
-    const { role } = machine;
+    const { role, reign } = machine;
     const { shard } = machine.state;
-    const epoch = this.#parts.store.shard(shard).head?.epoch ?? 0;
+    const epoch = reign?.epoch ?? this.#parts.store.shard(shard).head?.epoch ?? 0;
     const isActive = role === 'owner' || role === 'taking';
-    if (isActive && this.#parts.isCutOff())
-      return { shard, epoch: machine.reign?.epoch ?? epoch, condition: 'cut-off' };
+    if (isActive && this.#parts.isCutOff()) return { shard, epoch, condition: 'cut-off' };
     switch (role) {
-      case 'owner': {
-        const { reign } = machine;
-        return { shard, epoch: reign?.epoch ?? epoch, condition: this.#condition(reign) };
-      }
+      case 'owner':
+        return { shard, epoch, condition: this.#condition(reign) };
       case 'taking':
         return { shard, epoch, condition: machine.wait?.lacksCopies === true ? 'waiting' : role };
       case 'stopped':

@@ -86,19 +86,16 @@ export class SealRound {
   decide({ openZone }: Head, watermark: number, nowMs: Millis): SealDecision {
     const { firstHandWaitMs } = this.#settings;
     const lost = openZone.replicas.filter((logger) => this.#loggers.isLost(logger));
-    const answers = this.answers.of(openZone.replicas.filter((logger) => !lost.includes(logger)));
-    // Not one that is lost, nor one whose number another logger has.
-    const mayReturn = openZone.replicas.some(
-      (logger) => !answers.has(logger) && !lost.includes(logger) && !this.#loggers.isReplaced(logger),
-    );
-    const isWaitOver = nowMs >= this.#startedMs + firstHandWaitMs || !mayReturn;
+    const others = openZone.replicas.filter((logger) => !lost.includes(logger));
+    const answers = this.answers.of(others);
+    const mayAnswer = others.some((logger) => !answers.has(logger) && !this.#loggers.isReplaced(logger));
     const decision = sealLength({
       answers,
       opened: openZone,
       lost,
       committed: Math.max(watermark, this.answers.seen),
       fillEnd: this.answers.fillEnd,
-      waitsForFirstHand: firstHandWaitMs === 0 || !isWaitOver,
+      waitsForFirstHand: firstHandWaitMs === 0 || (mayAnswer && nowMs < this.#startedMs + firstHandWaitMs),
     });
     this.#wait = decision.kind === 'wait' ? decision : undefined;
     return decision;
